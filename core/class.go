@@ -1,0 +1,223 @@
+package core
+
+// Class says what a connection was, or what one event on it was. The set is
+// closed: every connection accepted through [Guard.Listener] ends in exactly
+// one class, the first of this list that applies to it. The words of
+// [Class.String] are public API: log attribute "class" and metric label.
+type Class uint8
+
+const (
+	// Undecided is the zero Class; no connection ends in it.
+	Undecided Class = iota
+
+	// HandlerPanic: a handler panicked. Told at Error with the stack, which
+	// never reaches the peer. Past the hijack the guard closes the connection.
+	HandlerPanic
+
+	// UpgradeFailed: a good WebSocket handshake from a client that was still
+	// there was not completed: answered 5xx, the hijack failed, nothing was
+	// written after it, or the outcome is unknown. Told at Error.
+	UpgradeFailed
+
+	// SessionEnded: the connection left HTTP by a WebSocket handshake
+	// (RFC 6455 §4.2.2) and ended. Told at Debug.
+	SessionEnded
+
+	// Hijacked: the connection left HTTP but is no WebSocket.
+	Hijacked
+
+	// HandshakeRefused: a request that asked to upgrade, or that came to a
+	// WebSocket route, was refused; the Reason says why. Told at Warn, at
+	// Debug where the refusal is intended (draining, 401, 403, 429).
+	HandshakeRefused
+
+	// ProbeFailing: a known prober from a platform source was answered
+	// otherwise than 2xx or 3xx while the server was ready. Told at Warn.
+	ProbeFailing
+
+	// HTTP: at least one ordinary request.
+	HTTP
+
+	// HTTPProbe: requests, and all of them health answers or known probers.
+	HTTPProbe
+
+	// ProxyProbe: no request: a PROXY v2 LOCAL preamble and nothing after it,
+	// or a preamble whose sender was gone before the answer was written
+	// (HAProxy's doc/proxy-protocol.txt, section 2.2).
+	ProxyProbe
+
+	// WrongProtocol: no request: the first bytes are another protocol's.
+	WrongProtocol
+
+	// TLSFailed: at least one byte, and the TLS handshake failed.
+	TLSFailed
+
+	// BadRequest: bytes that never became a request.
+	BadRequest
+
+	// ServerClosed: closed by this server before a request.
+	ServerClosed
+
+	// IdleConnect: no request, and the peer left later than five seconds after
+	// accept, or the server's timeout ended it: a browser's spare connection,
+	// MTU trouble or a slow attack, but not a probe.
+	IdleConnect
+
+	// TLSProbe: the TLS handshake was completed, no request came, and the peer
+	// closed within five seconds.
+	TLSProbe
+
+	// TCPProbe: no byte came, and the peer closed within five seconds.
+	TCPProbe
+
+	classes // how many there are
+)
+
+var classWords = [classes]string{
+	Undecided:        "undecided",
+	HandlerPanic:     "handler_panic",
+	UpgradeFailed:    "upgrade_failed",
+	SessionEnded:     "session",
+	Hijacked:         "hijacked",
+	HandshakeRefused: "handshake_refused",
+	ProbeFailing:     "probe_failing",
+	HTTP:             "http",
+	HTTPProbe:        "http_probe",
+	ProxyProbe:       "proxy_probe",
+	WrongProtocol:    "wrong_protocol",
+	TLSFailed:        "tls_failed",
+	BadRequest:       "bad_request",
+	ServerClosed:     "server_closed",
+	IdleConnect:      "idle_connect",
+	TLSProbe:         "tls_probe",
+	TCPProbe:         "tcp_probe",
+}
+
+// String returns the word for c that logs and metrics use.
+func (c Class) String() string {
+	if c < classes {
+		return classWords[c]
+	}
+	return classWords[Undecided]
+}
+
+// Classes returns every class that a connection can end in, the most telling
+// first.
+func Classes() []Class {
+	all := make([]Class, 0, classes-1)
+	for c := HandlerPanic; c < classes; c++ {
+		all = append(all, c)
+	}
+	return all
+}
+
+// Probe reports whether connections of class c are probes that were answered
+// as they should be: counted and kept out of the log.
+func (c Class) Probe() bool {
+	return c == HTTPProbe || c == ProxyProbe || c == TLSProbe || c == TCPProbe
+}
+
+// Reason says why, within a class. Like the classes it is a closed set whose
+// words are public API: log attribute and metric label "reason". The order of
+// the refusal reasons is the order in which they are looked for.
+type Reason uint8
+
+const (
+	// NoReason is the zero Reason: the class says it all.
+	NoReason Reason = iota
+
+	// Why a handshake was refused.
+
+	ReasonDraining        // the server is shutting down: 503
+	ReasonSaturated       // Config.MaxSessions is reached: 503
+	ReasonNoRoute         // no handler for this path: 404
+	ReasonUpgradeStripped // a proxy removed Upgrade or Connection
+	ReasonHTTP2           // over HTTP/2, where Upgrade does not exist (RFC 9113 §8.6)
+	ReasonHTTP10          // over HTTP/1.0 (RFC 6455 §4.2.1 item 1)
+	ReasonBadMethod       // not a GET (RFC 6455 §4.2.1 item 1)
+	ReasonNotUpgrade      // a plain request on a WebSocket route
+	ReasonBadVersion      // Sec-WebSocket-Version is not 13 (RFC 6455 §4.2.1 item 6)
+	ReasonMissingKey      // no Sec-WebSocket-Key (RFC 6455 §4.2.1 item 5)
+	ReasonDuplicateKey    // more than one Sec-WebSocket-Key (RFC 6455 §11.3.1)
+	ReasonBadKey          // the key is not base64 of 16 bytes (RFC 6455 §4.2.1 item 5)
+	ReasonOriginForbidden // a foreign Origin (RFC 6455 §4.2.2 item 4)
+	ReasonApplication     // the application's own library or handler refused
+
+	// Why an upgrade failed.
+
+	ReasonServerError    // answered 5xx
+	ReasonHijackFailed   // the server would not hand over the connection
+	ReasonNothingWritten // hijacked, and not a byte was answered
+	ReasonStatusUnknown  // the handler ended and nobody knows how
+
+	// Which protocol came to the wrong port.
+
+	ReasonTLSOnPlain    // a TLS ClientHello to a port without TLS
+	ReasonHTTPOnTLS     // plain HTTP to a TLS port
+	ReasonH2Preface     // HTTP/2 with prior knowledge to an HTTP/1 port
+	ReasonProxyPreamble // a PROXY protocol preamble that nothing here expects
+
+	// Why a TLS handshake failed, or bytes never became a request.
+
+	ReasonRefused   // by the peer's alert (TLS), or by the server for what the head says (HTTP)
+	ReasonVersion   // no TLS version, cipher or protocol in common
+	ReasonTruncated // the peer left in the middle
+	ReasonAborted   // the TLS handshake broke in some other way
+	ReasonTimeout   // the rest did not come in time
+	ReasonMalformed // not HTTP
+	ReasonTooLarge  // a larger head than the server takes
+	ReasonUnknown   // bytes inside TLS that the server refused without telling anyone
+
+	// Why this server closed a connection before a request.
+
+	ReasonDrain    // the guard's drain
+	ReasonLimit    // a connection limit
+	ReasonShutdown // the server's Close or Shutdown
+
+	reasons // how many there are
+)
+
+var reasonWords = [reasons]string{
+	NoReason:              "",
+	ReasonDraining:        "draining",
+	ReasonSaturated:       "saturated",
+	ReasonNoRoute:         "no_route",
+	ReasonUpgradeStripped: "upgrade_stripped",
+	ReasonHTTP2:           "http_2",
+	ReasonHTTP10:          "http_1_0",
+	ReasonBadMethod:       "bad_method",
+	ReasonNotUpgrade:      "not_upgrade",
+	ReasonBadVersion:      "bad_version",
+	ReasonMissingKey:      "missing_key",
+	ReasonDuplicateKey:    "duplicate_key",
+	ReasonBadKey:          "bad_key",
+	ReasonOriginForbidden: "origin_forbidden",
+	ReasonApplication:     "application",
+	ReasonServerError:     "server_error",
+	ReasonHijackFailed:    "hijack_failed",
+	ReasonNothingWritten:  "nothing_written",
+	ReasonStatusUnknown:   "status_unknown",
+	ReasonTLSOnPlain:      "tls_on_plain",
+	ReasonHTTPOnTLS:       "http_on_tls",
+	ReasonH2Preface:       "h2_preface",
+	ReasonProxyPreamble:   "proxy_preamble",
+	ReasonRefused:         "refused",
+	ReasonVersion:         "version",
+	ReasonTruncated:       "truncated",
+	ReasonAborted:         "aborted",
+	ReasonTimeout:         "timeout",
+	ReasonMalformed:       "malformed",
+	ReasonTooLarge:        "too_large",
+	ReasonUnknown:         "unknown",
+	ReasonDrain:           "drain",
+	ReasonLimit:           "limit",
+	ReasonShutdown:        "shutdown",
+}
+
+// String returns the word for r that logs and metrics use, "" for NoReason.
+func (r Reason) String() string {
+	if r < reasons {
+		return reasonWords[r]
+	}
+	return ""
+}

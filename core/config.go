@@ -1,0 +1,196 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Config is what [New] takes. The zero value is the recommended setting for
+// nearly everyone.
+type Config struct {
+	// Logger gets every line. Nil: slog.Default() at the time of New.
+	Logger *slog.Logger
+
+	// Health answers the health routes. Nil: always live, ready unless
+	// draining. Usually a *health.Checker.
+	Health Health
+
+	// Routes names the health routes. Zero: /livez, /readyz, /startupz and
+	// /healthz, each only where the application has no route of its own.
+	Routes Routes
+
+	// ProbePaths are more paths on which a known prober gets the answer of the
+	// health route, for GET, HEAD and OPTIONS: "/" for a prober whose path
+	// cannot be set, the WebSocket path for one that asks by HEAD. A request
+	// from anybody else goes to the application.
+	ProbePaths []string
+
+	// ProbeSources are more addresses that may be a platform's prober, beside
+	// loopback, private, link-local and shared (100.64.0.0/10) addresses, unix
+	// sockets and the fixed ranges of the prober table.
+	ProbeSources []netip.Prefix
+
+	// TrustedProxies may say in X-Forwarded-For who the client is. Nobody else
+	// is believed.
+	TrustedProxies []netip.Prefix
+
+	// ExpectProxy: a PROXY preamble is normal here, because a listener above
+	// the guard's reads it. Not needed for a listener below.
+	ExpectProxy bool
+
+	// Details says who may see the details of health checks; they name hosts
+	// and errors. Nil: nobody. It is called for each health request that asks
+	// for details, must return at once, and its Head is valid during the call.
+	Details func(Head) bool
+
+	// MaxSessions is how many WebSocket sessions may be open at once; a
+	// handshake above it is refused with 503. 0: no limit.
+	MaxSessions int
+
+	// Summary is how often at most a summary of what was kept quiet is
+	// printed, and only if the picture changed. 0: 1h. Negative: never.
+	Summary time.Duration
+
+	// Collapse is the window in which repeats of a failure are counted instead
+	// of printed. 0: 1m.
+	Collapse time.Duration
+
+	// Drain sets the pace of [Guard.Drain].
+	Drain DrainConfig
+
+	// Observe gets every event, quiet ones too; Event.Err may be a
+	// *[HandshakeError]. Calls come from one goroutine, one at a time, in
+	// order; a panic in it is contained. While it blocks no lines are logged,
+	// and what then overflows the queue is dropped and counted, but no
+	// connection waits. Nil: nothing.
+	Observe func(Event)
+
+	// ObserveOnly: count and explain, but answer and refuse nothing.
+	ObserveOnly bool
+}
+
+// Routes names the paths of the health routes. "" is the default path, which
+// gives way to the application's own route of that path; a path named here is
+// answered before the application is asked; "-" is off.
+type Routes struct {
+	Live, Ready, Startup, Health string
+}
+
+// DrainConfig is the pace of a drain.
+type DrainConfig struct {
+	// Timeout is when connections that are still open are closed. 0: 9s, so
+	// that the process is gone before the 10 s of Docker and Cloud Run are.
+	Timeout time.Duration
+	// Spread is the time over which the goodbyes are spread, so that clients
+	// do not all come back at once. 0: a quarter of Timeout. Negative: none.
+	Spread time.Duration
+	// Code is the close code of the goodbye (RFC 6455 §7.4.1). 0: 1001, going
+	// away; 1012 (service restart) is the other that makes sense.
+	Code int
+}
+
+const (
+	defaultSummary      = time.Hour
+	defaultCollapse     = time.Minute
+	defaultDrainTimeout = 9 * time.Second
+	defaultDrainCode    = 1001
+)
+
+// defaultPaths are the health routes where Config.Routes names none.
+var defaultPaths = [routes]string{
+	RouteLive: "/livez", RouteReady: "/readyz", RouteStartup: "/startupz", RouteHealth: "/healthz",
+}
+
+// withDefaults returns c with every default filled in, or one error that joins
+// all that is wrong with it. It changes nothing that the caller can see.
+func (c Config) withDefaults() (Config, error) {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("quietws: "+format, args...)) }
+
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.MaxSessions < 0 {
+		bad("Config.MaxSessions is %d; it is a number of sessions, 0 for no limit", c.MaxSessions)
+	}
+	if c.Summary == 0 {
+		c.Summary = defaultSummary
+	}
+	switch {
+	case c.Collapse < 0:
+		bad("Config.Collapse is %v; a window cannot be negative", c.Collapse)
+	case c.Collapse == 0:
+		c.Collapse = defaultCollapse
+	}
+	switch {
+	case c.Drain.Timeout < 0:
+		bad("Config.Drain.Timeout is %v; a deadline cannot be negative", c.Drain.Timeout)
+	case c.Drain.Timeout == 0:
+		c.Drain.Timeout = defaultDrainTimeout
+	}
+	if c.Drain.Spread == 0 {
+		c.Drain.Spread = c.Drain.Timeout / 4
+	}
+	if c.Drain.Spread > c.Drain.Timeout {
+		bad("Config.Drain.Spread is %v, longer than the deadline of %v", c.Drain.Spread, c.Drain.Timeout)
+	}
+	switch code := c.Drain.Code; {
+	case code == 0:
+		c.Drain.Code = defaultDrainCode
+	case code < 1000 || code > 4999 || code == 1004 || code == 1005 || code == 1006 || code == 1015:
+		bad("Config.Drain.Code is %d, which RFC 6455 §7.4 does not let a server send", code)
+	}
+	errs = append(errs, c.Routes.check()...)
+	for _, p := range c.ProbePaths {
+		if !isPath(p) {
+			bad("Config.ProbePaths has %q; a path begins with a slash and has no query", p)
+		}
+	}
+	for _, p := range c.ProbeSources {
+		if !p.IsValid() {
+			bad("Config.ProbeSources has a prefix that is not valid")
+		}
+	}
+	for _, p := range c.TrustedProxies {
+		if !p.IsValid() {
+			bad("Config.TrustedProxies has a prefix that is not valid")
+		}
+	}
+	return c, errors.Join(errs...)
+}
+
+func (r *Routes) all() [routes]*string {
+	return [routes]*string{RouteLive: &r.Live, RouteReady: &r.Ready, RouteStartup: &r.Startup, RouteHealth: &r.Health}
+}
+
+// check returns what is wrong with r.
+func (r Routes) check() (errs []error) {
+	taken := make(map[string]Route, routes)
+	for route, p := range r.all() {
+		if p == nil || *p == "-" {
+			continue
+		}
+		path := *p
+		if path == "" {
+			path = defaultPaths[route]
+		}
+		if !isPath(path) {
+			errs = append(errs, fmt.Errorf("quietws: Config.Routes names %q for %s; a path begins with a slash and has no query", path, Route(route)))
+			continue
+		}
+		if other, dup := taken[path]; dup {
+			errs = append(errs, fmt.Errorf("quietws: Config.Routes has %q for both %s and %s", path, other, Route(route)))
+			continue
+		}
+		taken[path] = Route(route)
+	}
+	return errs
+}
+
+func isPath(p string) bool {
+	return strings.HasPrefix(p, "/") && !strings.ContainsAny(p, "?# \t\r\n\x00")
+}

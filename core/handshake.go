@@ -1,0 +1,199 @@
+package core
+
+import (
+	"encoding/base64"
+	"math/rand/v2"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// HandshakeError says why a WebSocket handshake was refused. It is what
+// [Event.Err] holds for HandshakeRefused.
+type HandshakeError struct {
+	// Status is what the client was told, 0 if not known.
+	Status int
+	Reason Reason
+	// Field is the header field at fault, "" if it is none.
+	Field string
+}
+
+// The refusals that are states of the server rather than faults of a request.
+// errors.Is compares the Reason alone.
+var (
+	ErrDraining  error = &HandshakeError{Status: 503, Reason: ReasonDraining}
+	ErrSaturated error = &HandshakeError{Status: 503, Reason: ReasonSaturated}
+)
+
+// Error never contains anything that the peer sent.
+func (e *HandshakeError) Error() string {
+	s := "quietws: websocket handshake refused: " + e.Reason.String()
+	if e.Field != "" {
+		s += " (" + e.Field + ")"
+	}
+	return s
+}
+
+// Is reports whether target is a *HandshakeError with the same Reason.
+func (e *HandshakeError) Is(target error) bool {
+	t, ok := target.(*HandshakeError)
+	return ok && t.Reason == e.Reason
+}
+
+// The header fields of a handshake, in the canonical form of net/textproto,
+// which is the form that [Head.Field] takes.
+const (
+	fieldUpgrade    = "Upgrade"
+	fieldConnection = "Connection"
+	fieldKey        = "Sec-Websocket-Key"
+	fieldVersion    = "Sec-Websocket-Version"
+	fieldOrigin     = "Origin"
+)
+
+// asksToUpgrade reports whether h is a WebSocket handshake, or what a proxy
+// left of one. Such a request is never a probe. Extended CONNECT is RFC 8441.
+func asksToUpgrade(h Head) bool {
+	return h.Field(fieldKey) != "" ||
+		listsToken(h.Field(fieldUpgrade), "websocket") ||
+		h.Method() == "CONNECT" && h.Field(":protocol") == "websocket"
+}
+
+// checkHandshake applies RFC 6455 §4.2.1 to h and returns the first fault in
+// the order of the reasons, with the field that has it; NoReason if h is a
+// handshake that a server can accept.
+func checkHandshake(h Head) (Reason, string) {
+	upgrade := listsToken(h.Field(fieldUpgrade), "websocket")
+	connection := listsToken(h.Field(fieldConnection), "upgrade")
+	key := h.Field(fieldKey)
+	http1 := strings.HasPrefix(h.Proto(), "HTTP/1.")
+	switch {
+	case http1 && key != "" && !upgrade:
+		return ReasonUpgradeStripped, fieldUpgrade
+	case http1 && key != "" && !connection:
+		return ReasonUpgradeStripped, fieldConnection
+	case !http1 && asksToUpgrade(h):
+		return ReasonHTTP2, ""
+	case h.Proto() == "HTTP/1.0" && upgrade:
+		return ReasonHTTP10, ""
+	case h.Method() != "GET":
+		return ReasonBadMethod, ""
+	case !upgrade:
+		return ReasonNotUpgrade, fieldUpgrade
+	case !connection:
+		return ReasonNotUpgrade, fieldConnection
+	case h.Field(fieldVersion) != "13":
+		return ReasonBadVersion, fieldVersion
+	case key == "":
+		return ReasonMissingKey, fieldKey
+	case strings.Contains(key, ","):
+		return ReasonDuplicateKey, fieldKey
+	case !isKey(key):
+		return ReasonBadKey, fieldKey
+	}
+	return NoReason, ""
+}
+
+// isKey reports whether s is base64 of 16 bytes, RFC 6455 §4.1 item 7.
+func isKey(s string) bool {
+	if len(s) != 24 {
+		return false
+	}
+	var in [24]byte
+	var out [18]byte
+	copy(in[:], s)
+	n, err := base64.StdEncoding.Decode(out[:], in[:])
+	return err == nil && n == 16
+}
+
+// listsToken reports whether list, the value of a comma-separated header field
+// (RFC 9110 §5.6.1), has token in it, in any letter case. token is in lower
+// case. For Upgrade a version may follow it: "websocket/13" (RFC 9110 §7.8)
+// names another protocol than the registered one, so it does not count.
+func listsToken(list, token string) bool {
+	for list != "" {
+		var item string
+		item, list, _ = strings.Cut(list, ",")
+		item = strings.Trim(item, " \t")
+		if len(item) == len(token) && strings.EqualFold(item, token) {
+			return true
+		}
+	}
+	return false
+}
+
+// originAllowed reports whether a browser page of this origin may open a
+// session on host: no Origin at all (not a browser, RFC 6455 §4.2.1 item 7),
+// the same host, or one that matches a pattern of [path.Match], in lower case.
+// A pattern with "://" in it is matched against scheme and host.
+func originAllowed(origin, host string, patterns []string) bool {
+	if origin == "" {
+		return true
+	}
+	u, err := url.Parse(origin)
+	if err != nil || u.Host == "" {
+		return false
+	}
+	if strings.EqualFold(u.Host, host) {
+		return true
+	}
+	for _, p := range patterns {
+		target := u.Host
+		if strings.Contains(p, "://") {
+			target = u.Scheme + "://" + u.Host
+		}
+		if ok, err := path.Match(strings.ToLower(p), strings.ToLower(target)); err == nil && ok {
+			return true
+		}
+	}
+	return false
+}
+
+// refusal is what a client is told for one reason: short, constant, and
+// nothing that it sent.
+func refusal(r Reason) Answer {
+	if r == ReasonDraining || r == ReasonSaturated {
+		return unavailable[r-ReasonDraining][rand.IntN(retrySteps)]
+	}
+	if a := refusals[r]; a.Status != 0 {
+		return a
+	}
+	return refusals[ReasonNotUpgrade]
+}
+
+// retrySteps is how many values Retry-After may take, so that refused clients
+// do not come back together.
+const retrySteps = 8
+
+var (
+	unavailable = func() (all [2][retrySteps]Answer) {
+		for i := range retrySteps {
+			all[0][i] = textAnswer(503, "shutting down, try again\n", HeaderField{"Retry-After", []string{strconv.Itoa(1 + i)}})
+			all[1][i] = textAnswer(503, "too many sessions, try again later\n", HeaderField{"Retry-After", []string{strconv.Itoa(5 + 2*i)}})
+		}
+		return all
+	}()
+	upgradeFields = []HeaderField{{fieldUpgrade, []string{"websocket"}}, {fieldConnection, []string{"Upgrade"}}}
+	refusals      = [reasons]Answer{
+		ReasonUpgradeStripped: textAnswer(426, "a WebSocket handshake without its Upgrade header arrived here: a proxy on the way removed it\n", upgradeFields...),
+		ReasonHTTP2:           textAnswer(501, "WebSocket is served over HTTP/1.1 here\n"),
+		ReasonHTTP10:          textAnswer(426, "WebSocket needs HTTP/1.1\n", upgradeFields...),
+		ReasonBadMethod:       textAnswer(405, "a WebSocket handshake is a GET\n", HeaderField{"Allow", []string{"GET"}}),
+		ReasonNotUpgrade:      textAnswer(426, "this address speaks WebSocket; open it with a WebSocket client\n", upgradeFields...),
+		ReasonBadVersion:      textAnswer(400, "WebSocket version 13 is served here\n", HeaderField{fieldVersion, []string{"13"}}),
+		ReasonMissingKey:      textAnswer(400, "Sec-WebSocket-Key is missing\n"),
+		ReasonDuplicateKey:    textAnswer(400, "more than one Sec-WebSocket-Key\n"),
+		ReasonBadKey:          textAnswer(400, "Sec-WebSocket-Key is not base64 of 16 bytes\n"),
+		ReasonOriginForbidden: textAnswer(403, "this Origin may not open a WebSocket here\n"),
+	}
+)
+
+func textAnswer(status int, body string, more ...HeaderField) Answer {
+	header := []HeaderField{
+		{"Content-Type", []string{"text/plain; charset=utf-8"}},
+		{"Content-Length", []string{strconv.Itoa(len(body))}},
+		{"Cache-Control", []string{"no-store"}},
+		{"X-Content-Type-Options", []string{"nosniff"}},
+	}
+	return Answer{Status: status, Header: append(header, more...), Body: body}
+}

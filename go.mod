@@ -1,0 +1,3 @@
+module github.com/quietws/quietws
+
+go 1.25.0
