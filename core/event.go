@@ -48,6 +48,10 @@ type Event struct {
 
 	// Remedy tells the operator what mends it, "" if there is nothing to mend.
 	Remedy string
+
+	// elsewhere: the server's own log tells it, so it is counted and observed
+	// but not printed.
+	elsewhere bool
 }
 
 // SessionEnd describes how a WebSocket session ended.

@@ -1,0 +1,235 @@
+package core
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"reflect"
+	"time"
+)
+
+// facts is what is known of a connection when it is over. classify needs
+// nothing else.
+type facts struct {
+	flags   uint32
+	refused Reason // the most telling of its refused handshakes
+
+	head    []byte // the first bytes received, at most headSize
+	in, out int64
+	seen    bool // bytes were seen: the guard accepted the connection
+
+	tls        bool  // TLS is above
+	tlsUnknown bool  // and nobody showed its tls.Conn
+	tlsErr     error // its handshake's error
+	tlsVersion uint16
+	h2         bool // it negotiated HTTP/2
+
+	answer  uint32 // Conn.answer
+	readEnd endKind
+	age     time.Duration // from accept until the peer's end, or else the close
+	timeout time.Duration // where bytes are not seen: what the server waits for a request, 0: for ever
+
+	expectProxy bool // Config.ExpectProxy
+}
+
+func (f facts) is(flag uint32) bool { return f.flags&flag != 0 }
+
+// classify decides what a connection was: the first class that applies, in the
+// order of the classes.
+func classify(f facts) (Class, Reason) {
+	switch {
+	case f.is(flagPanic):
+		return HandlerPanic, NoReason
+	case f.is(flagUpgradeFailed):
+		return UpgradeFailed, NoReason
+	case f.is(flagSession):
+		return SessionEnded, NoReason
+	case f.is(flagHijacked):
+		return Hijacked, NoReason
+	case f.is(flagRefused):
+		return HandshakeRefused, f.refused
+	case f.is(flagProbeFailing):
+		return ProbeFailing, NoReason
+	case f.is(flagOrdinary):
+		return HTTP, NoReason
+	case f.is(flagProbe):
+		return HTTPProbe, NoReason
+	case !f.tls && f.status() >= 200 && f.status() < 400:
+		return HTTP, NoReason // the server answered well without calling anyone
+	}
+	if f.is(flagDrained) {
+		return ServerClosed, ReasonDrain
+	}
+	if c, r := f.preamble(); c != Undecided {
+		return c, r
+	}
+	if f.tls {
+		return f.aboveTLS()
+	}
+	return f.plain()
+}
+
+// status is that of the first response on a plain port, 0 if there was none.
+func (f facts) status() int { return int(f.answer & answerStatus) }
+
+// proxyV2 begins a PROXY v2 header, h2Preface an HTTP/2 connection (RFC 9113
+// §3.4), proxyV1 a PROXY v1 line. A signature counts when all of it is there.
+const (
+	proxyV1   = "PROXY "
+	proxyV2   = "\r\n\r\n\x00\r\nQUIT\n"
+	h2Preface = "PRI * HTTP/2.0"
+)
+
+// preamble finds probes and protocols by the first bytes.
+func (f facts) preamble() (Class, Reason) {
+	v2 := bytes.HasPrefix(f.head, []byte(proxyV2))
+	if v2 || bytes.HasPrefix(f.head, []byte(proxyV1)) {
+		local := v2 && len(f.head) == headSize && f.head[12] == 0x20 && f.in == proxyV2Length(f.head)
+		switch {
+		case local, f.is(flagPeerFirst):
+			return ProxyProbe, NoReason
+		case !f.expectProxy:
+			return WrongProtocol, ReasonProxyPreamble
+		}
+		return Undecided, NoReason
+	}
+	switch {
+	case f.tls && isHTTP(f.head):
+		return WrongProtocol, ReasonHTTPOnTLS
+	case f.tls:
+	case bytes.HasPrefix(f.head, []byte(h2Preface)):
+		return WrongProtocol, ReasonH2Preface
+	case isTLS(f.head):
+		return WrongProtocol, ReasonTLSOnPlain
+	}
+	return Undecided, NoReason
+}
+
+// isTLS reports whether head begins a TLS handshake record (RFC 8446 §5.1) of
+// SSL 3.0 to TLS 1.3.
+func isTLS(head []byte) bool {
+	return len(head) >= 3 && head[0] == 0x16 && head[1] == 3 && head[2] <= 4
+}
+
+// isHTTP reports whether head begins a request line: a method in capital
+// letters and a space.
+func isHTTP(head []byte) bool {
+	method, _, ok := bytes.Cut(head, []byte(" "))
+	if !ok || len(method) < 3 {
+		return false
+	}
+	for _, b := range method {
+		if b < 'A' || b > 'Z' {
+			return false
+		}
+	}
+	return true
+}
+
+// aboveTLS decides for a connection without a request that TLS is above.
+func (f facts) aboveTLS() (Class, Reason) {
+	closedHere := f.readEnd == endClosed || f.readEnd == endNone && errors.Is(f.tlsErr, net.ErrClosed)
+	switch {
+	case f.tlsUnknown && f.answer&answerTLS == 0 && f.in > 0:
+		return TLSFailed, ReasonTruncated // the ClientHello was never answered
+	case f.tlsErr == nil && f.is(flagActive) && !f.h2 && f.readEnd == endTimeout:
+		return BadRequest, ReasonTimeout
+	case f.tlsErr == nil && f.is(flagActive) && !f.h2:
+		return BadRequest, ReasonUnknown
+	case f.tlsErr == nil && (f.in > 0 || !f.seen):
+		return f.bare(TLSProbe)
+	case f.seen && f.in == 0:
+		return f.bare(TCPProbe)
+	case !f.seen && isTimeout(f.tlsErr):
+		return IdleConnect, NoReason
+	case !f.seen && (f.tlsErr == io.EOF || endOf(f.tlsErr) == endReset):
+		return f.bare(TCPProbe)
+	case closedHere:
+		return ServerClosed, ReasonShutdown
+	}
+	return TLSFailed, tlsReason(f.tlsErr, f.tlsVersion)
+}
+
+// tlsReason sorts the error of a TLS handshake by its type. A mismatch of
+// versions has no type: it is an error of this side, and no version was agreed.
+func tlsReason(err error, version uint16) Reason {
+	var op *net.OpError
+	var record tls.RecordHeaderError
+	switch {
+	case isTimeout(err):
+		return ReasonTimeout
+	case err == io.EOF, errors.Is(err, io.ErrUnexpectedEOF), endOf(err) == endReset:
+		return ReasonTruncated
+	case errors.As(err, &op) && op.Op == "remote error":
+		if alertNumber(op.Err) == alertProtocolVersion {
+			return ReasonVersion
+		}
+		return ReasonRefused
+	case op != nil, errors.As(err, &record), version != 0:
+		return ReasonAborted
+	}
+	return ReasonVersion
+}
+
+// alertProtocolVersion is the alert protocol_version of RFC 8446 §6.
+const alertProtocolVersion = 70
+
+// alertNumber returns the number of an alert of crypto/tls, whose type is not
+// exported, 0 for anything else.
+func alertNumber(err error) uint64 {
+	if v := reflect.ValueOf(err); v.Kind() == reflect.Uint8 {
+		return v.Uint()
+	}
+	return 0
+}
+
+func isTimeout(err error) bool {
+	var t net.Error
+	return errors.As(err, &t) && t.Timeout()
+}
+
+// plain decides for a connection without a request and without TLS.
+func (f facts) plain() (Class, Reason) {
+	status := f.status()
+	switch {
+	case !f.seen && f.is(flagActive):
+		return BadRequest, ReasonUnknown
+	case !f.seen:
+		return f.bare(TCPProbe)
+	case f.in == 0 && f.out > 0 && f.readEnd != endTimeout:
+		return ServerClosed, ReasonLimit // answered before it was asked
+	case f.in == 0 && f.readEnd == endOther:
+		return BadRequest, ReasonRefused // by a listener below, such as go-proxyproto
+	case f.in == 0:
+		return f.bare(TCPProbe)
+	case status == 431, status == 413:
+		return BadRequest, ReasonTooLarge
+	case f.readEnd == endTimeout:
+		return BadRequest, ReasonTimeout
+	case f.is(flagPeerFirst) && (f.readEnd == endEOF || f.readEnd == endReset):
+		return BadRequest, ReasonTruncated
+	case status == 400 && f.answer&answerExplained == 0:
+		return BadRequest, ReasonMalformed
+	case status >= 400:
+		return BadRequest, ReasonRefused
+	case f.out == 0:
+		return ServerClosed, ReasonShutdown
+	}
+	return BadRequest, ReasonMalformed
+}
+
+// bare tells a probe, which is gone at once, from a connection that idled and
+// from one that this server closed.
+func (f facts) bare(probe Class) (Class, Reason) {
+	switch {
+	case f.readEnd == endTimeout, f.timeout > 0 && f.age >= f.timeout:
+		return IdleConnect, NoReason
+	case f.readEnd == endClosed, f.seen && f.in == 0 && f.readEnd == endNone:
+		return ServerClosed, ReasonShutdown
+	case f.age > probeAge:
+		return IdleConnect, NoReason
+	}
+	return probe, NoReason
+}

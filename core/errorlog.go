@@ -1,0 +1,75 @@
+package core
+
+import (
+	"log"
+	"net/netip"
+	"strings"
+)
+
+// errorLog is what a server's ErrorLog writes to. It parses text for one thing
+// alone: to find the connection that a line is about. A line about one of ours
+// is swallowed, for the facts decide what that connection was; every other
+// line goes on, unchanged, to the logger that the user had set.
+type errorLog struct {
+	g    *Guard
+	next *log.Logger // nil: the log package's own
+}
+
+// ErrorLog returns a logger for a server's ErrorLog, for those who cannot use
+// [Guard.Attach]. Lines about connections that the guard watches are
+// swallowed; all others go to next, or to the log package's standard logger if
+// next is nil.
+func (g *Guard) ErrorLog(next *log.Logger) *log.Logger {
+	if next != nil {
+		if _, ours := next.Writer().(*errorLog); ours {
+			return next
+		}
+	}
+	return log.New(&errorLog{g: g, next: next}, "", 0)
+}
+
+// The lines of net/http that name a connection, up to the address. A test
+// starts real servers and checks that they still read so.
+const (
+	lineTLS   = "http: TLS handshake error from "
+	linePanic = "http: panic serving "
+)
+
+// Write implements io.Writer. A logger calls it once for each line.
+func (l *errorLog) Write(p []byte) (int, error) {
+	line := string(p)
+	if !l.ours(line) {
+		if l.next != nil {
+			_ = l.next.Output(4, line)
+		} else {
+			_ = log.Output(4, line)
+		}
+	}
+	return len(p), nil
+}
+
+// ours reports whether line is told by the guard: it is about a TLS handshake
+// of a connection that is watched, or about a panic that a layer saw.
+func (l *errorLog) ours(line string) bool {
+	if rest, ok := strings.CutPrefix(line, lineTLS); ok {
+		return l.g.conns.find(addrIn(rest)) != nil
+	}
+	if rest, ok := strings.CutPrefix(line, linePanic); ok {
+		c := l.g.conns.find(addrIn(rest))
+		return c != nil && c.is(flagPanic)
+	}
+	return false
+}
+
+// addrIn reads the address at the start of s, which ends with ": ".
+func addrIn(s string) netip.AddrPort {
+	addr, _, ok := strings.Cut(s, ": ")
+	if !ok {
+		return netip.AddrPort{}
+	}
+	a, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}

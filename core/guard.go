@@ -1,0 +1,203 @@
+package core
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Guard watches a server's connections, answers its probes, explains its
+// refused handshakes and drains its sessions. It serves one application, on as
+// many listeners and servers as that has. All methods are safe for concurrent
+// use.
+type Guard struct {
+	config  Config
+	epoch   time.Time
+	journal *journal
+	conns   *registry
+	stats   stats
+
+	paths     map[string]pathRule             // what Config says of paths; never changes
+	endpoints atomic.Pointer[map[string]bool] // paths of Endpoint and Handler, as they are learned
+	owner     atomic.Pointer[ownerFunc]       // who knows the application's routes
+	told      atomic.Bool                     // who owns the health routes was told
+
+	draining  atomic.Bool
+	drainCh   chan struct{}
+	drainOnce sync.Once
+	drainDone chan struct{}
+	hurry     chan struct{} // closed where a caller of Drain cannot wait
+	hurryOnce sync.Once
+	report    DrainReport
+	starved   atomic.Bool  // Accept waits for file descriptors
+	slots     atomic.Int64 // taken of Config.MaxSessions
+	adopted   *listener    // of the sessions on connections that were not watched before
+
+	mu       sync.Mutex
+	attached map[*http.Server]bool
+	unseen   sync.Map // net.Conn -> *Conn, those of attached servers that the guard did not accept
+	closed   atomic.Bool
+}
+
+// pathRule is what Config says of a path.
+type pathRule struct {
+	route Route // the health route there
+	named bool  // in Config.Routes: answered before the application is asked
+	probe bool  // in Config.ProbePaths
+}
+
+// ownerFunc says whether the application has a route of exactly the path of a
+// request. asked is false where it cannot be asked.
+type ownerFunc func(Head) (owned, asked bool)
+
+// New returns a Guard. Its error joins everything that is wrong with config. It
+// starts nothing: the first goroutine comes with the first event, and [Guard.Close]
+// ends it.
+func New(config Config) (*Guard, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	g := &Guard{
+		config:    config,
+		epoch:     time.Now(),
+		conns:     newRegistry(),
+		paths:     make(map[string]pathRule),
+		drainCh:   make(chan struct{}),
+		drainDone: make(chan struct{}),
+		hurry:     make(chan struct{}),
+		attached:  make(map[*http.Server]bool),
+	}
+	g.adopted = &listener{g: g}
+	g.journal = newJournal(journalConfig{
+		logger: config.Logger, observe: config.Observe,
+		collapse: config.Collapse, summary: config.Summary,
+		suppressed: func(c Class, n uint64) { g.stats.suppressed[c].Add(n) },
+	})
+	for route, p := range config.Routes.all() {
+		switch {
+		case p == nil || *p == "-":
+		case *p == "":
+			g.paths[defaultPaths[route]] = pathRule{route: Route(route)}
+		default:
+			g.paths[*p] = pathRule{route: Route(route), named: true}
+		}
+	}
+	for _, p := range config.ProbePaths {
+		rule := g.paths[p]
+		rule.probe = true
+		g.paths[p] = rule
+	}
+	return g, nil
+}
+
+// now is the time since the guard was made, by the monotonic clock.
+func (g *Guard) now() time.Duration { return time.Since(g.epoch) }
+
+// Close prints what is pending and ends the guard's goroutine. It does not
+// touch connections; what happens on them later is counted but not told. It
+// waits at most two seconds for a log handler that blocks, and then returns an
+// error. A second Close does nothing.
+func (g *Guard) Close() error {
+	if !g.closed.CompareAndSwap(false, true) {
+		return nil
+	}
+	return g.journal.close(closeTimeout)
+}
+
+const closeTimeout = 2 * time.Second
+
+// contained runs user code: its panic is told, not passed on.
+func (g *Guard) contained(what string, f func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			g.journal.note(slog.LevelError, "callback panicked",
+				slog.String("callback", what), slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())))
+		}
+	}()
+	f()
+}
+
+// platform reports whether a prober may have this address. The zero Addr is a
+// unix socket's.
+func (g *Guard) platform(a netip.Addr) bool {
+	a = a.Unmap()
+	if platformAddr(a) {
+		return true
+	}
+	return contains(g.config.ProbeSources, a)
+}
+
+func contains(prefixes []netip.Prefix, a netip.Addr) bool {
+	for _, p := range prefixes {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// maxEndpoints bounds the paths that are learned.
+const maxEndpoints = 64
+
+// learn remembers that WebSocket is served at path, so that the outermost layer
+// answers a prober there whatever method it asks with.
+func (g *Guard) learn(path string) {
+	for {
+		old := g.endpoints.Load()
+		if old != nil && ((*old)[path] || len(*old) >= maxEndpoints) {
+			return
+		}
+		fresh := map[string]bool{path: true}
+		if old != nil {
+			for p := range *old {
+				fresh[p] = true
+			}
+		}
+		if g.endpoints.CompareAndSwap(old, &fresh) {
+			return
+		}
+	}
+}
+
+func (g *Guard) isEndpoint(path string) bool {
+	m := g.endpoints.Load()
+	return m != nil && (*m)[path]
+}
+
+// tellRoutes prints, once, who answers each health route.
+func (g *Guard) tellRoutes() {
+	if g.told.Load() || !g.told.CompareAndSwap(false, true) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, routes)
+	for path, rule := range g.paths {
+		if rule.route == NoRoute {
+			continue
+		}
+		who := "quietws"
+		if !rule.named {
+			switch owned, asked := g.owned(pathHead(path)); {
+			case owned:
+				who = "application"
+			case !asked:
+				who = "quietws where the application answers 401, 403, 404 or 405"
+			}
+		}
+		attrs = append(attrs, slog.String(path, who))
+	}
+	sortAttrs(attrs)
+	g.journal.note(slog.LevelInfo, "health routes", attrs...)
+}
+
+func (g *Guard) owned(h Head) (owned, asked bool) {
+	if f := g.owner.Load(); f != nil {
+		return (*f)(h)
+	}
+	return false, false
+}

@@ -1,0 +1,395 @@
+package core
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+)
+
+// HTTPRequest is a [Request] of the net/http family: it writes answers, and
+// watches what is answered through the ResponseWriter.
+type HTTPRequest struct{ Request }
+
+// BeginHTTP is [Adapter.Begin] for a request of net/http. Its connection is
+// found by what [Guard.Attach] left in the request's context, or else by the
+// peer's address.
+func (a Adapter) BeginHTTP(r *http.Request) HTTPRequest {
+	c := a.g.httpConn(r)
+	var outer *exchange
+	if c == nil || r.ProtoMajor != 1 {
+		outer = exchangeOf(r.Context())
+	}
+	return HTTPRequest{a.begin(httpHead{r}, c, outer)}
+}
+
+// AtEndpoint is for a request that has reached a WebSocket route: known probers
+// get the health answer, whatever their method, and a handshake that RFC 6455
+// forbids and a library might let pass is refused. Everything else is the
+// route's.
+func (a Adapter) AtEndpoint(r *http.Request) HTTPRequest {
+	q := a.BeginHTTP(r)
+	q.Request = a.atEndpoint(q.Request, httpHead{r}, false, nil)
+	return q
+}
+
+// AtHandler is AtEndpoint for a route that serves nothing but WebSocket: every
+// fault is refused, with the status of its reason. An Origin that names another
+// host is refused unless it matches one of patterns, in the syntax of
+// [path.Match] and in lower case; a pattern with "://" in it is matched against
+// scheme and host. anyOrigin lets every page in.
+func (a Adapter) AtHandler(r *http.Request, patterns []string, anyOrigin bool) HTTPRequest {
+	q := a.BeginHTTP(r)
+	q.Request = a.atEndpoint(q.Request, httpHead{r}, true, func(origin, host string) bool {
+		return anyOrigin || originAllowed(origin, host, patterns)
+	})
+	return q
+}
+
+// Answer writes the guard's answer if the verdict has one, and ends the
+// request. It returns false where the next handler is to be called.
+func (q HTTPRequest) Answer(w http.ResponseWriter, r *http.Request) bool {
+	v := q.Verdict()
+	if v.Kind != Probe && v.Kind != Refuse {
+		return false
+	}
+	writeAnswer(w, r, v.Answer)
+	q.Done(v.Answer.Status, nil)
+	return true
+}
+
+func writeAnswer(w http.ResponseWriter, r *http.Request, a Answer) {
+	header := w.Header()
+	for _, f := range a.Header {
+		header[f.Name] = f.Values
+	}
+	w.WriteHeader(a.Status)
+	if r.Method != http.MethodHead {
+		_, _ = io.WriteString(w, a.Body)
+	}
+}
+
+// Wrap returns what to call the next handler with: a ResponseWriter that sees
+// the status and the hijack, and a request whose context leads to this one.
+// Where a layer outside has done so, they are w and r.
+func (q HTTPRequest) Wrap(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request) {
+	x := q.x
+	if x == nil || !q.begun {
+		return w, r
+	}
+	if exchangeOf(r.Context()) != x {
+		r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+	}
+	x.w = writer{ResponseWriter: w, x: x, r: r}
+	_, flushes := w.(http.Flusher)
+	switch {
+	case canHijack(w) && flushes:
+		return (*hijackWriter)(&x.w), r
+	case flushes:
+		return (*flushWriter)(&x.w), r
+	case canHijack(w):
+		return (*bareHijackWriter)(&x.w), r
+	}
+	return &x.w, r
+}
+
+// OnOpened registers f to be called inside Hijack, for a framework that keeps
+// its own state of the response.
+func (q HTTPRequest) OnOpened(f func()) {
+	if q.x != nil {
+		q.x.w.opened = f
+	}
+}
+
+// Status is what was answered so far, 0 if nothing. For a handler that has
+// returned without an answer it is 200, which net/http then sends.
+func (q HTTPRequest) Status() int {
+	if q.x == nil {
+		return 0
+	}
+	if s := q.x.status.Load(); s != 0 || q.x.opened.Load() {
+		return int(s)
+	}
+	return http.StatusOK
+}
+
+// DoneWith ends a request whose handler returned err in a framework that turns
+// errors into answers only after its chain: where nothing is answered yet, the
+// outcome is told as soon as something is, or the request is over.
+func (q HTTPRequest) DoneWith(r *http.Request, err error) {
+	x := q.x
+	if err == nil || x == nil || !q.begun || x.status.Load() != 0 || x.opened.Load() {
+		q.Done(q.Status(), err)
+		return
+	}
+	x.err.CompareAndSwap(nil, &err)
+	x.late.Store(true)
+	context.AfterFunc(r.Context(), x.settle)
+	q.release()
+}
+
+// Recovered is to be deferred: it reports a panic of the next handler, and
+// panics on.
+func (q HTTPRequest) Recovered() {
+	v := recover()
+	if v == nil {
+		return
+	}
+	q.aborted(v)
+	panic(v)
+}
+
+// aborted ends a request whose handler panicked.
+func (q HTTPRequest) aborted(v any) (hijacked bool) {
+	if v == http.ErrAbortHandler { // no fault: the way to end a response early
+		q.Done(0, http.ErrAbortHandler)
+		return false
+	}
+	return q.Panicked(v)
+}
+
+// writer is the ResponseWriter of a candidate. Its variants have the abilities
+// of the one below.
+type writer struct {
+	http.ResponseWriter
+	x        *exchange
+	r        *http.Request
+	opened   func()
+	replaced bool // the application's answer gave way to ours
+}
+
+// Unwrap is for http.ResponseController.
+func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *writer) WriteHeader(status int) {
+	x := w.x
+	switch {
+	case w.replaced, x.opened.Load(): // after a hijack there is nothing to write to
+		return
+	case status >= 100 && status <= 199 && status != http.StatusSwitchingProtocols:
+	case x.status.Load() == 0:
+		if a, ok := (Request{x: x}).Fallback(httpHead{w.r}, status, false); ok {
+			w.replaced = true
+			clear(w.Header())
+			x.status.Store(int32(a.Status))
+			writeAnswer(w.ResponseWriter, w.r, a)
+			return
+		}
+		x.status.Store(int32(status))
+		defer w.answered()
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// answered settles what waited for its status.
+func (w *writer) answered() {
+	if w.x.late.Load() {
+		w.x.settle()
+	}
+}
+
+func (w *writer) Write(p []byte) (int, error) {
+	if !w.ready() {
+		return len(p), nil
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+func (w *writer) WriteString(s string) (int, error) {
+	if !w.ready() {
+		return len(s), nil
+	}
+	if sw, ok := w.ResponseWriter.(interface{ WriteString(string) (int, error) }); ok {
+		return sw.WriteString(s)
+	}
+	return w.ResponseWriter.Write([]byte(s))
+}
+
+// ready reports whether a write is the application's answer, rather than one
+// after a hijack or after our answer: such a write is dropped.
+func (w *writer) ready() bool {
+	if w.replaced || w.x.opened.Load() {
+		return false
+	}
+	if w.x.status.Load() == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	return !w.replaced
+}
+
+func (w *writer) flush() {
+	if w.ready() {
+		w.ResponseWriter.(http.Flusher).Flush()
+	}
+}
+
+func (w *writer) hijack() (net.Conn, *bufio.ReadWriter, error) {
+	nc, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		w.x.err.CompareAndSwap(nil, &err)
+		return nc, rw, err
+	}
+	watched := Request{c: w.x.c, x: w.x, begun: true}.Opened(nc)
+	if watched != nc { // rw's writer writes to nc: let it write to what is watched
+		rw.Writer.Reset(watched)
+	}
+	if w.opened != nil {
+		w.opened()
+	}
+	return watched, rw, nil
+}
+
+type flushWriter writer
+
+func (w *flushWriter) Unwrap() http.ResponseWriter       { return w.ResponseWriter }
+func (w *flushWriter) WriteHeader(status int)            { (*writer)(w).WriteHeader(status) }
+func (w *flushWriter) Write(p []byte) (int, error)       { return (*writer)(w).Write(p) }
+func (w *flushWriter) WriteString(s string) (int, error) { return (*writer)(w).WriteString(s) }
+func (w *flushWriter) Flush()                            { (*writer)(w).flush() }
+
+type bareHijackWriter writer
+
+func (w *bareHijackWriter) Unwrap() http.ResponseWriter       { return w.ResponseWriter }
+func (w *bareHijackWriter) WriteHeader(status int)            { (*writer)(w).WriteHeader(status) }
+func (w *bareHijackWriter) Write(p []byte) (int, error)       { return (*writer)(w).Write(p) }
+func (w *bareHijackWriter) WriteString(s string) (int, error) { return (*writer)(w).WriteString(s) }
+func (w *bareHijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return (*writer)(w).hijack()
+}
+
+type hijackWriter writer
+
+func (w *hijackWriter) Unwrap() http.ResponseWriter       { return w.ResponseWriter }
+func (w *hijackWriter) WriteHeader(status int)            { (*writer)(w).WriteHeader(status) }
+func (w *hijackWriter) Write(p []byte) (int, error)       { return (*writer)(w).Write(p) }
+func (w *hijackWriter) WriteString(s string) (int, error) { return (*writer)(w).WriteString(s) }
+func (w *hijackWriter) Flush()                            { (*writer)(w).flush() }
+func (w *hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return (*writer)(w).hijack()
+}
+
+// canHijack reports whether w, or a writer that it unwraps to, can hijack. Over
+// HTTP/2 none can.
+func canHijack(w http.ResponseWriter) bool {
+	for {
+		switch v := w.(type) {
+		case http.Hijacker:
+			return true
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = v.Unwrap()
+		default:
+			return false
+		}
+	}
+}
+
+// Endpoint returns next with what a WebSocket route needs, whichever library
+// serves it: known probers get the health answer whatever their method, a
+// handshake that RFC 6455 forbids and libraries let pass is refused, and past
+// the hijack a panic is told and the connection closed. It never looks at
+// Origin and passes everything else on.
+func (g *Guard) Endpoint(next http.Handler) http.Handler {
+	a := g.Adapter()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		q := a.AtEndpoint(r)
+		if q.Answer(w, r) {
+			return
+		}
+		q.Run(func() error {
+			next.ServeHTTP(q.Wrap(w, r))
+			return nil
+		})
+	})
+}
+
+// Run calls the handler of a WebSocket route and ends the request. Once the
+// connection has left HTTP a panic is told, with its stack, and the connection
+// closed, and an error becomes the session's end: for both Run returns nil. So
+// it does for an error after an answer, which could only be answered twice. An
+// error before that is the framework's to answer, and a panic goes on.
+func (q HTTPRequest) Run(handler func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			opened := q.x != nil && q.x.opened.Load()
+			if opened || q.begun { // else the layer that began it learns of it
+				q.aborted(v)
+			}
+			if !opened {
+				panic(v)
+			}
+			err = nil
+		}
+	}()
+	err = handler()
+	x := q.x
+	switch {
+	case x == nil:
+		q.Done(0, err)
+		return err
+	case x.opened.Load(), x.status.Load() != 0: // too late for another answer
+		q.Done(0, err)
+		return nil
+	case q.begun:
+		q.DoneWith(x.w.r, err)
+		return err
+	}
+	q.Done(0, err)
+	return err
+}
+
+// Session returns, inside the handler, the session that the request has become
+// and a context for it that ends when the connection is closed by this server,
+// when a read or a write on it fails, or at the drain's deadline. Outside a
+// session it returns ctx and nil.
+func (q HTTPRequest) Session(ctx context.Context) (context.Context, *Session) {
+	x := q.x
+	if x == nil || !x.opened.Load() {
+		return ctx, nil
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	x.session.mark(func(s *Session) { s.cancel = cancel })
+	if x.c.is(flagClosed) {
+		cancel(errSessionEnded)
+	}
+	return ctx, &x.session
+}
+
+// IsUpgrade reports whether r asks to upgrade to WebSocket, or is what a proxy
+// left of such a request: for the filters of middleware that measures or traces
+// requests, for which a session would be a request of hours.
+func IsUpgrade(r *http.Request) bool { return asksToUpgrade(httpHead{r}) }
+
+// IsProbe reports whether r is a probe, for the filters of access logs, metrics
+// and traces: a request that quietws answers itself, or a GET or HEAD of a known
+// prober from a platform's address on a health route or one of
+// Config.ProbePaths. It is never true for anything else of the application's,
+// whatever the User-Agent says. Asked before the guard's own layer it says what
+// is certain then.
+func (g *Guard) IsProbe(r *http.Request) bool {
+	x := exchangeOf(r.Context())
+	if x == nil {
+		x = g.Adapter().look(httpHead{r})
+	}
+	return x != nil && x.quiet()
+}
+
+// look judges without taking anything.
+func (a Adapter) look(h Head) *exchange {
+	if asksToUpgrade(h) {
+		return nil
+	}
+	return a.judge(h, nil, false)
+}
+
+// quiet reports whether a request is one that nobody needs to hear of.
+func (x *exchange) quiet() bool {
+	switch {
+	case x.asks:
+		return false
+	case x.verdict.Kind == Probe:
+		return x.probing || x.credited
+	}
+	return x.probing && x.credited && (strings.EqualFold(x.method, "GET") || x.method == "HEAD")
+}

@@ -1,0 +1,266 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// queueSize is how many events may wait for the logger. It is reached only
+// while the logger or Config.Observe is slower than the network.
+const queueSize = 1024
+
+type journalConfig struct {
+	logger  *slog.Logger
+	observe func(Event)
+	// collapse is the window of a failure, summary the interval of the
+	// summaries; summary < 0: none.
+	collapse, summary time.Duration
+	// suppressed counts events that got no line of their own. It is called
+	// from the journal's goroutine and must be cheap.
+	suppressed func(Class, uint64)
+}
+
+// A journal turns events into log lines. It owns one bounded queue and one
+// goroutine, so that nothing that accepts, serves or closes a connection ever
+// waits for a logger. What follows done belongs to that goroutine,
+// which is why there is no lock.
+type journal struct {
+	journalConfig
+
+	once      sync.Once
+	started   atomic.Bool
+	closed    atomic.Bool
+	abandoned atomic.Bool // close gave up waiting: stop at the next entry
+	lost      atomic.Uint64
+	queue     chan entry // made at the first post
+	stop      chan struct{}
+	done      chan struct{}
+
+	now      entry // the one in hand; a field, so that it is not allocated for each event
+	timer    *time.Timer
+	next     time.Time // what timer is set to; zero: it is not running
+	seen     firstSights
+	failures failureTable
+	picture  picture
+	floods   floodWatch
+	lostTold uint64
+	lostNext time.Time // no second line about lost ones before
+}
+
+// An entry is an event, a state line or the mark of a flush.
+type entry struct {
+	event   Event
+	note    *noteLine
+	flushed chan struct{}
+}
+
+type noteLine struct {
+	at    time.Time
+	level slog.Level
+	msg   string
+	attrs []slog.Attr
+}
+
+// newJournal starts nothing: a guard that never sees an event has no goroutine.
+func newJournal(c journalConfig) *journal {
+	if c.logger == nil {
+		c.logger = slog.Default()
+	}
+	if c.collapse <= 0 {
+		c.collapse = defaultCollapse
+	}
+	if c.summary == 0 {
+		c.summary = defaultSummary
+	}
+	if c.suppressed == nil {
+		c.suppressed = func(Class, uint64) {}
+	}
+	return &journal{journalConfig: c, stop: make(chan struct{}), done: make(chan struct{})}
+}
+
+func (j *journal) start() {
+	j.queue = make(chan entry, queueSize)
+	j.timer = time.NewTimer(time.Hour)
+	j.timer.Stop()
+	j.started.Store(true)
+	go j.loop()
+}
+
+// post hands over one event. It never blocks and may be called from anywhere,
+// Accept and Close too. An event that finds the queue full, or the journal
+// closed, is dropped and counted. What e refers to must not change any more.
+func (j *journal) post(e Event) {
+	if e.Class == HTTP && j.observe == nil {
+		return // by far the most frequent, and nobody wants it
+	}
+	if e.Time.IsZero() {
+		e.Time = time.Now()
+	}
+	j.offer(&entry{event: e})
+}
+
+// note writes a line about the server rather than about a connection: start,
+// drain, accept errors. It goes through the same queue, so that lines keep
+// their order, and is never collapsed. Its attributes are logged as they are.
+func (j *journal) note(level slog.Level, msg string, attrs ...slog.Attr) {
+	j.offer(&entry{note: &noteLine{time.Now(), level, msg, attrs}})
+}
+
+func (j *journal) offer(e *entry) {
+	if j.closed.Load() {
+		j.lost.Add(1)
+		return
+	}
+	j.once.Do(j.start)
+	select {
+	case j.queue <- *e: // nil, hence never ready, if close came first
+	default:
+		j.lost.Add(1)
+	}
+}
+
+// dropped is how many events and lines were lost: the queue was full, the
+// journal closed, or the log handler panicked.
+func (j *journal) dropped() uint64 { return j.lost.Load() }
+
+// flush waits until everything posted before has been handled. Repeats that
+// are being counted stay so.
+func (j *journal) flush(ctx context.Context) error {
+	if !j.started.Load() {
+		return nil
+	}
+	mark := make(chan struct{})
+	select {
+	case j.queue <- entry{flushed: mark}:
+	case <-j.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-mark:
+	case <-j.done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// close handles what is queued, writes the repeats that are still being
+// counted, and ends the goroutine. A logger that blocks for ever costs its
+// caller no more than timeout: then the error says so, and the goroutine ends
+// as soon as the logger lets go of it. Events posted meanwhile are dropped.
+// It may be called again, and before anything was posted.
+func (j *journal) close(timeout time.Duration) error {
+	if j.closed.CompareAndSwap(false, true) {
+		close(j.stop)
+	}
+	j.once.Do(func() { close(j.done) })
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case <-j.done:
+		return nil
+	case <-timer.C:
+	}
+	j.abandoned.Store(true)
+	return fmt.Errorf("quietws: the log was not written within %v: Config.Logger or Config.Observe blocks", timeout)
+}
+
+func (j *journal) loop() {
+	ended := false
+	defer func() {
+		// User code that calls runtime.Goexit, such as t.FailNow, must not take
+		// the log with it.
+		if !ended {
+			go j.loop()
+		}
+	}()
+	for stopped := false; !stopped; {
+		select {
+		case j.now = <-j.queue:
+			j.handle()
+		case <-j.timer.C:
+			j.due(time.Now())
+		case <-j.stop:
+			stopped = true
+		}
+	}
+	j.finish()
+	ended = true
+	close(j.done)
+}
+
+// finish empties the queue and tells what is pending.
+func (j *journal) finish() {
+	for !j.abandoned.Load() {
+		select {
+		case j.now = <-j.queue:
+			j.handle()
+			continue
+		default:
+		}
+		j.timer.Stop()
+		j.repeats(time.Now(), true)
+		j.tellLost(time.Now(), true)
+		return
+	}
+	j.timer.Stop()
+	j.lost.Add(uint64(len(j.queue)))
+}
+
+func (j *journal) handle() {
+	now := time.Now()
+	if !j.next.IsZero() && !now.Before(j.next) {
+		j.due(now) // the timer is only one of many that want the goroutine
+	}
+	switch {
+	case j.now.flushed != nil:
+		close(j.now.flushed)
+	case j.now.note != nil:
+		n := j.now.note
+		j.write(n.at, n.level, n.msg, n.attrs...)
+	default:
+		j.tell(now, &j.now.event)
+		if j.observe != nil {
+			// After the line: what the observer does to the stack or the error
+			// is then its own affair.
+			j.show(now, &j.now.event)
+		}
+	}
+	j.now = entry{}
+	j.tellLost(now, false)
+}
+
+// show calls the observer and contains its panic.
+func (j *journal) show(now time.Time, e *Event) {
+	defer func() {
+		if p := recover(); p != nil {
+			j.observerPanicked(now, e, p, debug.Stack())
+		}
+	}()
+	j.observe(*e)
+}
+
+// due does what a deadline asks for. Each part arms the timer anew if it has
+// one left; if none has, no timer runs.
+func (j *journal) due(now time.Time) {
+	j.next = time.Time{}
+	j.repeats(now, false)
+	j.summarize(now)
+	j.floodMinute(now)
+	j.tellLost(now, false)
+}
+
+// arm makes sure that due runs at that time or before.
+func (j *journal) arm(at time.Time) {
+	if j.next.IsZero() || at.Before(j.next) {
+		j.next = at
+		j.timer.Reset(time.Until(at))
+	}
+}

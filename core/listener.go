@@ -1,0 +1,154 @@
+package core
+
+import (
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// listener watches what it accepts.
+type listener struct {
+	net.Listener
+	g   *Guard
+	tls atomic.Bool // TLS is above it
+
+	// timeout is, for the connections of a server that the guard did not
+	// accept, how long it waits for a request.
+	timeout time.Duration
+
+	once sync.Once
+	done chan struct{}
+}
+
+// errTLSBelow is the error of Accept where [Guard.Listener] was given a TLS
+// listener: net/http would no longer see TLS, and so neither HTTP/2 nor
+// Request.TLS would work.
+var errTLSBelow = errors.New("quietws: Guard.Listener was given a TLS listener; give it the raw one and put TLS above it: Guard.TLSListener, or tls.NewListener(guard.Listener(ln), config)")
+
+// Listener returns ln watched: each connection that it accepts is counted, and
+// ends in exactly one [Class]. Give it the raw listener, or one of
+// go-proxyproto, and put TLS above it:
+//
+//	tls.NewListener(guard.Listener(ln), config)
+//
+// Over a TLS listener its first Accept returns an error. Accept does not return
+// errors that pass, such as too many open files: it waits up to a second, tells
+// it once, and goes on, so a server whose Serve ends at any error lives.
+func (g *Guard) Listener(ln net.Listener) net.Listener {
+	return &listener{Listener: ln, g: g, done: make(chan struct{})}
+}
+
+// TLSListener returns ln watched and TLS above it, as [tls.NewListener] has it:
+// config must have a certificate, and for HTTP/2 name "h2" in NextProtos.
+func (g *Guard) TLSListener(ln net.Listener, config *tls.Config) net.Listener {
+	watched := &listener{Listener: ln, g: g, done: make(chan struct{})}
+	watched.tls.Store(true)
+	return &tlsListener{Listener: tls.NewListener(watched, config)}
+}
+
+// tlsListener tells each watched connection who is above it.
+type tlsListener struct{ net.Listener }
+
+func (l *tlsListener) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if t, ok := nc.(*tls.Conn); ok {
+		if c := ConnOf(t); c != nil {
+			c.tls.Store(t)
+		}
+	}
+	return nc, err
+}
+
+// The pause after an error of Accept that passes: doubled each time.
+const (
+	acceptPauseMin = 5 * time.Millisecond
+	acceptPauseMax = time.Second
+)
+
+func (l *listener) Accept() (net.Conn, error) {
+	var pause time.Duration
+	for {
+		nc, err := l.Listener.Accept()
+		if err == nil {
+			if _, isTLS := nc.(*tls.Conn); isTLS {
+				_ = nc.Close()
+				return nil, errTLSBelow
+			}
+			if pause > 0 {
+				l.g.acceptRecovered()
+			}
+			return l.g.watch(nc, l), nil
+		}
+		if !passes(err) {
+			return nil, err
+		}
+		l.g.acceptFailed(err)
+		pause = min(max(2*pause, acceptPauseMin), acceptPauseMax)
+		t := time.NewTimer(pause)
+		select {
+		case <-t.C:
+		case <-l.done:
+			t.Stop()
+			return nil, net.ErrClosed
+		}
+	}
+}
+
+func (l *listener) Close() error {
+	l.once.Do(func() { close(l.done) })
+	return l.Listener.Close()
+}
+
+// passes reports whether an error of Accept is a shortage that ends by itself.
+func passes(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) ||
+		errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
+}
+
+func (g *Guard) acceptFailed(err error) {
+	g.stats.acceptErrors.Add(1)
+	if g.starved.CompareAndSwap(false, true) {
+		g.journal.note(slog.LevelError, "cannot accept connections, retrying",
+			slog.String("error", err.Error()),
+			slog.String("remedy", "raise the limit of open files (ulimit -n, LimitNOFILE=) or find what leaks them"))
+	}
+}
+
+func (g *Guard) acceptRecovered() {
+	if g.starved.CompareAndSwap(true, false) {
+		g.journal.note(slog.LevelInfo, "accepting connections again")
+	}
+}
+
+// watch makes the Conn of a connection that l accepted.
+func (g *Guard) watch(nc net.Conn, l *listener) *Conn {
+	c := &Conn{Conn: nc, ln: l, accepted: g.now()}
+	c.refs.Store(1)
+	g.stats.accepted.Add(1)
+	g.conns.add(c)
+	return c
+}
+
+// ConnOf returns the watched connection that nc is or stands on, nil if there
+// is none. It looks through *tls.Conn and everything else that has a NetConn
+// method, and through go-proxyproto's Raw.
+func ConnOf(nc net.Conn) *Conn {
+	for range 8 {
+		switch v := nc.(type) {
+		case *Conn:
+			return v
+		case interface{ NetConn() net.Conn }:
+			nc = v.NetConn()
+		case interface{ Raw() net.Conn }:
+			nc = v.Raw()
+		default:
+			return nil
+		}
+	}
+	return nil
+}

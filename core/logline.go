@@ -1,0 +1,144 @@
+package core
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"reflect"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxStack is how much of a stack trace is logged.
+const maxStack = 8 << 10
+
+// lineAttrs is what a line says about one event. Failures always have a
+// status, probes always a prober, sessions how they ended.
+func lineAttrs(e *Event) []slog.Attr {
+	to := make([]slog.Attr, 0, 16)
+	to = append(to, slog.String("class", e.Class.String()))
+	if e.Reason != NoReason {
+		to = append(to, slog.String("reason", e.Reason.String()))
+	}
+	to = append(to, slog.String("remote", remoteWord(e.Remote)))
+	switch {
+	case e.Client.IsValid():
+		to = append(to, slog.String("client", logWord(e.Client.String())))
+	case e.Forwarded != "":
+		to = append(to, slog.String("forwarded", logWord(e.Forwarded)))
+	}
+	if e.Prober != "" || e.Class.Probe() {
+		to = append(to, slog.String("prober", pair{prober: e.Prober}.word()))
+	}
+	if e.Method != "" {
+		to = append(to, slog.String("method", logWord(e.Method)))
+	}
+	if e.Path != "" {
+		to = append(to, slog.String("path", logWord(e.Path)))
+	}
+	if e.Class == SessionEnded || e.Class == Hijacked {
+		return append(to, sessionAttrs(e)...)
+	}
+	if e.Status != 0 || !e.Class.Probe() {
+		to = append(to, slog.Int("status", e.Status))
+	}
+	if e.Session.Duration > 0 {
+		to = append(to, slog.Duration("duration", e.Session.Duration))
+	}
+	if e.Err != nil {
+		// fmt and not Error: it contains the panic of a bad Error method.
+		to = append(to, slog.String("error", logText(fmt.Sprint(e.Err))))
+	}
+	if e.Panic != nil {
+		to = append(to, slog.String("panic", panicText(e.Panic)))
+	}
+	if len(e.Stack) > 0 {
+		to = append(to, slog.String("stack", stackText(e.Stack)))
+	}
+	if e.Remedy != "" {
+		to = append(to, slog.String("remedy", e.Remedy))
+	}
+	return to
+}
+
+// sessionAttrs says how a connection that left HTTP ended. A code of 0 is not
+// known; the bytes are those of the transport.
+func sessionAttrs(e *Event) (to []slog.Attr) {
+	if e.Class == SessionEnded {
+		end := e.Session.End
+		if end == "" {
+			end = "ended"
+		}
+		to = append(to, slog.String("end", end), slog.Int("code", e.Session.Code))
+	}
+	to = append(to, slog.Duration("duration", e.Session.Duration),
+		slog.Int64("bytes_in", e.Session.BytesIn), slog.Int64("bytes_out", e.Session.BytesOut))
+	if e.Err != nil {
+		to = append(to, slog.String("error", logText(fmt.Sprint(e.Err))))
+	}
+	return to
+}
+
+// sample is one repeat in one line: who asked for what, and what came of it.
+func sample(e *Event) string {
+	var b strings.Builder
+	b.WriteString(remoteWord(e.Remote))
+	if e.Client.IsValid() {
+		b.WriteString(" for " + logWord(e.Client.String()))
+	}
+	if e.Method != "" {
+		b.WriteString(" " + logWord(e.Method))
+	}
+	if e.Path != "" {
+		b.WriteString(" " + logWord(e.Path))
+	}
+	if e.Status != 0 {
+		b.WriteString(" " + strconv.Itoa(e.Status))
+	}
+	if e.Panic != nil {
+		b.WriteString(": " + panicText(e.Panic))
+	} else if e.Err != nil {
+		b.WriteString(": " + logText(fmt.Sprint(e.Err)))
+	}
+	return b.String()
+}
+
+func remoteWord(a netip.AddrPort) string {
+	if !a.IsValid() {
+		return "unknown"
+	}
+	return logWord(netip.AddrPortFrom(a.Addr().Unmap(), a.Port()).String())
+}
+
+// panicText says what a handler panicked with. As in the runtime, a value that
+// cannot describe itself is named by its type only: its fields may be changing
+// by now in other goroutines.
+func panicText(p any) string {
+	switch v := p.(type) {
+	case error, fmt.Stringer:
+		return logText(fmt.Sprint(v))
+	}
+	switch k := reflect.ValueOf(p).Kind(); {
+	case k >= reflect.Bool && k <= reflect.Complex128, k == reflect.String:
+		return logText(fmt.Sprint(p))
+	}
+	return logText(fmt.Sprintf("(%T)", p))
+}
+
+// stackText keeps the lines of a stack trace, which is this program's own text
+// and of no use on one line, and nothing else that a terminal obeys.
+func stackText(stack []byte) string {
+	cut := ""
+	if len(stack) > maxStack {
+		stack, cut = stack[:maxStack], "\n..."
+	}
+	clean := bytes.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || r != utf8.RuneError && strconv.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, stack)
+	return string(clean) + cut
+}

@@ -1,0 +1,56 @@
+package core
+
+import (
+	"strconv"
+	"unicode/utf8"
+)
+
+// maxText is how many bytes one attribute takes of anything that a peer may
+// have had a hand in, quotes and escapes included.
+const maxText = 200
+
+// logWord makes s fit to be the value of an attribute, whoever wrote it and
+// whatever the handler does with it: at most [maxText] bytes, all printable.
+// What is harmless stays as it is. Anything with a space, an equals sign, a
+// quote, a backslash, or beyond printable ASCII is quoted as a Go string, so
+// that it cannot pass for another attribute or another line. Three dots after
+// the closing quote say that it was cut.
+func logWord(s string) string { return logQuote(s, false) }
+
+// logText is logWord for prose, where spaces and equals signs are harmless.
+func logText(s string) string { return logQuote(s, true) }
+
+func logQuote(s string, prose bool) string {
+	if len(s) <= maxText && harmless(s, prose) {
+		return s
+	}
+	const room = maxText - len(`"...`)
+	out := append(make([]byte, 0, maxText), '"')
+	for i := 0; i < len(s); {
+		_, n := utf8.DecodeRuneInString(s[i:])
+		var buf [16]byte
+		// A rune at a time, so that no escape is cut in two.
+		q := strconv.AppendQuote(buf[:0], s[i:i+n])
+		if q = q[1 : len(q)-1]; len(out)+len(q) > room {
+			return string(append(out, `"...`...))
+		}
+		out = append(out, q...)
+		i += n
+	}
+	return string(append(out, '"'))
+}
+
+func harmless(s string, prose bool) bool {
+	if s == "" {
+		return prose
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\' || c < ' ' || c > '~':
+			return false
+		case (c == ' ' || c == '=') && !prose:
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,297 @@
+package core
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// httpHead is the Head of a request of net/http.
+type httpHead struct{ r *http.Request }
+
+func (h httpHead) Method() string { return h.r.Method }
+func (h httpHead) Query() string  { return h.r.URL.RawQuery }
+func (h httpHead) Host() string   { return h.r.Host }
+func (h httpHead) Proto() string  { return h.r.Proto }
+func (h httpHead) TLS() bool      { return h.r.TLS != nil }
+
+func (h httpHead) Path() string {
+	if h.r.Method == "PRI" { // URL.Path is empty for "*"
+		return h.r.RequestURI
+	}
+	return h.r.URL.Path
+}
+
+func (h httpHead) Field(name string) string {
+	v := h.r.Header[name]
+	switch {
+	case len(v) == 1:
+		return v[0]
+	case len(v) > 1:
+		return strings.Join(v, ", ")
+	case name == "Host": // net/http takes it out of the header
+		return h.r.Host
+	}
+	return ""
+}
+
+func (h httpHead) Remote() netip.AddrPort {
+	a, err := netip.ParseAddrPort(h.r.RemoteAddr)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}
+
+// connKey is asked of a context for the Conn of its request.
+type connKey struct{}
+
+// connContext is a Conn seen as the context of its requests. Making the Conn
+// itself a context saves an allocation for each connection.
+type connContext Conn
+
+func (c *connContext) Deadline() (time.Time, bool) { return c.ctx.Deadline() }
+func (c *connContext) Done() <-chan struct{}       { return c.ctx.Done() }
+func (c *connContext) Err() error                  { return c.ctx.Err() }
+
+func (c *connContext) Value(key any) any {
+	switch key.(type) {
+	case connKey:
+		return (*Conn)(c)
+	case exchangeKey:
+		if x := c.current.Load(); x != nil {
+			return x
+		}
+		return nil
+	}
+	return c.ctx.Value(key)
+}
+
+// httpConn returns the watched connection of r, nil if there is none. Without
+// Attach nobody told the request, and the peer's address has to find it.
+func (g *Guard) httpConn(r *http.Request) *Conn {
+	if c, ok := r.Context().Value(connKey{}).(*Conn); ok {
+		return c
+	}
+	if g.stats.accepted.Load() == 0 {
+		return nil
+	}
+	return g.conns.find(httpHead{r}.Remote())
+}
+
+// connOf is ConnOf, and finds the connections of attached servers that the
+// guard did not accept.
+func (g *Guard) connOf(nc net.Conn) *Conn {
+	if c := ConnOf(nc); c != nil {
+		return c
+	}
+	if c, ok := g.unseen.Load(nc); ok {
+		return c.(*Conn)
+	}
+	return nil
+}
+
+// Attach makes the guard the outermost layer of srv when it starts to serve:
+// [Guard.Wrap] around its Handler, [Guard.ErrorLog] on its ErrorLog, and hooks
+// on ConnContext, ConnState, BaseContext and RegisterOnShutdown, which call
+// those that were there. Call it before Serve, after setting srv's own hooks;
+// the Handler may still be changed until Serve. Serve and Shutdown stay yours;
+// at Shutdown the sessions are drained. A second Attach of the same server does
+// nothing.
+func (g *Guard) Attach(srv *http.Server) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.attached[srv] {
+		return nil
+	}
+	g.attached[srv] = true
+	unseen := &listener{g: g}
+
+	base := srv.BaseContext
+	srv.BaseContext = func(ln net.Listener) context.Context {
+		g.starting(srv, unseen)
+		if base != nil {
+			return base(ln)
+		}
+		return context.Background()
+	}
+	connContext := srv.ConnContext
+	srv.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
+		if connContext != nil {
+			ctx = connContext(ctx, nc)
+		}
+		return g.connected(ctx, nc, unseen)
+	}
+	connState := srv.ConnState
+	srv.ConnState = func(nc net.Conn, state http.ConnState) {
+		if connState != nil {
+			connState(nc, state)
+		}
+		g.Adapter().ConnState(nc, state)
+	}
+	srv.ErrorLog = g.ErrorLog(srv.ErrorLog)
+	srv.RegisterOnShutdown(func() { _, _ = g.Drain(context.Background()) })
+	return nil
+}
+
+// starting runs when a server begins to serve, before it accepts. Frameworks
+// set Handler as late as that.
+func (g *Guard) starting(srv *http.Server, unseen *listener) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, wrapped := srv.Handler.(*layer); !wrapped {
+		l := g.layer(srv.Handler)
+		if l.general = !srv.DisableGeneralOptionsHandler; l.general {
+			srv.DisableGeneralOptionsHandler = true // or net/http answers OPTIONS * unseen
+		}
+		srv.Handler = l
+	}
+	for _, t := range []time.Duration{srv.ReadHeaderTimeout, srv.ReadTimeout} {
+		if t > 0 && unseen.timeout == 0 {
+			unseen.timeout = t
+		}
+	}
+	g.tellRoutes()
+}
+
+// connected runs in the accept loop: it must not ask for addresses.
+func (g *Guard) connected(ctx context.Context, nc net.Conn, unseen *listener) context.Context {
+	c := ConnOf(nc)
+	if c == nil {
+		c = &Conn{Conn: nc, ln: unseen, accepted: g.now()}
+		c.refs.Store(1)
+		c.set(flagShadow)
+		g.stats.accepted.Add(1)
+		g.conns.add(c)
+		g.unseen.Store(nc, c)
+	}
+	if t, ok := nc.(*tls.Conn); ok {
+		c.tls.Store(t)
+		if !c.ln.tls.Load() && !c.is(flagShadow) {
+			c.ln.tls.Store(true)
+		}
+	}
+	c.set(flagAttached)
+	c.ctx = ctx
+	return (*connContext)(c)
+}
+
+// ConnState tells the guard what a server says of a connection, for servers of
+// both families: fasthttp's states mean the same.
+func (a Adapter) ConnState(nc net.Conn, state http.ConnState) {
+	c := a.g.connOf(nc)
+	if c == nil {
+		return
+	}
+	switch state {
+	case http.StateActive:
+		if !c.is(flagActive) {
+			c.set(flagActive)
+		}
+	case http.StateHijacked:
+		c.hijackedBy(nc)
+	case http.StateClosed:
+		a.g.unseen.Delete(nc)
+		c.over()
+	case http.StateNew:
+		if c.is(flagShadow) && isRaw(c.tls.Load()) {
+			a.g.conns.index(c) // for its line in the error log
+		}
+	}
+}
+
+// isRaw reports whether t stands on a TCP connection, whose address can be asked
+// for without waiting.
+func isRaw(t *tls.Conn) bool {
+	if t == nil {
+		return false
+	}
+	_, ok := t.NetConn().(*net.TCPConn)
+	return ok
+}
+
+// hijackedBy runs when a server hands the connection over. From here on only
+// the connection itself can tell its end.
+func (c *Conn) hijackedBy(nc net.Conn) {
+	c.set(flagLeft)
+	if !c.is(flagShadow) {
+		return
+	}
+	c.ln.g.unseen.Delete(nc)
+	if c.current.Load() == nil { // no layer will watch it: it ends here, as far as anyone can see
+		c.set(flagHijacked)
+		c.over()
+	}
+}
+
+// layer is the outermost http.Handler.
+type layer struct {
+	a       Adapter
+	next    http.Handler
+	general bool // answer OPTIONS * as net/http would
+}
+
+// Wrap returns next with the guard's outermost layer around it: health routes
+// and probes are answered, refused handshakes explained, panics told. Ordinary
+// requests pass untouched. Where next is an *http.ServeMux it is asked which
+// health routes are the application's.
+func (g *Guard) Wrap(next http.Handler) http.Handler { return g.layer(next) }
+
+func (g *Guard) layer(next http.Handler) *layer {
+	if next == nil {
+		next = http.DefaultServeMux
+	}
+	a := g.Adapter()
+	if mux, ok := next.(*http.ServeMux); ok {
+		a = a.Owner(func(h Head) (bool, bool) { return muxOwns(mux, h), true })
+	}
+	return &layer{a: a, next: next}
+}
+
+// muxOwns reports whether mux has a pattern of exactly this path.
+func muxOwns(mux *http.ServeMux, h Head) bool {
+	var r *http.Request
+	if head, ok := h.(httpHead); ok {
+		r = head.r
+	} else {
+		r = &http.Request{Method: h.Method(), Host: h.Host(), URL: &url.URL{Path: h.Path()}}
+	}
+	_, pattern := mux.Handler(r)
+	if i := strings.IndexByte(pattern, '/'); i >= 0 {
+		pattern = strings.TrimSuffix(pattern[i:], "/") // a subtree's path redirects to it
+		return pattern == h.Path()
+	}
+	return false
+}
+
+func (l *layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	q := l.a.BeginHTTP(r)
+	if !q.Candidate() {
+		if l.general && r.Method == "OPTIONS" && r.RequestURI == "*" {
+			w.Header()["Content-Length"] = zeroLength
+			q.Done(200, nil)
+			return
+		}
+		if q.c == nil {
+			l.next.ServeHTTP(w, r)
+			return
+		}
+		defer q.Recovered()
+		l.next.ServeHTTP(w, r)
+		q.Done(0, nil)
+		return
+	}
+	if q.Answer(w, r) {
+		return
+	}
+	defer q.Recovered()
+	l.next.ServeHTTP(q.Wrap(w, r))
+	q.Done(q.Status(), nil)
+}
+
+var zeroLength = []string{"0"}

@@ -1,0 +1,176 @@
+package core
+
+import (
+	"hash/maphash"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+)
+
+// registry holds the open connections: all of them in lists, for the drain,
+// and those that a log line or a request may have to be joined to in an index
+// by address. Both are in shards, so that accepting and closing do not wait
+// for each other, and neither allocates but for the index's map.
+type registry struct {
+	seed  maphash.Seed
+	turn  atomic.Uint32
+	lists [registryShards]struct {
+		mu   sync.Mutex
+		head *Conn
+		n    int
+		_    [40]byte // a cache line each
+	}
+	byAddr [registryShards]struct {
+		mu sync.Mutex
+		m  map[uint32]*Conn // chained by Conn.hashNext
+		_  [48]byte
+	}
+}
+
+const registryShards = 32
+
+func newRegistry() *registry { return &registry{seed: maphash.MakeSeed()} }
+
+func (r *registry) add(c *Conn) {
+	c.shard = uint8(r.turn.Add(1) % registryShards)
+	l := &r.lists[c.shard]
+	l.mu.Lock()
+	c.next = l.head
+	if l.head != nil {
+		l.head.prev = c
+	}
+	l.head = c
+	l.n++
+	l.mu.Unlock()
+}
+
+func (r *registry) remove(c *Conn) {
+	r.unindex(c)
+	l := &r.lists[c.shard]
+	l.mu.Lock()
+	if c.prev != nil {
+		c.prev.next = c.next
+	} else {
+		l.head = c.next
+	}
+	if c.next != nil {
+		c.next.prev = c.prev
+	}
+	c.prev, c.next = nil, nil
+	l.n--
+	l.mu.Unlock()
+}
+
+// len is how many connections are open.
+func (r *registry) len() (n int) {
+	for i := range r.lists {
+		l := &r.lists[i]
+		l.mu.Lock()
+		n += l.n
+		l.mu.Unlock()
+	}
+	return n
+}
+
+// all returns the connections that are open now. What is done with them is
+// done outside the locks.
+func (r *registry) all() (conns []*Conn) {
+	for i := range r.lists {
+		l := &r.lists[i]
+		l.mu.Lock()
+		for c := l.head; c != nil; c = c.next {
+			conns = append(conns, c)
+		}
+		l.mu.Unlock()
+	}
+	return conns
+}
+
+// anySession reports whether a session is open.
+func (r *registry) anySession() bool {
+	for i := range r.lists {
+		l := &r.lists[i]
+		l.mu.Lock()
+		for c := l.head; c != nil; c = c.next {
+			if c.session() != nil {
+				l.mu.Unlock()
+				return true
+			}
+		}
+		l.mu.Unlock()
+	}
+	return false
+}
+
+func (r *registry) hash(a netip.AddrPort) uint32 {
+	return uint32(maphash.Comparable(r.seed, a)) | 1 // 0 says that a Conn is not indexed
+}
+
+// index makes c findable by its peer's address. Peers without one, as on a
+// unix socket, are never found.
+func (r *registry) index(c *Conn) {
+	a := c.remote()
+	if !a.IsValid() {
+		return
+	}
+	h := r.hash(a)
+	s := &r.byAddr[h>>1%registryShards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.hash != 0 || c.is(flagDecided) {
+		return
+	}
+	if s.m == nil {
+		s.m = make(map[uint32]*Conn)
+	}
+	c.hash, c.hashNext = h, s.m[h]
+	s.m[h] = c
+}
+
+func (r *registry) unindex(c *Conn) {
+	a := c.remote()
+	if !a.IsValid() {
+		return
+	}
+	h := r.hash(a)
+	s := &r.byAddr[h>>1%registryShards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.hash == 0 {
+		return
+	}
+	c.hash = 0
+	if s.m[h] == c {
+		if c.hashNext == nil {
+			delete(s.m, h)
+		} else {
+			s.m[h] = c.hashNext
+		}
+	} else {
+		for p := s.m[h]; p != nil; p = p.hashNext {
+			if p.hashNext == c {
+				p.hashNext = c.hashNext
+				break
+			}
+		}
+	}
+	c.hashNext = nil
+}
+
+// find returns the indexed connection whose peer has this address, nil if
+// there is none.
+func (r *registry) find(a netip.AddrPort) *Conn {
+	if !a.IsValid() {
+		return nil
+	}
+	h := r.hash(a)
+	s := &r.byAddr[h>>1%registryShards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := s.m[h]; c != nil; c = c.hashNext {
+		if c.remote() == a {
+			return c
+		}
+	}
+	return nil
+}

@@ -1,0 +1,142 @@
+package core
+
+// remedy returns what to tell the operator: one line of what mends an event of
+// this class and reason, where possible as the line of configuration that does
+// it, "" where there is nothing to mend. The text is constant: nothing of the
+// peer's is in it. proberName, a name of the prober table or any other word,
+// adds to ProbeFailing where that prober's path is set.
+//
+// HandshakeRefused with ReasonApplication has one text for every status; where
+// the refusal was meant (401, 429) it is for the caller to leave it out.
+func remedy(c Class, r Reason, proberName string) string {
+	if r >= reasons {
+		r = NoReason
+	}
+	switch c {
+	case HandshakeRefused:
+		return refusalRemedies[r]
+	case UpgradeFailed:
+		return upgradeRemedies[r]
+	case WrongProtocol:
+		return protocolRemedies[r]
+	case TLSFailed:
+		return tlsRemedies[r]
+	case BadRequest:
+		return requestRemedies[r]
+	case ServerClosed:
+		return closedRemedies[r]
+	case IdleConnect:
+		return idleRemedy
+	case ProbeFailing:
+		if where, known := probePaths[proberName]; known {
+			return failingRemedy + "; " + where
+		}
+		return failingRemedy
+	default:
+		// A panic's stack says more than we could; the other classes are not
+		// failures.
+		return ""
+	}
+}
+
+// probeHint returns what to tell with the first probe of class c, "" if such a
+// probe is as good as one can be.
+func probeHint(c Class) string {
+	switch c {
+	case TCPProbe:
+		return "a TCP probe only proves that the kernel accepts connections; let the prober ask GET /readyz over HTTP"
+	case TLSProbe:
+		return "a TLS probe only proves that the certificate is served; let the prober ask GET /readyz over HTTPS"
+	default:
+		return ""
+	}
+}
+
+// nginx's default proxy_pass replaces Host too. Without the Host line every
+// browser would be refused for its Origin as soon as Upgrade arrives.
+const nginxUpgrade = `proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; ` +
+	`proxy_set_header Connection "upgrade"; proxy_set_header Host $host;`
+
+var refusalRemedies = [reasons]string{
+	// Draining is meant: nothing to mend.
+	ReasonSaturated:       "raise Config.MaxSessions or add instances",
+	ReasonNoRoute:         "no handler has this path: register the WebSocket route for GET on it, or mend the client's URL or the proxy's path rewriting (nginx: a proxy_pass that ends in a slash cuts the prefix of its location)",
+	ReasonUpgradeStripped: "a proxy removed Upgrade or Connection; nginx: " + nginxUpgrade + " Apache 2.4.47 or newer: upgrade=websocket on ProxyPass",
+	ReasonHTTP2:           `a proxy or client sends the handshake over HTTP/2, where Upgrade does not exist: let the proxy speak HTTP/1.1 to this server (Envoy: no http2_protocol_options on the cluster; HAProxy: alpn http/1.1), or take "h2" out of tls.Config.NextProtos`,
+	ReasonHTTP10:          "a proxy speaks HTTP/1.0 to this server; nginx: " + nginxUpgrade,
+	ReasonBadMethod:       "a WebSocket handshake is a GET: mend the client; if it is a probe, point it at /readyz or add the path to Config.ProbePaths",
+	ReasonNotUpgrade:      "a plain request on a WebSocket route: a person, a crawler or a probe (point it at /readyz or add the path to Config.ProbePaths); if it was a WebSocket client, a proxy removed the handshake, nginx: " + nginxUpgrade,
+	ReasonBadVersion:      "the client is older than RFC 6455 or sends a wrong Sec-WebSocket-Version: update its WebSocket library",
+	ReasonMissingKey:      "the client or a proxy left Sec-WebSocket-Key out: let a WebSocket library make the handshake, and let the proxy pass all Sec-WebSocket fields on",
+	ReasonDuplicateKey:    "two Sec-WebSocket-Key lines: take the line that sets it out of the proxy's configuration (nginx: proxy_set_header Sec-WebSocket-Key) or out of the client's extra headers",
+	ReasonBadKey:          "the client's Sec-WebSocket-Key is not base64 of 16 bytes: let a WebSocket library make it; a fixed key copied into a script is the usual cause",
+	ReasonOriginForbidden: "if the page may connect, list its origin in the library's OriginPatterns; if it is this site's own, a proxy changed Host, nginx: proxy_set_header Host $host; Apache: ProxyPreserveHost On",
+	ReasonApplication:     "the handshake was good and the application's own handler or WebSocket library refused it, see status and error; a 403 is most often the Origin check: list the origin in the library's OriginPatterns (CheckOrigin), or let the proxy pass Host on, nginx: proxy_set_header Host $host;",
+}
+
+var upgradeRemedies = [reasons]string{
+	NoReason:             "the handler did not complete a good handshake: see its error",
+	ReasonServerError:    "the handler answered 5xx to a good handshake: see its error; a middleware that buffers, compresses or times responses out (http.TimeoutHandler) has to leave this route alone",
+	ReasonHijackFailed:   "the connection could not be taken over: a middleware's ResponseWriter hides http.Hijacker (give it an Unwrap method, or keep it off this route), http.TimeoutHandler cannot be hijacked at all, and gin 1.11.0 refuses: use another version",
+	ReasonNothingWritten: "the handler took the connection over and answered nothing: let the library's Accept or Upgrade write the 101, and look for a return or a closed connection before it",
+	ReasonStatusUnknown:  "the handler ended and nobody saw how: let it return its error, and use Attach or Wrap, which see the status, in place of Middleware alone",
+}
+
+var protocolRemedies = [reasons]string{
+	ReasonTLSOnPlain:    "TLS came to a port without TLS: let the proxy, probe or client use http:// and ws:// here (nginx: proxy_pass http://; HAProxy: no ssl on the server line; Kubernetes: scheme: HTTP), or serve TLS with ServeTLS or Guard.TLSListener",
+	ReasonHTTPOnTLS:     "plain HTTP came to the TLS port: let the proxy, probe or client use https:// and wss:// here (nginx: proxy_pass https://; HAProxy: ssl on the server line; Kubernetes: scheme: HTTPS)",
+	ReasonH2Preface:     "the proxy or probe speaks HTTP/2 to an HTTP/1 port, and nothing it asks is answered: HAProxy: no proto h2 on the server line; Envoy: no http2_protocol_options on the cluster; nginx: proxy_pass, not grpc_pass; Cloud Run: end-to-end HTTP/2 off; Kubernetes: an httpGet probe, not grpc",
+	ReasonProxyPreamble: "a PROXY protocol preamble that nothing here reads: turn it off (HAProxy: no send-proxy or send-proxy-v2 on the server line; AWS: proxy_protocol_v2.enabled=false; nginx: proxy_protocol off), or put pires/go-proxyproto below the guard: tls(guard(proxyproto(ln)))",
+}
+
+var tlsRemedies = [reasons]string{
+	ReasonRefused:   "the client does not trust the certificate: serve the full chain, leaf first, for this name and not expired; a proxy or probe with a private CA needs it (HAProxy: ca-file; nginx: proxy_ssl_trusted_certificate) or verification off",
+	ReasonVersion:   "no TLS version, cipher or protocol in common: update the client, or lower tls.Config.MinVersion (1.2 where it is not set); a client that asks by ALPN needs its protocol in tls.Config.NextProtos",
+	ReasonTruncated: "the peer left in the middle of the TLS handshake: a probe or proxy with too short a timeout, or a path that drops large packets (MTU)",
+	ReasonAborted:   "the TLS handshake broke, the error says where: bytes that are not TLS, a GetCertificate that fails, or a client certificate that ClientAuth asks for and the client does not have",
+	ReasonTimeout:   "the TLS handshake did not end in time: a slow client, or a path that drops large packets (MTU)",
+}
+
+var requestRemedies = [reasons]string{
+	ReasonTruncated: "the peer left in the middle of a request's head: a port check that sends a byte (let it ask GET /readyz), or a proxy or client with too short a timeout",
+	ReasonMalformed: `not HTTP/1: another protocol's client on this port, or a monitor that sends HTTP/0.9 (F5: set the send string to "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")`,
+	ReasonTooLarge:  "a larger head than this server reads: raise http.Server.MaxHeaderBytes (Fiber: ReadBufferSize), or look for cookies that grow",
+	ReasonRefused:   "the server refused what the head says: a Host that is missing, doubled or malformed, a method it does not know, Content-Length beside Transfer-Encoding, or Expect; mend the client or proxy",
+	ReasonTimeout:   "the head did not come in time: a slow client or attack, or a proxy that opens connections early; if they are real clients, raise ReadHeaderTimeout (Fiber: ReadTimeout)",
+	ReasonUnknown:   "the server refused what came inside TLS and told nobody why: send the same request to a plain port, where the reason can be seen",
+}
+
+var closedRemedies = [reasons]string{
+	ReasonLimit: "a connection limit of the server: raise fiber.Config.Concurrency or fasthttp's MaxConnsPerIP, or add instances; behind a proxy all clients share the proxy's address",
+}
+
+const (
+	idleRemedy    = "a connection that never asked anything: a browser's spare connection (harmless), a path that drops large packets (MTU), or a slow attack; Serve sets a ReadHeaderTimeout, with Attach set one on the server"
+	failingRemedy = "point the probe at /readyz, or add the path it asks to Config.ProbePaths"
+)
+
+// probePaths says where a prober's path is set, by the prober's name.
+var probePaths = map[string]string{
+	proberAWSELB.String():              "target group: HealthCheckPath /readyz (Kubernetes: alb.ingress.kubernetes.io/healthcheck-path: /readyz)",
+	proberAWSRoute53.String():          "health check: ResourcePath /readyz",
+	proberAzureAppService.String():     "App Service: healthCheckPath /readyz; Always On asks /, so add that to Config.ProbePaths",
+	proberAzureFrontDoor.String():      "origin group: probePath /readyz",
+	proberAzureLB.String():             "probe: requestPath /readyz; it takes 200 only",
+	proberAzureTrafficManager.String(): "profile: monitorConfig.path /readyz; it takes a redirect for a failure",
+	proberCloudflareChecks.String():    "health check: path /readyz",
+	proberCloudflareLB.String():        "monitor: path /readyz",
+	proberConsul.String():              `check { http = "http://<address>/readyz" }`,
+	proberEnvoy.String():               "health_checks: http_health_check: {path: /readyz}",
+	proberGoogleLB.String():            "health check: --request-path=/readyz (GKE: BackendConfig healthCheck.requestPath); it asks / otherwise and takes 200 only",
+	proberGoogleUptime.String():        "uptime check: path /readyz",
+	proberHAProxy.String():             "backend: option httpchk GET /readyz",
+	proberKeepalived.String():          "HTTP_GET { url { path /readyz status_code 200 } }",
+	proberKnative.String():             "service: readinessProbe: httpGet: {path: /readyz}",
+	proberKubelet.String():             "readinessProbe: httpGet: {path: /readyz}, livenessProbe: httpGet: {path: /livez}, startupProbe: httpGet: {path: /startupz}",
+	proberNagios.String():              "check_http -u /readyz",
+	proberNomad.String():               `check { type = "http" path = "/readyz" }`,
+	proberRailway.String():             "railway.json: deploy.healthcheckPath /readyz",
+	proberRender.String():              "render.yaml: healthCheckPath: /readyz",
+	proberTencentCLB.String():          "listener: HealthCheck.HttpCheckPath /readyz",
+	proberYARP.String():                `cluster: HealthCheck: Active: Path "/readyz"`,
+}

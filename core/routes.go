@@ -1,0 +1,93 @@
+package core
+
+import (
+	"cmp"
+	"log/slog"
+	"net/netip"
+	"slices"
+)
+
+// What the guard answers where no Health is configured, and for every wrong
+// method. Built once; a health answer allocates nothing.
+var (
+	answerOK       = textAnswer(200, "ok\n")
+	answerDraining = textAnswer(503, "draining\n")
+	answerMethod   = textAnswer(405, "GET, HEAD or OPTIONS\n", HeaderField{"Allow", []string{"GET, HEAD, OPTIONS"}})
+	answerProber   = vary(answerOK)
+	answerProberNo = vary(answerDraining)
+)
+
+// vary marks an answer that only a prober gets on a path of the application's.
+func vary(a Answer) Answer {
+	header := slices.Clip(a.Header)
+	a.Header = append(header, HeaderField{"Vary", []string{"User-Agent"}})
+	return a
+}
+
+// answerRoute answers a health route.
+func (g *Guard) answerRoute(route Route, h Head) Answer {
+	switch h.Method() {
+	case "GET", "HEAD", "OPTIONS": // HAProxy asks by OPTIONS unless told otherwise
+	default:
+		return answerMethod
+	}
+	draining := g.isDraining()
+	if health := g.config.Health; health != nil {
+		q := HealthQuery{Route: route, Draining: draining, Details: g.showDetails(h), Head: h}
+		if a, ok := health.Answer(q); ok {
+			return a
+		}
+	}
+	if draining && (route == RouteReady || route == RouteHealth) {
+		return answerDraining
+	}
+	return answerOK
+}
+
+// showDetails asks Config.Details, but not for the many who do not ask for any.
+func (g *Guard) showDetails(h Head) bool {
+	if g.config.Details == nil || h.Query() == "" && h.Field("Accept") == "" {
+		return false
+	}
+	show := false
+	g.contained("Details", func() { show = g.config.Details(h) })
+	return show
+}
+
+// answerProber answers a known prober on a WebSocket path, or on one of
+// Config.ProbePaths: harmless, and the same for whoever claims to be one.
+func (g *Guard) answerProber() Answer {
+	if g.isDraining() {
+		return answerProberNo
+	}
+	return answerProber
+}
+
+// ready reports whether the server takes traffic: what /readyz would say.
+func (g *Guard) ready() bool {
+	if g.isDraining() {
+		return false
+	}
+	if g.config.Health != nil {
+		if a, ok := g.config.Health.Answer(HealthQuery{Route: RouteReady, Head: pathHead(defaultPaths[RouteReady])}); ok {
+			return a.Status < 400
+		}
+	}
+	return true
+}
+
+// pathHead is the Head of a GET that nobody sent.
+type pathHead string
+
+func (pathHead) Method() string         { return "GET" }
+func (p pathHead) Path() string         { return string(p) }
+func (pathHead) Query() string          { return "" }
+func (pathHead) Host() string           { return "" }
+func (pathHead) Proto() string          { return "HTTP/1.1" }
+func (pathHead) Field(string) string    { return "" }
+func (pathHead) Remote() netip.AddrPort { return netip.AddrPort{} }
+func (pathHead) TLS() bool              { return false }
+
+func sortAttrs(attrs []slog.Attr) {
+	slices.SortFunc(attrs, func(a, b slog.Attr) int { return cmp.Compare(a.Key, b.Key) })
+}

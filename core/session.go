@@ -1,0 +1,151 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"sync"
+	"time"
+)
+
+// Session is a WebSocket session that the guard knows of. All methods may be
+// called on a nil Session, and do nothing then.
+type Session struct {
+	g        *Guard
+	mu       sync.Mutex
+	onDrain  []func()
+	drained  bool // its moment of the drain has come
+	over     bool
+	panicked bool
+	byServer bool // this server ended it: the drain or its deadline
+	code     int
+	opened   time.Duration // since the guard's epoch
+	cancel   context.CancelCauseFunc
+}
+
+// exchangeKey is asked of a context for the exchange of its request.
+type exchangeKey struct{}
+
+// SessionOf returns the session that the request of this context has become,
+// nil if it has not, or not yet: call it after the handshake, inside the
+// handler, with the context of the request or of Handler. The Session remains
+// valid after the handler returned.
+func SessionOf(ctx context.Context) *Session {
+	if x := exchangeOf(ctx); x != nil && x.opened.Load() {
+		return &x.session
+	}
+	return nil
+}
+
+func exchangeOf(ctx context.Context) *exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return x
+}
+
+// OnDrain registers f to be called once, in a goroutine of its own, at this
+// session's moment of the drain: it should tell the peer good-bye. If the
+// moment has come already, f is called now. A panic in f is contained. f is not
+// called for a session that has ended.
+func (s *Session) OnDrain(f func()) {
+	if s == nil || f == nil {
+		return
+	}
+	s.mu.Lock()
+	now := s.drained && !s.over
+	if !s.drained && !s.over {
+		s.onDrain = append(s.onDrain, f)
+	}
+	s.mu.Unlock()
+	if now {
+		go s.g.contained("OnDrain", f)
+	}
+}
+
+// Ended tells the close code of RFC 6455 §7.4 with which the session ended, for
+// applications that own their frames and want it in log and metrics. Where the
+// handler returns an error that carries a code, that is found without it.
+func (s *Session) Ended(code int) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	s.code = code
+	s.mu.Unlock()
+}
+
+// drain calls what OnDrain registered.
+func (s *Session) drain() {
+	s.mu.Lock()
+	fs := s.onDrain
+	s.onDrain, s.drained = nil, true
+	s.mu.Unlock()
+	for _, f := range fs {
+		go s.g.contained("OnDrain", f)
+	}
+}
+
+// answered reports whether the session ended with a closing handshake.
+func (s *Session) answered() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.over && s.code != 0 && s.code != 1006 && !s.byServer
+}
+
+// cancelled ends the session's context.
+func (s *Session) cancelled() {
+	s.mu.Lock()
+	cancel := s.cancel
+	s.mu.Unlock()
+	if cancel != nil {
+		cancel(errSessionEnded)
+	}
+}
+
+// end marks the session as over and returns what is known of how.
+func (s *Session) end() (code int, panicked, byServer bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over, s.onDrain = true, nil
+	return s.code, s.panicked, s.byServer
+}
+
+// noteError takes the close code out of the error that a handler returned.
+func (s *Session) noteError(err error) {
+	code := closeCode(err)
+	if code == 0 {
+		return
+	}
+	s.mu.Lock()
+	if s.code == 0 {
+		s.code = code
+	}
+	s.mu.Unlock()
+}
+
+func (s *Session) mark(set func(*Session)) {
+	s.mu.Lock()
+	set(s)
+	s.mu.Unlock()
+}
+
+// errSessionEnded is the cause of a session context's end.
+var errSessionEnded = errors.New("quietws: the session's connection ended")
+
+// closeCode returns the code in the first error of err's chain that is a
+// CloseError, as gorilla/websocket, coder/websocket and fasthttp/websocket all
+// call theirs, with the code in a field Code; 0 if there is none.
+func closeCode(err error) int {
+	for depth := 0; err != nil && depth < 32; depth++ {
+		v := reflect.ValueOf(err)
+		if v.Kind() == reflect.Pointer && !v.IsNil() {
+			v = v.Elem()
+		}
+		if v.Kind() == reflect.Struct && v.Type().Name() == "CloseError" {
+			if code := v.FieldByName("Code"); code.IsValid() && code.CanInt() {
+				return int(code.Int())
+			}
+		}
+		err = errors.Unwrap(err)
+	}
+	return 0
+}

@@ -1,0 +1,49 @@
+package core
+
+import (
+	"log/slog"
+	"net/netip"
+)
+
+// sourceOf is who an event is from, the zero Addr if there are no addresses.
+// A zone is left out: in a forwarded address it is whatever its sender wrote.
+func sourceOf(e *Event) netip.Addr {
+	a := e.Client
+	if !a.IsValid() {
+		a = e.Remote.Addr()
+	}
+	return a.Unmap().WithZone("")
+}
+
+// A sourceSet counts different addresses up to a limit.
+type sourceSet struct {
+	seen map[netip.Addr]struct{}
+	more bool // there were more than the limit
+}
+
+// add notes a, which is ignored if it is the zero Addr: on a unix socket
+// everybody has the same.
+func (s *sourceSet) add(a netip.Addr, limit int) {
+	if !a.IsValid() {
+		return
+	}
+	if _, known := s.seen[a]; known {
+		return
+	}
+	if len(s.seen) >= limit {
+		s.more = true
+		return
+	}
+	if s.seen == nil {
+		s.seen = make(map[netip.Addr]struct{})
+	}
+	s.seen[a] = struct{}{}
+}
+
+func (s *sourceSet) attrs(to []slog.Attr) []slog.Attr {
+	to = append(to, slog.Int("sources", len(s.seen)))
+	if s.more {
+		to = append(to, slog.Bool("more_sources", true))
+	}
+	return to
+}

@@ -1,0 +1,241 @@
+package core
+
+import (
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+)
+
+// stats are the counters. Nothing here is touched by an ordinary request; what
+// is touched once for each connection or event is in stripes, so that cores do
+// not contend for a cache line.
+type stats struct {
+	accepted     atomic.Uint64 // by one goroutine for each listener
+	acceptErrors atomic.Uint64
+	sessions     atomic.Int64 // open, or about to
+	stripes      [statStripes]struct {
+		closed [classes]atomic.Uint64
+		_      [64]byte
+	}
+	probes     [classes][probersMax][2]atomic.Uint64 // [ok, failing]
+	lastSeen   [probersMax]atomic.Int64              // unix nanoseconds
+	handshakes [handshakeResults][reasons]atomic.Uint64
+	ended      [len(sessionEnds)][len(closeCodes)]atomic.Uint64
+	suppressed [classes]atomic.Uint64
+	drained    [drainOutcomes]atomic.Uint64
+}
+
+const (
+	statStripes = 16
+	probersMax  = 128 // more than the table has; a test says so
+)
+
+// The results of a handshake.
+const (
+	handshakeAccepted = iota
+	handshakeRefused
+	handshakeFailed
+	handshakeResults
+)
+
+var handshakeWords = [handshakeResults]string{"accepted", "refused", "failed"}
+
+// sessionEnds are the words of SessionEnd.End.
+var sessionEnds = [...]string{"ended", "closed", "vanished", "server", "timeout", "panic"}
+
+const (
+	endedUnknown = iota
+	endedClosed
+	endedVanished
+	endedServer
+	endedTimeout
+	endedPanic
+)
+
+// closeCodes are the close codes that have a label of their own: those that
+// RFC 6455 §7.4.1 lets one send, and the registered ones after it.
+var closeCodes = [...]struct {
+	code  int
+	label string
+}{
+	{0, "unknown"}, {-1, "other"},
+	{1000, "1000"}, {1001, "1001"}, {1002, "1002"}, {1003, "1003"}, {1005, "1005"}, {1006, "1006"}, {1007, "1007"},
+	{1008, "1008"}, {1009, "1009"}, {1010, "1010"}, {1011, "1011"}, {1012, "1012"}, {1013, "1013"}, {1014, "1014"},
+}
+
+func closeCodeIndex(code int) int {
+	for i, c := range closeCodes {
+		if c.code == code {
+			return i
+		}
+	}
+	return 1
+}
+
+const (
+	drainClosed = iota
+	drainAnswered
+	drainDropped
+	drainOutcomes
+)
+
+var drainWords = [drainOutcomes]string{"closed", "answered", "dropped"}
+
+func (s *stats) countClosed(c *Conn, class Class) {
+	s.stripes[c.shard%statStripes].closed[class].Add(1)
+}
+
+func (s *stats) countProbe(class Class, p prober, failing bool, seen bool) {
+	outcome := 0
+	if failing {
+		outcome = 1
+	}
+	s.probes[class][p][outcome].Add(1)
+	if seen && p != 0 {
+		s.lastSeen[p].Store(time.Now().UnixNano())
+	}
+}
+
+func (s *stats) closed(class Class) (n uint64) {
+	for i := range s.stripes {
+		n += s.stripes[i].closed[class].Load()
+	}
+	return n
+}
+
+// Snapshot is what the guard has counted since New. The maps are the caller's.
+type Snapshot struct {
+	// Accepted counts connections through Listener, TLSListener, Serve or,
+	// with Attach alone, those that the server reported. Open is Accepted less
+	// what Closed adds up to.
+	Accepted, Open uint64
+	// Closed has every class, those with nothing too.
+	Closed map[Class]uint64
+	// AcceptErrors counts errors of Accept that were waited out.
+	AcceptErrors uint64
+
+	Probes     []ProbeCount
+	Handshakes []HandshakeCount
+	// SessionsOpen counts WebSocket sessions, also those on connections that
+	// are not counted in Open because only Middleware is in use.
+	SessionsOpen  uint64
+	SessionsEnded []SessionCount
+	// Suppressed counts the log lines that were kept quiet or collapsed, by
+	// class; Dropped those that were lost because the log was too slow.
+	Suppressed map[Class]uint64
+	Dropped    uint64
+	// LastSeen says when a prober from a platform's address was last seen.
+	LastSeen map[string]time.Time
+
+	Ready, Draining bool
+	Checks          []CheckStatus
+	// Drained counts sessions by their outcome at the drain: "closed",
+	// "answered", "dropped".
+	Drained map[string]uint64
+}
+
+// ProbeCount is a number of probes. Prober is a name of [Probers], or
+// "unknown".
+type ProbeCount struct {
+	Class   Class
+	Prober  string
+	Failing bool
+	N       uint64
+}
+
+// HandshakeCount is a number of handshakes. Result is "accepted", "refused" or
+// "failed".
+type HandshakeCount struct {
+	Result string
+	Reason Reason
+	N      uint64
+}
+
+// SessionCount is a number of sessions that ended. End is a word of
+// [SessionEnd]; Code is a code of RFC 6455 §7.4.1, "other" or "unknown".
+type SessionCount struct {
+	End, Code string
+	N         uint64
+}
+
+// Snapshot returns what was counted. Its Accepted is never less than what
+// Closed adds up to.
+func (g *Guard) Snapshot() Snapshot {
+	s := &g.stats
+	snap := Snapshot{
+		Closed:       make(map[Class]uint64, classes-1),
+		Suppressed:   make(map[Class]uint64),
+		LastSeen:     make(map[string]time.Time),
+		Drained:      make(map[string]uint64, drainOutcomes),
+		AcceptErrors: s.acceptErrors.Load(),
+		Dropped:      g.journal.dropped(),
+		SessionsOpen: uint64(max(s.sessions.Load(), 0)),
+		Draining:     g.isDraining(),
+		Ready:        g.ready(),
+	}
+	var ended uint64
+	for _, c := range Classes() {
+		n := s.closed(c)
+		snap.Closed[c] = n
+		ended += n
+		if n := s.suppressed[c].Load(); n > 0 {
+			snap.Suppressed[c] = n
+		}
+		for p := range s.probes[c] {
+			for outcome := range s.probes[c][p] {
+				if n := s.probes[c][p][outcome].Load(); n > 0 {
+					snap.Probes = append(snap.Probes, ProbeCount{c, proberWord(prober(p)), outcome == 1, n})
+				}
+			}
+		}
+	}
+	snap.Accepted = s.accepted.Load() // after the classes, so that Open is not negative
+	snap.Open = snap.Accepted - ended
+	for p := range s.lastSeen {
+		if at := s.lastSeen[p].Load(); at != 0 {
+			snap.LastSeen[prober(p).String()] = time.Unix(0, at)
+		}
+	}
+	for result := range s.handshakes {
+		for reason := range s.handshakes[result] {
+			if n := s.handshakes[result][reason].Load(); n > 0 {
+				snap.Handshakes = append(snap.Handshakes, HandshakeCount{handshakeWords[result], Reason(reason), n})
+			}
+		}
+	}
+	for end := range s.ended {
+		for code := range s.ended[end] {
+			if n := s.ended[end][code].Load(); n > 0 {
+				snap.SessionsEnded = append(snap.SessionsEnded, SessionCount{sessionEnds[end], closeCodes[code].label, n})
+			}
+		}
+	}
+	for i, word := range drainWords {
+		snap.Drained[word] = s.drained[i].Load()
+	}
+	if r, ok := g.config.Health.(HealthReporter); ok {
+		snap.Checks = r.Checks()
+	}
+	return snap
+}
+
+// proberWord is the metric label of p.
+func proberWord(p prober) string {
+	if p == 0 {
+		return "unknown"
+	}
+	return p.String()
+}
+
+// Version returns the version of quietws in this build, "(devel)" where it was
+// not built as a dependency.
+func Version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, m := range append(info.Deps, &info.Main) {
+			if m.Path == "github.com/quietws/quietws" && m.Version != "" {
+				return m.Version
+			}
+		}
+	}
+	return "(devel)"
+}

@@ -1,0 +1,186 @@
+package core
+
+import (
+	"log/slog"
+	"time"
+)
+
+// manner is how an event is told.
+type manner uint8
+
+const (
+	tellNever   manner = iota // not even at Debug
+	tellDebug                 // a line each, at Debug
+	tellCounted               // the same, but it is counted as kept quiet
+	tellSight                 // the first of a class and prober at Info, the rest as tellCounted
+	tellWhole                 // the first of a kind whole and at once, repeats collapsed
+)
+
+// told is the column "told" of the table of classes: the level of an event,
+// and how it is told. It is the only place that knows.
+func told(e *Event) (slog.Level, manner) {
+	switch e.Class {
+	case HTTP:
+		return slog.LevelDebug, tellNever
+	case SessionEnded, Hijacked:
+		return slog.LevelDebug, tellDebug
+	case HandlerPanic, UpgradeFailed:
+		return slog.LevelError, tellWhole
+	case HandshakeRefused:
+		if refusedOnPurpose(e) {
+			return slog.LevelDebug, tellCounted
+		}
+		return slog.LevelWarn, tellWhole
+	case HTTPProbe, ProxyProbe, TLSProbe, TCPProbe:
+		if e.Platform || e.Prober != "" {
+			return slog.LevelInfo, tellSight
+		}
+		return slog.LevelDebug, tellCounted
+	case ServerClosed:
+		if e.Reason == ReasonLimit {
+			return slog.LevelWarn, tellWhole
+		}
+		// What a drain or a shutdown closes is no probe and no news: their own
+		// lines report it.
+		return slog.LevelDebug, tellCounted
+	case TLSFailed:
+		if e.Reason == ReasonRefused || e.Reason == ReasonVersion {
+			return slog.LevelWarn, tellWhole
+		}
+	case BadRequest, IdleConnect:
+	default: // ProbeFailing, WrongProtocol, and whatever has no class: unknown is loud
+		return slog.LevelWarn, tellWhole
+	}
+	if !e.Platform {
+		return slog.LevelDebug, tellCounted // the open internet must not write our log
+	}
+	return slog.LevelInfo, tellWhole
+}
+
+// refusedOnPurpose: the server goes down, or the application keeps somebody
+// out. Neither is a fault of the set-up.
+func refusedOnPurpose(e *Event) bool {
+	switch e.Reason {
+	case ReasonDraining:
+		return true
+	case ReasonApplication:
+		return e.Status == 401 || e.Status == 403 || e.Status == 429
+	}
+	return false
+}
+
+// bareConnect reports whether c is a connection that brought nothing to serve,
+// which anybody can open by the thousand.
+func bareConnect(c Class) bool {
+	return c == TCPProbe || c == TLSProbe || c == ProxyProbe || c == IdleConnect
+}
+
+// The messages. Each is constant, so that a log can be searched and counted by
+// them; what differs is in the attributes.
+const (
+	msgSeen            = "probe seen: counted, no longer logged"
+	msgProbe           = "probe"
+	msgSummary         = "connections summary"
+	msgLost            = "log lines dropped"
+	msgOverflow        = "more kinds of failure than are told apart"
+	msgObserver        = "observer panicked"
+	msgObserverAgain   = "observer panicked: repeated"
+	msgFloodSource     = "flood of bare connects from one source"
+	msgFloodSourceOver = "flood of bare connects from one source is over"
+	msgFlood           = "flood of bare connects"
+	msgFloodOver       = "flood of bare connects is over"
+)
+
+// messages has, per class, the message of an event and of its repeats.
+var messages = [classes]struct{ first, again string }{
+	Undecided:        {"connection without a class", "connection without a class: repeated"},
+	HandlerPanic:     {"handler panicked", "handler panicked: repeated"},
+	UpgradeFailed:    {"websocket upgrade failed", "websocket upgrade failed: repeated"},
+	SessionEnded:     {first: "session ended"},
+	Hijacked:         {first: "hijacked connection ended"},
+	HandshakeRefused: {"websocket handshake refused", "websocket handshake refused: repeated"},
+	ProbeFailing:     {"probe failing", "probe failing: repeated"},
+	HTTPProbe:        {first: msgProbe},
+	ProxyProbe:       {first: msgProbe},
+	WrongProtocol:    {"wrong protocol", "wrong protocol: repeated"},
+	TLSFailed:        {"tls handshake failed", "tls handshake failed: repeated"},
+	BadRequest:       {"bytes that never became a request", "bytes that never became a request: repeated"},
+	ServerClosed:     {"connection closed before a request", "connection closed before a request: repeated"},
+	IdleConnect:      {"connection without a request", "connection without a request: repeated"},
+	TLSProbe:         {first: msgProbe},
+	TCPProbe:         {first: msgProbe},
+}
+
+// tell writes what there is to write about one event.
+func (j *journal) tell(now time.Time, e *Event) {
+	if e.Class >= classes {
+		e.Class = Undecided
+	}
+	level, how := told(e)
+	if bareConnect(e.Class) {
+		j.flood(now, e)
+	}
+	switch how {
+	case tellDebug:
+		j.debug(e)
+	case tellCounted:
+		j.depict(now, e, true)
+		j.suppress(e.Class)
+		j.debug(e)
+	case tellSight:
+		j.depict(now, e, true)
+		if j.seen.first(e.Class, e.Prober) {
+			attrs := lineAttrs(e)
+			if hint := probeHint(e.Class); hint != "" {
+				attrs = append(attrs, slog.String("remedy", hint))
+			}
+			j.write(e.Time, level, msgSeen, attrs...)
+			return
+		}
+		j.suppress(e.Class)
+		j.debug(e)
+	case tellWhole:
+		j.depict(now, e, false)
+		j.fail(now, level, e)
+	}
+}
+
+func (j *journal) debug(e *Event) {
+	if j.enabled(slog.LevelDebug) {
+		j.write(e.Time, slog.LevelDebug, messages[e.Class].first, lineAttrs(e)...)
+	}
+}
+
+// maxSights bounds the table of first sights. It has room for every prober of
+// the table in the classes it can have.
+const maxSights = 512
+
+// pair is a class and the prober that it was seen with, "" for none.
+type pair struct {
+	class  Class
+	prober string
+}
+
+func (p pair) word() string {
+	if p.prober == "" {
+		return "unknown"
+	}
+	return logWord(p.prober)
+}
+
+// firstSights remembers which pairs have been told.
+type firstSights map[pair]struct{}
+
+// first reports whether this pair was not there before. What finds the table
+// full is not told: it is in the summaries like everything else.
+func (f *firstSights) first(c Class, prober string) bool {
+	p := pair{c, prober}
+	if _, known := (*f)[p]; known || len(*f) >= maxSights {
+		return false
+	}
+	if *f == nil {
+		*f = make(firstSights)
+	}
+	(*f)[p] = struct{}{}
+	return true
+}

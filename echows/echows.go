@@ -1,0 +1,212 @@
+// Package echows puts a [core.Guard] on Echo v4. It translates and holds no
+// rule: what is a probe, what is refused and what is told the core decides.
+package echows
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+
+	"github.com/coder/websocket"
+	"github.com/labstack/echo/v4"
+
+	"github.com/quietws/quietws/core"
+)
+
+// Middleware answers health routes and probers and explains refused handshakes,
+// from inside Echo's chain. Register it with e.Pre to be asked before the
+// router, or with e.Use. For an application that wants to keep its Start and
+// can take two lines, [Attach] does the same for everything that reaches the
+// server.
+func Middleware(g *core.Guard) echo.MiddlewareFunc {
+	a := g.Adapter()
+	var once sync.Once
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			once.Do(func() { a = a.Owner(owner(c.Echo())) })
+			q := a.BeginHTTP(c.Request())
+			if q.Candidate() {
+				return candidate(q, next, c)
+			}
+			defer q.Recovered()
+			err := next(c)
+			q.Done(0, nil)
+			return err
+		}
+	}
+}
+
+func candidate(q core.HTTPRequest, next echo.HandlerFunc, c echo.Context) error {
+	if q.Answer(c.Response(), c.Request()) {
+		return nil
+	}
+	wrap(q, c)
+	defer q.Recovered()
+	err := next(c)
+	q.DoneWith(c.Request(), err)
+	return err
+}
+
+// wrap lets q see what is answered. Echo keeps the status for its access log in
+// its own Response: at the hijack that becomes 101, and committed, for the
+// libraries that write their answer past it.
+func wrap(q core.HTTPRequest, c echo.Context) {
+	res := c.Response()
+	w, r := q.Wrap(res.Writer, c.Request())
+	res.Writer = w
+	c.SetRequest(r)
+	q.OnOpened(func() { res.Status, res.Committed = http.StatusSwitchingProtocols, true })
+}
+
+// Attach makes the guard the outermost layer of e, whichever of its Start
+// methods is called afterwards, and quiets the server's own log. It replaces
+// e.StdLogger by one that hands on to it every line that is not about a
+// connection of ours; set your own before. At e.Shutdown the sessions are
+// drained. To have every connection counted in its exact class, set e.Listener
+// or e.TLSListener to one of [core.Guard.Listener] or [core.Guard.TLSListener].
+func Attach(g *core.Guard, e *echo.Echo) error {
+	g.Adapter().Owner(owner(e))
+	e.StdLogger = g.ErrorLog(e.StdLogger) // Start copies it over ErrorLog
+	return errors.Join(g.Attach(e.Server), g.Attach(e.TLSServer))
+}
+
+// owner asks e's router whether the application has a route of exactly the path
+// of a request, for any method.
+func owner(e *echo.Echo) func(core.Head) (owned, asked bool) {
+	return func(h core.Head) (bool, bool) {
+		router := e.Router()
+		if byHost, ok := e.Routers()[h.Host()]; ok {
+			router = byHost
+		}
+		c := e.AcquireContext()
+		defer e.ReleaseContext(c)
+		c.SetPath("")
+		router.Find(h.Method(), h.Path(), c)
+		return c.Path() == h.Path(), true
+	}
+}
+
+// Endpoint is for a route on which the application's own library serves
+// WebSocket: known probers get the health answer, handshakes that RFC 6455
+// forbids and libraries let pass are refused, and once the connection has left
+// HTTP a panic or an error of the handler ends the session instead of reaching
+// Echo, which could only write a second answer into it. Origin stays the
+// library's.
+func Endpoint(g *core.Guard) echo.MiddlewareFunc {
+	a := g.Adapter()
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			return run(a.AtEndpoint(c.Request()), c, func() error { return next(c) })
+		}
+	}
+}
+
+func run(q core.HTTPRequest, c echo.Context, handler func() error) error {
+	if q.Answer(c.Response(), c.Request()) {
+		return nil
+	}
+	wrap(q, c)
+	return q.Run(handler)
+}
+
+// Handler serves WebSocket with coder/websocket. It owns its route: every
+// handshake that RFC 6455 forbids is refused with the status of its reason,
+// pages of another origin are refused unless options allow them, a person in a
+// browser gets 426 and a known prober the health answer.
+//
+// f has the session until it returns; its context ends when the connection is
+// closed here, when a read or a write fails, or at the drain's deadline. At the
+// session's moment of a drain the connection is closed with
+// core.DrainConfig.Code, which f sees as an error of its next read. If f
+// returns nil the session is closed with 1000 (normal closure), if it returns
+// an error that is not a websocket.CloseError with 1011 (internal error); the
+// error is part of the session's end in log and metrics and does not reach
+// Echo. A panic in f is told and ends the session alone.
+func Handler(g *core.Guard, f func(context.Context, echo.Context, *websocket.Conn) error, options *websocket.AcceptOptions) echo.HandlerFunc {
+	a := g.Adapter()
+	var patterns []string
+	anyOrigin := false
+	if options != nil {
+		patterns, anyOrigin = options.OriginPatterns, options.InsecureSkipVerify
+	}
+	return func(c echo.Context) error {
+		q := a.AtHandler(c.Request(), patterns, anyOrigin)
+		return run(q, c, func() error {
+			ws, err := websocket.Accept(c.Response(), c.Request(), options)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = ws.CloseNow() }()
+			ctx, session := q.Session(c.Request().Context())
+			session.OnDrain(func() { goodbye(session, ws, websocket.StatusCode(a.DrainCode())) })
+			if err = f(ctx, c, ws); err == nil {
+				goodbye(session, ws, websocket.StatusNormalClosure)
+			} else if websocket.CloseStatus(err) == -1 {
+				goodbye(session, ws, websocket.StatusInternalError)
+			}
+			return err
+		})
+	}
+}
+
+// goodbye closes the session with code. Where the peer answers, that is how it
+// ended.
+func goodbye(session *core.Session, ws *websocket.Conn, code websocket.StatusCode) {
+	if ws.Close(code, "") == nil {
+		session.Ended(int(code))
+	}
+}
+
+// Quiet returns a function for the Skipper of an access log, of metrics or of
+// traces: true for probes that quietws answers, and for GET and HEAD by a known
+// prober from a platform's address on a health route, whether it is asked before
+// the chain or after it.
+func Quiet(g *core.Guard) func(echo.Context) bool {
+	return func(c echo.Context) bool { return g.IsProbe(c.Request()) }
+}
+
+// Serve serves e on addr until ctx ends, and then drains; see
+// [core.Guard.Serve]. It is Attach, a listener, and the drain in one, and takes
+// the place of e.Start.
+func Serve(ctx context.Context, g *core.Guard, e *echo.Echo, addr string) error {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	return ServeListener(ctx, g, e, ln)
+}
+
+// ServeTLS is Serve over TLS. config needs a certificate; where it names no
+// protocols, HTTP/2 and HTTP/1.1 are offered, unless e.DisableHTTP2 is set.
+func ServeTLS(ctx context.Context, g *core.Guard, e *echo.Echo, addr string, config *tls.Config) error {
+	if config == nil {
+		return errors.New("echows: ServeTLS needs a tls.Config with a certificate")
+	}
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	config = config.Clone()
+	if len(config.NextProtos) == 0 {
+		config.NextProtos = []string{"http/1.1"}
+		if !e.DisableHTTP2 {
+			config.NextProtos = []string{"h2", "http/1.1"}
+		}
+	}
+	return ServeListener(ctx, g, e, g.TLSListener(ln, config))
+}
+
+// ServeListener is Serve on listeners of one's own, for TLS one of
+// [core.Guard.TLSListener]. It serves with e.Server, whose hooks and timeouts
+// are kept; e.Shutdown ends it.
+func ServeListener(ctx context.Context, g *core.Guard, e *echo.Echo, listeners ...net.Listener) error {
+	if err := Attach(g, e); err != nil {
+		return err
+	}
+	e.Server.Handler = e
+	e.Server.ErrorLog = e.StdLogger
+	return g.Serve(ctx, e.Server, listeners...)
+}
