@@ -22,7 +22,7 @@ type Guard struct {
 	conns   *registry
 	stats   stats
 
-	paths     map[string]pathRule             // what Config says of paths; never changes
+	paths     []pathRule             // what Config says of paths; never changes
 	endpoints atomic.Pointer[map[string]bool] // paths of Endpoint and Handler, as they are learned
 	owner     atomic.Pointer[ownerFunc]       // who knows the application's routes
 	told      atomic.Bool                     // who owns the health routes was told
@@ -46,6 +46,7 @@ type Guard struct {
 
 // pathRule is what Config says of a path.
 type pathRule struct {
+	path  string
 	route Route // the health route there
 	named bool  // in Config.Routes: answered before the application is asked
 	probe bool  // in Config.ProbePaths
@@ -67,7 +68,6 @@ func New(config Config) (*Guard, error) {
 		config:    config,
 		epoch:     time.Now(),
 		conns:     newRegistry(),
-		paths:     make(map[string]pathRule),
 		drainCh:   make(chan struct{}),
 		drainDone: make(chan struct{}),
 		hurry:     make(chan struct{}),
@@ -83,17 +83,30 @@ func New(config Config) (*Guard, error) {
 		switch {
 		case p == nil || *p == "-":
 		case *p == "":
-			g.paths[defaultPaths[route]] = pathRule{route: Route(route)}
+			g.paths = append(g.paths, pathRule{path: defaultPaths[route], route: Route(route)})
 		default:
-			g.paths[*p] = pathRule{route: Route(route), named: true}
+			g.paths = append(g.paths, pathRule{path: *p, route: Route(route), named: true})
 		}
 	}
 	for _, p := range config.ProbePaths {
-		rule := g.paths[p]
-		rule.probe = true
-		g.paths[p] = rule
+		if rule := g.rule(p); rule != nil {
+			rule.probe = true
+		} else {
+			g.paths = append(g.paths, pathRule{path: p, probe: true})
+		}
 	}
 	return g, nil
+}
+
+// rule returns what Config says of a path, nil for nothing. There are few: to
+// compare them costs less than to hash each request's path.
+func (g *Guard) rule(path string) *pathRule {
+	for i := range g.paths {
+		if g.paths[i].path == path {
+			return &g.paths[i]
+		}
+	}
+	return nil
 }
 
 // now is the time since the guard was made, by the monotonic clock.
@@ -176,10 +189,11 @@ func (g *Guard) tellRoutes() {
 		return
 	}
 	attrs := make([]slog.Attr, 0, routes)
-	for path, rule := range g.paths {
+	for _, rule := range g.paths {
 		if rule.route == NoRoute {
 			continue
 		}
+		path := rule.path
 		who := "quietws"
 		if !rule.named {
 			switch owned, asked := g.owned(pathHead(path)); {

@@ -57,6 +57,7 @@ func (q HTTPRequest) Answer(w http.ResponseWriter, r *http.Request) bool {
 	}
 	writeAnswer(w, r, v.Answer)
 	q.Done(v.Answer.Status, nil)
+	q.recycle()
 	return true
 }
 
@@ -124,10 +125,9 @@ func (q HTTPRequest) DoneWith(r *http.Request, err error) {
 		q.Done(q.Status(), err)
 		return
 	}
-	x.err.CompareAndSwap(nil, &err)
+	x.noteError(err)
 	x.late.Store(true)
 	context.AfterFunc(r.Context(), x.settle)
-	q.release()
 }
 
 // Recovered is to be deferred: it reports a panic of the next handler, and
@@ -228,7 +228,7 @@ func (w *writer) flush() {
 func (w *writer) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	nc, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err != nil {
-		w.x.err.CompareAndSwap(nil, &err)
+		w.x.noteError(err)
 		return nc, rw, err
 	}
 	watched := Request{c: w.x.c, x: w.x, begun: true}.Opened(nc)

@@ -99,7 +99,7 @@ func sample(e *Event) string {
 	}
 	if e.Panic != nil {
 		b.WriteString(": " + panicText(e.Panic))
-	} else if e.Err != nil {
+	} else if _, known := e.Err.(*HandshakeError); e.Err != nil && !known { // the line has its reason
 		b.WriteString(": " + logText(fmt.Sprint(e.Err)))
 	}
 	return b.String()

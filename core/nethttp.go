@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -248,25 +249,43 @@ func (g *Guard) layer(next http.Handler) *layer {
 	}
 	a := g.Adapter()
 	if mux, ok := next.(*http.ServeMux); ok {
-		a = a.Owner(func(h Head) (bool, bool) { return muxOwns(mux, h), true })
+		a = a.Owner((&muxOwner{mux: mux, known: make(map[hostPath]bool)}).owns)
 	}
 	return &layer{a: a, next: next}
 }
 
-// muxOwns reports whether mux has a pattern of exactly this path.
-func muxOwns(mux *http.ServeMux, h Head) bool {
-	var r *http.Request
-	if head, ok := h.(httpHead); ok {
-		r = head.r
-	} else {
-		r = &http.Request{Method: h.Method(), Host: h.Host(), URL: &url.URL{Path: h.Path()}}
+// muxOwner knows which paths a mux has a pattern of exactly. It asks once for
+// each host and path: for a path without a pattern the mux does much work.
+type muxOwner struct {
+	mux   *http.ServeMux
+	mu    sync.RWMutex
+	known map[hostPath]bool
+}
+
+type hostPath struct{ host, path string }
+
+// maxHosts bounds what is remembered, since hosts are the clients' words.
+const maxHosts = 64
+
+func (m *muxOwner) owns(h Head) (owned, asked bool) {
+	key := hostPath{h.Host(), h.Path()}
+	m.mu.RLock()
+	owned, ok := m.known[key]
+	m.mu.RUnlock()
+	if ok {
+		return owned, true
 	}
-	_, pattern := mux.Handler(r)
+	_, pattern := m.mux.Handler(&http.Request{Method: h.Method(), Host: key.host, URL: &url.URL{Path: key.path}})
 	if i := strings.IndexByte(pattern, '/'); i >= 0 {
 		pattern = strings.TrimSuffix(pattern[i:], "/") // a subtree's path redirects to it
-		return pattern == h.Path()
+		owned = pattern == key.path
 	}
-	return false
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.known) < maxHosts {
+		m.known[hostPath{strings.Clone(key.host), strings.Clone(key.path)}] = owned
+	}
+	return owned, true
 }
 
 func (l *layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -168,9 +168,6 @@ func (j *journal) repeats(now time.Time, all bool) {
 }
 
 func (j *journal) tellRepeats(now time.Time, f *failure) {
-	if !j.enabled(f.level) {
-		return
-	}
 	attrs := make([]slog.Attr, 0, 10)
 	if f.pair.class != Undecided {
 		attrs = append(attrs, slog.String("class", f.pair.class.String()))

@@ -73,9 +73,7 @@ func (j *journal) summarize(now time.Time) {
 		}
 	}
 	if len(kept) > 0 && !maps.Equal(kept, p.printed) {
-		if j.enabled(slog.LevelInfo) {
-			j.write(now, slog.LevelInfo, msgSummary, p.attrs(now, j.lost.Load())...)
-		}
+		j.write(now, slog.LevelInfo, msgSummary, p.attrs(now, j.lost.Load())...)
 		p.printed = kept
 	}
 	j.picture = picture{printed: p.printed}

@@ -9,16 +9,20 @@ import (
 type manner uint8
 
 const (
-	tellNever   manner = iota // not even at Debug
-	tellDebug                 // a line each, at Debug
-	tellCounted               // the same, but it is counted as kept quiet
-	tellSight                 // the first of a class and prober at Info, the rest as tellCounted
-	tellWhole                 // the first of a kind whole and at once, repeats collapsed
+	tellNever     manner = iota // not even at Debug
+	tellElsewhere               // no line: the server's own log has one; counted
+	tellDebug                   // a line each, at Debug
+	tellCounted                 // the same, but it is counted as kept quiet
+	tellSight                   // the first of a class and prober at Info, the rest as tellCounted
+	tellWhole                   // the first of a kind whole and at once, repeats collapsed
 )
 
 // told is the column "told" of the table of classes: the level of an event,
 // and how it is told. It is the only place that knows.
 func told(e *Event) (slog.Level, manner) {
+	if e.elsewhere {
+		return slog.LevelDebug, tellElsewhere
+	}
 	switch e.Class {
 	case HTTP:
 		return slog.LevelDebug, tellNever
@@ -121,6 +125,9 @@ func (j *journal) tell(now time.Time, e *Event) {
 		j.flood(now, e)
 	}
 	switch how {
+	case tellElsewhere:
+		j.depict(now, e, false)
+		j.suppress(e.Class)
 	case tellDebug:
 		j.debug(e)
 	case tellCounted:

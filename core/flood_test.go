@@ -1,0 +1,130 @@
+package core
+
+import (
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// bare posts n bare connects from one source within a moment.
+func bare(j *journal, source, n int, c Class) {
+	for i := range n {
+		e := Event{Class: c}
+		if source >= 0 {
+			e.Remote = from(source)
+		}
+		j.post(e)
+		if i%500 == 0 {
+			synctest.Wait()
+		}
+	}
+	synctest.Wait()
+}
+
+func TestFloodFromOneSource(t *testing.T) {
+	inJournal(t, journalConfig{summary: -1}, func(t *testing.T, j *journal, log *logLines) {
+		bare(j, 1, 120, TCPProbe)
+		after(time.Minute)
+		bare(j, 1, 120, TCPProbe)
+		wantMessages(t, "two a second are a prober's", log.take())
+		after(time.Minute)
+
+		bare(j, 1, 60, TLSProbe)
+		bare(j, 2, 60, TLSProbe)
+		bare(j, 1, 61, TLSProbe)
+		got := log.take()
+		wantMessages(t, "the one above begins a flood, at once", got, msgFloodSource)
+		wantAttrs(t, got[0], map[string]string{"class": "tls_probe", "count": "121", "sources": "1", "top_source": "10.0.0.1",
+			"top_count": "121", "window": "1m0s"})
+		if got[0].level != slog.LevelWarn {
+			t.Errorf("flood at %v, want WARN", got[0].level)
+		}
+		bare(j, 1, 79, TCPProbe)
+		bare(j, 2, 90, TCPProbe)
+		wantMessages(t, "it is told once, a second source of it too", log.take())
+		after(time.Minute)
+		bare(j, 1, 300, TCPProbe)
+		wantMessages(t, "and not again while it lasts", log.take())
+		after(time.Minute)
+		wantMessages(t, "its end is known when a minute was calm", log.take())
+		bare(j, 1, 100, TCPProbe)
+		after(time.Minute)
+		got = log.take()
+		wantMessages(t, "and told then", got, msgFloodSourceOver)
+		wantAttrs(t, got[0], map[string]string{"count": "650", "sources": "2", "top_source": "10.0.0.1", "top_count": "300", "duration": "1m0s"})
+		if got[0].level != slog.LevelInfo {
+			t.Errorf("end of a flood at %v, want INFO", got[0].level)
+		}
+		bare(j, 1, 121, TCPProbe)
+		wantMessages(t, "the next is a new one", log.take(), msgFloodSource)
+	})
+}
+
+func TestFloodInAll(t *testing.T) {
+	inJournal(t, journalConfig{summary: -1}, func(t *testing.T, j *journal, log *logLines) {
+		for i := range 100 {
+			bare(j, i, 12, ProxyProbe)
+		}
+		after(time.Minute)
+		for i := range 100 {
+			bare(j, i, 12, ProxyProbe)
+		}
+		wantMessages(t, "twenty a second in all are probers'", log.take())
+		bare(j, 100, 1, ProxyProbe)
+		got := log.take()
+		wantMessages(t, "one more is a flood", got, msgFlood)
+		wantAttrs(t, got[0], map[string]string{"class": "proxy_probe", "count": "1201", "sources": "101", "top_count": "12"})
+		bare(j, 101, 9, IdleConnect)
+		after(2 * time.Minute)
+		got = log.take()
+		wantMessages(t, "and over after a calm minute", got, msgFloodOver)
+		wantAttrs(t, got[0], map[string]string{"count": "1210", "sources": "102"})
+	})
+}
+
+func TestFloodOfWhat(t *testing.T) {
+	for _, r := range []struct {
+		rule   string
+		class  Class
+		source int
+		want   []string
+	}{
+		{"a platform's own connects", TCPProbe, 1, []string{msgFloodSource, msgFlood}},
+		{"spare connections", IdleConnect, 1, []string{msgFloodSource, msgFlood}},
+		{"without addresses there is no source to blame, only the total", TCPProbe, -1, []string{msgFlood}},
+		{"answered health requests are not bare", HTTPProbe, 1, nil},
+		{"what has lines of its own does not need another", BadRequest, 1, nil},
+	} {
+		inJournal(t, journalConfig{summary: -1}, func(t *testing.T, j *journal, log *logLines) {
+			bare(j, r.source, 5000, r.class)
+			wantMessages(t, r.rule, log.take(), r.want...)
+		})
+	}
+}
+
+func TestFloodIsBounded(t *testing.T) {
+	inJournal(t, journalConfig{summary: -1}, func(t *testing.T, j *journal, log *logLines) {
+		const events = 100_000
+		for i := range events {
+			j.post(Event{Class: TCPProbe, Remote: from(i)})
+			if i%500 == 0 {
+				synctest.Wait()
+			}
+		}
+		inspect(t, j, func() {
+			if n, m := len(j.floods.from), len(j.floods.all.sources.seen); n != maxFloodSources || m != maxFloodSources {
+				t.Errorf("%d sources in the minute, %d in the flood, want %d", n, m, maxFloodSources)
+			}
+		})
+		after(2 * time.Minute)
+		got := log.take()
+		wantMessages(t, "two lines for 100,000 connects", got, msgFlood, msgFloodOver)
+		wantAttrs(t, got[1], map[string]string{"count": "100000", "sources": "4096", "more_sources": "true"})
+		inspect(t, j, func() {
+			if j.floods.from != nil {
+				t.Error("the table outlives the flood")
+			}
+		})
+	})
+}

@@ -1,0 +1,65 @@
+package core
+
+import (
+	"io"
+	"log/slog"
+	"testing"
+	"time"
+)
+
+func BenchmarkJournalPost(b *testing.B) {
+	event := Event{Time: time.Now(), Class: TCPProbe, Platform: true, Remote: from(1), Path: "/ws"}
+	quietLogger := slog.New(slog.NewTextHandler(io.Discard, nil))
+	b.Run("keeping up", func(b *testing.B) {
+		j := newJournal(journalConfig{logger: quietLogger})
+		defer j.close(time.Second)
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			if i%(queueSize/2) == 0 {
+				b.StopTimer()
+				_ = j.flush(b.Context())
+				b.StartTimer()
+			}
+			j.post(event)
+		}
+		if n := j.dropped(); n > 0 {
+			b.Errorf("%d of %d were dropped", n, b.N)
+		}
+	})
+	b.Run("queue full", func(b *testing.B) {
+		release := make(chan struct{})
+		j := newJournal(journalConfig{logger: slog.New(&logLines{before: func(slog.Record) { <-release }})})
+		j.note(slog.LevelInfo, "block")
+		for range queueSize + 1 {
+			j.post(event)
+		}
+		b.ReportAllocs()
+		for b.Loop() {
+			j.post(event)
+		}
+		close(release)
+		_ = j.close(10 * time.Second)
+	})
+	b.Run("ordinary request", func(b *testing.B) {
+		j := newJournal(journalConfig{logger: quietLogger})
+		e := event
+		e.Class = HTTP
+		b.ReportAllocs()
+		for b.Loop() {
+			j.post(e)
+		}
+	})
+}
+
+// A logger at Debug costs the goroutine, never the poster.
+func TestJournalPostAllocatesNothing(t *testing.T) {
+	j := newJournal(journalConfig{logger: slog.New(slog.DiscardHandler)})
+	event := Event{Time: time.Now(), Class: HTTPProbe, Platform: true, Remote: from(1), Path: "/healthz", Prober: "p"}
+	j.post(event)
+	if n := testing.AllocsPerRun(500, func() { j.post(event) }); n > 0.05 {
+		t.Errorf("post and the journal's goroutine allocate %v times an event, want 0", n)
+	}
+	if err := j.close(10 * time.Second); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,146 @@
+package core
+
+import "sync"
+
+// atEndpoint takes a request that reached a WebSocket route. own is true for a
+// route that is wholly Handler's, origins then says which pages may open it.
+func (a Adapter) atEndpoint(r Request, h Head, own bool, origins func(origin, host string) bool) Request {
+	g := a.g
+	g.learn(h.Path())
+	if r.x == nil {
+		r.x = a.judge(h, r.c, true)
+		r.remember(h)
+	}
+	x := r.x
+	x.endpoint, x.owns = true, own
+	if x.verdict.Kind == Refuse || g.config.ObserveOnly {
+		return r
+	}
+	if x.prober != 0 && !x.asks {
+		x.verdict = Verdict{Kind: Probe, Answer: g.answerProber()}
+		return r
+	}
+	if own && x.fault == NoReason && origins != nil && !origins(h.Field(fieldOrigin), h.Host()) {
+		x.fault, x.field = ReasonOriginForbidden, fieldOrigin
+	}
+	if x.fault != NoReason && (own || x.asks && libraryAccepts(x.fault)) {
+		x.refuse(x.fault, x.field)
+	}
+	return r
+}
+
+// libraryAccepts reports whether a fault is one that RFC 6455 forbids and that
+// WebSocket libraries are known to let pass: gorilla/websocket HTTP/1.0 and
+// several keys, fasthttp/websocket a bad key as well. Of other faults the
+// library tells the client in its own words.
+func libraryAccepts(fault Reason) bool {
+	return fault == ReasonHTTP10 || fault == ReasonDuplicateKey || fault == ReasonBadKey
+}
+
+func (x *exchange) refuse(r Reason, field string) {
+	a := refusal(r)
+	x.verdict = Verdict{Kind: Refuse, Answer: a, Err: &HandshakeError{Status: a.Status, Reason: r, Field: field}}
+}
+
+// judge decides what a request is. It returns nil for an ordinary one. It is
+// pure but for the slot that a handshake takes of Config.MaxSessions.
+func (a Adapter) judge(h Head, c *Conn, endpoint bool) *exchange {
+	g := a.g
+	path := h.Path()
+	rule := g.rule(path)
+	asks := asksToUpgrade(h)
+	p := proberByHead(h)
+	method := h.Method()
+	preface := method == "PRI" && path == "*"
+	endpoint = endpoint || g.isEndpoint(path)
+	if !asks && rule == nil && p == 0 && !endpoint && !preface {
+		return nil
+	}
+	x := exchanges.Get().(*exchange)
+	x.a, x.c, x.asks, x.endpoint, x.prober, x.preface = a, c, asks, endpoint, p, preface
+	x.session.g = g
+	x.method, x.path = keep(h, method), keep(h, path)
+	x.remote = h.Remote()
+	x.source(h)
+	x.credited = p != 0 && (x.platform || p.inOwnRange(x.address()))
+	x.probing = rule != nil
+	if asks || endpoint {
+		x.fault, x.field = checkHandshake(h)
+		x.foreign = !originAllowed(h.Field(fieldOrigin), h.Host(), nil)
+	}
+	if asks {
+		x.verdict.Kind = Upgrade
+	}
+	if g.config.ObserveOnly {
+		return x
+	}
+	switch {
+	case asks && g.isDraining():
+		x.refuse(ReasonDraining, "")
+	case asks && !g.takeSlot(x):
+		x.refuse(ReasonSaturated, "")
+	case asks:
+	case rule != nil && rule.route != NoRoute && (rule.named || !a.appOwns(h, x)):
+		if !x.fallback {
+			x.verdict = Verdict{Kind: Probe, Answer: g.answerRoute(rule.route, h)}
+		}
+	case p != 0 && (endpoint || rule != nil && rule.probe && isRead(method)):
+		x.verdict = Verdict{Kind: Probe, Answer: g.answerProber()}
+	case !endpoint && !preface && !x.credited:
+		exchanges.Put(reset(x)) // a claim in a User-Agent on a path of the application's
+		return nil
+	}
+	return x
+}
+
+// isRead reports whether a health question is asked with this method.
+func isRead(method string) bool { return method == "GET" || method == "HEAD" || method == "OPTIONS" }
+
+// appOwns reports whether a default health route is the application's. Where
+// that shows only when it has answered, it notes so.
+func (a Adapter) appOwns(h Head, x *exchange) bool {
+	ask := a.owns
+	if ask == nil {
+		ask = a.g.owned
+	}
+	owned, asked := ask(h)
+	x.fallback = !asked
+	return owned
+}
+
+// takeSlot takes one of Config.MaxSessions, if there is such a limit.
+func (g *Guard) takeSlot(x *exchange) bool {
+	limit := int64(g.config.MaxSessions)
+	if limit == 0 {
+		return true
+	}
+	if g.slots.Add(1) > limit {
+		g.slots.Add(-1)
+		return false
+	}
+	x.slot = true
+	return true
+}
+
+func (x *exchange) freeSlot() {
+	if x.slot && !x.opened.Load() {
+		x.slot = false
+		x.a.g.slots.Add(-1)
+	}
+}
+
+// exchanges are those of probes that were answered before any handler ran, for
+// use again: nobody has seen them.
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
+func reset(x *exchange) *exchange {
+	*x = exchange{}
+	return x
+}
+
+// recycle gives up the exchange of a request that was begun and answered here.
+func (r Request) recycle() {
+	if r.begun && r.x != nil && r.x.verdict.Kind == Probe {
+		exchanges.Put(reset(r.x))
+	}
+}

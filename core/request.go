@@ -1,0 +1,254 @@
+package core
+
+import (
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strings"
+)
+
+// Request is one request in the hands of an adapter. The zero Request is one
+// that nothing is known of; its methods do nothing.
+type Request struct {
+	c     *Conn
+	x     *exchange
+	begun bool // this layer began it, and so ends it
+}
+
+// Adapter returns what an adapter of a framework needs.
+func (g *Guard) Adapter() Adapter { return Adapter{g: g} }
+
+// Adapter is the guard as adapters see it: the core decides, and an adapter
+// writes and reports. For each request Begin, Verdict, then Opened if the
+// connection left HTTP, and Done exactly once.
+type Adapter struct {
+	g    *Guard
+	owns ownerFunc
+}
+
+// Guard returns the guard.
+func (a Adapter) Guard() *Guard { return a.g }
+
+// Owner returns a with a way to ask whether the application has a route for
+// exactly the path of a request, whatever the method: a wildcard and a
+// catch-all are none. asked is false where that cannot be known before the
+// application has answered. f must be safe for concurrent use and not allocate.
+func (a Adapter) Owner(f func(Head) (owned, asked bool)) Adapter {
+	a.owns = f
+	owner := ownerFunc(f)
+	a.g.owner.Store(&owner)
+	return a
+}
+
+// Begin judges a request by its head, before any handler has run. nc is its
+// connection, or nil: where one is given that stands on a watched connection
+// the request counts for that. A request that was begun by a layer outside this
+// one is the same request: its Done there is what counts.
+func (a Adapter) Begin(h Head, nc net.Conn) Request {
+	var c *Conn
+	if nc != nil {
+		c = a.g.connOf(nc)
+	}
+	return a.begin(h, c, nil)
+}
+
+func (a Adapter) begin(h Head, c *Conn, outer *exchange) Request {
+	if outer == nil && c != nil && !c.is(flagH2) {
+		outer = c.current.Load()
+	}
+	if outer != nil {
+		return Request{c: c, x: outer}
+	}
+	if !a.g.told.Load() {
+		a.g.tellRoutes()
+	}
+	if c != nil && !c.begin() {
+		c = nil
+	}
+	r := Request{c: c, x: a.judge(h, c, false), begun: true}
+	r.remember(h)
+	return r
+}
+
+// remember makes a candidate findable from its connection, which has but one
+// request at a time over HTTP/1. One that is answered before any handler runs
+// need not be found.
+func (r Request) remember(h Head) {
+	if r.x == nil || r.c == nil || r.x.verdict.Kind == Probe {
+		return
+	}
+	if strings.HasPrefix(h.Proto(), "HTTP/1.") {
+		r.c.current.Store(r.x)
+	} else if !r.c.is(flagH2) {
+		r.c.set(flagH2)
+	}
+}
+
+// Verdict says what to do. Its Answer is complete: write it as it stands.
+func (r Request) Verdict() Verdict {
+	if r.x == nil {
+		return Verdict{}
+	}
+	return r.x.verdict
+}
+
+// Candidate reports whether the outcome of this request matters: only then need
+// an adapter find out what is answered.
+func (r Request) Candidate() bool { return r.x != nil }
+
+// Fallback is asked when the status of an answer is known and not yet written,
+// on a default health route whose owner could not be asked before. exact is
+// true if a route of exactly this path answered. It returns the answer to write
+// instead: 401, 403, 404 and 405 are no route's.
+func (r Request) Fallback(h Head, status int, exact bool) (Answer, bool) {
+	x := r.x
+	if x == nil || !x.fallback || exact {
+		return Answer{}, false
+	}
+	switch status {
+	case 401, 403, 404, 405:
+	default:
+		return Answer{}, false
+	}
+	a := x.a.g.answerRoute(x.a.g.rule(h.Path()).route, h)
+	x.fallback = false
+	x.verdict = Verdict{Kind: Probe, Answer: a}
+	return a, true
+}
+
+// Opened reports that the connection left HTTP, from inside Hijack on net/http.
+// It returns the connection to use from now on: nc itself where it is watched,
+// else one that is.
+func (r Request) Opened(nc net.Conn) net.Conn {
+	c, x := r.c, r.x
+	if x != nil {
+		c = x.c
+	}
+	if c == nil || c.is(flagShadow) {
+		c = r.adopt(c, nc)
+		nc = c
+	}
+	if x == nil || !x.asks {
+		c.set(flagHijacked)
+		return nc
+	}
+	x.c = c
+	c.current.Store(x)
+	x.session.opened = x.a.g.now()
+	x.a.g.stats.sessions.Add(1)
+	c.set(flagUpgraded)
+	c.answer.Store(0) // the next write is the answer to the handshake
+	x.opened.Store(true)
+	if x.status.Load() == http.StatusSwitchingProtocols {
+		x.confirm(http.StatusSwitchingProtocols)
+	}
+	return nc
+}
+
+// adopt makes the connection of a session watched that was not: from here on it
+// sees what passes.
+func (r Request) adopt(c *Conn, nc net.Conn) *Conn {
+	if c == nil {
+		g := r.x.a.g
+		c = &Conn{Conn: nc, ln: g.adopted, accepted: g.now()}
+		c.refs.Store(1)
+		c.set(flagUncounted)
+		g.conns.add(c)
+		if r.begun {
+			c.begin()
+		}
+		return c
+	}
+	c.clear(flagShadow)
+	c.set(flagSeenLate)
+	return c
+}
+
+// Done ends the request: its handler has returned. status is what was answered,
+// 0 if that is not known; err is the handler's.
+func (r Request) Done(status int, err error) {
+	if x := r.x; x != nil {
+		if status != 0 {
+			x.status.CompareAndSwap(0, int32(status))
+		}
+		if err != nil {
+			x.noteError(err)
+		}
+		if r.begun {
+			x.settle()
+		}
+	}
+	r.release()
+}
+
+// release ends the hold of an unfinished request on its connection.
+func (r Request) release() {
+	if !r.begun {
+		return
+	}
+	c := r.c
+	if r.x != nil {
+		c = r.x.c
+	}
+	if c == nil {
+		return
+	}
+	if r.x == nil {
+		if !c.is(flagOrdinary) {
+			c.set(flagOrdinary)
+		}
+	} else if !r.x.opened.Load() {
+		c.current.CompareAndSwap(r.x, nil)
+	}
+	c.release()
+}
+
+// Panicked ends the request like Done, where its handler panicked with v. The
+// adapter recovers, calls it, and panics with v again, unless the connection
+// has left HTTP and the layer is the innermost one. It returns whether the
+// connection had left HTTP.
+func (r Request) Panicked(v any) (hijacked bool) {
+	c, x := r.c, r.x
+	if x != nil {
+		c = x.c
+		hijacked = x.opened.Load()
+	}
+	first := x == nil || x.panicked.CompareAndSwap(false, true)
+	if c != nil {
+		first = c.set(flagPanic) && first
+	}
+	if first {
+		e := Event{Class: HandlerPanic, Panic: v, Stack: debug.Stack()}
+		if x != nil {
+			x.fill(&e)
+		} else if c != nil {
+			c.fill(&e)
+		}
+		// Where the server's log is ours its own line is swallowed; elsewhere
+		// that line tells it, and this one would be the second.
+		e.elsewhere = !hijacked && (c == nil || !c.is(flagAttached))
+		r.guard().tell(e)
+	}
+	if hijacked {
+		x.session.mark(func(s *Session) { s.panicked = true })
+		_ = c.Close() // net/http never closes it
+	}
+	if r.begun {
+		if x != nil {
+			x.settled.Store(true)
+			x.freeSlot()
+		}
+		r.release()
+	}
+	return hijacked
+}
+
+func (r Request) guard() *Guard {
+	if r.x != nil {
+		return r.x.a.g
+	}
+	return r.c.ln.g
+}
+
+// DrainCode is the close code of the goodbye at a drain.
+func (a Adapter) DrainCode() int { return a.g.config.Drain.Code }

@@ -1,0 +1,73 @@
+package core
+
+import (
+	"net/netip"
+	"strings"
+)
+
+// origin is what proxies said of where a request comes from.
+type origin struct {
+	client    netip.Addr // vouched for by Config.TrustedProxies
+	forwarded string     // claimed
+}
+
+// source finds out where a request comes from.
+func (x *exchange) source(h Head) {
+	g := x.a.g
+	if f := h.Field("X-Forwarded-For"); f != "" {
+		x.from = g.forwarded(x.remote.Addr(), f)
+	}
+	x.platform = g.platform(x.address())
+}
+
+// address is the client's where a trusted proxy names it, else the peer's.
+func (x *exchange) address() netip.Addr {
+	if x.from != nil && x.from.client.IsValid() {
+		return x.from.client
+	}
+	return x.remote.Addr()
+}
+
+// forwarded reads X-Forwarded-For from its end: each address is vouched for by
+// the one after it, as long as that is a trusted proxy.
+func (g *Guard) forwarded(peer netip.Addr, field string) *origin {
+	o := &origin{forwarded: cut(strings.Clone(field))}
+	if !contains(g.config.TrustedProxies, peer) {
+		return o
+	}
+	for rest := field; rest != ""; {
+		i := strings.LastIndexByte(rest, ',')
+		a, err := netip.ParseAddr(strings.TrimSpace(rest[i+1:]))
+		if err != nil {
+			break
+		}
+		o.client = a.Unmap()
+		if i < 0 || !contains(g.config.TrustedProxies, o.client) {
+			break
+		}
+		rest = rest[:i]
+	}
+	if o.client.IsValid() {
+		o.forwarded = ""
+	}
+	return o
+}
+
+func cut(s string) string {
+	if len(s) > maxText {
+		return strings.Clone(s[:maxText])
+	}
+	return s
+}
+
+// keep returns s so that it outlives the request. net/http never reuses the
+// strings of a request.
+func keep(h Head, s string) string {
+	if len(s) > maxText {
+		return cut(s)
+	}
+	if _, ok := h.(httpHead); ok {
+		return s
+	}
+	return strings.Clone(s)
+}

@@ -1,0 +1,43 @@
+package core
+
+import (
+	"net/netip"
+	"testing"
+)
+
+func TestSourceOf(t *testing.T) {
+	for _, r := range []struct {
+		rule  string
+		event Event
+		want  netip.Addr
+	}{
+		{"the TCP peer", Event{Remote: from(1), Forwarded: "192.0.2.1"}, from(1).Addr()},
+		{"the client, where a proxy vouches for it", Event{Remote: from(1), Client: from(2).Addr()}, from(2).Addr()},
+		{"without the zone, which is a stranger's text", Event{Client: netip.MustParseAddr("fe80::1%x y")}, netip.MustParseAddr("fe80::1")},
+		{"IPv4 in IPv6 is IPv4", Event{Remote: netip.MustParseAddrPort("[::ffff:10.0.0.1]:7")}, netip.MustParseAddr("10.0.0.1")},
+		{"nobody, where there are no addresses", Event{}, netip.Addr{}},
+	} {
+		if got := sourceOf(&r.event); got != r.want {
+			t.Errorf("%s: %v, want %v", r.rule, got, r.want)
+		}
+	}
+}
+
+func TestSourceSet(t *testing.T) {
+	var s sourceSet
+	s.add(netip.Addr{}, 2)
+	if len(s.seen) != 0 {
+		t.Error("the zero address counts as a source; on a unix socket everybody has it")
+	}
+	for i := range 2 {
+		s.add(from(i).Addr(), 2)
+		s.add(from(i).Addr(), 2)
+	}
+	if len(s.seen) != 2 || s.more {
+		t.Errorf("two addresses, each twice: %d, more %v", len(s.seen), s.more)
+	}
+	s.add(from(7).Addr(), 2)
+	if len(s.seen) != 2 || !s.more {
+		t.Errorf("a third with a limit of two: %d, more %v", len(s.seen), s.more)
+	}
+}

@@ -1,0 +1,254 @@
+package core
+
+import (
+	"errors"
+	"log/slog"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestTold(t *testing.T) {
+	const (
+		debug, info, warn, fail = slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError
+	)
+	platform := func(e Event) Event { e.Platform = true; return e }
+	probed := func(e Event) Event { e.Prober = "p"; return e }
+	rows := []struct {
+		rule  string
+		event Event
+		level slog.Level
+		how   manner
+	}{
+		{"an event without a class is a fault of ours, and loud", Event{}, warn, tellWhole},
+		{"a panic is an error", Event{Class: HandlerPanic}, fail, tellWhole},
+		{"one event, one line: the server's own log has it", Event{Class: HandlerPanic, elsewhere: true}, debug, tellElsewhere},
+		{"a good handshake that was not completed is an error", Event{Class: UpgradeFailed}, fail, tellWhole},
+		{"sessions are told at Debug", Event{Class: SessionEnded}, debug, tellDebug},
+		{"so is what else left HTTP", Event{Class: Hijacked}, debug, tellDebug},
+		{"a refused handshake is a warning, from the internet too", Event{Class: HandshakeRefused, Reason: ReasonBadKey}, warn, tellWhole},
+		{"saturated is a warning", Event{Class: HandshakeRefused, Reason: ReasonSaturated, Status: 503}, warn, tellWhole},
+		{"a deploy is no incident", Event{Class: HandshakeRefused, Reason: ReasonDraining, Status: 503}, debug, tellCounted},
+		{"the application says 401", Event{Class: HandshakeRefused, Reason: ReasonApplication, Status: 401}, debug, tellCounted},
+		{"the application says 403", Event{Class: HandshakeRefused, Reason: ReasonApplication, Status: 403}, debug, tellCounted},
+		{"the application says 429", Event{Class: HandshakeRefused, Reason: ReasonApplication, Status: 429}, debug, tellCounted},
+		{"the application says 404: nobody meant that", Event{Class: HandshakeRefused, Reason: ReasonApplication, Status: 404}, warn, tellWhole},
+		{"403 for another reason is not the application's", Event{Class: HandshakeRefused, Reason: ReasonOriginForbidden, Status: 403}, warn, tellWhole},
+		{"a probe that fails is a warning", Event{Class: ProbeFailing, Platform: true}, warn, tellWhole},
+		{"an ordinary request is nobody's news", Event{Class: HTTP}, debug, tellNever},
+		{"wrong protocol, public", Event{Class: WrongProtocol, Reason: ReasonTLSOnPlain}, warn, tellWhole},
+		{"wrong protocol, platform", Event{Class: WrongProtocol, Reason: ReasonH2Preface, Platform: true}, warn, tellWhole},
+		{"a refused certificate is a warning, from the internet too", Event{Class: TLSFailed, Reason: ReasonRefused}, warn, tellWhole},
+		{"no TLS version in common", Event{Class: TLSFailed, Reason: ReasonVersion}, warn, tellWhole},
+		{"half a ClientHello, platform", Event{Class: TLSFailed, Reason: ReasonTruncated, Platform: true}, info, tellWhole},
+		{"half a ClientHello, public: only counted", Event{Class: TLSFailed, Reason: ReasonTruncated}, debug, tellCounted},
+		{"a bad request, platform", Event{Class: BadRequest, Reason: ReasonMalformed, Platform: true}, info, tellWhole},
+		{"a bad request, public: only counted", Event{Class: BadRequest, Reason: ReasonMalformed}, debug, tellCounted},
+		{"and a User-Agent does not change that", Event{Class: BadRequest, Prober: "p"}, debug, tellCounted},
+		{"a limit that closes connections is a warning", Event{Class: ServerClosed, Reason: ReasonLimit}, warn, tellWhole},
+		{"a drain that does is not", Event{Class: ServerClosed, Reason: ReasonDrain, Platform: true}, debug, tellCounted},
+		{"nor a shutdown", Event{Class: ServerClosed, Reason: ReasonShutdown}, debug, tellCounted},
+		{"a spare connection, platform", Event{Class: IdleConnect, Platform: true}, info, tellWhole},
+		{"a spare connection, public: only counted", Event{Class: IdleConnect}, debug, tellCounted},
+	}
+	for _, c := range []Class{HTTPProbe, ProxyProbe, TLSProbe, TCPProbe} {
+		e := Event{Class: c}
+		rows = append(rows, []struct {
+			rule  string
+			event Event
+			level slog.Level
+			how   manner
+		}{
+			{"the first of " + c.String() + " from a platform source is news", platform(e), slog.LevelInfo, tellSight},
+			{"and that of a known prober", probed(e), info, tellSight},
+			{"but not that of anybody on the internet", e, debug, tellCounted},
+		}...)
+	}
+	covered := map[Class]bool{}
+	for _, r := range rows {
+		covered[r.event.Class] = true
+		if level, how := told(&r.event); level != r.level || how != r.how {
+			t.Errorf("%s: told(%+v) = %v, %v; want %v, %v", r.rule, r.event, level, how, r.level, r.how)
+		}
+		if m := messages[r.event.Class]; r.how == tellWhole && (m.first == "" || m.again == "") || r.how == tellDebug && m.first == "" {
+			t.Errorf("%s has no message", r.event.Class)
+		}
+	}
+	for _, c := range Classes() {
+		if !covered[c] {
+			t.Errorf("no row for %s", c)
+		}
+	}
+}
+
+// The founding rule: an hour of any one prober costs at most three lines.
+func TestNeverNoisierThanWithout(t *testing.T) {
+	for _, e := range []Event{
+		{Class: TCPProbe, Platform: true}, {Class: TLSProbe, Platform: true}, {Class: ProxyProbe, Platform: true},
+		{Class: HTTPProbe, Platform: true, Prober: "kubelet-http", Method: "GET", Path: "/healthz", Status: 200},
+		{Class: HTTPProbe, Prober: "GoogleHC", Status: 200}, {Class: TCPProbe}, {Class: TLSProbe}, {Class: ProxyProbe},
+		{Class: IdleConnect}, {Class: ServerClosed, Reason: ReasonDrain, Platform: true},
+		{Class: TLSFailed, Reason: ReasonTruncated}, {Class: BadRequest, Reason: ReasonMalformed},
+		{Class: HandshakeRefused, Reason: ReasonDraining}, {Class: SessionEnded}, {Class: HTTP},
+	} {
+		name := e.Class.String() + "/" + strconv.FormatBool(e.Platform)
+		t.Run(name, func(t *testing.T) {
+			var suppressed uint64
+			count := func(_ Class, n uint64) { suppressed += n }
+			inJournal(t, journalConfig{suppressed: count}, func(t *testing.T, j *journal, log *logLines) {
+				var all []logLine
+				for i := range 361 {
+					e.Remote = from(i % 3)
+					j.post(e)
+					after(10 * time.Second)
+				}
+				all = log.take()
+				if len(all) > 3 {
+					wantMessages(t, "at most three lines in an hour", all, "three")
+				}
+				for _, l := range all {
+					if l.level >= slog.LevelWarn {
+						t.Errorf("an hour of probes warned: %v", l)
+					}
+				}
+				_, how := told(&e)
+				want := map[manner]uint64{tellSight: 360, tellCounted: 361}[how]
+				if suppressed != want {
+					t.Errorf("%d lines counted as suppressed, want %d: quiet is not silent", suppressed, want)
+				}
+			})
+		})
+	}
+}
+
+func TestFirstSight(t *testing.T) {
+	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
+		post := func(rule string, e Event, want ...string) logLine {
+			t.Helper()
+			j.post(e)
+			handled(t, j)
+			got := log.take()
+			wantMessages(t, rule, got, want...)
+			if len(got) == 0 {
+				return logLine{}
+			}
+			return got[0]
+		}
+		post("from the internet: not told, and it does not use up the first sight", Event{Class: TCPProbe, Remote: from(9)})
+		l := post("the first is told", Event{Class: TCPProbe, Platform: true, Remote: from(1)}, msgSeen)
+		wantAttrs(t, l, map[string]string{"class": "tcp_probe", "prober": "unknown", "remote": from(1).String(),
+			"remedy": hintOr(TCPProbe), "path": "-", "status": "-"})
+		post("the second is not, wherever it comes from", Event{Class: TCPProbe, Platform: true, Remote: from(2)})
+		l = post("another prober is news", Event{Class: HTTPProbe, Prober: "GoogleHC", Remote: from(1), Method: "GET", Path: "/healthz", Status: 200}, msgSeen)
+		wantAttrs(t, l, map[string]string{"prober": "GoogleHC", "path": "/healthz", "method": "GET", "status": "200", "remedy": hintOr(HTTPProbe)})
+		post("the same prober in another class is news", Event{Class: TCPProbe, Prober: "GoogleHC"}, msgSeen)
+		post("and then no more", Event{Class: TCPProbe, Prober: "GoogleHC", Platform: true})
+	})
+}
+
+func TestToldElsewhere(t *testing.T) {
+	var suppressed uint64
+	observed := 0
+	c := journalConfig{logger: slog.New(&logLines{level: slog.LevelDebug}), suppressed: func(_ Class, n uint64) { suppressed += n },
+		observe: func(Event) { observed++ }}
+	inJournal(t, c, func(t *testing.T, j *journal, log *logLines) {
+		j.post(Event{Class: HandlerPanic, elsewhere: true})
+		after(2 * time.Hour)
+		wantMessages(t, "no line, not at Debug and not in a summary of its own", log.take())
+		if suppressed != 1 || observed != 1 {
+			t.Errorf("suppressed %d, observed %d; want 1 and 1: it is counted and observed all the same", suppressed, observed)
+		}
+		j.post(Event{Class: HandlerPanic})
+		handled(t, j)
+		wantMessages(t, "and one that is told only here is still the first", log.take(), "handler panicked")
+	})
+}
+
+// hintOr is how wantAttrs spells the hint, which may be none.
+func hintOr(c Class) string {
+	if h := probeHint(c); h != "" {
+		return h
+	}
+	return "-"
+}
+
+func TestDebugShowsEachOne(t *testing.T) {
+	log := &logLines{level: slog.LevelDebug}
+	inJournal(t, journalConfig{logger: slog.New(log)}, func(t *testing.T, j *journal, log *logLines) {
+		probe := Event{Class: TLSProbe, Platform: true, Remote: from(1)}
+		j.post(probe)
+		j.post(probe)
+		j.post(Event{Class: BadRequest, Reason: ReasonTooLarge})
+		j.post(Event{Class: HTTP})
+		j.post(Event{Class: Hijacked, Path: "/connect"})
+		j.post(Event{Class: SessionEnded, Path: "/ws", Prober: "gatus", Remote: from(3), Session: SessionEnd{
+			End: "vanished", Code: 1006, Duration: time.Minute, BytesIn: 5, BytesOut: 7}})
+		j.post(Event{Class: SessionEnded})
+		handled(t, j)
+		got := log.take()
+		wantMessages(t, "a line each, but none for an ordinary request", got, msgSeen, msgProbe,
+			"bytes that never became a request", "hijacked connection ended", "session ended", "session ended")
+		for i, l := range got[1:] {
+			if l.level != slog.LevelDebug {
+				t.Errorf("line %d is at %v, want DEBUG", i+1, l.level)
+			}
+		}
+		wantAttrs(t, got[1], map[string]string{"class": "tls_probe", "prober": "unknown", "remedy": "-"})
+		wantAttrs(t, got[3], map[string]string{"class": "hijacked", "path": "/connect", "end": "-"})
+		wantAttrs(t, got[4], map[string]string{"end": "vanished", "code": "1006", "duration": "1m0s",
+			"bytes_in": "5", "bytes_out": "7", "prober": "gatus", "remote": from(3).String()})
+		wantAttrs(t, got[5], map[string]string{"end": "ended", "code": "0", "remote": "unknown", "prober": "-"})
+	})
+}
+
+// The cost of a level that is off is a question to the logger, not a line.
+func TestNoAttributesBelowTheLevel(t *testing.T) {
+	asked := 0
+	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
+		j.post(Event{Class: HandshakeRefused, Reason: ReasonDraining, Err: countedError{&asked}})
+		handled(t, j)
+		if asked != 0 {
+			t.Error("the text of an error was made for a line that nobody reads")
+		}
+		j.post(Event{Class: HandshakeRefused, Reason: ReasonBadKey, Err: countedError{&asked}})
+		handled(t, j)
+		if asked != 1 {
+			t.Errorf("Error was called %d times, want once", asked)
+		}
+	})
+}
+
+type countedError struct{ n *int }
+
+func (e countedError) Error() string { *e.n++; return "counted" }
+
+func TestFirstSightsAreBounded(t *testing.T) {
+	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
+		for i := range 100_000 {
+			j.post(Event{Class: HTTPProbe, Prober: strconv.Itoa(i)})
+			if i%500 == 0 {
+				synctest.Wait()
+			}
+		}
+		inspect(t, j, func() {
+			if n := len(j.seen); n != maxSights {
+				t.Errorf("%d first sights are remembered, want %d", n, maxSights)
+			}
+			if n := len(log.take()); n != maxSights {
+				t.Errorf("%d lines, want %d", n, maxSights)
+			}
+			if n := len(j.picture.pairs); n != maxPairs {
+				t.Errorf("%d pairs in the picture, want %d", n, maxPairs)
+			}
+		})
+	})
+}
+
+func TestUnknownClassIsLoud(t *testing.T) {
+	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
+		j.post(Event{Class: 200, Err: errors.New("x")})
+		handled(t, j)
+		wantMessages(t, "a class outside the set is told, and breaks nothing", log.take(), "connection without a class")
+	})
+}
