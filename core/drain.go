@@ -143,12 +143,12 @@ func (c *Conn) session() *exchange {
 	return nil
 }
 
-// closeIdle closes every connection without a request in progress: silent,
-// handshaken, with half a head, or kept alive. The server's own Shutdown waits
-// for some of them for seconds.
+// closeIdle closes every connection that never had a request: silent,
+// handshaken, or with half a head. The server's own Shutdown waits for those,
+// for seconds or until its deadline; those that are kept alive it closes.
 func (g *Guard) closeIdle() {
 	for _, c := range g.conns.all() {
-		if c.refs.Load() == 1 && !c.is(flagHijacked|flagUpgraded|flagLeft|flagH2) {
+		if c.refs.Load() == 1 && !c.is(flagsRequest|flagUpgraded|flagLeft) {
 			c.set(flagDrained)
 			_ = c.Close()
 		}

@@ -4,6 +4,7 @@ import (
 	"log"
 	"net/netip"
 	"strings"
+	"sync"
 )
 
 // errorLog is what a server's ErrorLog writes to. It parses text for one thing
@@ -55,8 +56,38 @@ func (l *errorLog) ours(line string) bool {
 		return l.g.conns.find(addrIn(rest)) != nil
 	}
 	if rest, ok := strings.CutPrefix(line, linePanic); ok {
-		c := l.g.conns.find(addrIn(rest))
-		return c != nil && c.is(flagPanic)
+		return l.g.panics.take(addrIn(rest))
+	}
+	return false
+}
+
+// panicked holds the peers of the panics that were told, until the server has
+// printed its own line of each. By then the connection may be gone.
+type panicked struct {
+	mu   sync.Mutex
+	ring [64]netip.AddrPort
+	next int
+}
+
+func (p *panicked) add(a netip.AddrPort) {
+	p.mu.Lock()
+	p.ring[p.next%len(p.ring)] = a
+	p.next++
+	p.mu.Unlock()
+}
+
+// take reports whether a panic of this peer was told, once for each.
+func (p *panicked) take(a netip.AddrPort) bool {
+	if !a.IsValid() {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.ring {
+		if p.ring[i] == a {
+			p.ring[i] = netip.AddrPort{}
+			return true
+		}
 	}
 	return false
 }

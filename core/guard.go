@@ -1,7 +1,6 @@
 package core
 
 import (
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -22,7 +21,7 @@ type Guard struct {
 	conns   *registry
 	stats   stats
 
-	paths     []pathRule             // what Config says of paths; never changes
+	paths     []pathRule                      // what Config says of paths; never changes
 	endpoints atomic.Pointer[map[string]bool] // paths of Endpoint and Handler, as they are learned
 	owner     atomic.Pointer[ownerFunc]       // who knows the application's routes
 	told      atomic.Bool                     // who owns the health routes was told
@@ -34,6 +33,7 @@ type Guard struct {
 	hurry     chan struct{} // closed where a caller of Drain cannot wait
 	hurryOnce sync.Once
 	report    DrainReport
+	panics    panicked
 	starved   atomic.Bool  // Accept waits for file descriptors
 	slots     atomic.Int64 // taken of Config.MaxSessions
 	adopted   *listener    // of the sessions on connections that were not watched before
@@ -130,7 +130,7 @@ func (g *Guard) contained(what string, f func()) {
 	defer func() {
 		if v := recover(); v != nil {
 			g.journal.note(slog.LevelError, "callback panicked",
-				slog.String("callback", what), slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())))
+				slog.String("callback", what), slog.String("panic", panicText(v)), slog.String("stack", stackText(debug.Stack())))
 		}
 	}()
 	f()

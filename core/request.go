@@ -227,6 +227,9 @@ func (r Request) Panicked(v any) (hijacked bool) {
 		// Where the server's log is ours its own line is swallowed; elsewhere
 		// that line tells it, and this one would be the second.
 		e.elsewhere = !hijacked && (c == nil || !c.is(flagAttached))
+		if c != nil && c.is(flagAttached) {
+			r.guard().panics.add(c.remote())
+		}
 		r.guard().tell(e)
 	}
 	if hijacked {

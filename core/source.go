@@ -53,9 +53,11 @@ func (g *Guard) forwarded(peer netip.Addr, field string) *origin {
 	return o
 }
 
+// cut bounds what is kept of anything that the peer sent, so that the log can
+// still see that it was longer.
 func cut(s string) string {
 	if len(s) > maxText {
-		return strings.Clone(s[:maxText])
+		return strings.Clone(s[:maxText+1])
 	}
 	return s
 }
