@@ -1,0 +1,91 @@
+package health
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/quietws/quietws/core"
+)
+
+// Change is one change of state: of a check, of the routes that it decides, or
+// of both. A run that fails like the one before is none.
+type Change struct {
+	Time time.Time
+	// Check is the check that caused it.
+	Check string
+	Kind  Kind
+	// From and To are the check's. They are both Pending where a check was
+	// added, and To is 0 where it was removed.
+	From, To Status
+	// Lasted is how long the check had been in From.
+	Lasted time.Duration
+	// Err is why the check fails: what Func returned, a *[PanicError], or an
+	// error that is [ErrTimeout] or [ErrStale]. Nil otherwise.
+	Err error
+	// Routes are the routes whose answer changes with it. Draining is the
+	// guard's and no change of theirs.
+	Routes []RouteChange
+
+	// text is that of Err, taken when the check ran.
+	text string
+}
+
+// RouteChange is how the verdict of one route changed.
+type RouteChange struct {
+	Route    core.Route
+	From, To Status
+	// Lasted is how long the route had been in From.
+	Lasted time.Duration
+}
+
+// level: a route that is lost is an error, a check that fails a warning, its
+// recovery is information. What a start looks like when all is well is none of
+// these.
+func (ch Change) level() slog.Level {
+	for _, r := range ch.Routes {
+		if r.To == Fail && r.From != Pending {
+			return slog.LevelError
+		}
+	}
+	switch {
+	case ch.To == Fail || ch.To == Warn:
+		return slog.LevelWarn
+	case ch.From == Fail || ch.From == Warn:
+		return slog.LevelInfo
+	}
+	return slog.LevelDebug
+}
+
+func (ch Change) message() string {
+	switch {
+	case ch.To == 0:
+		return "health check removed"
+	case ch.To == Pending:
+		return "health check added"
+	case ch.To == Fail:
+		return "health check failing"
+	case ch.To == Warn:
+		return "optional health check failing"
+	}
+	return "health check passing"
+}
+
+func (ch Change) attrs() []slog.Attr {
+	attrs := []slog.Attr{
+		slog.String("check", ch.Check), slog.String("kind", ch.Kind.String()),
+		slog.String("status", ch.To.String()), slog.String("was", ch.From.String()), lasted(ch.Lasted),
+	}
+	if ch.Err != nil {
+		attrs = append(attrs, slog.String("error", ch.text))
+	}
+	if p, ok := ch.Err.(*PanicError); ok {
+		attrs = append(attrs, slog.String("stack", string(p.Stack)))
+	}
+	for _, r := range ch.Routes {
+		attrs = append(attrs, slog.Group(r.Route.String(),
+			slog.String("status", r.To.String()), slog.String("was", r.From.String()), lasted(r.Lasted)))
+	}
+	return attrs
+}
+
+func lasted(d time.Duration) slog.Attr { return slog.Duration("lasted", d.Round(time.Millisecond)) }

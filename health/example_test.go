@@ -1,0 +1,137 @@
+package health_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+
+	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/health"
+)
+
+// A database that readiness depends on, a cache that may be away, and a start
+// that takes its time.
+func Example() {
+	told := make(chan health.Change, 16)
+	checks := health.New(health.Config{
+		Logger:   slog.New(slog.DiscardHandler),
+		OnChange: func(ch health.Change) { told <- ch },
+	})
+	defer checks.Close()
+
+	database := func(context.Context) error { return nil }
+	cache := func(context.Context) error { return errors.New("connection refused") }
+	migrated := func(context.Context) error { return nil }
+	err := checks.Add(
+		health.Check{Name: "db", Func: database},
+		health.Check{Name: "cache", Func: cache, Optional: true},
+		health.Check{Name: "migrations", Kind: health.Startup, Func: migrated},
+	)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for decided := 0; decided < 3; {
+		if ch := <-told; ch.To != health.Pending {
+			decided++
+		}
+	}
+
+	answer, _ := checks.Answer(core.HealthQuery{Route: core.RouteReady, Head: head{}})
+	fmt.Print(answer.Status, " ", answer.Body)
+	for _, check := range checks.Checks() {
+		fmt.Println(check.Name, check.Status)
+	}
+	// Output:
+	// 200 ok
+	// cache warn
+	// db pass
+	// migrations pass
+}
+
+// All that is wrong is said at once, and then nothing is added.
+func ExampleChecker_Add() {
+	checks := health.New(health.Config{})
+	fmt.Println(checks.Add(
+		health.Check{Name: "db"},
+		health.Check{Name: "db", Func: func(context.Context) error { return nil }, Timeout: -1},
+	))
+	// Output:
+	// health: check "db": Func is nil
+	// health: check "db": Timeout is -1ns, not between 0 and 720h0m0s
+	// health: check "db": there is one of that name
+}
+
+// The callback is told which check took the server out of rotation, why, and
+// what came of it.
+func ExampleConfig_onChange() {
+	told := make(chan health.Change, 16)
+	checks := health.New(health.Config{
+		Logger:   slog.New(slog.DiscardHandler),
+		OnChange: func(ch health.Change) { told <- ch },
+	})
+	defer checks.Close()
+	_ = checks.Add(health.Check{Name: "db", Func: func(context.Context) error { return errors.New("connection refused") }})
+	for ch := range told {
+		if ch.To != health.Fail {
+			continue
+		}
+		fmt.Println(ch.Check, ch.From, "to", ch.To, "because", ch.Err)
+		for _, r := range ch.Routes {
+			fmt.Println(r.Route, r.From, "to", r.To)
+		}
+		break
+	}
+	// Output:
+	// db pending to fail because connection refused
+	// ready pending to fail
+}
+
+// The sessions of a guard as a readiness check: at 95 % of the limit the
+// server takes itself out of rotation before it has to refuse anybody.
+func ExampleBelow() {
+	sessions := 960.0 // float64(guard.Snapshot().SessionsOpen)
+	check := health.Below(func() float64 { return sessions }, 950, "sessions")
+	fmt.Println(check(context.Background()))
+	sessions = 12
+	fmt.Println(check(context.Background()))
+	// Output:
+	// 960 sessions, the limit is 950
+	// <nil>
+}
+
+// The share of handshakes that failed since the last run, judged only where
+// there were at least 20.
+func ExampleShareBelow() {
+	var failed, all uint64
+	check := health.ShareBelow(func() (uint64, uint64) { return failed, all }, 0.5, 20)
+	fmt.Println(check(context.Background()))
+	failed, all = 30, 40
+	fmt.Println(check(context.Background()))
+	// Output:
+	// <nil>
+	// 30 of 40, the limit is 50 %
+}
+
+func ExampleHTTP() {
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	fmt.Println(health.HTTP(server.URL, nil)(context.Background()))
+	// Output: answered 404
+}
+
+// head is a request without a query or an Accept field.
+type head struct{}
+
+func (head) Method() string         { return "GET" }
+func (head) Path() string           { return "/readyz" }
+func (head) Query() string          { return "" }
+func (head) Host() string           { return "" }
+func (head) Proto() string          { return "HTTP/1.1" }
+func (head) Field(string) string    { return "" }
+func (head) Remote() netip.AddrPort { return netip.AddrPort{} }
+func (head) TLS() bool              { return false }
