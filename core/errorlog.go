@@ -3,6 +3,7 @@ package core
 import (
 	"log"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -74,6 +75,13 @@ func (p *panicked) add(a netip.AddrPort) {
 	p.ring[p.next%len(p.ring)] = a
 	p.next++
 	p.mu.Unlock()
+}
+
+// pending reports whether a panic of this peer was told and not yet printed.
+func (p *panicked) pending(a netip.AddrPort) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return a.IsValid() && slices.Contains(p.ring[:], a)
 }
 
 // take reports whether a panic of this peer was told, once for each.

@@ -6,8 +6,8 @@ import (
 )
 
 // Event is one thing that happened, as [Config.Observe] gets it and as the log
-// tells it. Strings that came from the peer are copies, cut at 200 bytes and
-// not yet quoted: treat them as hostile.
+// tells it. Strings that came from the peer are cut above 200
+// bytes and not yet quoted: treat them as hostile.
 type Event struct {
 	Time   time.Time
 	Class  Class

@@ -208,6 +208,9 @@ func (x *exchange) settleSession(c *Conn) {
 		End: sessionEnds[end], Code: code, Duration: g.now() - x.session.opened,
 		BytesIn: c.in.Load(), BytesOut: c.out.Load(),
 	}}
+	if p := x.err.Load(); p != nil {
+		e.Err = *p
+	}
 	x.fill(&e)
 	g.tell(e)
 }

@@ -47,7 +47,11 @@ func lineAttrs(e *Event) []slog.Attr {
 	if e.Session.Duration > 0 {
 		to = append(to, slog.Duration("duration", e.Session.Duration))
 	}
-	if e.Err != nil {
+	if h, ok := e.Err.(*HandshakeError); ok { // the line has its reason
+		if h.Field != "" {
+			to = append(to, slog.String("field", h.Field))
+		}
+	} else if e.Err != nil {
 		// fmt and not Error: it contains the panic of a bad Error method.
 		to = append(to, slog.String("error", logText(fmt.Sprint(e.Err))))
 	}

@@ -213,10 +213,12 @@ func (r Request) Panicked(v any) (hijacked bool) {
 		c = x.c
 		hijacked = x.opened.Load()
 	}
-	first := x == nil || x.panicked.CompareAndSwap(false, true)
+	attached := c != nil && c.is(flagAttached)
 	if c != nil {
-		first = c.set(flagPanic) && first
+		c.set(flagPanic)
 	}
+	first := x != nil && x.panicked.CompareAndSwap(false, true) ||
+		x == nil && !(attached && r.guard().panics.pending(c.remote())) // by a layer inside this one
 	if first {
 		e := Event{Class: HandlerPanic, Panic: v, Stack: debug.Stack()}
 		if x != nil {
@@ -226,8 +228,8 @@ func (r Request) Panicked(v any) (hijacked bool) {
 		}
 		// Where the server's log is ours its own line is swallowed; elsewhere
 		// that line tells it, and this one would be the second.
-		e.elsewhere = !hijacked && (c == nil || !c.is(flagAttached))
-		if c != nil && c.is(flagAttached) {
+		e.elsewhere = !hijacked && !attached
+		if attached {
 			r.guard().panics.add(c.remote())
 		}
 		r.guard().tell(e)

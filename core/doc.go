@@ -1,0 +1,55 @@
+// Package core watches the connections of a WebSocket server and decides what
+// each one was: a platform's probe, which is answered, counted and kept out of
+// the log, or a failure, which is told once with what mends it. It serves
+// health routes that do not depend on WebSocket, explains refused handshakes,
+// and drains sessions at a deploy. It knows no framework and imports the
+// standard library alone; packages beside it put it on Echo, and this one on
+// net/http itself.
+//
+// # The way of a connection
+//
+//	accept ─ Guard.Listener ─► Conn
+//	 TLS   ─ above it: Guard.TLSListener, or tls.NewListener
+//	 bytes ─ Conn.Read and Write note the first bytes, counts and typed errors
+//	 head  ─ outermost layer: Begin ─► Verdict: Pass, Probe, Upgrade or Refuse
+//	         then exactly one of: Opened (left HTTP) or Done (status, error)
+//	 life  ─ a session: the application and its library own the frames
+//	 end   ─ Class, decided once: when the connection is closed and no request
+//	         on it is unfinished, whichever is later
+//	         ─► counted; told, collapsed or kept quiet
+//	 drain ─ not ready ► handshakes refused ► a goodbye to each session, spread
+//	         ► the deadline ► the report
+//
+// # What each piece gives
+//
+// [Guard.Wrap] (in the frameworks' packages: Middleware) answers health routes
+// and probers and explains refused handshakes. [Guard.Attach] does it for
+// everything that reaches an http.Server, quiets the server's own log, counts
+// connections, and drains sessions at Shutdown. [Guard.Listener] makes every
+// class exact and sees the end of every session. [Guard.Serve] is all of it.
+//
+// On net/http, whole:
+//
+//	guard, err := core.New(core.Config{})
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	defer guard.Close()
+//	mux := http.NewServeMux()
+//	mux.Handle("/ws", guard.Endpoint(websocketHandler))
+//	ln, err := net.Listen("tcp", ":8080")
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	err = guard.Serve(ctx, &http.Server{Handler: mux}, ln)
+//
+// # What is told
+//
+// A probe is told once at Info for each prober and class, then only counted. A
+// failure is told at once and whole, with class, reason, the peer, what the
+// client was told and the remedy; its repeats within Config.Collapse become one
+// line with a count. From public addresses, bare connects and what is told at
+// Info are only counted: the open internet does not write the log. Debug shows
+// everything. Lines are written by one goroutine from a bounded queue, so a
+// slow log holds up no connection; what overflows is counted.
+package core
