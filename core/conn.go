@@ -46,6 +46,7 @@ type Conn struct {
 	readEnd  atomic.Uint32  // an endKind
 	writeEnd atomic.Uint32
 	refused  atomic.Uint32 // the most telling Reason of a refused handshake
+	tail     atomic.Uint64 // the last bytes received, while a TLS handshake may run
 }
 
 // headSize is enough for a PROXY v2 header without its addresses, the start of
@@ -166,10 +167,22 @@ func (c *Conn) noteRead(p []byte, n int64, err error) {
 		if before == 0 {
 			c.first()
 		}
+		if !c.is(flagActive) && c.tls.Load() != nil {
+			c.noteTail(p)
+		}
 	}
 	if err != nil {
 		c.noteReadError(err)
 	}
+}
+
+// noteTail keeps the last eight bytes received.
+func (c *Conn) noteTail(p []byte) {
+	tail := c.tail.Load()
+	for _, b := range p[max(0, len(p)-8):] {
+		tail = tail<<8 | uint64(b)
+	}
+	c.tail.Store(tail)
 }
 
 func (c *Conn) noteReadError(err error) {

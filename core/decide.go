@@ -1,6 +1,11 @@
 package core
 
-import "time"
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"time"
+)
 
 // decide runs once for each connection, when it is closed and no request on it
 // is unfinished: the class is counted, and told where no request told it.
@@ -23,8 +28,11 @@ func (c *Conn) decide() {
 	if toldByRequest(class) {
 		return
 	}
-	e := Event{Class: class, Reason: reason, Status: f.status(), Err: f.tlsErr}
+	e := Event{Class: class, Reason: reason, Status: f.status()}
 	c.fill(&e)
+	if class == TLSFailed {
+		e.Err = f.tlsErr
+	}
 	if class.Probe() {
 		p := prober(0)
 		if e.Platform {
@@ -68,12 +76,31 @@ func (c *Conn) facts() facts {
 	f.tlsUnknown = above == nil && c.ln.tls.Load()
 	f.tls = above != nil || f.tlsUnknown
 	if above != nil && f.flags&flagsRequest == 0 {
-		f.tlsErr = above.Handshake() // the stored result: it is over
+		f.tlsErr = clearAlert(above.Handshake(), c.tail.Load()) // the stored result: it is over
 		state := above.ConnectionState()
 		f.tlsVersion = state.Version
 		f.h2 = state.NegotiatedProtocol == "h2"
 	}
 	return f
+}
+
+// alertBadRecordMAC is the alert bad_record_mac of RFC 8446 §6.
+const alertBadRecordMAC = 20
+
+// clearAlert returns the error of a TLS handshake, given the last bytes that
+// were received. OpenSSL clients that refuse a certificate over TLS 1.3 send
+// their alert in the clear (seen with 3.0), which crypto/tls cannot decrypt and
+// reports as a bad record of its own: what was really said is that alert.
+func clearAlert(err error, tail uint64) error {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "local error" || alertNumber(op.Err) != alertBadRecordMAC {
+		return err
+	}
+	const fatalAlert = 0x15_03_03_00_02_02_00 // a record of type 21, length 2, level fatal (RFC 8446 §5.1, §6)
+	if tail<<8>>8&^0xff != fatalAlert {
+		return err
+	}
+	return &net.OpError{Op: "remote error", Err: tls.AlertError(tail)}
 }
 
 // flagsRequest are the flags of a connection that had a request: its TLS

@@ -1,0 +1,86 @@
+package probetest
+
+import (
+	"context"
+	"encoding/binary"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+)
+
+// Junk is bytes that are no request, or a request that a server has to refuse.
+type Junk struct {
+	// Name is the part of the row's name in [Stimuli] after "junk-".
+	Name string
+	// Who sends such a thing.
+	Who string
+	// Bytes are sent to t, inside TLS where the target has it.
+	Bytes func(t Target) []byte
+	// End is what comes after them. FIN: the answer is read first.
+	End End
+}
+
+// Junks returns every kind of junk.
+func Junks() []Junk {
+	get := func(r Request) func(Target) []byte {
+		return func(t Target) []byte { return r.Bytes(t) }
+	}
+	lines := func(s string) func(Target) []byte {
+		return func(t Target) []byte { return []byte(strings.ReplaceAll(s, "ADDR", t.Addr)) }
+	}
+	return []Junk{
+		{"random", "a port scanner sends bytes of a protocol that it guesses", func(Target) []byte { return randomBytes(512) }, HalfClose},
+		{"huge-header", "an attack, or a client with runaway cookies: a header of more than 1 MiB", get(Request{Header: []Field{{"Cookie", strings.Repeat("a", 1<<20+64<<10)}}}), FIN},
+		{"many-fields", "an attack on header parsing: 10,000 header lines", get(Request{Header: manyFields(10_000)}), FIN},
+		{"nul", "a broken client or a scanner puts NUL bytes into a header", get(Request{Header: []Field{{"X-Nul", "a\x00b"}}}), FIN},
+		{"bad-host", "a scanner sends a Host that is no host", get(Request{Host: "not a host"}), FIN},
+		{"two-hosts", "a request smuggler, or a proxy that adds a Host instead of replacing it", get(Request{Header: []Field{{"Host", "other.example"}}}), FIN},
+		{"no-host", "a script written for HTTP/1.0 says HTTP/1.1 without the Host that RFC 9112 §3.2 wants", get(Request{NoHost: true}), FIN},
+		{"transfer-encoding", "a request smuggler sends a transfer coding that nobody knows", get(Request{Method: "POST", Header: []Field{{"Transfer-Encoding", "foo"}}}), FIN},
+		{"expect", "a client expects what no server does (417, RFC 9110 §10.1.1)", get(Request{Header: []Field{{"Expect", "foo"}}}), FIN},
+		{"http-3-0", "a scanner or a script writes HTTP/3.0 into an HTTP/1 request line", get(Request{Proto: "HTTP/3.0"}), FIN},
+		{"http-0-9", "the default HTTP monitor of F5 BIG-IP sends a request line without a version", lines("GET /\r\n\r\n"), FIN},
+		{"method", "a WebDAV client tries PROPFIND, which is a method that Fiber does not know", get(Request{Method: "PROPFIND"}), FIN},
+	}
+}
+
+// Send sends the junk to t and reads the answer.
+func (j Junk) Send(ctx context.Context, t Target) (Result, error) {
+	if j.End == FIN {
+		return Exchange(ctx, t, j.Bytes(t), FIN)
+	}
+	return Send(ctx, t, j.Bytes(t), j.End)
+}
+
+// OptionsStar asks "OPTIONS *", which is about the server and not a resource
+// (RFC 9110 §9.3.7): a form of HAProxy's check that is often written by hand.
+func OptionsStar(ctx context.Context, t Target) (Result, error) {
+	return Do(ctx, t, Request{Method: "OPTIONS", Path: "*"})
+}
+
+// H2Preface speaks HTTP/2 with prior knowledge (RFC 9113 §3.4): the preface and
+// empty SETTINGS, and reads what comes first, an HTTP/1 answer or the server's
+// own SETTINGS, which are then in [Result.Body]. gRPC probes do so, and proxies
+// that were told the server speaks HTTP/2.
+func H2Preface(ctx context.Context, t Target) (Result, error) {
+	return Exchange(ctx, t, []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+"\x00\x00\x00\x04\x00\x00\x00\x00\x00"), FIN)
+}
+
+// randomBytes are the same each time. They begin with no protocol that is
+// recognised by its first byte.
+func randomBytes(n int) []byte {
+	src := rand.NewChaCha8([32]byte{'q'})
+	b := make([]byte, 0, n+8)
+	for b = append(b, 0xff, 0xfe); len(b) < n; {
+		b = binary.LittleEndian.AppendUint64(b, src.Uint64())
+	}
+	return b[:n]
+}
+
+func manyFields(n int) []Field {
+	fields := make([]Field, n)
+	for i := range fields {
+		fields[i] = Field{"X-" + strconv.Itoa(i), "1"}
+	}
+	return fields
+}
