@@ -43,10 +43,8 @@ type Conn struct {
 	head     [headSize]byte // the first bytes received
 	hash     uint32         // in the registry's index, 0: not there
 	shard    uint8          // of the registry
-	readEnd  atomic.Uint32  // an endKind
-	writeEnd atomic.Uint32
-	refused  atomic.Uint32 // the most telling Reason of a refused handshake
-	tail     atomic.Uint64 // the last bytes received, while a TLS handshake may run
+	ends     atomic.Uint32  // how reading and writing ended, and what was refused: see readEnd
+	tail     atomic.Uint64  // the last bytes received, while a TLS handshake may run
 }
 
 // headSize is enough for a PROXY v2 header without its addresses, the start of
@@ -93,6 +91,26 @@ const (
 	endClosed          // closed on this side
 	endOther
 )
+
+// The bytes of Conn.ends, by how far they are shifted: two endKinds, of which
+// the last counts, and the most telling Reason of a refused handshake.
+const (
+	readEnd    = 0
+	writeEnd   = 8
+	refusedFor = 16
+)
+
+func (c *Conn) end(which uint) endKind { return endKind(c.ends.Load() >> which & 0xff) }
+
+// setEnd returns what it was before.
+func (c *Conn) setEnd(which uint, kind endKind) endKind {
+	for {
+		old := c.ends.Load()
+		if c.ends.CompareAndSwap(old, old&^(0xff<<which)|uint32(kind)<<which) {
+			return endKind(old >> which & 0xff)
+		}
+	}
+}
 
 func (c *Conn) is(flag uint32) bool { return c.flags.Load()&flag != 0 }
 
@@ -197,7 +215,7 @@ func (c *Conn) noteReadError(err error) {
 		c.peerEnded()
 	}
 	c.endSession()
-	if c.readEnd.Swap(uint32(kind)) == uint32(endNone) && c.in.Load() == 0 {
+	if c.setEnd(readEnd, kind) == endNone && c.in.Load() == 0 {
 		c.first()
 	}
 }
@@ -211,7 +229,7 @@ func (c *Conn) noteWrite(n int64, err error) {
 		if kind == endReset {
 			c.peerEnded()
 		}
-		c.writeEnd.CompareAndSwap(uint32(endNone), uint32(kind))
+		c.setEnd(writeEnd, kind)
 		c.endSession()
 	}
 }

@@ -124,7 +124,7 @@ func BenchmarkOrdinary(b *testing.B) {
 func BenchmarkHealthAnswer(b *testing.B) {
 	g := quietGuard(b, Config{})
 	body := textAnswer(200, "ok\n")
-	bare := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { writeAnswer(w, r, body) })
+	bare := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { writeAnswer(w, r, &body) })
 	for _, row := range []struct {
 		name string
 		h    http.Handler

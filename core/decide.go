@@ -57,13 +57,13 @@ func toldByRequest(c Class) bool {
 func (c *Conn) facts() facts {
 	f := facts{
 		flags:       c.flags.Load(),
-		refused:     Reason(c.refused.Load()),
+		refused:     Reason(c.ends.Load() >> refusedFor),
 		head:        c.head[:c.headLen.Load()],
 		in:          c.in.Load(),
 		out:         c.out.Load(),
 		seen:        !c.is(flagShadow | flagSeenLate | flagUncounted),
 		answer:      c.answer.Load(),
-		readEnd:     endKind(c.readEnd.Load()),
+		readEnd:     c.end(readEnd),
 		age:         c.ln.g.now() - c.accepted,
 		timeout:     c.ln.timeout,
 		expectProxy: c.ln.g.config.ExpectProxy,
@@ -109,8 +109,8 @@ const flagsRequest = flagPanic | flagUpgradeFailed | flagSession | flagHijacked 
 
 // peerGone reports whether the peer was seen to be gone.
 func (c *Conn) peerGone() bool {
-	end := endKind(c.readEnd.Load())
-	return end == endEOF || end == endReset || endKind(c.writeEnd.Load()) == endReset
+	end := c.end(readEnd)
+	return end == endEOF || end == endReset || c.end(writeEnd) == endReset
 }
 
 // fill adds to e what the transport says of the peer.

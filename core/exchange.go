@@ -13,9 +13,9 @@ import (
 // prober's, one that asks to upgrade or that came to a WebSocket route. Other
 // requests are only counted, on their Conn.
 type exchange struct {
-	a       Adapter
-	c       *Conn // nil where the connection is not known
-	verdict Verdict
+	g       *Guard
+	c       *Conn   // nil where the connection is not known
+	answer  *Answer // for Probe and Refuse
 	session Session
 
 	method, path string
@@ -32,9 +32,11 @@ type exchange struct {
 	probing  bool // a health route, or one of Config.ProbePaths
 	preface  bool // the start of an HTTP/2 preface that the server took for a request
 	foreign  bool // Origin names another host
+	pooled   bool // the answer is one of the pool\'s
 	slot     bool // holds one of Config.MaxSessions
 	fault    Reason
-	field    string
+	badConn  bool // the fault is in Connection, rather than in Upgrade
+	kind     Kind // the verdict
 
 	opened    atomic.Bool // left HTTP
 	confirmed atomic.Bool // 101 was answered
@@ -57,7 +59,7 @@ func (x *exchange) confirm(status int) {
 	if x.confirmed.CompareAndSwap(false, true) {
 		x.status.Store(http.StatusSwitchingProtocols)
 		x.c.set(flagSession)
-		x.a.g.stats.handshakes[handshakeAccepted][NoReason].Add(1)
+		x.g.stats.handshakes[handshakeAccepted][NoReason].Add(1)
 	}
 }
 
@@ -75,7 +77,7 @@ func (x *exchange) settle() {
 	}
 	x.freeSlot()
 	status := int(x.status.Load())
-	if x.asks || x.endpoint && x.verdict.Kind != Probe {
+	if x.asks || x.endpoint && x.kind != Probe {
 		x.settleHandshake(status)
 		return
 	}
@@ -84,11 +86,11 @@ func (x *exchange) settle() {
 
 // settleProbe is for health routes and known probers.
 func (x *exchange) settleProbe(status int) {
-	g := x.a.g
+	g := x.g
 	switch {
 	case x.preface: // not a request: the first bytes decide, unless it was hijacked
 		return
-	case x.verdict.Kind != Probe && !x.credited: // its own health route, asked by a person
+	case x.kind != Probe && !x.credited: // its own health route, asked by a person
 		x.mark(flagOrdinary)
 		return
 	}
@@ -116,7 +118,7 @@ func (x *exchange) settleProbe(status int) {
 // settleHandshake is for what asked to upgrade and for everything else on a
 // WebSocket route.
 func (x *exchange) settleHandshake(status int) {
-	g := x.a.g
+	g := x.g
 	reason, class := x.fault, HandshakeRefused
 	gone := x.c != nil && x.c.peerGone()
 	var err error
@@ -125,8 +127,7 @@ func (x *exchange) settleHandshake(status int) {
 		gone = gone || errors.Is(err, context.Canceled)
 	}
 	switch {
-	case x.verdict.Kind == Refuse:
-		reason = x.verdict.Err.Reason
+	case x.kind == Refuse:
 	case !x.asks && (status < 400 || status >= 500):
 		x.mark(flagOrdinary) // the route serves more than WebSocket
 		return
@@ -134,7 +135,7 @@ func (x *exchange) settleHandshake(status int) {
 		reason = ReasonNoRoute
 	case reason != NoReason && status != 0:
 	case status == http.StatusForbidden && x.foreign:
-		reason, x.field = ReasonOriginForbidden, fieldOrigin
+		reason = ReasonOriginForbidden
 	case status >= 500:
 		class, reason = UpgradeFailed, ReasonServerError
 	case status != 0:
@@ -152,7 +153,7 @@ func (x *exchange) settleHandshake(status int) {
 	e := Event{Class: class, Reason: reason, Status: status, Err: err}
 	if class == HandshakeRefused {
 		x.markRefused(reason)
-		e.Err = &HandshakeError{Status: status, Reason: reason, Field: x.field}
+		e.Err = x.handshakeError(reason, status)
 		g.stats.handshakes[handshakeRefused][reason].Add(1)
 	} else {
 		x.mark(flagUpgradeFailed)
@@ -162,10 +163,15 @@ func (x *exchange) settleHandshake(status int) {
 	g.tell(e)
 }
 
+// handshakeError is what is told of a refusal.
+func (x *exchange) handshakeError(reason Reason, status int) *HandshakeError {
+	return &HandshakeError{Status: status, Reason: reason, Field: faultyField(reason, x.badConn)}
+}
+
 // settleSession is called when the connection of a session ends, before its
 // class is decided.
 func (x *exchange) settleSession(c *Conn) {
-	g := x.a.g
+	g := x.g
 	g.stats.sessions.Add(-1)
 	if x.slot {
 		x.slot = false
@@ -200,7 +206,7 @@ func (x *exchange) settleSession(c *Conn) {
 		end = endedClosed
 	case code == 1006, c.peerGone():
 		end = endedVanished
-	case endKind(c.readEnd.Load()) == endTimeout:
+	case c.end(readEnd) == endTimeout:
 		end = endedTimeout
 	}
 	g.stats.ended[end][closeCodeIndex(code)].Add(1)
@@ -234,8 +240,11 @@ func (x *exchange) markRefused(r Reason) {
 		return
 	}
 	for {
-		old := x.c.refused.Load()
-		if old != 0 && Reason(old) <= r || x.c.refused.CompareAndSwap(old, uint32(r)) {
+		old := x.c.ends.Load()
+		if was := Reason(old >> refusedFor); was != 0 && was <= r {
+			break
+		}
+		if x.c.ends.CompareAndSwap(old, old&^(0xff<<refusedFor)|uint32(r)<<refusedFor) {
 			break
 		}
 	}

@@ -94,6 +94,24 @@ func checkHandshake(h Head) (Reason, string) {
 	return NoReason, ""
 }
 
+// faultyField is the header field at fault for a reason, "" if it is none.
+func faultyField(r Reason, connection bool) string {
+	switch r {
+	case ReasonUpgradeStripped, ReasonNotUpgrade:
+		if connection {
+			return fieldConnection
+		}
+		return fieldUpgrade
+	case ReasonBadVersion:
+		return fieldVersion
+	case ReasonMissingKey, ReasonDuplicateKey, ReasonBadKey:
+		return fieldKey
+	case ReasonOriginForbidden:
+		return fieldOrigin
+	}
+	return ""
+}
+
 // isKey reports whether s is base64 of 16 bytes, RFC 6455 §4.1 item 7.
 func isKey(s string) bool {
 	if len(s) != 24 {
@@ -151,14 +169,14 @@ func originAllowed(origin, host string, patterns []string) bool {
 
 // refusal is what a client is told for one reason: short, constant, and
 // nothing that it sent.
-func refusal(r Reason) Answer {
+func refusal(r Reason) *Answer {
 	if r == ReasonDraining || r == ReasonSaturated {
-		return unavailable[r-ReasonDraining][rand.IntN(retrySteps)]
+		return &unavailable[r-ReasonDraining][rand.IntN(retrySteps)]
 	}
-	if a := refusals[r]; a.Status != 0 {
+	if a := &refusals[r]; a.Status != 0 {
 		return a
 	}
-	return refusals[ReasonNotUpgrade]
+	return &refusals[ReasonNotUpgrade]
 }
 
 // retrySteps is how many values Retry-After may take, so that refused clients

@@ -51,17 +51,17 @@ func (a Adapter) AtHandler(r *http.Request, patterns []string, anyOrigin bool) H
 // Answer writes the guard's answer if the verdict has one, and ends the
 // request. It returns false where the next handler is to be called.
 func (q HTTPRequest) Answer(w http.ResponseWriter, r *http.Request) bool {
-	v := q.Verdict()
-	if v.Kind != Probe && v.Kind != Refuse {
+	if q.x == nil || q.x.kind != Probe && q.x.kind != Refuse {
 		return false
 	}
-	writeAnswer(w, r, v.Answer)
-	q.Done(v.Answer.Status, nil)
+	a := q.x.answer
+	writeAnswer(w, r, a)
+	q.Done(a.Status, nil)
 	q.recycle()
 	return true
 }
 
-func writeAnswer(w http.ResponseWriter, r *http.Request, a Answer) {
+func writeAnswer(w http.ResponseWriter, r *http.Request, a *Answer) {
 	header := w.Header()
 	for _, f := range a.Header {
 		header[f.Name] = f.Values
@@ -174,7 +174,7 @@ func (w *writer) WriteHeader(status int) {
 			w.replaced = true
 			clear(w.Header())
 			x.status.Store(int32(a.Status))
-			writeAnswer(w.ResponseWriter, w.r, a)
+			writeAnswer(w.ResponseWriter, w.r, &a)
 			return
 		}
 		x.status.Store(int32(status))
@@ -388,7 +388,7 @@ func (x *exchange) quiet() bool {
 	switch {
 	case x.asks:
 		return false
-	case x.verdict.Kind == Probe:
+	case x.kind == Probe:
 		return x.probing || x.credited
 	}
 	return x.probing && x.credited && (strings.EqualFold(x.method, "GET") || x.method == "HEAD")

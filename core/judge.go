@@ -13,18 +13,18 @@ func (a Adapter) atEndpoint(r Request, h Head, own bool, origins func(origin, ho
 	}
 	x := r.x
 	x.endpoint, x.owns = true, own
-	if x.verdict.Kind == Refuse || g.config.ObserveOnly {
+	if x.kind == Refuse || g.config.ObserveOnly {
 		return r
 	}
 	if x.prober != 0 && !x.asks {
-		x.verdict = Verdict{Kind: Probe, Answer: g.answerProber()}
+		x.kind, x.answer = Probe, g.answerProber()
 		return r
 	}
 	if own && x.fault == NoReason && origins != nil && !origins(h.Field(fieldOrigin), h.Host()) {
-		x.fault, x.field = ReasonOriginForbidden, fieldOrigin
+		x.fault = ReasonOriginForbidden
 	}
 	if x.fault != NoReason && (own || x.asks && libraryAccepts(x.fault)) {
-		x.refuse(x.fault, x.field)
+		x.refuse(x.fault)
 	}
 	return r
 }
@@ -37,9 +37,8 @@ func libraryAccepts(fault Reason) bool {
 	return fault == ReasonHTTP10 || fault == ReasonDuplicateKey || fault == ReasonBadKey
 }
 
-func (x *exchange) refuse(r Reason, field string) {
-	a := refusal(r)
-	x.verdict = Verdict{Kind: Refuse, Answer: a, Err: &HandshakeError{Status: a.Status, Reason: r, Field: field}}
+func (x *exchange) refuse(r Reason) {
+	x.kind, x.fault, x.answer = Refuse, r, refusal(r)
 }
 
 // judge decides what a request is. It returns nil for an ordinary one. It is
@@ -57,7 +56,7 @@ func (a Adapter) judge(h Head, c *Conn, endpoint bool) *exchange {
 		return nil
 	}
 	x := exchanges.Get().(*exchange)
-	x.a, x.c, x.asks, x.endpoint, x.prober, x.preface = a, c, asks, endpoint, p, preface
+	x.g, x.c, x.asks, x.endpoint, x.prober, x.preface = g, c, asks, endpoint, p, preface
 	x.session.g = g
 	x.method, x.path = keep(h, method), keep(h, path)
 	x.remote = h.Remote()
@@ -65,27 +64,31 @@ func (a Adapter) judge(h Head, c *Conn, endpoint bool) *exchange {
 	x.credited = p != 0 && (x.platform || p.inOwnRange(x.address()))
 	x.probing = rule != nil
 	if asks || endpoint {
-		x.fault, x.field = checkHandshake(h)
+		var field string
+		x.fault, field = checkHandshake(h)
+		x.badConn = field == fieldConnection
 		x.foreign = !originAllowed(h.Field(fieldOrigin), h.Host(), nil)
 	}
 	if asks {
-		x.verdict.Kind = Upgrade
+		x.kind = Upgrade
 	}
 	if g.config.ObserveOnly {
 		return x
 	}
 	switch {
 	case asks && g.isDraining():
-		x.refuse(ReasonDraining, "")
+		x.refuse(ReasonDraining)
 	case asks && !g.takeSlot(x):
-		x.refuse(ReasonSaturated, "")
+		x.refuse(ReasonSaturated)
 	case asks:
 	case rule != nil && rule.route != NoRoute && (rule.named || !a.appOwns(h, x)):
 		if !x.fallback {
-			x.verdict = Verdict{Kind: Probe, Answer: g.answerRoute(rule.route, h)}
+			x.kind, x.answer = Probe, answers.Get().(*Answer)
+			*x.answer = g.answerRoute(rule.route, h)
+			x.pooled = true
 		}
 	case p != 0 && (endpoint || rule != nil && rule.probe && isRead(method)):
-		x.verdict = Verdict{Kind: Probe, Answer: g.answerProber()}
+		x.kind, x.answer = Probe, g.answerProber()
 	case !endpoint && !preface && !x.credited:
 		exchanges.Put(reset(x)) // a claim in a User-Agent on a path of the application's
 		return nil
@@ -125,13 +128,16 @@ func (g *Guard) takeSlot(x *exchange) bool {
 func (x *exchange) freeSlot() {
 	if x.slot && !x.opened.Load() {
 		x.slot = false
-		x.a.g.slots.Add(-1)
+		x.g.slots.Add(-1)
 	}
 }
 
 // exchanges are those of probes that were answered before any handler ran, for
 // use again: nobody has seen them.
-var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+var (
+	exchanges = sync.Pool{New: func() any { return new(exchange) }}
+	answers   = sync.Pool{New: func() any { return new(Answer) }}
+)
 
 func reset(x *exchange) *exchange {
 	*x = exchange{}
@@ -140,7 +146,10 @@ func reset(x *exchange) *exchange {
 
 // recycle gives up the exchange of a request that was begun and answered here.
 func (r Request) recycle() {
-	if r.begun && r.x != nil && r.x.verdict.Kind == Probe {
+	if r.begun && r.x != nil && r.x.kind == Probe {
+		if r.x.pooled {
+			answers.Put(r.x.answer)
+		}
 		exchanges.Put(reset(r.x))
 	}
 }

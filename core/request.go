@@ -74,7 +74,7 @@ func (a Adapter) begin(h Head, c *Conn, outer *exchange) Request {
 // request at a time over HTTP/1. One that is answered before any handler runs
 // need not be found.
 func (r Request) remember(h Head) {
-	if r.x == nil || r.c == nil || r.x.verdict.Kind == Probe {
+	if r.x == nil || r.c == nil || r.x.kind == Probe {
 		return
 	}
 	if strings.HasPrefix(h.Proto(), "HTTP/1.") {
@@ -89,7 +89,14 @@ func (r Request) Verdict() Verdict {
 	if r.x == nil {
 		return Verdict{}
 	}
-	return r.x.verdict
+	v := Verdict{Kind: r.x.kind}
+	if r.x.answer != nil {
+		v.Answer = *r.x.answer
+	}
+	if v.Kind == Refuse {
+		v.Err = r.x.handshakeError(r.x.fault, v.Answer.Status)
+	}
+	return v
 }
 
 // Candidate reports whether the outcome of this request matters: only then need
@@ -110,9 +117,9 @@ func (r Request) Fallback(h Head, status int, exact bool) (Answer, bool) {
 	default:
 		return Answer{}, false
 	}
-	a := x.a.g.answerRoute(x.a.g.rule(h.Path()).route, h)
+	a := x.g.answerRoute(x.g.rule(h.Path()).route, h)
 	x.fallback = false
-	x.verdict = Verdict{Kind: Probe, Answer: a}
+	x.kind, x.answer = Probe, &a
 	return a, true
 }
 
@@ -134,8 +141,8 @@ func (r Request) Opened(nc net.Conn) net.Conn {
 	}
 	x.c = c
 	c.current.Store(x)
-	x.session.opened = x.a.g.now()
-	x.a.g.stats.sessions.Add(1)
+	x.session.opened = x.g.now()
+	x.g.stats.sessions.Add(1)
 	c.set(flagUpgraded)
 	c.answer.Store(0) // the next write is the answer to the handshake
 	x.opened.Store(true)
@@ -149,7 +156,7 @@ func (r Request) Opened(nc net.Conn) net.Conn {
 // sees what passes.
 func (r Request) adopt(c *Conn, nc net.Conn) *Conn {
 	if c == nil {
-		g := r.x.a.g
+		g := r.x.g
 		c = &Conn{Conn: nc, ln: g.adopted, accepted: g.now()}
 		c.refs.Store(1)
 		c.set(flagUncounted)
@@ -250,7 +257,7 @@ func (r Request) Panicked(v any) (hijacked bool) {
 
 func (r Request) guard() *Guard {
 	if r.x != nil {
-		return r.x.a.g
+		return r.x.g
 	}
 	return r.c.ln.g
 }

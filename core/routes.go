@@ -56,11 +56,11 @@ func (g *Guard) showDetails(h Head) bool {
 
 // answerProber answers a known prober on a WebSocket path, or on one of
 // Config.ProbePaths: harmless, and the same for whoever claims to be one.
-func (g *Guard) answerProber() Answer {
+func (g *Guard) answerProber() *Answer {
 	if g.isDraining() {
-		return answerProberNo
+		return &answerProberNo
 	}
-	return answerProber
+	return &answerProber
 }
 
 // ready reports whether the server takes traffic: what /readyz would say.

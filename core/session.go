@@ -18,7 +18,7 @@ type Session struct {
 	over     bool
 	panicked bool
 	byServer bool // this server ended it: the drain or its deadline
-	code     int
+	code     int32
 	opened   time.Duration // since the guard's epoch
 	cancel   context.CancelCauseFunc
 }
@@ -69,7 +69,7 @@ func (s *Session) Ended(code int) {
 		return
 	}
 	s.mu.Lock()
-	s.code = code
+	s.code = int32(code)
 	s.mu.Unlock()
 }
 
@@ -106,7 +106,7 @@ func (s *Session) end() (code int, panicked, byServer bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.over, s.onDrain = true, nil
-	return s.code, s.panicked, s.byServer
+	return int(s.code), s.panicked, s.byServer
 }
 
 // noteError takes the close code out of the error that a handler returned.
@@ -117,7 +117,7 @@ func (s *Session) noteError(err error) {
 	}
 	s.mu.Lock()
 	if s.code == 0 {
-		s.code = code
+		s.code = int32(code)
 	}
 	s.mu.Unlock()
 }

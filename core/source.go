@@ -13,7 +13,7 @@ type origin struct {
 
 // source finds out where a request comes from.
 func (x *exchange) source(h Head) {
-	g := x.a.g
+	g := x.g
 	if f := h.Field("X-Forwarded-For"); f != "" {
 		x.from = g.forwarded(x.remote.Addr(), f)
 	}
