@@ -132,6 +132,8 @@ func isHTTP(head []byte) bool {
 func (f facts) aboveTLS() (Class, Reason) {
 	closedHere := f.readEnd == endClosed || f.readEnd == endNone && errors.Is(f.tlsErr, net.ErrClosed)
 	switch {
+	case f.tlsUnknown && f.answer&answerTLS == 0 && f.in > 0 && f.readEnd == endTimeout:
+		return TLSFailed, ReasonTimeout
 	case f.tlsUnknown && f.answer&answerTLS == 0 && f.in > 0:
 		return TLSFailed, ReasonTruncated // the ClientHello was never answered
 	case f.tlsErr == nil && f.is(flagActive) && !f.h2 && f.readEnd == endTimeout:

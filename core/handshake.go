@@ -149,10 +149,10 @@ func originAllowed(origin, host string, patterns []string) bool {
 		return true
 	}
 	u, err := url.Parse(origin)
-	if err != nil || u.Host == "" {
+	if err != nil {
 		return false
 	}
-	if strings.EqualFold(u.Host, host) {
+	if u.Host != "" && strings.EqualFold(u.Host, host) {
 		return true
 	}
 	for _, p := range patterns {
