@@ -165,7 +165,11 @@ func goodbye(session *core.Session, ws *websocket.Conn, code websocket.StatusCod
 // prober from a platform's address on a health route, whether it is asked before
 // the chain or after it.
 func Quiet(g *core.Guard) func(echo.Context) bool {
-	return func(c echo.Context) bool { return g.IsProbe(c.Request()) }
+	var once sync.Once
+	return func(c echo.Context) bool {
+		once.Do(func() { g.Adapter().Owner(owner(c.Echo())) }) // asked before the guard has seen a request
+		return g.IsProbe(c.Request())
+	}
 }
 
 // Serve serves e on addr until ctx ends, and then drains; see

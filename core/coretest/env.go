@@ -1,0 +1,359 @@
+package coretest
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/probetest"
+)
+
+// patience is how long anything that a row waits for may take.
+const patience = 8 * time.Second
+
+// certs is what the rows under TLS share.
+type certs struct {
+	server tls.Certificate
+	pool   *x509.CertPool
+}
+
+func certificates(t *testing.T) certs {
+	t.Helper()
+	cert, pool, err := probetest.Certificate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certs{cert, pool}
+}
+
+// env is the server of one row, and what was seen of it.
+type env struct {
+	testing.TB
+	ctx    context.Context
+	row    row
+	a      Adapter
+	layer  Layer
+	port   port
+	certs  certs
+	guard  *core.Guard
+	target probetest.Target
+
+	log    *recorder
+	events *events
+	access *buffer
+	server *buffer
+
+	mu    sync.Mutex
+	hooks map[string]int
+	asked []asked
+
+	opened    int  // connections that the row opened
+	ended     bool // the guard is closed
+	lastWords []string
+	shutdown  func(context.Context) error
+}
+
+// asked is one answer to the question whether a request is a probe.
+type asked struct {
+	path          string
+	before, after bool
+}
+
+func newEnv(t *testing.T, a Adapter, r row, layer Layer, p port, c certs) *env {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	t.Cleanup(cancel)
+	e := &env{
+		TB: t, ctx: ctx, row: r, a: a, layer: layer, port: p, certs: c,
+		log: &recorder{}, events: &events{}, access: &buffer{}, server: &buffer{}, hooks: make(map[string]int),
+	}
+	t.Cleanup(e.explain)
+	if layer != Bare {
+		config := core.Config{
+			Logger:   slog.New(e.log),
+			Observe:  e.events.observe,
+			Collapse: time.Hour, // what is collapsed is told by Close
+			Summary:  -1,
+			Drain:    core.DrainConfig{Timeout: patience, Spread: -1},
+		}
+		if r.config != nil {
+			r.config(&config)
+		}
+		g, err := core.New(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.guard = g
+		t.Cleanup(func() { _ = g.Close() })
+	}
+	e.start()
+	return e
+}
+
+// start starts the server.
+func (e *env) start() {
+	e.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		e.Fatal(err)
+	}
+	s := Setup{
+		Guard: e.guard, Listener: ln, Layer: e.layer, App: e.row.app, HeadTimeout: e.row.headTimeout,
+		AccessLog: e.access, ServerLog: e.server,
+		Hook: func(name string) {
+			e.mu.Lock()
+			e.hooks[name]++
+			e.mu.Unlock()
+		},
+	}
+	if e.guard != nil {
+		s.Asked = func(path string, before, after bool) {
+			e.mu.Lock()
+			e.asked = append(e.asked, asked{path, before, after})
+			e.mu.Unlock()
+		}
+	}
+	e.target = probetest.Target{Addr: ln.Addr().String()}
+	if e.port == secure {
+		s.TLS = &tls.Config{Certificates: []tls.Certificate{e.certs.server}, NextProtos: []string{"http/1.1"}}
+		if e.a.HTTP2 {
+			s.TLS.NextProtos = []string{"h2", "http/1.1"}
+		}
+		e.target.TLS = &tls.Config{RootCAs: e.certs.pool}
+	}
+	shutdown := e.a.Start(e.TB, s)
+	if shutdown == nil {
+		e.Fatal("coretest: Start returned no shutdown")
+	}
+	var once sync.Once
+	e.shutdown = func(ctx context.Context) (err error) {
+		once.Do(func() { err = shutdown(ctx) })
+		return err
+	}
+	e.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := e.shutdown(ctx); err != nil {
+			e.Errorf("the server's shutdown: %v", err)
+		}
+	})
+}
+
+// explain prints the rule, and all that was recorded, where the row failed.
+func (e *env) explain() {
+	if !e.Failed() {
+		return
+	}
+	e.Logf("the rule: %s", e.row.rule)
+	for _, l := range e.log.all() {
+		e.Logf("log: %v", l)
+	}
+	for _, ev := range e.events.list() {
+		e.Logf("event: %s", describe(ev))
+	}
+	for _, l := range e.access.lines() {
+		e.Logf("access log: %s", l)
+	}
+	for _, l := range e.server.lines() {
+		e.Logf("server log: %s", l)
+	}
+	if e.guard != nil {
+		s := e.guard.Snapshot()
+		e.Logf("connected %d, accepted %d, open %d, classes %v, handshakes %v, probes %v, sessions %v",
+			e.opened, s.Accepted, s.Open, nonZero(s.Closed), s.Handshakes, s.Probes, s.SessionsEnded)
+	}
+}
+
+func nonZero(m map[core.Class]uint64) string {
+	var parts []string
+	for _, c := range core.Classes() {
+		if m[c] > 0 {
+			parts = append(parts, fmt.Sprintf("%v=%d", c, m[c]))
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+// stimulus does the stimulus of probetest with that name n times and returns
+// what the client saw.
+func (e *env) stimulus(name string, n int) []probetest.Result {
+	e.Helper()
+	s, ok := probetest.Find(name)
+	if !ok {
+		e.Fatalf("coretest: probetest has no stimulus %q", name)
+	}
+	return e.times(n, s.Run)
+}
+
+// times does run n times, one after the other.
+func (e *env) times(n int, run func(context.Context, probetest.Target) (probetest.Result, error)) []probetest.Result {
+	e.Helper()
+	results := make([]probetest.Result, 0, n)
+	for range n {
+		ctx, cancel := context.WithTimeout(e.ctx, patience)
+		e.opened++
+		res, err := run(ctx, e.target)
+		cancel()
+		if err != nil {
+			e.Fatalf("the stimulus: %v", err)
+		}
+		results = append(results, res)
+	}
+	return results
+}
+
+// do sends one request.
+func (e *env) do(r probetest.Request) probetest.Result {
+	e.Helper()
+	return e.times(1, func(ctx context.Context, t probetest.Target) (probetest.Result, error) {
+		return probetest.Do(ctx, t, r)
+	})[0]
+}
+
+// open opens a session on path.
+func (e *env) open(path string, more ...probetest.Field) *probetest.Session {
+	e.Helper()
+	t := e.target
+	t.Path = path
+	e.opened++
+	s, _, err := probetest.Open(e.ctx, t, more...)
+	if err != nil {
+		e.Fatalf("no session on %s: %v", path, err)
+	}
+	return s
+}
+
+// echo sends a message through s and wants it back.
+func (e *env) echo(s *probetest.Session, text string) {
+	e.Helper()
+	if err := s.SendText(e.ctx, text); err != nil {
+		e.Fatalf("sending %q: %v", text, err)
+	}
+	f, err := s.Read(e.ctx)
+	if err != nil {
+		e.Fatalf("reading the echo of %q: %v", text, err)
+	}
+	if string(f.Payload) != text {
+		e.Errorf("the echo of %q is %q", text, f.Payload)
+	}
+}
+
+// until waits for what has to come true, and fails the row where it does not.
+func (e *env) until(what string, ok func() bool) {
+	e.Helper()
+	if !eventually(ok) {
+		e.Fatalf("waited %v in vain: %s", patience, what)
+	}
+}
+
+// eventually polls ok until it is true or patience ends.
+func eventually(ok func() bool) bool {
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			return ok()
+		}
+	}
+	return true
+}
+
+// settled waits until every connection of the row has its class.
+func (e *env) settled() {
+	e.Helper()
+	if e.guard == nil || !e.layer.counted() {
+		return
+	}
+	e.until("every connection is accepted and has ended", func() bool {
+		s := e.guard.Snapshot()
+		return s.Accepted >= uint64(e.opened) && s.Open == 0 && s.SessionsOpen == 0
+	})
+}
+
+// close waits for every connection to end, and makes the guard tell what is
+// pending. What is said later is not heard.
+func (e *env) close() {
+	e.Helper()
+	if e.guard == nil || e.ended {
+		return
+	}
+	e.settled()
+	e.ended = true
+	if err := e.guard.Close(); err != nil {
+		e.Errorf("Guard.Close: %v", err)
+	}
+}
+
+// finish checks what holds in every row.
+func (e *env) finish() {
+	e.Helper()
+	e.close()
+	if e.guard != nil {
+		e.sums()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := e.shutdown(ctx); err != nil {
+		e.Errorf("the server's shutdown: %v", err)
+	}
+	if e.layer.counted() {
+		for _, l := range e.server.lines() {
+			if !strings.Contains(l, LogLine) {
+				e.Errorf("the server's own log has a line about a connection that the guard watches: %q", l)
+			}
+		}
+	}
+}
+
+// sums checks that every connection that the row opened is in one class.
+func (e *env) sums() {
+	e.Helper()
+	s := e.guard.Snapshot()
+	want := uint64(e.opened)
+	if !e.layer.counted() {
+		want = 0
+	}
+	var sum uint64
+	for _, n := range s.Closed {
+		sum += n
+	}
+	if s.Accepted != want || s.Open != 0 || sum != want {
+		e.Errorf("the row opened %d connections; accepted = %d, open = %d, sum over classes = %d (%s)", want, s.Accepted, s.Open, sum, nonZero(s.Closed))
+	}
+	if s.SessionsOpen != 0 {
+		e.Errorf("sessions open at the end: %d", s.SessionsOpen)
+	}
+}
+
+// nothingLeft fails t if a goroutine of quietws outlives the rows.
+func nothingLeft(t *testing.T) {
+	t.Helper()
+	var left string
+	ok := eventually(func() bool {
+		left = ""
+		buf := make([]byte, 4<<20)
+		stacks := strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")
+		for _, s := range stacks[1:] { // the first is this one
+			if strings.Contains(s, "github.com/quietws/quietws/") && !strings.Contains(s, "testing.tRunner") && !strings.Contains(s, "testing.(*M)") {
+				left += s + "\n\n"
+			}
+		}
+		return left == ""
+	})
+	if !ok {
+		t.Errorf("goroutines are left when every server is shut down and every guard closed:\n%s", left)
+	}
+}

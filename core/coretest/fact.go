@@ -1,0 +1,263 @@
+package coretest
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/probetest"
+)
+
+// manner is how often something is told.
+type manner uint8
+
+const (
+	quiet manner = iota // counted, and no line at Info or above
+	sight               // one line at Info, however often it comes
+	whole               // the first at once and whole, all repeats in one line
+)
+
+// want is what is to be known of a connection.
+type want struct {
+	class  core.Class
+	reason core.Reason
+	told   manner
+	level  slog.Level // of whole
+	status int        // what the guard knows that the peer was told
+	answer int        // what the peer was told, where the guard cannot know it; 0: status
+	prober string
+	end    string // of a session
+	code   int
+	access string // status in the framework's access log; "": at most a line each, none: no line
+}
+
+// fact is a row that does one thing several times.
+type fact struct {
+	row
+	does  string                                                            // a name in probetest.Stimuli
+	do    func(context.Context, probetest.Target) (probetest.Result, error) // or what it does
+	path  string                                                            // of the WebSocket route
+	times int                                                               // 0: five
+	also  func(e *env, res probetest.Result)                                // what else the client sees
+	want  want                                                              // on every port and layer but for
+	tls   *want                                                             // under TLS, where less can be seen
+	at    func(l Layer, p port, w want) want                                // and on the layers that see less
+}
+
+// unsaid is a status that depends on who was faster.
+const unsaid = -1
+
+// asRow makes a row of f.
+func (f fact) asRow() row {
+	r := f.row
+	r.run = func(e *env) {
+		n := f.times
+		if n == 0 {
+			n = 5
+		}
+		if f.path != "" {
+			e.target.Path = f.path
+		}
+		var results []probetest.Result
+		if f.do != nil {
+			results = e.times(n, f.do)
+		} else {
+			results = e.stimulus(f.does, n)
+		}
+		w := f.want
+		if f.tls != nil && e.port == secure {
+			w = *f.tls
+		}
+		if f.at != nil {
+			w = f.at(e.layer, e.port, w)
+		}
+		for _, res := range results {
+			answer := w.answer
+			if answer == 0 {
+				answer = w.status
+			}
+			if answer > 0 && res.Status != answer {
+				e.Errorf("the peer was answered %d, not %d", res.Status, answer)
+			}
+			if f.also != nil {
+				f.also(e, res)
+			}
+		}
+		e.became(w, n)
+		e.accessed(w.access, n)
+	}
+	return r
+}
+
+func asRows(facts []fact) []row {
+	rows := make([]row, len(facts))
+	for i, f := range facts {
+		rows[i] = f.asRow()
+	}
+	return rows
+}
+
+// became waits until n connections have ended, and checks that each was what w
+// says, that it was told as it should be, and nothing else was.
+func (e *env) became(w want, n int) {
+	e.Helper()
+	if w.class != core.HTTP {
+		e.until("there are events of class "+w.class.String(), func() bool { return len(e.events.of(w.class)) >= n })
+	}
+	e.close()
+	e.eventsAre(w, n)
+	e.counted(w, n)
+	e.linesAre(w, n)
+}
+
+// eventsAre checks what Config.Observe got: one event for each connection.
+func (e *env) eventsAre(w want, n int) {
+	e.Helper()
+	if w.class == core.HTTP {
+		n = 0 // an ordinary request is no event
+	}
+	list := e.events.list()
+	if w.class == core.HandlerPanic && w.status == 101 { // and the end of the session
+		list = slices.DeleteFunc(list, func(ev core.Event) bool { return ev.Class == core.SessionEnded && ev.Session.End == "panic" })
+	}
+	if len(list) != n {
+		e.Errorf("%d events, want %d of class %v", len(list), n, w.class)
+	}
+	for _, ev := range list {
+		if ev.Class != w.class || ev.Reason != w.reason || w.status != unsaid && ev.Status != w.status || ev.Prober != w.prober {
+			e.Errorf("event %s\n\twant %v/%v status=%d prober=%q", describe(ev), w.class, w.reason, w.status, w.prober)
+			break
+		}
+		if ev.Class == core.SessionEnded && (ev.Session.End != w.end || ev.Session.Code != w.code) {
+			e.Errorf("session ended %q with code %d, want %q with %d", ev.Session.End, ev.Session.Code, w.end, w.code)
+			break
+		}
+	}
+}
+
+// counted checks the counters for n connections of class w.class.
+func (e *env) counted(w want, n int) {
+	e.Helper()
+	s := e.guard.Snapshot()
+	if got := s.Closed[w.class]; e.layer.counted() && got != uint64(n) {
+		e.Errorf("connections of class %v: %d, want %d (%s)", w.class, got, n, nonZero(s.Closed))
+	}
+	var results []core.HandshakeCount
+	switch w.class {
+	case core.SessionEnded:
+		results = []core.HandshakeCount{{Result: "accepted", N: uint64(n)}}
+	case core.HandshakeRefused:
+		results = []core.HandshakeCount{{Result: "refused", Reason: w.reason, N: uint64(n)}}
+	case core.UpgradeFailed:
+		results = []core.HandshakeCount{{Result: "failed", Reason: w.reason, N: uint64(n)}}
+	}
+	if len(results) != len(s.Handshakes) && w.class != core.HandlerPanic || len(results) == 1 && len(s.Handshakes) == 1 && results[0] != s.Handshakes[0] {
+		e.Errorf("handshakes counted: %v, want %v", s.Handshakes, results)
+	}
+	if w.class.Probe() || w.class == core.ProbeFailing {
+		var got uint64
+		for _, p := range s.Probes {
+			if p.Class == w.class && p.Prober == or(w.prober, "unknown") {
+				got += p.N
+			}
+		}
+		if got != uint64(n) {
+			e.Errorf("probes counted of %v by %q: %d, want %d (%v)", w.class, or(w.prober, "unknown"), got, n, s.Probes)
+		}
+	}
+}
+
+func or(s, def string) string {
+	if s == "" {
+		return def
+	}
+	return s
+}
+
+// linesAre checks the log after n events like w and Close.
+func (e *env) linesAre(w want, n int) {
+	e.Helper()
+	told := e.log.told()
+	lines := map[manner]int{quiet: 0, sight: 1, whole: min(n, 2)}[w.told]
+	if len(told) != lines {
+		e.Errorf("%d lines at Info or above, want %d", len(told), lines)
+		return
+	}
+	if lines == 0 {
+		return
+	}
+	first := told[0]
+	level := w.level
+	if w.told == sight {
+		level = slog.LevelInfo
+	}
+	if first.level != level {
+		e.Errorf("told at %v, want %v: %v", first.level, level, first)
+	}
+	e.attrs(first, w)
+	if w.told == whole {
+		if got, want := first.attrs["status"], strconv.Itoa(w.status); got != want && w.status != unsaid {
+			e.Errorf("the line says status=%q, want %q", got, want)
+		}
+		if first.attrs["remote"] == "" {
+			e.Errorf("the line does not say who it was: %v", first)
+		}
+		if first.attrs["remedy"] == "" && w.class != core.HandlerPanic {
+			e.Errorf("the line says no remedy: %v", first)
+		}
+	}
+	if lines == 2 {
+		e.attrs(told[1], w)
+		if got, want := told[1].attrs["count"], strconv.Itoa(n-1); got != want {
+			e.Errorf("the line for the repeats says count=%q, want %q: %v", got, want, told[1])
+		}
+	}
+}
+
+// attrs checks what every line about w says.
+func (e *env) attrs(l line, w want) {
+	e.Helper()
+	if l.attrs["class"] != w.class.String() || l.attrs["reason"] != w.reason.String() {
+		e.Errorf("the line says class=%q reason=%q, want %q and %q", l.attrs["class"], l.attrs["reason"], w.class, w.reason)
+	}
+	if w.prober != "" && l.attrs["prober"] != w.prober {
+		e.Errorf("the line says prober=%q, want %q", l.attrs["prober"], w.prober)
+	}
+}
+
+// What want.access may be instead of a status.
+const (
+	none  = "none"  // no line
+	first = "first" // at most one: before a WebSocket route is known nobody can say that a request for it is a probe
+)
+
+// accessed checks that the framework's access log has n lines of that status.
+// Lines appear when the request is over, which for a session is after the client
+// has seen its end.
+func (e *env) accessed(status string, n int) {
+	e.Helper()
+	switch got := e.access.lines(); {
+	case status == none && len(got) > 0:
+		e.Errorf("the access log has %d lines, the first is %q; want none", len(got), got[0])
+		return
+	case status == first && len(got) > 1, len(got) > n:
+		e.Errorf("the access log has %d lines for %d requests; the last is %q", len(got), n, got[len(got)-1])
+		return
+	case status == none, status == first, status == "":
+		return
+	}
+	e.until("the access log has a line for each request", func() bool { return len(e.access.lines()) >= n })
+	got := e.access.lines()
+	if len(got) != n {
+		e.Errorf("the access log has %d lines, want %d", len(got), n)
+	}
+	for _, l := range got {
+		if !strings.HasPrefix(l, status+" ") {
+			e.Errorf("the access log says %q, want status %s", l, status)
+			break
+		}
+	}
+}

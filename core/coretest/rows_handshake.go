@@ -1,0 +1,161 @@
+package coretest
+
+import (
+	"log/slog"
+	"strings"
+
+	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/probetest"
+)
+
+// everywhere is every layer with a guard.
+var everywhere = []Layer{Serve, AttachListener, Attach, Middleware, Inner}
+
+// refused is a handshake that is refused aloud.
+func refused(r core.Reason, status int) want {
+	return want{class: core.HandshakeRefused, reason: r, told: whole, level: slog.LevelWarn, status: status}
+}
+
+// closed1000 is a session that the client closed.
+var closed1000 = want{class: core.SessionEnded, status: 101, end: "closed", code: 1000, access: "101"}
+
+// hasField returns a check of one field of the answer.
+func hasField(name, value string) func(*env, probetest.Result) {
+	return func(e *env, res probetest.Result) {
+		if got := strings.Join(res.Header.Values(name), ", "); !strings.EqualFold(got, value) {
+			e.Errorf("the answer's %s is %q, want %q", name, got, value)
+		}
+	}
+}
+
+// listsField is hasField for one item of a list.
+func listsField(name, item string) func(*env, probetest.Result) {
+	return func(e *env, res probetest.Result) {
+		for got := range strings.SplitSeq(strings.Join(res.Header.Values(name), ","), ",") {
+			if strings.EqualFold(strings.TrimSpace(got), item) {
+				return
+			}
+		}
+		e.Errorf("the answer's %s is %q, which does not list %q", name, res.Header.Values(name), item)
+	}
+}
+
+// handshakeRows are about Handler, which owns its route.
+func handshakeRows() []row {
+	upgrade := hasField("Upgrade", "websocket")
+	handler := func(name, rule, does string, w want, also func(*env, probetest.Result)) fact {
+		return fact{row: row{name: "handler/" + name, rule: rule, layers: everywhere}, does: does, want: w, also: also}
+	}
+	http2 := handler("http 2", "a handshake's key that arrives over HTTP/2 is a proxy's fault and is explained (RFC 9113 §8.6)",
+		"handshake-http-2", refused(core.ReasonHTTP2, 501), nil)
+	http2.ports, http2.http2 = secure, true
+	return asRows([]fact{
+		handler("upgrade stripped", "Sec-WebSocket-Key without Upgrade is a handshake from which a proxy took it: 426 with Upgrade (RFC 9110 §15.5.22)",
+			"handshake-no-upgrade", refused(core.ReasonUpgradeStripped, 426), upgrade),
+		handler("connection stripped", "the same without Connection",
+			"handshake-no-connection", refused(core.ReasonUpgradeStripped, 426), upgrade),
+		handler("through nginx", "nginx's default proxy_pass takes Upgrade away and speaks HTTP/1.0: the first fault is the one to tell",
+			"handshake-through-nginx", refused(core.ReasonUpgradeStripped, 426), upgrade),
+		handler("http 1.0", "a handshake is HTTP/1.1 or newer (RFC 6455 §4.2.1 item 1)",
+			"handshake-http-1-0", refused(core.ReasonHTTP10, 426), nil),
+		http2,
+		handler("post", "a handshake is a GET (RFC 6455 §4.2.1 item 1); 405 names what is allowed (RFC 9110 §15.5.6)",
+			"handshake-post", refused(core.ReasonBadMethod, 405), listsField("Allow", "GET")),
+		handler("head", "the same for HEAD",
+			"handshake-head", refused(core.ReasonBadMethod, 405), listsField("Allow", "GET")),
+		handler("plain get", "a person who opens the address is told what it is: 426 with Upgrade",
+			"handshake-plain-get", refused(core.ReasonNotUpgrade, 426), upgrade),
+		handler("version", "another version than 13 is answered with the one that is spoken (RFC 6455 §4.4)",
+			"handshake-version-8", refused(core.ReasonBadVersion, 400), hasField("Sec-WebSocket-Version", "13")),
+		handler("no key", "a handshake has a key (RFC 6455 §4.2.1 item 5)",
+			"handshake-no-key", refused(core.ReasonMissingKey, 400), nil),
+		handler("two keys", "a handshake has one key (RFC 6455 §11.3.1)",
+			"handshake-two-keys", refused(core.ReasonDuplicateKey, 400), nil),
+		handler("bad key", "the key is base64 of 16 bytes (RFC 6455 §4.2.1 item 5)",
+			"handshake-bad-key", refused(core.ReasonBadKey, 400), nil),
+		handler("foreign origin", "pages of another origin are refused unless the application allows them (RFC 6455 §4.2.2 item 4)",
+			"handshake-foreign-origin", refused(core.ReasonOriginForbidden, 403), nil),
+
+		handler("valid", "a good handshake without Origin is a session",
+			"handshake-valid", closed1000, nil),
+		handler("split connection", "the lines of a field are one list (RFC 9110 §5.3)",
+			"handshake-split-connection", closed1000, nil),
+		handler("odd case", "names and tokens are compared without regard to case (RFC 6455 §4.2.1)",
+			"handshake-odd-case", closed1000, nil),
+		handler("token lists", "Upgrade and Connection are lists (RFC 6455 §4.2.1 items 3, 4)",
+			"handshake-token-lists", closed1000, nil),
+	})
+}
+
+// endpointRows are about Endpoint, behind which a library of the application's
+// own has the say.
+func endpointRows() []row {
+	endpoint := func(name, rule, does string, w want) fact {
+		return fact{row: row{name: "endpoint/" + name, rule: rule, layers: everywhere}, does: does, path: "/own", want: w}
+	}
+	// Which status its own library answers is its own affair: that the line
+	// says what the peer was told is checked by theirs.
+	theirs := func(name, rule, does string, r core.Reason) row {
+		f := endpoint(name, rule, does, refused(r, 0))
+		f.asRow() // for its fields
+		row := f.row
+		row.run = func(e *env) {
+			e.target.Path = f.path
+			const n = 5
+			results := e.stimulus(f.does, n)
+			w := f.want
+			if w.status = results[0].Status; w.status < 400 || w.status >= 500 {
+				e.Errorf("the peer was answered %d, want a status of 4xx", w.status)
+			}
+			e.became(w, n)
+		}
+		return row
+	}
+	return append([]row{
+		theirs("upgrade stripped", "what the library refuses is explained all the same", "handshake-no-upgrade", core.ReasonUpgradeStripped),
+		theirs("plain get", "a plain request that the WebSocket route refuses is told", "handshake-plain-get", core.ReasonNotUpgrade),
+		theirs("version", "what the library refuses is explained all the same", "handshake-version-8", core.ReasonBadVersion),
+		theirs("no key", "what the library refuses is explained all the same", "handshake-no-key", core.ReasonMissingKey),
+		theirs("foreign origin", "Origin is the library's affair; its 403 is recognised", "handshake-foreign-origin", core.ReasonOriginForbidden),
+	}, asRows([]fact{
+		endpoint("http 1.0", "RFC 6455 §4.2.1 item 1 forbids it and libraries let it pass: refused before them",
+			"handshake-http-1-0", refused(core.ReasonHTTP10, 426)),
+		endpoint("two keys", "RFC 6455 §11.3.1 forbids it and libraries let it pass: refused before them",
+			"handshake-two-keys", refused(core.ReasonDuplicateKey, 400)),
+		endpoint("bad key", "RFC 6455 §4.2.1 item 5 forbids it and libraries let it pass: refused before them",
+			"handshake-bad-key", refused(core.ReasonBadKey, 400)),
+		endpoint("post", "a handshake is a GET", "handshake-post", refused(core.ReasonBadMethod, 405)),
+
+		endpoint("valid", "a good handshake is a session, and 101 in the access log whichever library made it",
+			"handshake-valid", ownClosed),
+		endpoint("split connection", "the lines of a field are one list (RFC 9110 §5.3)", "handshake-split-connection", ownClosed),
+		endpoint("odd case", "names and tokens are compared without regard to case", "handshake-odd-case", ownClosed),
+		endpoint("token lists", "Upgrade and Connection are lists", "handshake-token-lists", ownClosed),
+	})...)
+}
+
+// ownClosed is a session of the application's own library that the peer closed.
+// Its handler returns the error with the code in it.
+var ownClosed = want{class: core.SessionEnded, status: 101, end: "closed", code: 1000, access: "101"}
+
+// outcomeRows are about what becomes of good handshakes.
+func outcomeRows() []row {
+	at := func(name, rule, path string, w want) fact {
+		return fact{row: row{name: "outcome/" + name, rule: rule, layers: everywhere}, does: "handshake-valid", path: path, want: w}
+	}
+	failed := want{class: core.UpgradeFailed, reason: core.ReasonServerError, told: whole, level: slog.LevelError, status: 500}
+	intended := want{class: core.HandshakeRefused, reason: core.ReasonApplication, told: quiet, status: 401}
+	return asRows([]fact{
+		at("server error", "a good handshake that is answered 5xx is the server's failure: Error", "/fail", failed),
+		at("framework error", "the status that the framework makes of an error is the one that counts", "/error", failed),
+		at("no route", "a handshake for a path without a handler is told with its remedy", "/nowhere", refused(core.ReasonNoRoute, 404)),
+		at("unauthorized", "401, 403 and 429 of the application are meant: Debug", "/forbidden", intended),
+		at("plain answer", "a handshake that a handler answers 200 to was refused by the application", "/app", refused(core.ReasonApplication, 200)),
+		{
+			row: row{name: "outcome/early data", layers: everywhere,
+				rule: "gorilla closes a connection whose client sent a frame before the answer: hijacked and nothing written is a failed upgrade"},
+			does: "handshake-early-data", path: "/own",
+			want: want{class: core.UpgradeFailed, reason: core.ReasonNothingWritten, told: whole, level: slog.LevelError},
+		},
+	})
+}

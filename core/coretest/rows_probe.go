@@ -1,0 +1,190 @@
+package coretest
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/probetest"
+)
+
+// often is how many times each prober comes in its row.
+const often = 20
+
+// probeRows are about probers that ask nothing.
+func probeRows() []row {
+	const rule = "a probe is counted, told once at Info, and then no more"
+	probe := func(name, does string, c core.Class) fact {
+		return fact{
+			row:  row{name: "probe/" + name, rule: rule, layers: attached},
+			does: does, times: often, want: want{class: c, told: sight, access: none},
+		}
+	}
+	onTLS := func(f fact) fact { f.ports = secure; return f }
+	local := func(name, does string) fact {
+		f := probe(name, does, core.ProxyProbe)
+		f.rule, f.layers = "PROXY v2 LOCAL and nothing after it is a balancer's own check", exactly
+		f.want.status = unsaid
+		return f
+	}
+	idle := fact{
+		row: row{name: "probe/silence", layers: attached, headTimeout: silence,
+			rule: "a connection that says nothing until the server's limit is no probe: idle_connect, told once"},
+		does: "tcp-connect-silent", times: 2,
+		want: want{class: core.IdleConnect, told: whole, level: slog.LevelInfo, access: none},
+	}
+	return append(asRows([]fact{
+		idle,
+		probe("connect, fin", "tcp-connect-fin", core.TCPProbe),
+		probe("connect, rst", "tcp-connect-rst", core.TCPProbe),
+		onTLS(probe("tls handshake, fin", "tls-handshake-fin", core.TLSProbe)),
+		onTLS(probe("tls handshake, rst", "tls-handshake-rst", core.TLSProbe)),
+		local("proxy v2 local, fin", "proxy-v2-local-fin"),
+		local("proxy v2 local, rst", "proxy-v2-local-rst"),
+	}), preambleRows()...)
+}
+
+// preambleRows are about PROXY preambles other than LOCAL. Whether the peer was
+// gone before the answer was written is a race that the peer decides: one class
+// or the other is right, and either is told once.
+func preambleRows() (rows []row) {
+	for _, does := range []string{"proxy-v1-fin", "proxy-v1-rst", "proxy-v1-unknown-fin", "proxy-v1-unknown-rst", "proxy-v2-fin"} {
+		rows = append(rows, row{
+			name: "probe/" + does, layers: exactly,
+			rule: "a preamble alone is a probe if its sender was gone before the answer, else the wrong protocol; nothing else, and each told once",
+			run: func(e *env) {
+				e.stimulus(does, often)
+				e.close()
+				for _, ev := range e.events.list() {
+					if ev.Class != core.ProxyProbe && (ev.Class != core.WrongProtocol || ev.Reason != core.ReasonProxyPreamble) {
+						e.Errorf("event %s", describe(ev))
+					}
+				}
+				if got := len(e.events.list()); got != often {
+					e.Errorf("%d events, want %d", got, often)
+				}
+				perClass := make(map[string]int)
+				for _, l := range e.log.told() {
+					perClass[l.attrs["class"]]++
+				}
+				if perClass["proxy_probe"] > 1 || perClass["wrong_protocol"] > 2 {
+					e.Errorf("lines per class: %v, want at most 1 first sight and 2 of the wrong protocol", perClass)
+				}
+			},
+		})
+	}
+	return rows
+}
+
+// healthRows are about probers that ask over HTTP.
+func healthRows() []row {
+	const rule = "a known prober on a health route is answered, counted under its name, told once, and not in the access log"
+	answered := func(prober string) want {
+		return want{class: core.HTTPProbe, told: sight, status: 200, prober: prober, access: none}
+	}
+	health := func(does, prober string) fact {
+		return fact{row: row{name: "health/" + does, rule: rule, layers: everywhere}, does: does, times: often, want: answered(prober)}
+	}
+	onSocket := func(does, prober, path string) fact {
+		f := health(does, prober)
+		f.name += path
+		f.rule = "a known prober that was given the WebSocket path gets the health answer there, whatever its method, and no cache may keep it"
+		f.path, f.want.access = path, first
+		f.also = func(e *env, res probetest.Result) {
+			hasField("Cache-Control", "no-store")(e, res)
+			hasField("Vary", "User-Agent")(e, res)
+		}
+		return f
+	}
+	h2 := fact{
+		row:  row{name: "health/http 2", rule: "health is answered over HTTP/2 as over HTTP/1", ports: secure, layers: everywhere, http2: true},
+		want: answered("kubelet"),
+		do: func(ctx context.Context, t probetest.Target) (probetest.Result, error) {
+			return overHTTP2(ctx, t, "/readyz", http.Header{"User-Agent": {"kube-probe/1.33"}})
+		},
+	}
+	failing := fact{
+		row: row{name: "health/failing", layers: everywhere,
+			rule: "a known prober that is answered an error while the server is ready is about to take it out of service: Warn, with the remedy"},
+		want: want{class: core.ProbeFailing, told: whole, level: slog.LevelWarn, status: 404, prober: "google-lb"},
+		do: func(ctx context.Context, t probetest.Target) (probetest.Result, error) {
+			return probetest.Do(ctx, t, probetest.GoogleHC("/nowhere"))
+		},
+	}
+	rows := asRows([]fact{
+		failing,
+		health("health-kubelet", "kubelet"), health("health-alb", "aws-elb"), health("health-google", "google-lb"),
+		health("health-route53", "aws-route53"), health("health-front-door-head", "azure-front-door"),
+		health("health-haproxy-options", ""), health("health-tengine", ""), health("health-keepalived", "keepalived"),
+		health("health-consul", "consul"), health("health-envoy", "envoy"), health("health-curl", ""),
+		onSocket("websocket-path-alb", "aws-elb", "/ws"),
+		onSocket("websocket-path-alb", "aws-elb", "/own"),
+		h2,
+	})
+	return append(rows, methodRows()...)
+}
+
+// methodRows are about the methods of the health routes.
+func methodRows() []row {
+	return []row{{
+		name: "health/head on a websocket path", layers: everywhere,
+		rule: "once a WebSocket route is known a prober is answered there by any method, though the router has it for GET alone",
+		run: func(e *env) {
+			for _, path := range []string{"/ws", "/own"} {
+				s := e.open(path)
+				if _, err := s.Close(e.ctx, 1000); err != nil {
+					e.Error(err)
+				}
+				if res := e.do(probetest.FrontDoor(path)); res.Status != 200 {
+					e.Errorf("HEAD %s was answered %d, want 200", path, res.Status)
+				}
+			}
+			e.until("the probers are counted", func() bool { return len(e.events.of(core.HTTPProbe)) == 2 })
+			e.accessed("101", 2)
+		},
+	}, {
+		name: "health/methods", layers: everywhere,
+		rule: "HEAD is like GET without a body, OPTIONS is answered for HAProxy, all else is 405 with Allow",
+		run: func(e *env) {
+			for _, path := range []string{"/livez", "/readyz", "/startupz", "/healthz"} {
+				for _, method := range []string{"GET", "HEAD", "OPTIONS", "POST", "DELETE"} {
+					res := e.do(probetest.Request{Method: method, Path: path})
+					want, body := 200, "ok\n"
+					if method == "POST" || method == "DELETE" {
+						want = 405
+						if allow := res.Header.Get("Allow"); !strings.Contains(allow, "GET") || !strings.Contains(allow, "HEAD") {
+							e.Errorf("%s %s: Allow is %q", method, path, allow)
+						}
+					}
+					if method == "HEAD" {
+						body = ""
+					}
+					if res.Status != want || want == 200 && res.Body != body {
+						e.Errorf("%s %s: %d %q, want %d %q", method, path, res.Status, res.Body, want, body)
+					}
+				}
+			}
+			e.accessed(none, 0)
+		},
+	}}
+}
+
+// overHTTP2 asks for path on a connection of its own.
+func overHTTP2(ctx context.Context, t probetest.Target, path string, h http.Header) (probetest.Result, error) {
+	tr := &http.Transport{TLSClientConfig: t.TLS.Clone(), Protocols: new(http.Protocols)}
+	tr.Protocols.SetHTTP2(true)
+	defer tr.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+t.Addr+path, nil)
+	if err != nil {
+		return probetest.Result{}, err
+	}
+	req.Header = h
+	resp, err := tr.RoundTrip(req)
+	if err != nil {
+		return probetest.Result{}, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	return probetest.Result{Proto: resp.Proto, Status: resp.StatusCode, Header: resp.Header}, nil
+}

@@ -1,0 +1,150 @@
+package coretest
+
+import (
+	"log/slog"
+	"strings"
+
+	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/probetest"
+)
+
+// sessionRows are about how sessions end.
+func sessionRows() (rows []row) {
+	for _, path := range []string{"/ws", "/own", "/bare"} {
+		vanish := func(name, does string) row {
+			return fact{
+				row: row{name: "session/" + name + path, layers: everywhere,
+					rule: "a client that vanishes is no error: no line, no 500, one line with 101 in the access log"},
+				does: does, path: path,
+				want: want{class: core.SessionEnded, status: 101, end: "vanished", code: 1006, access: "101"},
+			}.asRow()
+		}
+		rows = append(rows, vanish("vanish, fin", "session-vanish-fin"), vanish("vanish, rst", "session-vanish-rst"))
+	}
+	early := func(path string) row {
+		return row{
+			name: "session/handler returns early" + path, layers: everywhere,
+			rule: "a handler may return while a goroutine of its own keeps the session: it is open until its connection ends",
+			run: func(e *env) {
+				s := e.open(path)
+				e.echo(s, "one")
+				e.echo(s, "two")
+				if got := e.guard.Snapshot().SessionsOpen; got != 1 {
+					e.Errorf("sessions open: %d, want 1", got)
+				}
+				if _, err := s.Close(e.ctx, 1000); err != nil {
+					e.Error(err)
+				}
+				e.until("the session has ended", func() bool { return len(e.events.of(core.SessionEnded)) == 1 })
+				e.close()
+				if told := e.log.told(); len(told) > 0 {
+					e.Errorf("told: %v", told)
+				}
+			},
+		}
+	}
+	return append(rows, early("/own/early"), early("/bare/early"), row{
+		name: "session/figures", layers: exactly,
+		rule: "the end of a session says how long it was and how many bytes it carried both ways",
+		run: func(e *env) {
+			s := e.open("/ws")
+			e.echo(s, strings.Repeat("x", 1000))
+			if _, err := s.Close(e.ctx, 1000); err != nil {
+				e.Error(err)
+			}
+			e.close()
+			for _, ev := range e.events.of(core.SessionEnded) {
+				if end := ev.Session; end.BytesIn < 1000 || end.BytesOut < 1000 || end.Duration <= 0 {
+					e.Errorf("session: %+v", end)
+				}
+				if ev.Path != "/ws" || !ev.Remote.IsValid() {
+					e.Errorf("event %s", describe(ev))
+				}
+			}
+		},
+	})
+}
+
+// panicRows are about handlers that panic or fail.
+func panicRows() (rows []row) {
+	panicked := want{class: core.HandlerPanic, told: whole, level: slog.LevelError, status: 101, access: "101"}
+	for path, end := range map[string]string{
+		"/ws/panic":       "Handler ends the session",
+		"/own/panic":      "the connection was closed by the deferred Close, before anybody learned of the panic",
+		"/own/panic-open": "the guard closes the connection, which net/http never does after a hijack",
+	} {
+		rows = append(rows, panicRow(path, "a panic in a session is one connection of one class, told with its stack and not to the peer; "+end, everywhere, panicked))
+	}
+	for _, path := range []string{"/bare/panic", "/bare/panic-open"} {
+		p := panicked
+		p.access = "" // there is no layer inside the access log
+		rows = append(rows, panicRow(path, "the outermost layer sees a panic without Endpoint too", attached, p))
+	}
+	ordinary := want{class: core.HandlerPanic, told: whole, level: slog.LevelError}
+	rows = append(rows, panicRow("/panic", "a panic of an ordinary handler is told once, by the guard and not by the server's log too", attached, ordinary))
+	for _, path := range []string{"/ws/error", "/own/error", "/bare/error"} {
+		rows = append(rows, fact{
+			row: row{name: "panic/error returned by " + path, layers: everywhere,
+				rule: "an error returned after the hijack is the session's end: no line at Error, no 500 into the session, 101 in the access log"},
+			do: openOnly, path: path,
+			want: want{class: core.SessionEnded, status: 101, access: "101"},
+		}.errorRow())
+	}
+	return rows
+}
+
+// errorRow is asRow for sessions whose end differs by library.
+func (f fact) errorRow() row {
+	r := f.row
+	r.run = func(e *env) {
+		e.target.Path = f.path
+		results := e.times(3, f.do)
+		e.until("the sessions have ended", func() bool { return len(e.events.of(f.want.class)) >= 3 })
+		e.close()
+		for _, res := range results {
+			if res.Status != 101 {
+				e.Errorf("the peer was answered %d, not 101", res.Status)
+			}
+			if strings.Contains(res.Body, "HTTP/1.1") {
+				e.Errorf("there is a second answer in the session: %q", res.Body)
+			}
+		}
+		if told := e.log.told(); len(told) > 0 {
+			e.Errorf("%d lines, want none", len(told))
+		}
+		e.counted(f.want, 3)
+		e.accessed(f.want.access, 3)
+	}
+	return r
+}
+
+func panicRow(path, rule string, layers []Layer, w want) row {
+	return row{
+		name: "panic" + path, rule: rule, layers: layers,
+		run: func(e *env) {
+			const n = 3
+			e.target.Path = path
+			run := openOnly
+			if w.status == 0 {
+				run = getOnly(path)
+			}
+			for _, res := range e.times(n, run) {
+				if strings.Contains(res.Body, "coretest:") {
+					e.Errorf("the text of the panic went to the peer: %q", res.Body)
+				}
+			}
+			e.became(w, n)
+			e.accessed(w.access, n)
+			for _, ev := range e.events.of(core.HandlerPanic) {
+				if ev.Panic != any(PanicText) || !strings.Contains(string(ev.Stack), "goroutine") {
+					e.Errorf("the event has panic %v and a stack of %d bytes", ev.Panic, len(ev.Stack))
+				}
+			}
+			if told := e.log.told(); len(told) > 0 && (!strings.Contains(told[0].attrs["panic"], PanicText) || told[0].attrs["stack"] == "") {
+				e.Errorf("the line has no panic or no stack: %v", told[0])
+			}
+		},
+	}
+}
+
+var _ = probetest.FIN

@@ -1,0 +1,130 @@
+package coretest
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/quietws/quietws/core"
+)
+
+// attached is where the guard sees whole connections.
+var attached = []Layer{Serve, AttachListener, Attach}
+
+// exactly is where the guard sees every byte.
+var exactly = []Layer{Serve, AttachListener}
+
+// silence is the limit for a head in rows where nothing comes.
+const silence = 150 * time.Millisecond
+
+// tlsRows are about what fails at or under TLS. All of it is decided by typed
+// errors: Attach alone knows it too.
+func tlsRows() []row {
+	failed := func(r core.Reason, level slog.Level) want {
+		return want{class: core.TLSFailed, reason: r, told: whole, level: level}
+	}
+	tls := func(name, rule, does string, w want) fact {
+		return fact{row: row{name: "tls/" + name, rule: rule, ports: secure, layers: attached}, does: does, want: w}
+	}
+	wrong := want{class: core.WrongProtocol, reason: core.ReasonHTTPOnTLS, told: whole, level: slog.LevelWarn, status: 400}
+	cutSilent := tls("hello cut, silence", "a handshake whose rest never comes timed out", "tls-hello-cut-silent", failed(core.ReasonTimeout, slog.LevelInfo))
+	cutSilent.headTimeout, cutSilent.times = silence, 2
+	idle := tls("handshake, silence", "a handshake and nothing more until the server's limit is no probe: idle_connect, once", "tls-handshake-silent",
+		want{class: core.IdleConnect, told: whole, level: slog.LevelInfo})
+	idle.headTimeout, idle.times = silence, 2
+	onTLS := tls("http on tls", "plain HTTP to the TLS port is named", "http-on-tls", wrong)
+	onTLS.at = func(l Layer, _ port, w want) want {
+		if l == Attach { // the bytes are not seen; the stored error is a RecordHeaderError
+			w.class, w.reason, w.level, w.status, w.answer = core.TLSFailed, core.ReasonAborted, slog.LevelInfo, 0, 400
+		}
+		return w
+	}
+	cutRST := tls("hello cut, rst", "a handshake cut short by RST is truncated", "tls-hello-cut-rst", failed(core.ReasonTruncated, slog.LevelInfo))
+	// Without the bytes a hello that was cut is the same as none.
+	cutSilent.at = func(l Layer, _ port, w want) want {
+		if l == Attach {
+			return idle.want
+		}
+		return w
+	}
+	cutRST.at = func(l Layer, _ port, w want) want {
+		if l == Attach {
+			return want{class: core.TCPProbe, told: sight}
+		}
+		return w
+	}
+	return asRows([]fact{
+		tls("certificate refused", "a client that does not trust the certificate is an operator's problem: Warn", "tls-certificate-refused", failed(core.ReasonRefused, slog.LevelWarn)),
+		tls("no common version", "no TLS version in common: Warn", "tls-no-common-version", failed(core.ReasonVersion, slog.LevelWarn)),
+		tls("no common cipher", "no cipher in common is the same trouble: Warn", "tls-no-common-cipher", failed(core.ReasonVersion, slog.LevelWarn)),
+		tls("hello cut, fin", "a handshake cut short by FIN is truncated", "tls-hello-cut-fin", failed(core.ReasonTruncated, slog.LevelInfo)),
+		cutRST, cutSilent, idle, onTLS,
+	})
+}
+
+// junkRows are about bytes that are no request, or one that the server refuses
+// by itself. What was inside TLS the guard cannot see.
+func junkRows() []row {
+	bad := func(r core.Reason, status int) want {
+		return want{class: core.BadRequest, reason: r, told: whole, level: slog.LevelInfo, status: status}
+	}
+	inside := func(answer int) *want {
+		w := bad(core.ReasonUnknown, 0)
+		w.answer = answer
+		return &w
+	}
+	junk := func(name, rule, does string, w want) fact {
+		f := fact{row: row{name: "junk/" + name, rule: rule, layers: attached}, does: does, want: w, tls: inside(w.status)}
+		f.at = func(l Layer, p port, w want) want {
+			if l == Attach && w.class == core.BadRequest { // the bytes are not seen
+				return *inside(max(w.status, w.answer))
+			}
+			return w
+		}
+		return f
+	}
+	timeout := junk("request cut, silence", "a request whose rest never comes timed out", "request-cut-silent", bad(core.ReasonTimeout, 0))
+	timeout.headTimeout, timeout.times = silence, 2
+	inTime := bad(core.ReasonTimeout, 0)
+	timeout.tls = &inTime
+	preface := junk("h2 preface", "HTTP/2 with prior knowledge to an HTTP/1 port: nothing that the proxy asks is answered, so it is loud",
+		"h2-preface", want{class: core.WrongProtocol, reason: core.ReasonH2Preface, told: whole, level: slog.LevelWarn, status: unsaid})
+	preface.tls = nil
+	onPlain := junk("tls on plain", "a ClientHello to a plain port is named", "tls-on-plain",
+		want{class: core.WrongProtocol, reason: core.ReasonTLSOnPlain, told: whole, level: slog.LevelWarn, status: 400, answer: unsaid})
+	onPlain.ports, onPlain.layers = plain, exactly
+	http := func(name, rule, does string) fact {
+		f := junk(name, rule, does, want{class: core.HTTP})
+		f.tls = nil
+		return f
+	}
+	rows := []fact{
+		junk("random bytes", "bytes that are no HTTP are malformed", "junk-random", bad(core.ReasonMalformed, 400)),
+		junk("request cut, fin", "half a request is told apart from none", "request-cut-fin", bad(core.ReasonTruncated, unsaid)),
+		junk("request cut, half-close", "the same where the peer still reads", "request-cut-half-close", bad(core.ReasonTruncated, 400)),
+		junk("request cut, rst", "the same where the peer resets", "request-cut-rst", bad(core.ReasonTruncated, unsaid)),
+		timeout,
+		junk("huge header", "a head that is too large is named", "junk-huge-header", bad(core.ReasonTooLarge, 431)),
+		junk("nul", "a NUL in a field is malformed", "junk-nul", bad(core.ReasonMalformed, 400)),
+		junk("bad host", "a Host that is no host is refused", "junk-bad-host", bad(core.ReasonRefused, 400)),
+		junk("two hosts", "two Hosts are refused; net/http says no more of them than of what is malformed", "junk-two-hosts", bad(core.ReasonMalformed, 400)),
+		junk("no host", "HTTP/1.1 without Host is refused", "junk-no-host", bad(core.ReasonRefused, 400)),
+		junk("transfer encoding", "an unknown transfer coding is refused", "junk-transfer-encoding", bad(core.ReasonRefused, 501)),
+		junk("expect", "an unknown expectation is refused", "junk-expect", bad(core.ReasonRefused, 417)),
+		junk("http 3", "a version that HTTP/1 does not have is refused", "junk-http-3-0", bad(core.ReasonRefused, 505)),
+		junk("http 0.9", "a request line without a version is malformed", "junk-http-0-9", bad(core.ReasonMalformed, 400)),
+		preface, onPlain,
+		http("many fields", "10,000 fields within the server's limit are an ordinary request", "junk-many-fields"),
+		http("method", "a method that nobody serves is the application's to answer", "junk-method"),
+		http("options star", "OPTIONS * is answered well and judged by nobody: http", "options-star"),
+	}
+	for _, p := range []struct{ name, does string }{{"proxy v1, request", "proxy-v1-request"}, {"proxy v2, request", "proxy-v2-request"}} {
+		f := junk(p.name, "a PROXY preamble before a request, where nothing reads it, is told with its remedy", p.does,
+			want{class: core.WrongProtocol, reason: core.ReasonProxyPreamble, told: whole, level: slog.LevelWarn, status: 400})
+		f.layers = exactly
+		underTLS := f.want
+		underTLS.status = 0
+		f.tls = &underTLS
+		rows = append(rows, f)
+	}
+	return asRows(rows)
+}

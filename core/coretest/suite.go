@@ -1,0 +1,188 @@
+package coretest
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/quietws/quietws/core"
+)
+
+// Adapter is what the suite is run on.
+type Adapter struct {
+	// Start starts the application of the package's documentation.
+	Start Start
+	// HTTP2 says that the server negotiates HTTP/2 under TLS.
+	HTTP2 bool
+	// ErrorHandler says that the framework turns returned errors into answers
+	// by a handler that users replace; see [App.ErrorHandler].
+	ErrorHandler bool
+	// Hooks names the hooks of the server that users set themselves and that
+	// the adapter uses too. Start sets each and lets it call [Setup.Hook] with
+	// its name.
+	Hooks []string
+}
+
+// Start serves the application as s says and returns at once. What it returns
+// ends the server within its context, as a user of the layer does it: the end
+// of the context given to Serve, the framework's Shutdown for the others. It
+// fails t where the server cannot be started.
+type Start func(t testing.TB, s Setup) (shutdown func(context.Context) error)
+
+// Setup is one server to start.
+type Setup struct {
+	// Guard is what the application gets; nil with [Bare].
+	Guard *core.Guard
+	// Listener is the raw TCP listener to serve on. The adapter puts TLS above.
+	Listener net.Listener
+	// TLS is the server's configuration, nil for a plain port. It names the
+	// protocols that are to be negotiated.
+	TLS   *tls.Config
+	Layer Layer
+	App   App
+
+	// HeadTimeout is the server's limit for the head of a request and for the
+	// TLS handshake (ReadHeaderTimeout, or Fiber's ReadTimeout). 0: none.
+	HeadTimeout time.Duration
+
+	// AccessLog gets one line for each request that reaches the framework's
+	// own access log, "STATUS METHOD PATH\n", with the adapter's Quiet as its
+	// filter.
+	AccessLog io.Writer
+	// ServerLog is where the server's own error log goes, with no prefix.
+	ServerLog io.Writer
+
+	// Asked is told for each request what [core.Guard.IsProbe], or the
+	// adapter's form of it, says in a middleware before the rest of the chain
+	// has run and after it. Nil with [Bare].
+	Asked func(path string, before, after bool)
+	// Hook is called by the hooks that [Adapter.Hooks] names.
+	Hook func(name string)
+}
+
+// App changes the application for one row.
+type App struct {
+	// OwnReady: there is a route of its own for /readyz: 200 "own".
+	OwnReady bool
+	// CatchAll: a route behind all others takes every path: 200 "catch-all".
+	CatchAll bool
+	// ErrorHandler: the framework's error handler is replaced by one that
+	// answers 500 "custom" to every error and does not ask whether the
+	// response is written already.
+	ErrorHandler bool
+}
+
+// Layer is how much of the adapter is in use.
+type Layer uint8
+
+const (
+	// Serve: the adapter serves on the listener. Everything is on.
+	Serve Layer = iota
+	// AttachListener: Attach, and the framework's own serving on a listener of
+	// Guard.Listener, with TLS above.
+	AttachListener
+	// Attach: Attach alone, and the framework's own serving on the raw
+	// listener.
+	Attach
+	// Middleware: the line for the middleware is added, as far outside as the
+	// framework lets it, and nothing else.
+	Middleware
+	// Inner: the same inside the framework's access log.
+	Inner
+	// Bare: the application without quietws.
+	Bare
+)
+
+// String returns "serve", "attach+listener", "attach", "middleware", "inner"
+// or "bare".
+func (l Layer) String() string {
+	return [...]string{"serve", "attach+listener", "attach", "middleware", "inner", "bare"}[l]
+}
+
+// exact reports whether the guard accepts the connections itself, so that every
+// class is exact.
+func (l Layer) exact() bool { return l == Serve || l == AttachListener }
+
+// counted reports whether connections are counted.
+func (l Layer) counted() bool { return l <= Attach }
+
+// port is the kind of port that a row runs on.
+type port uint8
+
+const (
+	plain port = 1 << iota
+	secure
+	anyPort = plain | secure
+)
+
+func (p port) String() string { return map[port]string{plain: "plain", secure: "tls"}[p] }
+
+// row is one rule and what has to be done to see whether it is kept.
+type row struct {
+	name string
+	// rule is printed where the row fails: what holds, and why.
+	rule   string
+	ports  port    // 0: anyPort
+	layers []Layer // none: Serve
+	http2  bool    // needs a server that negotiates HTTP/2
+	errors bool    // needs Adapter.ErrorHandler
+
+	app         App
+	headTimeout time.Duration
+	config      func(*core.Config)
+	run         func(*env)
+}
+
+// Run runs every row on a.
+func Run(t *testing.T, a Adapter) {
+	if a.Start == nil {
+		t.Fatal("coretest: Adapter.Start is not set")
+	}
+	certs := certificates(t)
+	t.Run("rows", func(t *testing.T) {
+		for _, r := range rows() {
+			if r.http2 && !a.HTTP2 || r.errors && !a.ErrorHandler {
+				continue // the documentation of Adapter's fields says so
+			}
+			r.start(t, a, certs)
+		}
+	})
+	nothingLeft(t)
+}
+
+// rows are all rows, those of failures first.
+func rows() (all []row) {
+	for _, part := range [][]row{
+		handshakeRows(), endpointRows(), outcomeRows(), tlsRows(), junkRows(), probeRows(), healthRows(),
+		trustRows(), panicRows(), sessionRows(), wireRows(), appRows(), accessRows(), drainRows(), journalRows(),
+	} {
+		all = append(all, part...)
+	}
+	return all
+}
+
+// start runs r on each of its layers and ports.
+func (r row) start(t *testing.T, a Adapter, c certs) {
+	if r.ports == 0 {
+		r.ports = anyPort
+	}
+	if len(r.layers) == 0 {
+		r.layers = []Layer{Serve}
+	}
+	for _, layer := range r.layers {
+		for _, p := range []port{plain, secure} {
+			if r.ports&p == 0 {
+				continue
+			}
+			t.Run(r.name+"/"+layer.String()+"/"+p.String(), func(t *testing.T) {
+				t.Parallel()
+				e := newEnv(t, a, r, layer, p, c)
+				r.run(e)
+				e.finish()
+			})
+		}
+	}
+}
