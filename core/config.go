@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -114,6 +115,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
+	c.ProbePaths = slices.Clone(c.ProbePaths)
+	c.ProbeSources = slices.Clone(c.ProbeSources)
+	c.TrustedProxies = slices.Clone(c.TrustedProxies)
 	if c.MaxSessions < 0 {
 		bad("Config.MaxSessions is %d; it is a number of sessions, 0 for no limit", c.MaxSessions)
 	}

@@ -131,21 +131,47 @@ func (s *Session) mark(set func(*Session)) {
 // errSessionEnded is the cause of a session context's end.
 var errSessionEnded = errors.New("quietws: the session's connection ended")
 
-// closeCode returns the code in the first error of err's chain that is a
+// maxErrors bounds how many errors of a tree are looked at.
+const maxErrors = 32
+
+// closeCode returns the code in the first error of err's tree that is a
 // CloseError, as gorilla/websocket, coder/websocket and fasthttp/websocket all
-// call theirs, with the code in a field Code; 0 if there is none.
-func closeCode(err error) int {
-	for depth := 0; err != nil && depth < 32; depth++ {
-		v := reflect.ValueOf(err)
-		if v.Kind() == reflect.Pointer && !v.IsNil() {
-			v = v.Elem()
+// call theirs, with the code in a field Code; 0 if there is none. The errors are
+// user code, whose panics end the search.
+func closeCode(err error) (code int) {
+	defer func() {
+		if recover() != nil {
+			code = 0
 		}
-		if v.Kind() == reflect.Struct && v.Type().Name() == "CloseError" {
-			if code := v.FieldByName("Code"); code.IsValid() && code.CanInt() {
-				return int(code.Int())
-			}
+	}()
+	todo := []error{err}
+	for n := 0; n < len(todo) && n < maxErrors; n++ {
+		if todo[n] == nil {
+			continue
 		}
-		err = errors.Unwrap(err)
+		if code := codeIn(todo[n]); code != 0 {
+			return code
+		}
+		switch e := todo[n].(type) {
+		case interface{ Unwrap() error }:
+			todo = append(todo, e.Unwrap())
+		case interface{ Unwrap() []error }:
+			todo = append(todo, e.Unwrap()...)
+		}
+	}
+	return 0
+}
+
+func codeIn(err error) int {
+	v := reflect.ValueOf(err)
+	if v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	if v.Kind() != reflect.Struct || v.Type().Name() != "CloseError" {
+		return 0
+	}
+	if code := v.FieldByName("Code"); code.IsValid() && code.CanInt() {
+		return int(code.Int())
 	}
 	return 0
 }

@@ -37,12 +37,12 @@ func (g *Guard) forwarded(peer netip.Addr, field string) *origin {
 	}
 	for rest := field; rest != ""; {
 		i := strings.LastIndexByte(rest, ',')
-		a, err := netip.ParseAddr(strings.TrimSpace(rest[i+1:]))
-		if err != nil {
+		a, ok := forwardedAddr(rest[i+1:])
+		if !ok {
 			break
 		}
-		o.client = a.Unmap()
-		if i < 0 || !contains(g.config.TrustedProxies, o.client) {
+		o.client = a
+		if i < 0 || !contains(g.config.TrustedProxies, a) {
 			break
 		}
 		rest = rest[:i]
@@ -51,6 +51,28 @@ func (g *Guard) forwarded(peer netip.Addr, field string) *origin {
 		o.forwarded = ""
 	}
 	return o
+}
+
+// longestForwarded is more than an IPv6 address in brackets with its port.
+const longestForwarded = 64
+
+// forwardedAddr reads one item of X-Forwarded-For: an address, with a port as
+// Azure Application Gateway writes it, an IPv6 address in brackets or without.
+// A zone says nothing outside its host.
+func forwardedAddr(item string) (netip.Addr, bool) {
+	item = strings.TrimSpace(item)
+	if len(item) > longestForwarded {
+		return netip.Addr{}, false
+	}
+	a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(item, "["), "]"))
+	if err != nil {
+		ap, err := netip.ParseAddrPort(item)
+		if err != nil {
+			return netip.Addr{}, false
+		}
+		a = ap.Addr()
+	}
+	return a.Unmap().WithZone(""), true
 }
 
 // cut bounds what is kept of anything that the peer sent, so that the log can
