@@ -160,7 +160,7 @@ const (
 	// Why a TLS handshake failed, or bytes never became a request.
 
 	ReasonRefused   // by the peer's alert (TLS), or by the server for what the head says (HTTP)
-	ReasonVersion   // no TLS version, cipher or protocol in common
+	ReasonVersion   // no TLS version in common
 	ReasonTruncated // the peer left in the middle
 	ReasonAborted   // the TLS handshake broke in some other way
 	ReasonTimeout   // the rest did not come in time

@@ -59,6 +59,9 @@ func classify(f facts) (Class, Reason) {
 	case !f.tls && f.status() >= 200 && f.status() < 400:
 		return HTTP, NoReason // the server answered well without calling anyone
 	}
+	if f.is(flagPreface) {
+		return WrongProtocol, ReasonH2Preface
+	}
 	if f.is(flagDrained) {
 		return ServerClosed, ReasonDrain
 	}

@@ -133,6 +133,7 @@ func (c Config) withDefaults() (Config, error) {
 	switch {
 	case c.Drain.Timeout < 0:
 		bad("Config.Drain.Timeout is %v; a deadline cannot be negative", c.Drain.Timeout)
+		c.Drain.Timeout = defaultDrainTimeout // for what depends on it
 	case c.Drain.Timeout == 0:
 		c.Drain.Timeout = defaultDrainTimeout
 	}

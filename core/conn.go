@@ -78,6 +78,7 @@ const (
 	flagUncounted // not accepted where the guard could count it: Middleware alone
 	flagSeenLate  // bytes are seen from the hijack on
 	flagLeft      // ConnState said hijacked
+	flagPreface   // the server took an HTTP/2 preface for a request
 )
 
 // endKind is how reading or writing ended.
@@ -141,7 +142,7 @@ func (c *Conn) Close() error {
 	first := c.set(flagClosed)
 	err := c.Conn.Close()
 	if first {
-		c.endSession()
+		c.endSession(0)
 		c.closed()
 	}
 	return err
@@ -214,7 +215,7 @@ func (c *Conn) noteReadError(err error) {
 	if kind == endEOF || kind == endReset {
 		c.peerEnded()
 	}
-	c.endSession()
+	c.endSession(errorGrace)
 	if c.setEnd(readEnd, kind) == endNone && c.in.Load() == 0 {
 		c.first()
 	}
@@ -230,19 +231,25 @@ func (c *Conn) noteWrite(n int64, err error) {
 			c.peerEnded()
 		}
 		c.setEnd(writeEnd, kind)
-		c.endSession()
+		c.endSession(errorGrace)
 	}
 }
 
-// endSession ends the context of the session on c, if there is one.
-func (c *Conn) endSession() {
+// endSession ends the context of the session on c, if there is one, after a
+// while: at once for a close, and after a failed read or write when its caller
+// has had the time to see the error rather than the end of its context.
+func (c *Conn) endSession(after time.Duration) {
 	if !c.is(flagUpgraded) {
 		return
 	}
 	if x := c.current.Load(); x != nil {
-		x.session.cancelled()
+		x.session.cancelled(after)
 	}
 }
+
+// errorGrace is how long after an error of the transport a session's context
+// ends.
+const errorGrace = 100 * time.Millisecond
 
 // peerEnded notes when the peer was seen to be gone, once.
 func (c *Conn) peerEnded() {

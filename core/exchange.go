@@ -88,7 +88,8 @@ func (x *exchange) settle() {
 func (x *exchange) settleProbe(status int) {
 	g := x.g
 	switch {
-	case x.preface: // not a request: the first bytes decide, unless it was hijacked
+	case x.preface: // not a request, unless it was hijacked
+		x.mark(flagPreface)
 		return
 	case x.kind != Probe && !x.credited: // its own health route, asked by a person
 		x.mark(flagOrdinary)
@@ -209,6 +210,9 @@ func (x *exchange) settleSession(c *Conn) {
 	case c.end(readEnd) == endTimeout:
 		end = endedTimeout
 	}
+	if end == endedVanished {
+		code = 1006 // what RFC 6455 §7.1.5 calls an end without a close frame
+	}
 	g.stats.ended[end][closeCodeIndex(code)].Add(1)
 	e := Event{Class: SessionEnded, Status: status, Session: SessionEnd{
 		End: sessionEnds[end], Code: code, Duration: g.now() - x.session.opened,
@@ -254,6 +258,9 @@ func (x *exchange) markRefused(r Reason) {
 // fill adds to e what is known of the request.
 func (x *exchange) fill(e *Event) {
 	e.Remote, e.Method, e.Path, e.Platform = x.remote, x.method, x.path, x.platform
+	if e.Status == 0 {
+		e.Status = int(x.status.Load())
+	}
 	if x.from != nil {
 		e.Client, e.Forwarded = x.from.client, x.from.forwarded
 	}

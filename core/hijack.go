@@ -25,6 +25,12 @@ func (a Adapter) BeginHTTP(r *http.Request) HTTPRequest {
 	return HTTPRequest{a.begin(httpHead{r}, c, outer)}
 }
 
+// CurrentHTTP returns the request as a layer outside this one has begun it, the
+// zero HTTPRequest if none has or if it is an ordinary one.
+func (a Adapter) CurrentHTTP(r *http.Request) HTTPRequest {
+	return HTTPRequest{Request{x: exchangeOf(r.Context())}}
+}
+
 // AtEndpoint is for a request that has reached a WebSocket route: known probers
 // get the health answer, whatever their method, and a handshake that RFC 6455
 // forbids and a library might let pass is refused. Everything else is the

@@ -91,12 +91,16 @@ func (s *Session) answered() bool {
 	return s.over && s.code != 0 && s.code != 1006 && !s.byServer
 }
 
-// cancelled ends the session's context.
-func (s *Session) cancelled() {
+// cancelled ends the session's context after a while.
+func (s *Session) cancelled(after time.Duration) {
 	s.mu.Lock()
 	cancel := s.cancel
 	s.mu.Unlock()
-	if cancel != nil {
+	switch {
+	case cancel == nil:
+	case after > 0:
+		time.AfterFunc(after, func() { cancel(errSessionEnded) })
+	default:
 		cancel(errSessionEnded)
 	}
 }

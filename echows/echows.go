@@ -50,25 +50,39 @@ func candidate(q core.HTTPRequest, next echo.HandlerFunc, c echo.Context) error 
 	return err
 }
 
-// wrap lets q see what is answered. Echo keeps the status for its access log in
-// its own Response: at the hijack that becomes 101, and committed, for the
-// libraries that write their answer past it.
+// wrap lets q see what is answered.
 func wrap(q core.HTTPRequest, c echo.Context) {
-	res := c.Response()
-	w, r := q.Wrap(res.Writer, c.Request())
-	res.Writer = w
+	w, r := q.Wrap(c.Response().Writer, c.Request())
+	c.Response().Writer = w
 	c.SetRequest(r)
+	opened(q, c)
+}
+
+// opened sees to it that at the hijack the status that Echo keeps for its access
+// log becomes 101, and the response committed: some libraries write their answer
+// past Echo.
+func opened(q core.HTTPRequest, c echo.Context) {
+	res := c.Response()
 	q.OnOpened(func() { res.Status, res.Committed = http.StatusSwitchingProtocols, true })
 }
 
 // Attach makes the guard the outermost layer of e, whichever of its Start
 // methods is called afterwards, and quiets the server's own log. It replaces
 // e.StdLogger by one that hands on to it every line that is not about a
-// connection of ours; set your own before. At e.Shutdown the sessions are
+// connection of ours; set your own before. With e.Use it adds a middleware that
+// only sees to it that a session shows as 101 in Echo's access log. At e.Shutdown the sessions are
 // drained. To have every connection counted in its exact class, set e.Listener
 // or e.TLSListener to one of [core.Guard.Listener] or [core.Guard.TLSListener].
 func Attach(g *core.Guard, e *echo.Echo) error {
-	g.Adapter().Owner(owner(e))
+	a := g.Adapter().Owner(owner(e))
+	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			if core.IsUpgrade(c.Request()) {
+				opened(a.CurrentHTTP(c.Request()), c)
+			}
+			return next(c)
+		}
+	})
 	e.StdLogger = g.ErrorLog(e.StdLogger) // Start copies it over ErrorLog
 	return errors.Join(g.Attach(e.Server), g.Attach(e.TLSServer))
 }
