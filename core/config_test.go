@@ -1,0 +1,145 @@
+package core
+
+import (
+	"log/slog"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Each wrong setting is one error that names it and says what it should be.
+func TestConfigWrong(t *testing.T) {
+	for _, row := range []struct {
+		c    Config
+		want string // the field, and a part of what is said of it
+	}{
+		{Config{MaxSessions: -1}, "Config.MaxSessions is -1"},
+		{Config{Collapse: -time.Second}, "Config.Collapse is -1s"},
+		{Config{Drain: DrainConfig{Timeout: -time.Second}}, "Config.Drain.Timeout is -1s"},
+		{Config{Drain: DrainConfig{Spread: 10 * time.Second}}, "Config.Drain.Spread is 10s"},
+		{Config{Drain: DrainConfig{Timeout: time.Second, Spread: 2 * time.Second}}, "Config.Drain.Spread is 2s"},
+		{Config{Drain: DrainConfig{Code: -1}}, "Config.Drain.Code is -1"},
+		{Config{Drain: DrainConfig{Code: 999}}, "Config.Drain.Code is 999"},
+		{Config{Drain: DrainConfig{Code: 1004}}, "Config.Drain.Code is 1004"},
+		{Config{Drain: DrainConfig{Code: 1005}}, "Config.Drain.Code is 1005"},
+		{Config{Drain: DrainConfig{Code: 1006}}, "Config.Drain.Code is 1006"},
+		{Config{Drain: DrainConfig{Code: 1015}}, "Config.Drain.Code is 1015"},
+		{Config{Drain: DrainConfig{Code: 5000}}, "Config.Drain.Code is 5000"},
+		{Config{Routes: Routes{Live: "livez"}}, `Config.Routes names "livez" for live`},
+		{Config{Routes: Routes{Ready: "/readyz?full"}}, `Config.Routes names "/readyz?full" for ready`},
+		{Config{Routes: Routes{Startup: "/a b"}}, `Config.Routes names "/a b" for startup`},
+		{Config{Routes: Routes{Health: "/a\r\nB: c"}}, `Config.Routes names "/a\r\nB: c" for health`},
+		{Config{Routes: Routes{Health: "/readyz"}}, `Config.Routes has "/readyz" for both ready and health`},
+		{Config{Routes: Routes{Live: "/up", Ready: "/up"}}, `Config.Routes has "/up" for both live and ready`},
+		{Config{ProbePaths: []string{"/", ""}}, `Config.ProbePaths has ""`},
+		{Config{ProbePaths: []string{"ws"}}, `Config.ProbePaths has "ws"`},
+		{Config{ProbePaths: []string{"/#top"}}, `Config.ProbePaths has "/#top"`},
+		{Config{ProbeSources: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), {}}}, "Config.ProbeSources"},
+		{Config{TrustedProxies: []netip.Prefix{{}}}, "Config.TrustedProxies"},
+	} {
+		g, err := New(row.c)
+		if g != nil || err == nil {
+			t.Errorf("%s: New says it is fine", row.want)
+			continue
+		}
+		text := err.Error()
+		if !strings.Contains(text, row.want) || !strings.HasPrefix(text, "quietws: ") || strings.Contains(text, "\n") {
+			t.Errorf("want one error with %q, got %q", row.want, text)
+		}
+		// What else is right in it must not be named.
+		for _, field := range []string{"MaxSessions", "Collapse", "Timeout", "Spread is", "Code", "Routes", "ProbePaths", "ProbeSources", "TrustedProxies"} {
+			if !strings.Contains(row.want, field) && strings.Contains(text, "."+field) {
+				t.Errorf("%q names %s, which is right", text, field)
+			}
+		}
+	}
+}
+
+func TestConfigErrorsAreJoined(t *testing.T) {
+	_, err := New(Config{
+		MaxSessions: -1, Collapse: -1, Drain: DrainConfig{Code: 1},
+		Routes: Routes{Live: "x", Ready: "/healthz"}, ProbePaths: []string{"y"}, TrustedProxies: make([]netip.Prefix, 1),
+	})
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok || len(joined.Unwrap()) != 7 {
+		t.Fatalf("want the seven faults joined, got %v", err)
+	}
+}
+
+func TestConfigFine(t *testing.T) {
+	for rule, c := range map[string]Config{
+		"the zero value":                                       {},
+		"no summaries, no spread":                              {Summary: -1, Drain: DrainConfig{Spread: -1}},
+		"service restart":                                      {Drain: DrainConfig{Code: 1012}},
+		"a code of the application's own":                      {Drain: DrainConfig{Code: 4000}},
+		"all routes off":                                       {Routes: Routes{"-", "-", "-", "-"}},
+		"a default path is free where its route is off":        {Routes: Routes{Ready: "-", Health: "/readyz"}},
+		"a default path is free where its route has another":   {Routes: Routes{Ready: "/up", Health: "/readyz"}},
+		"a probe path that is a health route's":                {ProbePaths: []string{"/", "/ws", "/healthz"}},
+		"a probe path twice":                                   {ProbePaths: []string{"/ws", "/ws"}},
+		"a spread as long as the deadline":                     {Drain: DrainConfig{Timeout: time.Second, Spread: time.Second}},
+		"a deadline that is shorter than the default's spread": {Drain: DrainConfig{Timeout: time.Millisecond}},
+		"everybody": {ProbeSources: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}},
+	} {
+		if c.Logger == nil {
+			c.Logger = slog.New(slog.DiscardHandler)
+		}
+		g, err := New(c)
+		if err != nil {
+			t.Errorf("%s: %v", rule, err)
+			continue
+		}
+		if err := g.Close(); err != nil {
+			t.Errorf("%s: %v", rule, err)
+		}
+	}
+}
+
+func TestConfigDefaults(t *testing.T) {
+	c, err := Config{}.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		Logger: slog.Default(), Summary: time.Hour, Collapse: time.Minute,
+		Drain: DrainConfig{Timeout: 9 * time.Second, Spread: 9 * time.Second / 4, Code: 1001},
+	}
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("the defaults are %+v\nwant %+v", c, want)
+	}
+	c, err = Config{Drain: DrainConfig{Timeout: 20 * time.Second}, Summary: -1}.withDefaults()
+	if err != nil || c.Drain.Spread != 5*time.Second || c.Summary >= 0 {
+		t.Errorf("spread %v, want a quarter of the timeout; summary %v, want off (%v)", c.Drain.Spread, c.Summary, err)
+	}
+}
+
+// New reads the caller's Config and keeps nothing of it that could change
+// under the guard.
+func TestConfigIsTheCallers(t *testing.T) {
+	c := Config{
+		ProbePaths:     []string{"/ws", "/"},
+		ProbeSources:   []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
+	}
+	before := c
+	paths, sources, proxies := slices.Clone(c.ProbePaths), slices.Clone(c.ProbeSources), slices.Clone(c.TrustedProxies)
+	g, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(c, before) || !slices.Equal(c.ProbePaths, paths) || !slices.Equal(c.ProbeSources, sources) || !slices.Equal(c.TrustedProxies, proxies) {
+		t.Errorf("New changed its argument to %+v", c)
+	}
+	everybody := netip.MustParsePrefix("0.0.0.0/0")
+	c.ProbePaths[0], c.ProbeSources[0], c.TrustedProxies[0] = "/admin", everybody, everybody
+	stranger := netip.MustParseAddr("203.0.113.9")
+	if g.rule("/admin") != nil || g.rule("/ws") == nil || g.platform(stranger) || contains(g.config.TrustedProxies, stranger) {
+		t.Error("a change that the caller makes to its slices after New changes whom the guard trusts")
+	}
+	if err := g.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,305 @@
+package core
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// spyTCP is a TCP connection that tells which of its abilities was used.
+type spyTCP struct {
+	*net.TCPConn
+	used []string
+}
+
+func (s *spyTCP) ReadFrom(r io.Reader) (int64, error) {
+	s.used = append(s.used, "ReadFrom")
+	return s.TCPConn.ReadFrom(r)
+}
+
+func (s *spyTCP) WriteTo(w io.Writer) (int64, error) {
+	s.used = append(s.used, "WriteTo")
+	return s.TCPConn.WriteTo(w)
+}
+
+// unixPair returns both ends of a connection over a unix socket.
+func unixPair(t *testing.T) (server, client net.Conn) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "ws") // the path of a socket must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("unix", filepath.Join(dir, "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err = net.Dial("unix", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err = ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _, _, _ = server.Close(), client.Close(), ln.Close(), os.RemoveAll(dir) })
+	return server, client
+}
+
+// A file goes out as net/http sends it: io.Copy to the Conn reaches the
+// ReadFrom of the TCP connection, and so sendfile.
+func TestConnReadFrom(t *testing.T) {
+	content := strings.Repeat("0123456789abcdef", 1<<13)
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := quietGuard(t, Config{})
+	tcpServer, tcpClient := tcpPair(t)
+	spy := &spyTCP{TCPConn: tcpServer}
+	unixServer, unixClient := unixPair(t)
+	for kind, ends := range map[string][2]net.Conn{"tcp": {spy, tcpClient}, "unix": {unixServer, unixClient}} {
+		c, client := watched(g, ends[0]), ends[1]
+		file, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		received := make(chan []byte)
+		go func() {
+			p, _ := io.ReadAll(client)
+			received <- p
+		}()
+		n, err := io.Copy(c, io.LimitReader(file, 100_000)) // as net/http does for a Content-Length
+		if err != nil || n != 100_000 {
+			t.Errorf("%s: copied %d, %v", kind, n, err)
+		}
+		if n, err := c.ReadFrom(file); err != nil || n != int64(len(content)-100_000) {
+			t.Errorf("%s: ReadFrom sent %d, %v", kind, n, err)
+		}
+		if err := c.CloseWrite(); err != nil {
+			t.Errorf("%s: CloseWrite: %v", kind, err)
+		}
+		if got := <-received; string(got) != content {
+			t.Errorf("%s: %d bytes arrived, not those of the file", kind, len(got))
+		}
+		if c.out.Load() != int64(len(content)) || c.answer.Load() != answerOther {
+			t.Errorf("%s: counted %d bytes, answer %#x", kind, c.out.Load(), c.answer.Load())
+		}
+		_, _ = c.Close(), file.Close()
+	}
+	if len(spy.used) != 2 {
+		t.Errorf("the TCP connection's ReadFrom was used %d times, want 2: no sendfile otherwise", len(spy.used))
+	}
+}
+
+func TestConnWriteTo(t *testing.T) {
+	content := strings.Repeat("0123456789abcdef", 1<<12)
+	g := quietGuard(t, Config{})
+	tcpServer, tcpClient := tcpPair(t)
+	spy := &spyTCP{TCPConn: tcpServer}
+	unixServer, unixClient := unixPair(t)
+	for kind, ends := range map[string][2]net.Conn{"tcp": {spy, tcpClient}, "unix": {unixServer, unixClient}} {
+		c, client := watched(g, ends[0]), ends[1]
+		go func() {
+			_, _ = io.WriteString(client, content)
+			_ = client.(interface{ CloseWrite() error }).CloseWrite()
+		}()
+		var got bytes.Buffer
+		if n, err := io.Copy(&got, c); err != nil || n != int64(len(content)) || got.String() != content {
+			t.Errorf("%s: copied %d, %v", kind, n, err)
+		}
+		if f := c.facts(); f.in != int64(len(content)) || f.readEnd != endEOF {
+			t.Errorf("%s: counted %d bytes, end %d, want the peer's close", kind, f.in, f.readEnd)
+		}
+		_ = c.Close()
+	}
+	if len(spy.used) != 1 {
+		t.Error("the TCP connection's WriteTo was not used: no splice")
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error)  { return 0, f.err }
+func (f failing) Write([]byte) (int, error) { return 0, f.err }
+
+// ReadFrom and WriteTo also return what went wrong at the other end of the
+// copy, such as a proxy's upstream: that is no fact about this peer.
+func TestConnCopyErrorsOfOthers(t *testing.T) {
+	g := quietGuard(t, Config{})
+	upstream := &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
+	for kind, pair := range map[string]func() (net.Conn, net.Conn){
+		"tcp":  func() (net.Conn, net.Conn) { s, c := tcpPair(t); return s, c },
+		"unix": func() (net.Conn, net.Conn) { return unixPair(t) },
+	} {
+		server, client := pair()
+		c := watched(g, server)
+		if _, err := c.ReadFrom(failing{upstream}); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("%s: ReadFrom returned %v", kind, err)
+		}
+		if c.peerGone() || c.is(flagPeerFirst) {
+			t.Errorf("%s: a reset of the source of a copy is taken for the peer's", kind)
+		}
+		if _, err := io.WriteString(client, "x"); err != nil {
+			t.Fatal(err)
+		}
+		broken := &net.OpError{Op: "write", Net: "tcp", Err: os.NewSyscallError("write", syscall.EPIPE)}
+		if _, err := c.WriteTo(failing{broken}); !errors.Is(err, syscall.EPIPE) {
+			t.Errorf("%s: WriteTo returned %v", kind, err)
+		}
+		if c.peerGone() || c.is(flagPeerFirst) || c.facts().readEnd != endNone {
+			t.Errorf("%s: a reset of the target of a copy is taken for the peer's", kind)
+		}
+		_ = c.Close()
+	}
+}
+
+// But what the peer itself does in the middle of a copy is one.
+func TestConnCopySeesThePeer(t *testing.T) {
+	g := quietGuard(t, Config{})
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(name, make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for how, copying := range map[string]func(*Conn) error{
+		"a file to it": func(c *Conn) error {
+			for { // until what the kernel takes is full
+				file, err := os.Open(name)
+				if err == nil {
+					_, err = c.ReadFrom(file)
+					_ = file.Close()
+				}
+				if err != nil {
+					return err
+				}
+			}
+		},
+		"another source to it": func(c *Conn) error {
+			_, err := c.ReadFrom(zeros{})
+			return err
+		},
+		"from it": func(c *Conn) error {
+			_, err := c.WriteTo(io.Discard)
+			return err
+		},
+	} {
+		server, client := tcpPair(t)
+		c := watched(g, server)
+		if err := client.SetLinger(0); err != nil {
+			t.Fatal(err)
+		}
+		go func() { _ = client.Close() }()
+		if err := copying(c); err == nil {
+			t.Errorf("%s: no error, though the peer reset", how)
+		}
+		if !c.peerGone() {
+			t.Errorf("%s: a reset of the peer was not seen", how)
+		}
+		_ = c.Close()
+	}
+}
+
+// What *net.TCPConn and *net.UnixConn can do a Conn above them can; elsewhere
+// it is an error, not a panic and no recursion.
+func TestConnAbilities(t *testing.T) {
+	g := quietGuard(t, Config{})
+	abilities := map[string]func(*Conn) error{
+		"SyscallConn": func(c *Conn) error {
+			raw, err := c.SyscallConn()
+			if err != nil {
+				return err
+			}
+			fd := uintptr(0)
+			err = raw.Control(func(f uintptr) { fd = f })
+			if err == nil && fd == 0 {
+				err = errors.New("no descriptor")
+			}
+			return err
+		},
+		"File": func(c *Conn) error {
+			f, err := c.File()
+			if err == nil {
+				err = f.Close()
+			}
+			return err
+		},
+		"SetReadBuffer":      func(c *Conn) error { return c.SetReadBuffer(1 << 16) },
+		"SetWriteBuffer":     func(c *Conn) error { return c.SetWriteBuffer(1 << 16) },
+		"SetKeepAlive":       func(c *Conn) error { return c.SetKeepAlive(true) },
+		"SetKeepAlivePeriod": func(c *Conn) error { return c.SetKeepAlivePeriod(time.Minute) },
+		"SetKeepAliveConfig": func(c *Conn) error { return c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true}) },
+		"SetLinger":          func(c *Conn) error { return c.SetLinger(1) },
+		"SetNoDelay":         func(c *Conn) error { return c.SetNoDelay(true) },
+		"CloseRead":          func(c *Conn) error { return c.CloseRead() },
+		"CloseWrite":         func(c *Conn) error { return c.CloseWrite() },
+	}
+	tcpServer, _ := tcpPair(t)
+	unixServer, _ := unixPair(t)
+	pipe, other := net.Pipe()
+	t.Cleanup(func() { _, _ = pipe.Close(), other.Close() })
+	// The closing ones last: they change what the others may do.
+	order := []string{"SyscallConn", "File", "SetReadBuffer", "SetWriteBuffer", "SetKeepAlive", "SetKeepAlivePeriod",
+		"SetKeepAliveConfig", "SetLinger", "SetNoDelay", "CloseRead", "CloseWrite"}
+	if len(order) != len(abilities) {
+		t.Fatal("an ability is not tried")
+	}
+	for _, row := range []struct {
+		kind string
+		conn net.Conn
+		has  string
+	}{
+		{"tcp", tcpServer, strings.Join(order, " ")},
+		{"unix", unixServer, "SyscallConn File SetReadBuffer SetWriteBuffer CloseRead CloseWrite"},
+		{"pipe", pipe, ""},
+		{"a Conn on a Conn", watched(g, tcpServer), ""},
+	} {
+		c := watched(g, row.conn)
+		for _, name := range order {
+			err := abilities[name](c)
+			switch {
+			case row.kind == "a Conn on a Conn":
+				if errors.Is(err, errors.ErrUnsupported) {
+					t.Errorf("%s, %s: %v", row.kind, name, err)
+				}
+			case strings.Contains(" "+row.has+" ", " "+name+" "):
+				if err != nil {
+					t.Errorf("%s, %s: %v", row.kind, name, err)
+				}
+			case !errors.Is(err, errors.ErrUnsupported):
+				t.Errorf("%s, %s: %v, want errors.ErrUnsupported", row.kind, name, err)
+			}
+		}
+		if c.NetConn() != row.conn {
+			t.Errorf("%s: NetConn is not the connection below", row.kind)
+		}
+	}
+}
+
+// CloseWrite is what spares an early answer of net/http from becoming a reset.
+func TestConnCloseWrite(t *testing.T) {
+	g := quietGuard(t, Config{})
+	server, client := tcpPair(t)
+	c := watched(g, server)
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the peer read %v, want the end", err)
+	}
+	if _, err := client.Write([]byte("more")); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Read(make([]byte, 10)); n != 4 || err != nil {
+		t.Errorf("after CloseWrite read %d, %v", n, err)
+	}
+	if f := c.facts(); f.readEnd != endNone || f.is(flagClosed) {
+		t.Error("half a close is taken for a whole one")
+	}
+	_ = c.Close()
+}

@@ -1,0 +1,499 @@
+package core
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/net/nettest"
+)
+
+// tcpPair returns both ends of a connection over loopback.
+func tcpPair(t testing.TB) (server, client *net.TCPConn) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	c, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = s.Close(), c.Close() })
+	return s.(*net.TCPConn), c.(*net.TCPConn)
+}
+
+// watched returns nc as g's listener would return it.
+func watched(g *Guard, nc net.Conn) *Conn { return g.watch(nc, &listener{g: g}) }
+
+// A Conn behaves as every net.Conn does.
+func TestConnIsANetConn(t *testing.T) {
+	for name, pair := range map[string]func() (net.Conn, net.Conn, error){
+		"pipe": func() (net.Conn, net.Conn, error) { a, b := net.Pipe(); return a, b, nil },
+		"tcp": func() (net.Conn, net.Conn, error) {
+			ln, err := nettest.NewLocalListener("tcp")
+			if err != nil {
+				return nil, nil, err
+			}
+			defer func() { _ = ln.Close() }()
+			a, err := net.Dial("tcp", ln.Addr().String())
+			if err != nil {
+				return nil, nil, err
+			}
+			b, err := ln.Accept()
+			return a, b, err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := quietGuard(t, Config{})
+			nettest.TestConn(t, func() (net.Conn, net.Conn, func(), error) {
+				a, b, err := pair()
+				if err != nil {
+					return nil, nil, nil, err
+				}
+				c, d := watched(g, a), watched(g, b)
+				return c, d, func() { _, _ = c.Close(), d.Close() }, nil
+			})
+			emptyRegistry(t, g.conns)
+		})
+	}
+}
+
+// script is a connection whose reads and writes return what it is told.
+type script struct {
+	net.Conn
+	addr   net.Addr
+	reads  []step
+	writes []step
+	close  error
+	wrote  []byte
+}
+
+type step struct {
+	data string
+	err  error
+}
+
+func (s *script) Read(p []byte) (int, error) {
+	if len(s.reads) == 0 {
+		return 0, errors.New("the script has no further read")
+	}
+	now := s.reads[0]
+	s.reads = s.reads[1:]
+	return copy(p, now.data), now.err
+}
+
+func (s *script) Write(p []byte) (int, error) {
+	n := len(p)
+	var err error
+	if len(s.writes) > 0 {
+		n, err = len(s.writes[0].data), s.writes[0].err
+		s.writes = s.writes[1:]
+	}
+	s.wrote = append(s.wrote, p[:n]...)
+	return n, err
+}
+
+func (s *script) Close() error                     { return s.close }
+func (s *script) RemoteAddr() net.Addr             { return s.addr }
+func (s *script) SetDeadline(time.Time) error      { return nil }
+func (s *script) SetReadDeadline(time.Time) error  { return nil }
+func (s *script) SetWriteDeadline(time.Time) error { return nil }
+
+// readAll reads from c in pieces of at most size bytes until an error.
+func readAll(c *Conn, size int) (got []byte, err error) {
+	for err == nil {
+		p := make([]byte, size)
+		var n int
+		n, err = c.Read(p)
+		got = append(got, p[:n]...)
+	}
+	return got, err
+}
+
+// The first bytes are the same however they arrive.
+func TestConnFirstBytes(t *testing.T) {
+	g := quietGuard(t, Config{})
+	all := string(lineProxyV1)
+	check := func(rule string, c *Conn, want string) {
+		t.Helper()
+		if f := c.facts(); string(f.head) != want[:min(len(want), headSize)] || f.in != int64(len(want)) {
+			t.Errorf("%s: head %q of %d bytes, want %q of %d", rule, f.head, f.in, want[:min(len(want), headSize)], len(want))
+		}
+		_ = c.Close()
+	}
+	for cut := range len(all) + 1 {
+		c := watched(g, &script{reads: []step{{all[:cut], nil}, {"", nil}, {all[cut:], io.EOF}}})
+		if got, err := readAll(c, 100); err != io.EOF || string(got) != all {
+			t.Fatalf("read %q, %v", got, err)
+		}
+		check("in two reads", c, all)
+
+		c = watched(g, &script{reads: []step{{all[:cut], io.EOF}}})
+		_, _ = readAll(c, 100)
+		check("with the end in the same read", c, all[:cut])
+	}
+	for size := 1; size <= 2*headSize; size++ {
+		var steps []step
+		for rest := all; rest != ""; {
+			n := min(size, len(rest))
+			steps = append(steps, step{rest[:n], nil})
+			rest = rest[n:]
+		}
+		c := watched(g, &script{reads: append(steps, step{"", io.EOF})})
+		_, _ = readAll(c, size)
+		check("in small reads", c, all)
+	}
+}
+
+func TestConnCounts(t *testing.T) {
+	g := quietGuard(t, Config{})
+	c := watched(g, &script{
+		reads:  []step{{"12345", nil}, {"", nil}, {"67", syscall.ECONNRESET}},
+		writes: []step{{"abc", nil}, {"d", syscall.EPIPE}, {"", syscall.EPIPE}},
+	})
+	if _, err := readAll(c, 10); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the error of the connection below came up as %v", err)
+	}
+	for _, want := range []struct {
+		n   int
+		err error
+	}{{3, nil}, {1, syscall.EPIPE}, {0, syscall.EPIPE}} {
+		if n, err := c.Write([]byte("abc")); n != want.n || err != want.err {
+			t.Errorf("Write returned %d, %v, want %d, %v", n, err, want.n, want.err)
+		}
+	}
+	if f := c.facts(); f.in != 7 || f.out != 4 || string(f.head) != "1234567" {
+		t.Errorf("%d in, %d out, head %q", f.in, f.out, f.head)
+	}
+	below := errors.New("below")
+	c.Conn.(*script).close = below
+	if err := c.Close(); err != below {
+		t.Errorf("Close returned %v, want what the connection below returned", err)
+	}
+}
+
+// timeoutError is a timeout that no deadline of ours made.
+var keepAliveTimedOut = &net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ETIMEDOUT)}
+
+func TestEndOf(t *testing.T) {
+	op := func(name string, err error) error { return &net.OpError{Op: name, Net: "tcp", Err: err} }
+	for _, row := range []struct {
+		rule string
+		err  error
+		want endKind
+	}{
+		{"the peer closed", io.EOF, endEOF},
+		{"reset", op("read", os.NewSyscallError("read", syscall.ECONNRESET)), endReset},
+		{"gone when we wrote", op("write", os.NewSyscallError("write", syscall.EPIPE)), endReset},
+		{"aborted", syscall.ECONNABORTED, endReset},
+		// A peer that is no longer there never says so: the kernel gives up.
+		{"keep-alive unanswered", keepAliveTimedOut, endReset},
+		{"the way to the peer is gone", op("read", os.NewSyscallError("read", syscall.EHOSTUNREACH)), endReset},
+		{"its network is gone", op("write", os.NewSyscallError("write", syscall.ENETUNREACH)), endReset},
+		{"a deadline", os.ErrDeadlineExceeded, endTimeout},
+		{"a deadline of net", op("read", os.ErrDeadlineExceeded), endTimeout},
+		{"closed here", net.ErrClosed, endClosed},
+		{"closed here, of net", op("read", net.ErrClosed), endClosed},
+		{"closed here, a pipe", io.ErrClosedPipe, endClosed},
+		{"of a listener below", errors.New("proxyproto: invalid signature"), endOther},
+		{"an EOF in the middle of something, which is of a layer below", io.ErrUnexpectedEOF, endOther},
+	} {
+		if got := endOf(row.err); got != row.want {
+			t.Errorf("%s: endOf(%v) = %d, want %d", row.rule, row.err, got, row.want)
+		}
+	}
+}
+
+// Who ended the connection is what the first of them did; what fails on a
+// closed connection says nothing about the peer.
+func TestConnWhoEnded(t *testing.T) {
+	g := quietGuard(t, Config{})
+	reset := os.NewSyscallError("read", syscall.ECONNRESET)
+	for _, row := range []struct {
+		rule      string
+		conn      *script
+		do        func(*Conn)
+		end       endKind
+		peerFirst bool
+		gone      bool
+	}{
+		{"nothing happened", &script{}, func(*Conn) {}, endNone, false, false},
+		{"closed here", &script{reads: []step{{"", net.ErrClosed}}}, func(c *Conn) { _ = c.Close(); read(c) }, endClosed, false, false},
+		{"closed here while a read waited: whatever that returns", &script{reads: []step{{"", reset}}},
+			func(c *Conn) { c.set(flagClosed); read(c) }, endClosed, false, false},
+		{"the peer closed", &script{reads: []step{{"", io.EOF}}}, read, endEOF, true, true},
+		{"the peer reset", &script{reads: []step{{"", reset}}}, read, endReset, true, true},
+		{"the peer closed after an answer", &script{reads: []step{{"", io.EOF}}}, func(c *Conn) { write(c); read(c) }, endEOF, false, true},
+		{"the peer was gone when we wrote", &script{writes: []step{{"", syscall.EPIPE}}}, write, endNone, true, true},
+		{"the peer closed, then we, and a read after that", &script{reads: []step{{"", io.EOF}, {"", net.ErrClosed}}},
+			func(c *Conn) { read(c); _ = c.Close(); read(c) }, endEOF, true, true},
+		{"the peer reset, and a read ran into a deadline after that", &script{reads: []step{{"", reset}, {"", os.ErrDeadlineExceeded}}},
+			func(c *Conn) { read(c); read(c) }, endReset, true, true},
+		{"a deadline, and the peer closed later", &script{reads: []step{{"", os.ErrDeadlineExceeded}, {"", io.EOF}}},
+			func(c *Conn) { read(c); read(c) }, endEOF, true, true},
+		{"a deadline", &script{reads: []step{{"", os.ErrDeadlineExceeded}}}, read, endTimeout, false, false},
+		{"a deadline for writing", &script{writes: []step{{"", os.ErrDeadlineExceeded}}}, write, endNone, false, false},
+		{"the peer vanished without a word", &script{reads: []step{{"", keepAliveTimedOut}}}, read, endReset, true, true},
+	} {
+		c := watched(g, row.conn)
+		row.do(c)
+		f := c.facts()
+		if f.readEnd != row.end || f.is(flagPeerFirst) != row.peerFirst || c.peerGone() != row.gone {
+			t.Errorf("%s: end %d, peer first %v, peer gone %v, want %d, %v, %v",
+				row.rule, f.readEnd, f.is(flagPeerFirst), c.peerGone(), row.end, row.peerFirst, row.gone)
+		}
+		_ = c.Close()
+	}
+}
+
+func read(c *Conn)  { _, _ = c.Read(make([]byte, 10)) }
+func write(c *Conn) { _, _ = c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")) }
+
+// net/http ends its background read with a deadline in the past: its expiry
+// says nothing about the peer. One that was in the future does.
+func TestConnPastDeadlines(t *testing.T) {
+	past := time.Unix(1, 0)
+	soon := func() time.Time { return time.Now().Add(time.Minute) }
+	type set = func(*Conn, time.Time) error
+	read, both := set((*Conn).SetReadDeadline), set((*Conn).SetDeadline)
+	for _, row := range []struct {
+		rule string
+		sets []func(*Conn) error
+		want endKind
+	}{
+		{"in the past", []func(*Conn) error{func(c *Conn) error { return read(c, past) }}, endNone},
+		{"in the past, for both", []func(*Conn) error{func(c *Conn) error { return both(c, past) }}, endNone},
+		{"now is past", []func(*Conn) error{func(c *Conn) error { return read(c, time.Now()) }}, endNone},
+		{"first later, then in the past", []func(*Conn) error{
+			func(c *Conn) error { return read(c, soon()) },
+			func(c *Conn) error { return read(c, past) }}, endNone},
+		{"in the past, and one for writing after it", []func(*Conn) error{
+			func(c *Conn) error { return read(c, past) },
+			func(c *Conn) error { return c.SetWriteDeadline(soon()) }}, endNone},
+		{"later", []func(*Conn) error{func(c *Conn) error { return read(c, soon()) }}, endTimeout},
+		{"first in the past, then later", []func(*Conn) error{
+			func(c *Conn) error { return read(c, past) },
+			func(c *Conn) error { return read(c, soon()) }}, endTimeout},
+		{"first in the past, then none, then later for both", []func(*Conn) error{
+			func(c *Conn) error { return read(c, past) },
+			func(c *Conn) error { return read(c, time.Time{}) },
+			func(c *Conn) error { return both(c, soon()) }}, endTimeout},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g := quietGuard(t, Config{})
+			a, b := net.Pipe()
+			defer func() { _ = b.Close() }()
+			c := watched(g, a)
+			for _, set := range row.sets {
+				if err := set(c); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err := c.Read(make([]byte, 1))
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatalf("%s: Read returned %v", row.rule, err)
+			}
+			if got := c.facts().readEnd; got != row.want {
+				t.Errorf("%s: the end is %d, want %d", row.rule, got, row.want)
+			}
+			_ = c.Close()
+		})
+	}
+}
+
+// The age of a connection is that at which the peer was seen to be gone, not
+// that at which somebody got round to closing it.
+func TestConnAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := quietGuard(t, Config{})
+		for _, row := range []struct {
+			rule string
+			err  error
+			want time.Duration
+		}{
+			{"the peer left", io.EOF, 2 * time.Second},
+			{"the server's timeout", os.ErrDeadlineExceeded, 9 * time.Second},
+		} {
+			c := watched(g, &script{reads: []step{{"", row.err}}})
+			<-time.After(2 * time.Second)
+			read(c)
+			<-time.After(7 * time.Second)
+			if age := c.facts().age; age != row.want {
+				t.Errorf("%s: age %v, want %v", row.rule, age, row.want)
+			}
+			_ = c.Close()
+		}
+		c := watched(g, &script{reads: []step{{"", io.EOF}}})
+		read(c)
+		<-time.After(time.Hour)
+		if age := c.facts().age; age != 0 {
+			t.Errorf("gone at once: age %v", age)
+		}
+		_ = c.Close()
+	})
+}
+
+// The first thing that a server writes tells what it answered without calling
+// anyone.
+func TestConnNotesTheFirstAnswer(t *testing.T) {
+	g := quietGuard(t, Config{})
+	for _, row := range []struct {
+		rule   string
+		writes []string
+		status int
+		more   uint32
+	}{
+		{"nothing", nil, 0, 0},
+		{"an empty write", []string{""}, 0, 0},
+		{"a status", []string{"HTTP/1.1 400 Bad Request\r\n"}, 400, 0},
+		{"an empty write, then a status", []string{"", "HTTP/1.0 431 Too Large\r\n"}, 431, 0},
+		{"the first of two", []string{"HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 500 Oh\r\n\r\n"}, 200, 0},
+		{"net/http says why", []string{"HTTP/1.1 400 Bad Request: missing required Host header\r\n"}, 400, answerExplained},
+		{"a text that begins alike", []string{"HTTP/1.1 400 Bad Requests\r\n"}, 400, 0},
+		{"no explanation on another status", []string{"HTTP/1.1 501 Not Impleme: x\r\n"}, 501, 0},
+		{"a TLS handshake record", []string{"\x16\x03\x03\x00\x7a\x02"}, 0, answerTLS},
+		{"a TLS alert", []string{"\x15\x03\x01\x00\x02\x02\x46"}, 0, answerTLS},
+		{"a status that is none", []string{"HTTP/1.1 999 Oh\r\n"}, 0, answerOther},
+		{"letters for a status", []string{"HTTP/1.1 abc Oh\r\n"}, 0, answerOther},
+		{"another protocol", []string{"SSH-2.0-OpenSSH_9.2\r\n"}, 0, answerOther},
+		{"less than a status line", []string{"HTTP/1.1 40"}, 0, answerOther},
+		{"HTTP/2 frames", []string{"\x00\x00\x12\x04\x00\x00\x00\x00\x00"}, 0, answerOther},
+	} {
+		c := watched(g, &script{})
+		for _, w := range row.writes {
+			if _, err := c.Write([]byte(w)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f := c.facts()
+		flags := f.answer &^ uint32(answerStatus)
+		if row.more == answerTLS { // which alert it was may be noted as well
+			flags &= answerTLS
+		} else if f.status() != row.status {
+			t.Errorf("%s: status %d, want %d", row.rule, f.status(), row.status)
+		}
+		if flags != row.more {
+			t.Errorf("%s: %#x, want %#x", row.rule, flags, row.more)
+		}
+		_ = c.Close()
+	}
+}
+
+// Close decides once, however many call it, and what comes after it is no fact.
+func TestConnCloseOnce(t *testing.T) {
+	g := quietGuard(t, Config{})
+	a, b := net.Pipe()
+	defer func() { _ = b.Close() }()
+	c := watched(g, a)
+	go func() { _, _ = b.Write([]byte("GET")) }()
+	read(c)
+	var closers sync.WaitGroup
+	for range 8 {
+		closers.Go(func() { _ = c.Close() })
+	}
+	closers.Wait()
+	before := g.Snapshot()
+	_ = c.Close()
+	read(c)
+	write(c)
+	after := g.Snapshot()
+	if before.Closed[ServerClosed] != 1 || after.Closed[ServerClosed] != 1 || after.Open != 0 {
+		t.Errorf("closed %v, then %v: want one server_closed", before.Closed, after.Closed)
+	}
+	emptyRegistry(t, g.conns)
+}
+
+// A request that is not finished holds the decision back, in whatever order
+// the two ends come.
+func TestConnWaitsForItsRequests(t *testing.T) {
+	g := quietGuard(t, Config{})
+	c := watched(g, &script{reads: []step{{"", io.EOF}}})
+	if !c.begin() || !c.begin() {
+		t.Fatal("a request cannot begin on an open connection")
+	}
+	read(c)
+	_ = c.Close()
+	if g.conns.len() != 1 {
+		t.Fatal("decided with two requests unfinished")
+	}
+	c.release()
+	if !c.begin() {
+		t.Error("a request cannot begin while another holds the decision back")
+	}
+	c.release()
+	if g.conns.len() != 1 {
+		t.Fatal("decided with a request unfinished")
+	}
+	c.set(flagOrdinary)
+	c.release()
+	if s := g.Snapshot(); s.Closed[HTTP] != 1 || s.Open != 0 {
+		t.Errorf("closed %v, open %d: want one http", s.Closed, s.Open)
+	}
+	if c.begin() {
+		t.Error("a request began on a connection whose class is decided")
+	}
+	emptyRegistry(t, g.conns)
+}
+
+// readers, writers, deadlines, closers and the drain at once, over real
+// sockets.
+func TestConnConcurrent(t *testing.T) {
+	g := quietGuard(t, Config{})
+	for range 20 {
+		server, client := tcpPair(t)
+		c := watched(g, server)
+		payload := bytes.Repeat([]byte("x"), 4096)
+		var users sync.WaitGroup
+		users.Go(func() {
+			for range 50 {
+				if _, err := client.Write(payload); err != nil {
+					return
+				}
+			}
+			_ = client.CloseWrite()
+		})
+		users.Go(func() { _, _ = io.Copy(io.Discard, client) })
+		var in [2]int64
+		for i := range in {
+			users.Go(func() { in[i], _ = io.Copy(io.Discard, struct{ io.Reader }{c}) })
+		}
+		users.Go(func() {
+			for range 50 {
+				_, _ = c.Write(payload)
+				_ = c.SetReadDeadline(time.Now().Add(time.Hour))
+				_ = c.facts()
+				_ = g.conns.find(c.remote())
+				runtime.Gosched()
+			}
+			_ = c.CloseWrite()
+		})
+		users.Go(func() { _ = g.conns.all(); _ = g.Snapshot() })
+		users.Wait()
+		if got := in[0] + in[1]; got != 50*4096 || c.in.Load() != got || c.out.Load() != 50*4096 {
+			t.Errorf("read %d, counted %d in and %d out, want %d each", got, c.in.Load(), c.out.Load(), 50*4096)
+		}
+		if f := c.facts(); string(f.head) != strings.Repeat("x", headSize) {
+			t.Errorf("head %q", f.head)
+		}
+		_, _ = c.Close(), client.Close()
+	}
+	if s := g.Snapshot(); s.Accepted != 20 || s.Open != 0 {
+		t.Errorf("accepted %d, open %d", s.Accepted, s.Open)
+	}
+	emptyRegistry(t, g.conns)
+}

@@ -1,0 +1,508 @@
+package core
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/coder/websocket"
+	gorilla "github.com/gorilla/websocket"
+)
+
+const goodKey = "dGhlIHNhbXBsZSBub25jZQ==" // RFC 6455 §1.3
+
+// handshake is a good one of RFC 6455 §4.1, changed.
+func handshake(change ...func(*http.Request)) *http.Request {
+	r := httptest.NewRequest("GET", "/ws", nil)
+	r.Host = "example.com"
+	r.Header = http.Header{
+		"Upgrade": {"websocket"}, "Connection": {"Upgrade"}, "Sec-Websocket-Key": {goodKey}, "Sec-Websocket-Version": {"13"},
+	}
+	for _, c := range change {
+		c(r)
+	}
+	return r
+}
+
+// with sets the lines of a field, none to remove it.
+func with(name string, lines ...string) func(*http.Request) {
+	return func(r *http.Request) {
+		if len(lines) == 0 {
+			delete(r.Header, name)
+			return
+		}
+		r.Header[name] = lines
+	}
+}
+
+func proto(p string, major, minor int) func(*http.Request) {
+	return func(r *http.Request) { r.Proto, r.ProtoMajor, r.ProtoMinor = p, major, minor }
+}
+
+func method(m string) func(*http.Request) { return func(r *http.Request) { r.Method = m } }
+
+var (
+	http10 = proto("HTTP/1.0", 1, 0)
+	http2  = proto("HTTP/2.0", 2, 0)
+)
+
+func TestCheckHandshake(t *testing.T) {
+	for _, row := range []struct {
+		rule   string
+		r      *http.Request
+		reason Reason
+		field  string
+	}{
+		{"a proxy took the Upgrade away", handshake(with("Upgrade")), ReasonUpgradeStripped, "Upgrade"},
+		{"a proxy took both away", handshake(with("Upgrade"), with("Connection")), ReasonUpgradeStripped, "Upgrade"},
+		{"a proxy took the Connection away", handshake(with("Connection")), ReasonUpgradeStripped, "Connection"},
+		{"a proxy made it Connection: close", handshake(with("Upgrade"), with("Connection", "close")), ReasonUpgradeStripped, "Upgrade"},
+		{"nginx's default: HTTP/1.0 and neither", handshake(http10, with("Upgrade"), with("Connection", "close")), ReasonUpgradeStripped, "Upgrade"},
+		{"an upgrade to something else, with a key", handshake(with("Upgrade", "h2c")), ReasonUpgradeStripped, "Upgrade"},
+		{"HTTP/2 has no Upgrade: only the key came through", handshake(http2, with("Upgrade"), with("Connection")), ReasonHTTP2, ""},
+		{"extended CONNECT, RFC 8441", handshake(http2, method("CONNECT"), with(":protocol", "websocket"), with("Upgrade"), with("Connection"), with("Sec-Websocket-Key")), ReasonHTTP2, ""},
+		{"HTTP/3", handshake(proto("HTTP/3.0", 3, 0)), ReasonHTTP2, ""},
+		{"§4.2.1 item 1: HTTP/1.1 or higher", handshake(http10), ReasonHTTP10, ""},
+		{"HTTP/1.0 without a key", handshake(http10, with("Sec-Websocket-Key")), ReasonHTTP10, ""},
+		{"§4.2.1 item 1: a GET", handshake(method("POST")), ReasonBadMethod, ""},
+		{"§4.2.1 item 1: a GET, and HEAD is none", handshake(method("HEAD")), ReasonBadMethod, ""},
+		{"methods are case-sensitive", handshake(method("get")), ReasonBadMethod, ""},
+		{"CONNECT over HTTP/1.1", handshake(method("CONNECT")), ReasonBadMethod, ""},
+		{"a person in a browser", handshake(with("Upgrade"), with("Connection", "keep-alive"), with("Sec-Websocket-Key"), with("Sec-Websocket-Version")), ReasonNotUpgrade, "Upgrade"},
+		{"over HTTP/2 too", handshake(http2, with("Upgrade"), with("Connection"), with("Sec-Websocket-Key")), ReasonNotUpgrade, "Upgrade"},
+		{"over HTTP/1.0 too", handshake(http10, with("Upgrade"), with("Connection"), with("Sec-Websocket-Key")), ReasonNotUpgrade, "Upgrade"},
+		{"Upgrade is not in Connection, without a key", handshake(with("Connection", "keep-alive"), with("Sec-Websocket-Key")), ReasonNotUpgrade, "Connection"},
+		{"§4.2.1 item 6: version 13", handshake(with("Sec-Websocket-Version", "8")), ReasonBadVersion, "Sec-Websocket-Version"},
+		{"§4.2.1 item 6: a version at all", handshake(with("Sec-Websocket-Version")), ReasonBadVersion, "Sec-Websocket-Version"},
+		{"one version: a list is for servers", handshake(with("Sec-Websocket-Version", "13, 8")), ReasonBadVersion, "Sec-Websocket-Version"},
+		{"013 is not 13", handshake(with("Sec-Websocket-Version", "013")), ReasonBadVersion, "Sec-Websocket-Version"},
+		{"§4.2.1 item 5: a key", handshake(with("Sec-Websocket-Key")), ReasonMissingKey, "Sec-Websocket-Key"},
+		{"§4.2.1 item 5: an empty key is none", handshake(with("Sec-Websocket-Key", "")), ReasonMissingKey, "Sec-Websocket-Key"},
+		{"§11.3.1: not more than once", handshake(with("Sec-Websocket-Key", goodKey, goodKey)), ReasonDuplicateKey, "Sec-Websocket-Key"},
+		{"§11.3.1: nor as a list", handshake(with("Sec-Websocket-Key", goodKey+","+goodKey)), ReasonDuplicateKey, "Sec-Websocket-Key"},
+		{"§11.3.1: an empty line counts", handshake(with("Sec-Websocket-Key", "", goodKey)), ReasonDuplicateKey, "Sec-Websocket-Key"},
+		{"15 bytes", handshake(with("Sec-Websocket-Key", base64.StdEncoding.EncodeToString(make([]byte, 15)))), ReasonBadKey, "Sec-Websocket-Key"},
+		{"17 bytes", handshake(with("Sec-Websocket-Key", base64.StdEncoding.EncodeToString(make([]byte, 17)))), ReasonBadKey, "Sec-Websocket-Key"},
+		{"18 bytes: 24 letters as well", handshake(with("Sec-Websocket-Key", base64.StdEncoding.EncodeToString(make([]byte, 18)))), ReasonBadKey, "Sec-Websocket-Key"},
+		{"without its padding", handshake(with("Sec-Websocket-Key", strings.TrimRight(goodKey, "="))), ReasonBadKey, "Sec-Websocket-Key"},
+		{"base64url", handshake(with("Sec-Websocket-Key", "-_-_-_-_-_-_-_-_-_-_-w==")), ReasonBadKey, "Sec-Websocket-Key"},
+		{"no base64", handshake(with("Sec-Websocket-Key", "please let me in please!")), ReasonBadKey, "Sec-Websocket-Key"},
+
+		{"as RFC 6455 has it", handshake(), NoReason, ""},
+	} {
+		reason, field := checkHandshake(httpHead{row.r})
+		if reason != row.reason || field != row.field {
+			t.Errorf("%s: %q (%s), want %q (%s)", row.rule, reason, field, row.reason, row.field)
+		}
+	}
+}
+
+// What is legal, however odd, is accepted, and by the libraries too.
+func TestCheckHandshakeOddities(t *testing.T) {
+	for rule, r := range map[string]*http.Request{
+		"letter case":                    handshake(with("Upgrade", "WebSocket"), with("Connection", "upgrade")),
+		"capitals":                       handshake(with("Upgrade", "WEBSOCKET"), with("Connection", "UPGRADE")),
+		"Firefox's list":                 handshake(with("Connection", "keep-alive, Upgrade")),
+		"a list of protocols":            handshake(with("Upgrade", "h2c, websocket")),
+		"websocket first":                handshake(with("Upgrade", "websocket,h2c")),
+		"Connection on two lines":        handshake(with("Connection", "keep-alive", "Upgrade")),
+		"Upgrade on two lines":           handshake(with("Upgrade", "h2c", "websocket")),
+		"Connection: close, Upgrade":     handshake(with("Connection", "close, Upgrade")),
+		"tabs and spaces":                handshake(with("Connection", "keep-alive\t,\t Upgrade \t")),
+		"empty items of a list":          handshake(with("Connection", ", ,Upgrade,")),
+		"a key with bits in its padding": handshake(with("Sec-Websocket-Key", "dGhlIHNhbXBsZSBub25jZR==")),
+		"a key of zeros":                 handshake(with("Sec-Websocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==")),
+		"subprotocols and extensions":    handshake(with("Sec-Websocket-Protocol", "chat", "superchat"), with("Sec-Websocket-Extensions", "permessage-deflate; client_max_window_bits")),
+		"a foreign Origin":               handshake(with("Origin", "https://elsewhere.example")),
+		"another path and a query":       handshake(func(r *http.Request) { r.URL.Path, r.URL.RawQuery = "/a/b", "x=1" }),
+	} {
+		if reason, field := checkHandshake(httpHead{r}); reason != NoReason {
+			t.Errorf("%s: refused as %q (%s)", rule, reason, field)
+		}
+		if !coderLets(r) {
+			t.Errorf("%s: coder/websocket refuses it; the row is wrong", rule)
+		}
+	}
+}
+
+// coderLets reports whether coder/websocket would upgrade r, from any origin.
+// It then fails for want of a connection to hijack, with 501.
+func coderLets(r *http.Request) bool {
+	w := httptest.NewRecorder()
+	_, _ = websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+	return w.Code == http.StatusNotImplemented
+}
+
+// gorillaLets is coderLets for gorilla/websocket, which then says 500.
+func gorillaLets(r *http.Request) bool {
+	w := httptest.NewRecorder()
+	up := gorilla.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}
+	_, _ = up.Upgrade(w, r, nil)
+	return w.Code == http.StatusInternalServerError
+}
+
+// A request with several faults has the first of the list: what is wrong with
+// the way comes before what is wrong with the client.
+func TestCheckHandshakeOrder(t *testing.T) {
+	faults := []struct {
+		reason Reason
+		inject func(*http.Request)
+	}{
+		{ReasonUpgradeStripped, with("Upgrade")}, // needs the key
+		{ReasonHTTP10, http10},
+		{ReasonBadMethod, method("PUT")},
+		{ReasonNotUpgrade, with("Connection", "close")}, // with a key it is upgrade_stripped
+		{ReasonBadVersion, with("Sec-Websocket-Version", "7")},
+		{ReasonDuplicateKey, with("Sec-Websocket-Key", "a", "b")},
+		{ReasonBadKey, with("Sec-Websocket-Key", "x")},
+	}
+	for i, first := range faults {
+		if first.reason == ReasonNotUpgrade {
+			continue
+		}
+		for _, second := range faults[i+1:] {
+			r := handshake(second.inject, first.inject)
+			want := first.reason
+			if second.reason == ReasonNotUpgrade {
+				want = ReasonUpgradeStripped
+			}
+			if got, _ := checkHandshake(httpHead{r}); got != want {
+				t.Errorf("%q and %q: %q, want %q", first.reason, second.reason, got, want)
+			}
+		}
+	}
+	r := handshake(with("Sec-Websocket-Key"), with("Connection"), http10)
+	if got, _ := checkHandshake(httpHead{r}); got != ReasonHTTP10 {
+		t.Errorf("HTTP/1.0 without key and Connection: %q, want http_1_0", got)
+	}
+	r = handshake(with("Sec-Websocket-Key"), with("Sec-Websocket-Version", "8"))
+	if got, _ := checkHandshake(httpHead{r}); got != ReasonBadVersion {
+		t.Errorf("another version, without a key: %q, want bad_version: older drafts have other keys", got)
+	}
+}
+
+func TestAsksToUpgrade(t *testing.T) {
+	bare := func(change ...func(*http.Request)) *http.Request {
+		return handshake(append([]func(*http.Request){with("Upgrade"), with("Connection"), with("Sec-Websocket-Key"), with("Sec-Websocket-Version")}, change...)...)
+	}
+	for _, row := range []struct {
+		rule string
+		r    *http.Request
+		want bool
+	}{
+		{"an ordinary request", bare(), false},
+		{"an upgrade to something else", bare(with("Upgrade", "h2c"), with("Connection", "Upgrade, HTTP2-Settings")), false},
+		{"a version alone", bare(with("Sec-Websocket-Version", "13")), false},
+		{"websocket/13 names another protocol", bare(with("Upgrade", "websocket/13")), false},
+		{"CONNECT to a host", bare(method("CONNECT")), false},
+		{"a GET with a field of that name", bare(with(":protocol", "websocket")), false},
+		{"extended CONNECT for something else", bare(http2, method("CONNECT"), with(":protocol", "connect-udp")), false},
+		{"Upgrade lists websocket", bare(with("Upgrade", "h2c, WebSocket")), true},
+		{"Upgrade alone", bare(with("Upgrade", "websocket")), true},
+		{"what a proxy left: the key", bare(with("Sec-Websocket-Key", goodKey)), true},
+		{"a bad key is one", bare(with("Sec-Websocket-Key", "x")), true},
+		{"extended CONNECT", bare(http2, method("CONNECT"), with(":protocol", "websocket")), true},
+		{"a prober's User-Agent changes nothing", handshake(with("User-Agent", "kube-probe/1.30")), true},
+	} {
+		if got := asksToUpgrade(httpHead{row.r}); got != row.want {
+			t.Errorf("%s: %v", row.rule, got)
+		}
+		if got := IsUpgrade(row.r); got != row.want {
+			t.Errorf("IsUpgrade, %s: %v", row.rule, got)
+		}
+	}
+}
+
+func TestListsToken(t *testing.T) {
+	for _, row := range []struct {
+		list, token string
+		want        bool
+	}{
+		{"", "upgrade", false},
+		{",", "upgrade", false},
+		{"keep-alive", "upgrade", false},
+		{"upgrades", "upgrade", false},
+		{"up grade", "upgrade", false},
+		{"upgrade;q=1", "upgrade", false},
+		{`"upgrade"`, "upgrade", false},
+		{"keep-alive upgrade", "upgrade", false},
+		{"\vupgrade", "upgrade", false},
+		{"\u212Aeep-alive", "keep-alive", false}, // the Kelvin sign folds to k
+		{"web\u017Focket", "websocket", false},   // the long s folds to s
+		{"upgrade", "upgrade", true},
+		{"Upgrade", "upgrade", true},
+		{"close,UPGRADE", "upgrade", true},
+		{" \tupgrade\t ,close", "upgrade", true},
+		{",,upgrade", "upgrade", true},
+	} {
+		if got := listsToken(row.list, row.token); got != row.want {
+			t.Errorf("listsToken(%q, %q) = %v", row.list, row.token, got)
+		}
+	}
+}
+
+// FuzzListsToken compares with a plain reading of RFC 9110 §5.6.1.
+func FuzzListsToken(f *testing.F) {
+	for _, list := range []string{"", "upgrade", "Keep-Alive, Upgrade", ",\t upgrade ,", "web\u017Focket", "websocket\x00", "h2c,websocket"} {
+		f.Add(list)
+	}
+	f.Fuzz(func(t *testing.T, list string) {
+		lower := strings.Map(func(r rune) rune {
+			if r >= 'A' && r <= 'Z' {
+				return r + 'a' - 'A'
+			}
+			return r
+		}, list)
+		for _, token := range []string{"upgrade", "websocket"} {
+			want := false
+			for item := range strings.SplitSeq(lower, ",") {
+				want = want || strings.Trim(item, " \t") == token
+			}
+			if got := listsToken(list, token); got != want {
+				t.Errorf("listsToken(%q, %q) = %v", list, token, got)
+			}
+		}
+	})
+}
+
+// plainCheck is checkHandshake written as the list of reasons says it.
+func plainCheck(r *http.Request) Reason {
+	list := func(name, token string) bool {
+		for _, line := range r.Header[name] {
+			for item := range strings.SplitSeq(line, ",") {
+				if strings.EqualFold(strings.Trim(item, " \t"), token) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	upgrade, connection := list("Upgrade", "websocket"), list("Connection", "upgrade")
+	keys := strings.Join(r.Header["Sec-Websocket-Key"], ", ")
+	decoded, err := base64.StdEncoding.DecodeString(keys)
+	for _, reason := range refusalReasons {
+		holds := false
+		switch reason {
+		case ReasonUpgradeStripped:
+			holds = r.ProtoMajor == 1 && keys != "" && (!upgrade || !connection)
+		case ReasonHTTP2:
+			holds = r.ProtoMajor != 1 && (keys != "" || upgrade || r.Method == "CONNECT" && r.Header.Get(":protocol") == "websocket")
+		case ReasonHTTP10:
+			holds = r.Proto == "HTTP/1.0" && upgrade
+		case ReasonBadMethod:
+			holds = r.Method != "GET"
+		case ReasonNotUpgrade:
+			holds = !upgrade || !connection
+		case ReasonBadVersion:
+			holds = strings.Join(r.Header["Sec-Websocket-Version"], ", ") != "13"
+		case ReasonMissingKey:
+			holds = keys == ""
+		case ReasonDuplicateKey:
+			holds = len(strings.Split(keys, ",")) > 1
+		case ReasonBadKey:
+			holds = err != nil || len(decoded) != 16 || strings.ContainsAny(keys, "\r\n")
+		}
+		if holds {
+			return reason
+		}
+	}
+	return NoReason
+}
+
+// FuzzCheckHandshake: the check agrees with a plain reading of its rules, and
+// what it lets pass both libraries let pass.
+func FuzzCheckHandshake(f *testing.F) {
+	f.Add("GET", byte(1), "websocket", "Upgrade", "13", goodKey, "", "")
+	f.Add("GET", byte(0), "websocket", "Upgrade", "13", goodKey, "", "")
+	f.Add("POST", byte(1), "h2c, websocket", "keep-alive", "8", "x", "Upgrade", goodKey)
+	f.Add("GET", byte(2), "", "", "13", goodKey, "", "")
+	f.Add("CONNECT", byte(2), "", "", "", "", "", "")
+	f.Add("GET", byte(1), "WebSocket", "close, Upgrade", "13", "dGhlIHNhbXBsZSBub25jZR==", "", "")
+	f.Fuzz(func(t *testing.T, m string, version byte, upgrade, connection, wsVersion, key, connection2, key2 string) {
+		r := handshake(method(m), with("Upgrade", upgrade), with("Sec-Websocket-Version", wsVersion))
+		for name, lines := range map[string][]string{"Connection": {connection, connection2}, "Sec-Websocket-Key": {key, key2}} {
+			if lines[1] == "" {
+				lines = lines[:1]
+			}
+			r.Header[name] = lines
+		}
+		for _, lines := range r.Header {
+			for _, line := range lines {
+				// No server hands on a line with these, or with white space around it.
+				if strings.ContainsAny(line, "\r\n\x00") || strings.TrimSpace(line) != line {
+					return
+				}
+			}
+		}
+		switch version % 3 {
+		case 0:
+			http10(r)
+		case 2:
+			http2(r)
+			if m == "CONNECT" {
+				r.Header[":protocol"] = []string{"websocket"}
+			}
+		}
+		got, field := checkHandshake(httpHead{r})
+		if want := plainCheck(r); got != want {
+			t.Fatalf("%q (%s), a plain reading says %q: %s %s %q", got, field, want, m, r.Proto, r.Header)
+		}
+		if got == NoReason && (!coderLets(r) || !gorillaLets(r)) {
+			t.Fatalf("let pass, and a library refuses it: coder %v, gorilla %v: %q", coderLets(r), gorillaLets(r), r.Header)
+		}
+		if got != NoReason {
+			if text := (&HandshakeError{Reason: got, Field: field}).Error(); len(text) > 100 {
+				t.Fatalf("an error of %d bytes: %s", len(text), text)
+			}
+		}
+	})
+}
+
+var originRows = []struct {
+	rule, origin, host string
+	patterns           []string
+	want               bool
+}{
+	{"another host", "https://evil.example", "example.com", nil, false},
+	{"another port is another host", "https://example.com:8443", "example.com", nil, false},
+	{"a sandboxed page", "null", "example.com", nil, false},
+	{"a page from disk", "file://", "example.com", nil, false},
+	{"no URL", "http://[::1", "example.com", nil, false},
+	{"a host that begins alike", "https://example.com.evil.example", "example.com", nil, false},
+	{"a host that ends alike", "https://notexample.com", "example.com", nil, false},
+	{"a user who is called like the host", "https://example.com@evil.example", "example.com", nil, false},
+	{"a star does not cross a slash, nor leave its label out", "https://example.com", "api.example.com", []string{"*.example.com"}, false},
+	{"a pattern for another scheme", "http://app.example.com", "api.example.com", []string{"https://app.example.com"}, false},
+	{"a pattern without the port", "https://app.example.com:444", "api.example.com", []string{"app.example.com"}, false},
+	{"a pattern that is none matches nothing", "https://app.example.com", "api.example.com", []string{"[app.example.com"}, false},
+	{"no browser", "", "example.com", nil, true},
+	{"the same host", "https://example.com", "example.com", nil, true},
+	{"the same host over another scheme", "http://example.com", "example.com", nil, true},
+	{"letter case", "https://EXAMPLE.com", "example.COM", nil, true},
+	{"the same port", "http://localhost:8080", "localhost:8080", nil, true},
+	{"IPv6", "http://[::1]:8080", "[::1]:8080", nil, true},
+	{"a pattern", "https://app.example.com", "api.example.com", []string{"other.example", "app.example.com"}, true},
+	{"a star", "https://app.example.com", "api.example.com", []string{"*.example.com"}, true},
+	{"a star crosses dots", "https://a.b.example.com", "api.example.com", []string{"*.example.com"}, true},
+	{"a pattern with a scheme", "https://app.example.com", "api.example.com", []string{"https://*.example.com"}, true},
+	{"any scheme", "chrome-extension://abcdef", "api.example.com", []string{"*://abcdef"}, true},
+	{"a pattern in other letters", "https://App.Example.com", "api.example.com", []string{"HTTPS://app.EXAMPLE.com"}, true},
+	{"pages from disk, where they are let in", "file://", "example.com", []string{"file://*"}, true},
+	{"a star for everybody takes in sandboxed pages", "null", "example.com", []string{"*"}, true},
+}
+
+func TestOriginAllowed(t *testing.T) {
+	for _, row := range originRows {
+		if got := originAllowed(row.origin, row.host, row.patterns); got != row.want {
+			t.Errorf("%s: originAllowed(%q, %q, %q) = %v", row.rule, row.origin, row.host, row.patterns, got)
+		}
+		if len(row.patterns) == 1 && row.patterns[0][0] == '[' {
+			continue // coder logs it
+		}
+		if got := coderAllows(row.origin, row.host, row.patterns); got != row.want {
+			t.Errorf("%s: coder/websocket says %v; the row is wrong", row.rule, got)
+		}
+	}
+}
+
+// coderAllows reports whether coder/websocket lets this origin in.
+func coderAllows(origin, host string, patterns []string) bool {
+	r := handshake(with("Origin", origin), func(r *http.Request) { r.Host = host })
+	w := httptest.NewRecorder()
+	_, _ = websocket.Accept(w, r, &websocket.AcceptOptions{OriginPatterns: patterns})
+	return w.Code != http.StatusForbidden
+}
+
+// FuzzOriginAllowed compares with coder/websocket: whoever it lets in Handler
+// lets in, and nobody else. A bad pattern is not compared: coder stops at it
+// and logs it.
+func FuzzOriginAllowed(f *testing.F) {
+	for _, row := range originRows {
+		if len(row.patterns) == 1 {
+			f.Add(row.origin, row.host, row.patterns[0])
+		} else {
+			f.Add(row.origin, row.host, "")
+		}
+	}
+	f.Fuzz(func(t *testing.T, origin, host, pattern string) {
+		if host == "" || strings.ContainsAny(pattern, `[\`) {
+			return
+		}
+		patterns := []string{pattern}
+		if pattern == "" {
+			patterns = nil
+		}
+		if got, want := originAllowed(origin, host, patterns), coderAllows(origin, host, patterns); got != want {
+			t.Errorf("originAllowed(%q, %q, %q) = %v, coder/websocket says %v", origin, host, patterns, got, want)
+		}
+	})
+}
+
+// Every refusal is a whole answer with a constant text.
+func TestRefusals(t *testing.T) {
+	want := map[Reason]int{
+		ReasonDraining: 503, ReasonSaturated: 503, ReasonUpgradeStripped: 426, ReasonHTTP2: 501, ReasonHTTP10: 426, ReasonBadMethod: 405,
+		ReasonNotUpgrade: 426, ReasonBadVersion: 400, ReasonMissingKey: 400, ReasonDuplicateKey: 400, ReasonBadKey: 400, ReasonOriginForbidden: 403,
+	}
+	for reason, status := range want {
+		a := refusal(reason)
+		if a.Status != status {
+			t.Errorf("%v: status %d, want %d", reason, a.Status, status)
+		}
+		header := make(http.Header)
+		for _, f := range a.Header {
+			if http.CanonicalHeaderKey(f.Name) != f.Name || len(header[f.Name]) > 0 {
+				t.Errorf("%v: field %q is not canonical, or there twice", reason, f.Name)
+			}
+			header[f.Name] = f.Values
+		}
+		if header.Get("Content-Length") != strconv.Itoa(len(a.Body)) || a.Body == "" || header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%v: header %v for a body of %d bytes", reason, header, len(a.Body))
+		}
+		for field, at := range map[string]bool{
+			"Upgrade":               status == 426, // RFC 9110 §15.5.22
+			"Connection":            status == 426,
+			"Allow":                 status == 405, // RFC 9110 §15.5.6
+			"Sec-Websocket-Version": reason == ReasonBadVersion,
+			"Retry-After":           status == 503,
+		} {
+			if (header.Get(field) != "") != at {
+				t.Errorf("%v: %s is %q", reason, field, header.Get(field))
+			}
+		}
+	}
+	spread := make(map[string]bool)
+	for range 200 {
+		for _, f := range refusal(ReasonDraining).Header {
+			if f.Name == "Retry-After" {
+				spread[f.Values[0]] = true
+			}
+		}
+	}
+	if len(spread) < 2 {
+		t.Error("everybody who is refused at a drain is told to come back at the same time")
+	}
+}
+
+func TestHandshakeError(t *testing.T) {
+	err := fmt.Errorf("wrapped: %w", &HandshakeError{Status: 503, Reason: ReasonDraining, Field: "x"})
+	if !errors.Is(err, ErrDraining) || errors.Is(err, ErrSaturated) || errors.Is(ErrSaturated, ErrDraining) {
+		t.Error("errors.Is compares the reason, and that alone")
+	}
+	if errors.Is(&HandshakeError{}, errors.New("x")) {
+		t.Error("a *HandshakeError is another error")
+	}
+	for e, want := range map[*HandshakeError]string{
+		{Reason: ReasonBadKey, Field: fieldKey}: "quietws: websocket handshake refused: bad_key (Sec-Websocket-Key)",
+		{Reason: ReasonHTTP2}:                   "quietws: websocket handshake refused: http_2",
+	} {
+		if e.Error() != want {
+			t.Errorf("%q, want %q", e.Error(), want)
+		}
+	}
+}

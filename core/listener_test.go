@@ -1,0 +1,301 @@
+package core
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// scripted is a listener whose Accept returns what it is told; after that it
+// waits for Close.
+type scripted struct {
+	script []any // an error or a net.Conn
+	calls  []time.Time
+	closed chan struct{}
+}
+
+func (l *scripted) Accept() (net.Conn, error) {
+	l.calls = append(l.calls, time.Now())
+	if len(l.script) == 0 {
+		<-l.closed
+		return nil, net.ErrClosed
+	}
+	now := l.script[0]
+	l.script = l.script[1:]
+	if err, ok := now.(error); ok {
+		return nil, err
+	}
+	return now.(net.Conn), nil
+}
+
+func (l *scripted) Close() error   { close(l.closed); return nil }
+func (l *scripted) Addr() net.Addr { return tcpAddr("127.0.0.1:80") }
+
+// acceptError is an error as the net package returns it.
+func acceptError(errno syscall.Errno) error {
+	return &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", errno)}
+}
+
+// Too many open files and the like pass: Accept waits, longer each time and at
+// most a second, tells it once, and returns the next connection. fasthttp's
+// Serve would end for good at such an error.
+func TestListenerSurvivesShortage(t *testing.T) {
+	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
+		synctest.Test(t, func(t *testing.T) {
+			g, log := guardLog(t, Config{}, slog.LevelDebug)
+			below := &scripted{closed: make(chan struct{})}
+			for range 12 {
+				below.script = append(below.script, acceptError(errno))
+			}
+			conn := &script{}
+			below.script = append(below.script, conn)
+			ln := g.Listener(below)
+			nc, err := ln.Accept()
+			if err != nil {
+				t.Fatalf("%v was returned", err)
+			}
+			if c := ConnOf(nc); c == nil || c.NetConn() != conn {
+				t.Errorf("Accept returned %v", nc)
+			}
+			wait := 5 * time.Millisecond
+			for i := 1; i < len(below.calls); i++ {
+				if got := below.calls[i].Sub(below.calls[i-1]); got != wait {
+					t.Errorf("%v: pause %d was %v, want %v", errno, i, got, wait)
+				}
+				wait = min(2*wait, time.Second)
+			}
+			lines := toldBy(t, g, log)
+			wantMessages(t, "a shortage is told once, and its end", lines, "cannot accept connections, retrying", "accepting connections again")
+			if lines[0].level != slog.LevelError || !strings.Contains(lines[0].attrs["error"].String(), errno.Error()) || lines[0].attrs["remedy"].String() == "" {
+				t.Errorf("%v", lines[0])
+			}
+			if s := g.Snapshot(); s.AcceptErrors != 12 || s.Accepted != 1 {
+				t.Errorf("%d accept errors and %d accepted, want 12 and 1", s.AcceptErrors, s.Accepted)
+			}
+
+			// Long after, a second shortage is told again.
+			<-time.After(2 * defaultCollapse)
+			below.script = []any{acceptError(errno), &script{}}
+			second, err := ln.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantMessages(t, "the next shortage is another", toldBy(t, g, log), "cannot accept connections, retrying", "accepting connections again")
+			_, _ = nc.Close(), second.Close()
+		})
+	}
+}
+
+// At the limit, connections come and go: each that goes lets one in, and the
+// next accept fails again. That is one shortage, not a hundred.
+func TestListenerShortageThatComesAndGoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, log := guardLog(t, Config{}, slog.LevelDebug)
+		below := &scripted{closed: make(chan struct{})}
+		for range 100 {
+			below.script = append(below.script, acceptError(syscall.EMFILE), &script{})
+		}
+		ln := g.Listener(below)
+		for range 100 {
+			nc, err := ln.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = nc.Close()
+		}
+		<-time.After(2 * defaultCollapse)
+		told := 0
+		for _, l := range toldBy(t, g, log) {
+			if strings.Contains(l.msg, "accept") {
+				told++
+			}
+		}
+		if told == 0 || told > 4 {
+			t.Errorf("a hundred shortages of 5ms each, within a second, were told in %d lines, want one or two and their end", told)
+		}
+	})
+}
+
+// Every other error ends the listener as it would without us.
+func TestListenerReturnsOtherErrors(t *testing.T) {
+	g, log := guardLog(t, Config{}, slog.LevelDebug)
+	for _, err := range []error{net.ErrClosed, acceptError(syscall.EINVAL), acceptError(syscall.ECONNABORTED), errors.New("proxyproto: x"), os.ErrDeadlineExceeded} {
+		ln := g.Listener(&scripted{script: []any{err}, closed: make(chan struct{})})
+		if nc, got := ln.Accept(); got != err || nc != nil {
+			t.Errorf("Accept returned %v, %v for %v", nc, got, err)
+		}
+	}
+	if lines := toldBy(t, g, log); len(lines) != 0 || g.Snapshot().AcceptErrors != 0 {
+		t.Errorf("told %v", lines)
+	}
+}
+
+// Close ends the wait at once.
+func TestListenerCloseEndsTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := quietGuard(t, Config{})
+		below := &scripted{closed: make(chan struct{})}
+		for range 100 {
+			below.script = append(below.script, acceptError(syscall.EMFILE))
+		}
+		ln := g.Listener(below)
+		start := time.Now()
+		go func() {
+			<-time.After(20500 * time.Millisecond)
+			if err := ln.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		nc, err := ln.Accept()
+		if !errors.Is(err, net.ErrClosed) || nc != nil {
+			t.Errorf("Accept returned %v, %v, want net.ErrClosed", nc, err)
+		}
+		if d := time.Since(start); d != 20500*time.Millisecond {
+			t.Errorf("Accept returned after %v, Close came after 20.5s", d)
+		}
+	})
+}
+
+// Over a TLS listener the server would no longer see TLS: it is an error that
+// says what to do, and the connection does not stay open.
+func TestListenerOverTLS(t *testing.T) {
+	cert := httptest.NewUnstartedServer(nil)
+	cert.StartTLS()
+	defer cert.Close()
+	below, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := quietGuard(t, Config{})
+	ln := g.Listener(tls.NewListener(below, cert.TLS))
+	defer func() { _ = ln.Close() }()
+	client, err := net.Dial("tcp", below.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	nc, err := ln.Accept()
+	if nc != nil || err == nil || !strings.Contains(err.Error(), "Guard.TLSListener") || !strings.HasPrefix(err.Error(), "quietws: ") {
+		t.Errorf("Accept returned %v, %v", nc, err)
+	}
+	if _, err := client.Read(make([]byte, 1)); err == nil {
+		t.Error("the connection was left open")
+	}
+	if s := g.Snapshot(); s.Accepted != 0 {
+		t.Errorf("%d accepted", s.Accepted)
+	}
+	emptyRegistry(t, g.conns)
+}
+
+// rawConn is a connection of go-proxyproto, which has Raw and no NetConn.
+type rawConn struct{ net.Conn }
+
+func (r rawConn) Raw() net.Conn { return r.Conn }
+
+type netConn struct{ net.Conn }
+
+func (n netConn) NetConn() net.Conn { return n.Conn }
+
+// deepConn stands on itself.
+type deepConn struct{ net.Conn }
+
+func (d *deepConn) NetConn() net.Conn { return d }
+
+func TestConnOf(t *testing.T) {
+	g := quietGuard(t, Config{})
+	c := watched(g, &script{})
+	defer func() { _ = c.Close() }()
+	secure := func(nc net.Conn) net.Conn { return tls.Server(nc, &tls.Config{}) }
+	for rule, nc := range map[string]net.Conn{
+		"itself": c, "under TLS": secure(c), "under go-proxyproto": rawConn{c}, "under anything with NetConn": netConn{c},
+		"under TLS on go-proxyproto": secure(rawConn{c}), "under go-proxyproto on TLS": rawConn{secure(c)}, "under four": netConn{rawConn{secure(netConn{c})}},
+	} {
+		if ConnOf(nc) != c {
+			t.Errorf("%s: not found", rule)
+		}
+	}
+	for rule, nc := range map[string]net.Conn{
+		"nil": nil, "another connection": &script{}, "under TLS": secure(&script{}), "a Raw of nothing": rawConn{nil}, "one that stands on itself": &deepConn{},
+		"hidden by a wrapper that shows nothing": struct{ net.Conn }{c},
+	} {
+		if got := ConnOf(nc); got != nil {
+			t.Errorf("%s: found %v", rule, got)
+		}
+	}
+}
+
+// TLSListener tells each connection who is above it, with and without Attach,
+// and so a handshake's own error decides.
+func TestTLSListener(t *testing.T) {
+	cert := httptest.NewUnstartedServer(nil)
+	cert.StartTLS()
+	defer cert.Close()
+	ended := make(chan Event, 1)
+	g := quietGuard(t, Config{Observe: func(e Event) { ended <- e }})
+	below, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln := g.TLSListener(below, cert.TLS)
+	defer func() { _ = ln.Close() }()
+	for _, row := range []struct {
+		name string
+		bare bool
+		want Class
+	}{{"handshaken and closed", false, TLSProbe}, {"closed at once", true, TCPProbe}} {
+		client, err := net.Dial("tcp", below.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		nc, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := ConnOf(nc)
+		if c == nil || c.tls.Load() != nc {
+			t.Fatal("the watched connection does not know the tls.Conn above it")
+		}
+		shaken := make(chan struct{})
+		go func() {
+			defer close(shaken)
+			if !row.bare {
+				_ = tls.Client(client, &tls.Config{InsecureSkipVerify: true}).Handshake()
+			}
+			_ = client.Close()
+		}()
+		_, _ = io.Copy(io.Discard, nc)
+		<-shaken
+		_ = nc.Close()
+		// Without ConnState the decision waits for the handshake's end elsewhere.
+		if e := <-ended; e.Class != row.want || g.Snapshot().Closed[row.want] != 1 {
+			t.Errorf("%s: %v", row.name, e.Class)
+		}
+	}
+}
+
+// The listeners of Serve are watched once.
+func TestServeWatchesOnce(t *testing.T) {
+	g := quietGuard(t, Config{})
+	below := &scripted{closed: make(chan struct{})}
+	for _, ln := range []net.Listener{g.Listener(below), g.TLSListener(below, &tls.Config{})} {
+		if g.watched(ln) != ln {
+			t.Errorf("%T was watched again", ln)
+		}
+	}
+	if ln, ok := g.watched(below).(*listener); !ok || ln.Listener != below {
+		t.Error("a bare listener is not watched")
+	}
+	if err := g.Serve(t.Context(), &http.Server{}); !errors.Is(err, errNoListener) {
+		t.Errorf("Serve without a listener: %v", err)
+	}
+}

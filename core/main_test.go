@@ -1,0 +1,40 @@
+package core
+
+import (
+	"log/slog"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// TestMain runs the tests and then fails if a goroutine of theirs is left. With
+// [starvedServer] in the environment the process is a server instead, the
+// child of TestServesAfterFilesRanOut.
+func TestMain(m *testing.M) {
+	if os.Getenv(starvedServer) != "" {
+		serveStarved()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+const starvedServer = "QUIETWS_TEST_STARVED_SERVER"
+
+// guardLog returns a guard and what it logs from level on. The test closes the
+// guard, or does not care.
+func guardLog(t testing.TB, c Config, level slog.Level) (*Guard, *logLines) {
+	t.Helper()
+	log := &logLines{level: level}
+	c.Logger = slog.New(log)
+	return quietGuard(t, c), log
+}
+
+// told returns the lines logged so far.
+func toldBy(t testing.TB, g *Guard, log *logLines) []logLine {
+	t.Helper()
+	if err := g.journal.flush(t.Context()); err != nil {
+		t.Fatalf("flush: %v", err)
+	}
+	return log.take()
+}

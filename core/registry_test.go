@@ -1,0 +1,207 @@
+package core
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+)
+
+// addrConn is a connection that has nothing but its peer's address.
+type addrConn struct {
+	net.Conn
+	addr net.Addr
+}
+
+func (c addrConn) RemoteAddr() net.Addr { return c.addr }
+func (c addrConn) Close() error         { return nil }
+
+func tcpAddr(s string) *net.TCPAddr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(s)) }
+
+// registered returns a Conn of g that is in the registry.
+func registered(g *Guard, peer net.Addr) *Conn { return g.watch(addrConn{addr: peer}, &listener{g: g}) }
+
+func TestRegistryFind(t *testing.T) {
+	g := quietGuard(t, Config{})
+	r := g.conns
+	known, other := registered(g, tcpAddr("192.0.2.1:1000")), registered(g, tcpAddr("192.0.2.1:1001"))
+	address := netip.MustParseAddrPort("192.0.2.1:1000")
+	if r.find(address) != nil {
+		t.Error("a connection is found before it was indexed: its address may not be asked yet")
+	}
+	r.index(known)
+	r.index(known) // twice is once
+	r.index(other)
+	if r.find(address) != known || r.find(netip.MustParseAddrPort("192.0.2.1:1001")) != other {
+		t.Error("an indexed connection is not found by its peer's address")
+	}
+	for _, a := range []string{"192.0.2.1:1002", "192.0.2.2:1000"} {
+		if c := r.find(netip.MustParseAddrPort(a)); c != nil {
+			t.Errorf("nobody has %s, and it found %v", a, c.remote())
+		}
+	}
+	if r.find(netip.AddrPort{}) != nil {
+		t.Error("the zero address found somebody")
+	}
+	if err := known.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if r.find(address) != nil || r.find(netip.MustParseAddrPort("192.0.2.1:1001")) != other || r.len() != 1 {
+		t.Error("a closed connection leaves the index, and nobody else does")
+	}
+	r.index(known)
+	if r.find(address) != nil {
+		t.Error("a connection that is over was indexed again: nobody would take it out")
+	}
+	_ = other.Close()
+	emptyRegistry(t, r)
+}
+
+// emptyRegistry checks that nothing is left anywhere.
+func emptyRegistry(t *testing.T, r *registry) {
+	t.Helper()
+	if n := r.len(); n != 0 {
+		t.Errorf("%d connections are left in the lists", n)
+	}
+	if all := r.all(); len(all) != 0 {
+		t.Errorf("all returns %d connections of none", len(all))
+	}
+	for i := range r.byAddr {
+		if n := len(r.byAddr[i].m); n != 0 {
+			t.Errorf("%d addresses are left in shard %d of the index", n, i)
+		}
+	}
+}
+
+// Peers on unix sockets have no address, and go-proxyproto lets any peer name
+// one.
+func TestRegistryOddAddresses(t *testing.T) {
+	g := quietGuard(t, Config{})
+	r := g.conns
+	var conns []*Conn
+	for _, a := range []net.Addr{
+		nil, (*net.TCPAddr)(nil), &net.TCPAddr{}, &net.UnixAddr{Name: "@", Net: "unix"}, &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1},
+	} {
+		c := registered(g, a)
+		conns = append(conns, c)
+		r.index(c)
+		if a := c.remote(); a.IsValid() && r.find(a) != c {
+			t.Errorf("%v is valid and not found", a)
+		}
+	}
+	mapped := registered(g, &net.TCPAddr{IP: net.ParseIP("::ffff:192.0.2.7"), Port: 7})
+	r.index(mapped)
+	if r.find(netip.MustParseAddrPort("192.0.2.7:7")) != mapped {
+		t.Error("a peer on a dual-stack socket is found by its IPv4 address")
+	}
+	for _, c := range append(conns, mapped) {
+		_ = c.Close()
+	}
+	emptyRegistry(t, r)
+}
+
+// Several connections may say that they come from one address, and different
+// addresses may share a hash.
+func TestRegistryCollisions(t *testing.T) {
+	g := quietGuard(t, Config{})
+	r := g.conns
+	byHash := make(map[uint32]netip.AddrPort)
+	var pair []netip.AddrPort
+	for i := 0; pair == nil; i++ {
+		if i > 1<<21 {
+			t.Fatal("among two million addresses no two share a hash of 31 bits")
+		}
+		a := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, byte(i >> 16), byte(i >> 8), byte(i)}), 443)
+		h := r.hash(a)
+		if h == 0 {
+			t.Fatalf("%v has hash 0, which says that it is not indexed", a)
+		}
+		if other, taken := byHash[h]; taken {
+			pair = []netip.AddrPort{a, other}
+		}
+		byHash[h] = a
+	}
+	for _, order := range [][]int{{0, 1, 2, 3}, {3, 2, 1, 0}, {1, 3, 0, 2}, {2, 0, 3, 1}} {
+		var conns []*Conn
+		for i := range 4 { // two of each address
+			c := registered(g, net.TCPAddrFromAddrPort(pair[i%2]))
+			r.index(c)
+			conns = append(conns, c)
+		}
+		left := slices.Clone(conns)
+		for _, i := range order {
+			for k, a := range pair {
+				open := slices.ContainsFunc(left, func(c *Conn) bool { return c.remote() == a })
+				switch c := r.find(a); {
+				case open && (c == nil || c.remote() != a || !slices.Contains(left, c)):
+					t.Fatalf("removing %v, at %d: address %d finds %v", order, i, k, c)
+				case !open && c != nil:
+					t.Fatalf("removing %v, at %d: address %d finds a connection that is over", order, i, k)
+				}
+			}
+			_ = conns[i].Close()
+			left = slices.DeleteFunc(left, func(c *Conn) bool { return c == conns[i] })
+		}
+		emptyRegistry(t, r)
+	}
+}
+
+// Removal takes out of the list what it should, wherever it stands.
+func TestRegistryLists(t *testing.T) {
+	g := quietGuard(t, Config{})
+	r := g.conns
+	var conns []*Conn
+	for i := range 4 * registryShards {
+		conns = append(conns, registered(g, tcpAddr(netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(i)).String())))
+	}
+	for i, step := range []int{3, 2, 1} {
+		for k := i; k < len(conns); k += step {
+			if conns[k] != nil {
+				_ = conns[k].Close()
+				conns[k] = nil
+			}
+		}
+		open := 0
+		all := r.all()
+		for _, c := range conns {
+			if c != nil {
+				open++
+				if !slices.Contains(all, c) {
+					t.Fatal("an open connection is not among all")
+				}
+			}
+		}
+		if r.len() != open || len(all) != open {
+			t.Fatalf("%d open, %d counted, %d listed", open, r.len(), len(all))
+		}
+	}
+	emptyRegistry(t, r)
+}
+
+func TestRegistryConcurrent(t *testing.T) {
+	g := quietGuard(t, Config{})
+	r := g.conns
+	var users sync.WaitGroup
+	for i := range 8 {
+		users.Go(func() {
+			for k := range 300 {
+				// Every second one shares its address with another goroutine's.
+				a := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i / 2)}), uint16(k))
+				c := registered(g, net.TCPAddrFromAddrPort(a))
+				r.index(c)
+				if found := r.find(a); found == nil || found.remote() != a {
+					t.Errorf("%v finds %v while it is open", a, found)
+				}
+				if k%50 == 0 {
+					r.all()
+					r.len()
+					r.anySession()
+				}
+				_ = c.Close()
+			}
+		})
+	}
+	users.Wait()
+	emptyRegistry(t, r)
+}

@@ -1,0 +1,225 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/coder/websocket"
+	gorilla "github.com/gorilla/websocket"
+)
+
+func TestSessionOnDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, log := guardLog(t, Config{}, slog.LevelInfo)
+		var mu sync.Mutex
+		calls := make(map[string]int)
+		note := func(what string) func() {
+			return func() {
+				mu.Lock()
+				defer mu.Unlock()
+				calls[what]++
+			}
+		}
+		check := func(rule string, want map[string]int) {
+			t.Helper()
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			for what, n := range want {
+				if calls[what] != n {
+					t.Errorf("%s: %s was called %d times, want %d", rule, what, calls[what], n)
+				}
+			}
+		}
+
+		s := &Session{g: g}
+		s.OnDrain(nil)
+		s.OnDrain(note("before"))
+		s.OnDrain(note("second"))
+		check("before the drain", map[string]int{"before": 0, "second": 0})
+		s.drain()
+		check("at the session's moment", map[string]int{"before": 1, "second": 1})
+		s.OnDrain(note("after"))
+		check("registered after the moment: at once", map[string]int{"after": 1})
+		s.drain()
+		check("once", map[string]int{"before": 1, "second": 1, "after": 1})
+
+		s = &Session{g: g}
+		s.OnDrain(note("ended"))
+		s.end()
+		s.OnDrain(note("too late"))
+		s.drain()
+		s.OnDrain(note("too late"))
+		check("a session that is over has no goodbye", map[string]int{"ended": 0, "too late": 0})
+
+		s = &Session{g: g}
+		s.OnDrain(func() { panic("goodbye") })
+		s.OnDrain(note("beside a panic"))
+		s.drain()
+		check("a panic is contained", map[string]int{"beside a panic": 1})
+		lines := toldBy(t, g, log)
+		wantMessages(t, "and told", lines, "callback panicked")
+		if len(lines) == 1 {
+			wantAttrs(t, lines[0], map[string]string{"callback": "OnDrain", "panic": "goodbye"})
+		}
+
+		// One that blocks holds up neither the drain nor its neighbour.
+		release := make(chan struct{})
+		s = &Session{g: g}
+		s.OnDrain(func() { <-release })
+		s.OnDrain(note("beside one that blocks"))
+		s.drain()
+		close(release)
+		check("a callback that blocks", map[string]int{"beside one that blocks": 1})
+	})
+}
+
+// Everything may be called on a nil Session: SessionOf gives one where there
+// is none.
+func TestSessionNil(t *testing.T) {
+	s := SessionOf(t.Context())
+	if s != nil {
+		t.Fatal("a context without a request has a session")
+	}
+	s.OnDrain(func() { t.Error("called") })
+	s.Ended(1000)
+
+	x := new(exchange)
+	ctx := context.WithValue(t.Context(), exchangeKey{}, x)
+	if SessionOf(ctx) != nil {
+		t.Error("a request that has not left HTTP is a session")
+	}
+	x.opened.Store(true)
+	if SessionOf(ctx) != &x.session {
+		t.Error("a request that has left HTTP is no session")
+	}
+}
+
+// What the session's own error or Ended says of the end.
+func TestSessionEnd(t *testing.T) {
+	for _, row := range []struct {
+		rule string
+		do   func(*Session)
+		code int
+	}{
+		{"nobody said anything", func(*Session) {}, 0},
+		{"Ended", func(s *Session) { s.Ended(1001) }, 1001},
+		{"Ended twice: the last", func(s *Session) { s.Ended(1001); s.Ended(4000) }, 4000},
+		{"the handler's error", func(s *Session) { s.noteError(websocket.CloseError{Code: 1000}) }, 1000},
+		{"the first error that has one", func(s *Session) {
+			s.noteError(errors.New("no code"))
+			s.noteError(websocket.CloseError{Code: 1001})
+			s.noteError(websocket.CloseError{Code: 1002})
+		}, 1001},
+		{"Ended knows better than an error before it", func(s *Session) { s.noteError(websocket.CloseError{Code: 1000}); s.Ended(1008) }, 1008},
+		{"and than one after it", func(s *Session) { s.Ended(1008); s.noteError(websocket.CloseError{Code: 1000}) }, 1008},
+	} {
+		s := new(Session)
+		row.do(s)
+		if code, panicked, byServer := s.end(); code != row.code || panicked || byServer {
+			t.Errorf("%s: code %d, want %d (%v, %v)", row.rule, code, row.code, panicked, byServer)
+		}
+	}
+}
+
+// answered: the closing handshake of RFC 6455 §7.1.2 was completed, as far as
+// anyone knows, and not by the deadline.
+func TestSessionAnswered(t *testing.T) {
+	for _, row := range []struct {
+		rule     string
+		code     int
+		over     bool
+		byServer bool
+		want     bool
+	}{
+		{"still open", 1001, false, false, false},
+		{"no code", 0, true, false, false},
+		{"the peer vanished", 1006, true, false, false},
+		{"closed at the deadline", 1001, true, true, false},
+		{"1001", 1001, true, false, true},
+		{"1000", 1000, true, false, true},
+	} {
+		s := &Session{byServer: row.byServer}
+		s.Ended(row.code)
+		if row.over {
+			s.end()
+		}
+		if s.answered() != row.want {
+			t.Errorf("%s: answered is %v", row.rule, !row.want)
+		}
+	}
+}
+
+// CloseError is another library's: it has another shape.
+type CloseError struct{ Code string }
+
+func (CloseError) Error() string { return "close" }
+
+type unwrapper struct{ to error }
+
+func (u unwrapper) Error() string { return "unwrapper" }
+func (u unwrapper) Unwrap() error { return u.to }
+
+type endless struct{}
+
+func (e endless) Error() string { return "endless" }
+func (e endless) Unwrap() error { return e }
+
+func TestCloseCode(t *testing.T) {
+	coder := websocket.CloseError{Code: websocket.StatusGoingAway, Reason: "bye"}
+	gor := &gorilla.CloseError{Code: 1008, Text: "policy"}
+	for _, row := range []struct {
+		rule string
+		err  error
+		want int
+	}{
+		{"no error", nil, 0},
+		{"another error", errors.New("websocket: close 1000"), 0},
+		{"a network error", &net.OpError{Op: "read", Err: errors.New("x")}, 0},
+		{"a nil pointer of gorilla's", (*gorilla.CloseError)(nil), 0},
+		{"a nil pointer to coder's", (*websocket.CloseError)(nil), 0},
+		{"a nil pointer of a network error", (*net.OpError)(nil), 0},
+		{"a type of that name with another field", CloseError{"1000"}, 0},
+		{"a pointer to a type of that name with another field", &CloseError{"1000"}, 0},
+		{"an error that wraps itself for ever", endless{}, 0},
+		{"an error whose method panics", badUnwrap{}, 0},
+		{"a code below a nil pointer", fmt.Errorf("a: %w", (*gorilla.CloseError)(nil)), 0},
+
+		{"coder's", coder, 1001},
+		{"a pointer to coder's", &coder, 1001},
+		{"gorilla's", gor, 1008},
+		{"gorilla's by value", unwrapper{gor}, 1008},
+		{"wrapped", fmt.Errorf("read: %w", fmt.Errorf("frame: %w", coder)), 1001},
+		{"1005: a close frame without a code", &gorilla.CloseError{Code: 1005}, 1005},
+		{"1006: gorilla's word for a peer that vanished", &gorilla.CloseError{Code: 1006}, 1006},
+		{"joined", errors.Join(errors.New("cleanup"), gor), 1008},
+		{"wrapped with others", fmt.Errorf("%w, and then %w", coder, errors.New("cleanup")), 1001},
+		{"joined, and wrapped", fmt.Errorf("end: %w", errors.Join(errors.New("a"), fmt.Errorf("b: %w", coder))), 1001},
+	} {
+		if got := tryCloseCode(t, row.rule, row.err); got != row.want {
+			t.Errorf("%s: %d, want %d", row.rule, got, row.want)
+		}
+	}
+}
+
+type badUnwrap struct{}
+
+func (badUnwrap) Error() string { return "bad" }
+func (badUnwrap) Unwrap() error { panic("unwrap") }
+
+// tryCloseCode is closeCode, whose caller must not learn of a panic in the
+// application's own error.
+func tryCloseCode(t *testing.T, rule string, err error) int {
+	defer func() {
+		if v := recover(); v != nil {
+			t.Errorf("%s: a panic of the error's own method goes on: %v", rule, v)
+		}
+	}()
+	return closeCode(err)
+}

@@ -1,0 +1,128 @@
+package core
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+func prefixes(s ...string) (p []netip.Prefix) {
+	for _, one := range s {
+		p = append(p, netip.MustParsePrefix(one))
+	}
+	return p
+}
+
+// X-Forwarded-For is read from its end: each address is vouched for by the one
+// that told it, as long as that is a trusted proxy. What nobody vouches for is
+// a claim.
+func TestForwarded(t *testing.T) {
+	proxies := prefixes("10.0.0.0/8", "2001:db8::/32")
+	for _, row := range []struct {
+		rule, peer, field string
+		trusted           []netip.Prefix
+		client            string // "": nobody vouches for one
+		forwarded         string
+	}{
+		{"nobody is trusted", "10.0.0.1", "192.0.2.1", nil, "", "192.0.2.1"},
+		{"the peer is not trusted", "192.0.2.9", "10.0.0.1", proxies, "", "10.0.0.1"},
+		{"junk", "10.0.0.1", "unknown", proxies, "", "unknown"},
+		{"an obfuscated name, RFC 7239 §6.3", "10.0.0.1", "_hidden", proxies, "", "_hidden"},
+		{"junk at the end hides what is before it", "10.0.0.1", "192.0.2.1, nonsense", proxies, "", "192.0.2.1, nonsense"},
+		{"nothing between the commas", "10.0.0.1", ",", proxies, "", ","},
+		{"a host is no address", "10.0.0.1", "example.com", proxies, "", "example.com"},
+		{"a prefix is no address", "10.0.0.1", "192.0.2.0/24", proxies, "", "192.0.2.0/24"},
+		{"IPv6 without its end", "10.0.0.1", "[2001:db9::1", proxies, "", "[2001:db9::1"},
+		{"a port that is none", "10.0.0.1", "192.0.2.1:99999", proxies, "", "192.0.2.1:99999"},
+
+		{"one proxy", "10.0.0.1", "192.0.2.1", proxies, "192.0.2.1", ""},
+		{"white space", "10.0.0.1", " \t192.0.2.1 ", proxies, "192.0.2.1", ""},
+		{"what the client claimed of itself does not count", "10.0.0.1", "127.0.0.1, 192.0.2.1", proxies, "192.0.2.1", ""},
+		{"a chain", "10.0.0.1", "192.0.2.1, 10.0.0.3, 10.0.0.2", proxies, "192.0.2.1", ""},
+		{"a chain ends at the first that is not trusted", "10.0.0.1", "192.0.2.1, 203.0.113.5, 10.0.0.2", proxies, "203.0.113.5", ""},
+		{"junk in the chain: the last that was vouched for", "10.0.0.1", "nonsense, 10.0.0.2", proxies, "10.0.0.2", ""},
+		{"all of them are trusted: the first", "10.0.0.1", "10.0.0.3,10.0.0.2", proxies, "10.0.0.3", ""},
+		{"IPv6", "2001:db8::1", "2001:db9::7", proxies, "2001:db9::7", ""},
+		{"an IPv6 proxy in the chain", "10.0.0.1", "192.0.2.1, 2001:db8::5", proxies, "192.0.2.1", ""},
+		{"IPv4 in IPv6's clothes", "10.0.0.1", "::ffff:192.0.2.1", proxies, "192.0.2.1", ""},
+		{"a trusted proxy in IPv6's clothes", "10.0.0.1", "192.0.2.1, ::ffff:10.0.0.2", proxies, "192.0.2.1", ""},
+		// Azure Application Gateway and App Service write the port as well.
+		{"a port", "10.0.0.1", "192.0.2.1:51423", proxies, "192.0.2.1", ""},
+		{"a chain with ports", "10.0.0.1", "192.0.2.1:51423, 10.0.0.2:443", proxies, "192.0.2.1", ""},
+		{"IPv6 in brackets", "10.0.0.1", "[2001:db9::7]", proxies, "2001:db9::7", ""},
+		{"IPv6 in brackets with a port", "10.0.0.1", "[2001:db9::7]:51423", proxies, "2001:db9::7", ""},
+	} {
+		g := quietGuard(t, Config{TrustedProxies: row.trusted})
+		o := g.forwarded(netip.MustParseAddr(row.peer), row.field)
+		client := ""
+		if o.client.IsValid() {
+			client = o.client.String()
+		}
+		if client != row.client || o.forwarded != row.forwarded {
+			t.Errorf("%s: client %q and claim %q, want %q and %q", row.rule, client, o.forwarded, row.client, row.forwarded)
+		}
+	}
+}
+
+// What a peer can make of it is bounded.
+func TestForwardedIsBounded(t *testing.T) {
+	g := quietGuard(t, Config{TrustedProxies: prefixes("10.0.0.0/8")})
+	long := strings.Repeat("9", 1<<20)
+	if o := g.forwarded(netip.MustParseAddr("192.0.2.1"), long); len(o.forwarded) > maxText+1 {
+		t.Errorf("a claim of %d bytes is kept", len(o.forwarded))
+	}
+	// A zone is whatever its sender wrote, and of no use here.
+	if o := g.forwarded(netip.MustParseAddr("10.0.0.1"), "fe80::1%"+long); o.client.Zone() != "" {
+		t.Errorf("a zone of %d bytes is kept", len(o.client.Zone()))
+	}
+	chain := strings.Repeat("10.0.0.2,", 1<<16)
+	if o := g.forwarded(netip.MustParseAddr("10.0.0.1"), chain+"10.0.0.2"); o.client != netip.MustParseAddr("10.0.0.2") {
+		t.Errorf("a chain of trusted proxies: client %v", o.client)
+	}
+}
+
+// The source is the client that a trusted proxy names, else the peer; it alone
+// decides whether a prober is believed.
+func TestSource(t *testing.T) {
+	for _, row := range []struct {
+		rule, remote, forwarded string
+		address                 string
+		platform                bool
+	}{
+		{"from the internet", "203.0.113.9:4711", "", "203.0.113.9", false},
+		{"from the internet, claiming to be inside", "203.0.113.9:4711", "10.0.0.5", "203.0.113.9", false},
+		{"through the proxy, from the internet", "10.1.0.1:4711", "203.0.113.9", "203.0.113.9", false},
+		{"through the proxy, from inside", "10.1.0.1:4711", "10.0.0.5", "10.0.0.5", true},
+		{"through the proxy, from one of ProbeSources", "10.1.0.1:4711", "198.51.100.7", "198.51.100.7", true},
+		{"from one of ProbeSources, in IPv6's clothes", "[::ffff:198.51.100.7]:4711", "", "198.51.100.7", true},
+		{"from a proxy that is not trusted: the proxy itself", "10.2.0.1:4711", "203.0.113.9", "10.2.0.1", true},
+		{"loopback", "127.0.0.1:4711", "", "127.0.0.1", true},
+		{"a unix socket", "@", "", "invalid IP", true},
+	} {
+		g := quietGuard(t, Config{TrustedProxies: prefixes("10.1.0.0/16"), ProbeSources: prefixes("198.51.100.0/24")})
+		r := handshake(func(r *http.Request) { r.RemoteAddr = row.remote })
+		if row.forwarded != "" {
+			r.Header.Set("X-Forwarded-For", row.forwarded)
+		}
+		x := g.Adapter().judge(httpHead{r}, nil, false)
+		if x == nil {
+			t.Fatalf("%s: a handshake is no candidate", row.rule)
+		}
+		if got := x.address().String(); got != row.address || x.platform != row.platform {
+			t.Errorf("%s: source %s, platform %v, want %s, %v", row.rule, got, x.platform, row.address, row.platform)
+		}
+	}
+}
+
+func TestKeepIsBounded(t *testing.T) {
+	long := strings.Repeat("x", 1<<20)
+	for name, h := range map[string]Head{"net/http": httpHead{handshake()}, "another": pathHead("/")} {
+		if got := keep(h, long); len(got) > maxText+1 {
+			t.Errorf("%s: a path of %d bytes is kept", name, len(got))
+		}
+		if got := keep(h, "/ws"); got != "/ws" {
+			t.Errorf("%s: /ws became %q", name, got)
+		}
+	}
+}
