@@ -87,7 +87,7 @@ type endKind uint32
 const (
 	endNone    endKind = iota
 	endEOF             // the peer closed
-	endReset           // the peer reset, or was gone when we wrote
+	endReset           // the peer reset, or was found to be gone
 	endTimeout         // a deadline passed
 	endClosed          // closed on this side
 	endOther
@@ -103,10 +103,14 @@ const (
 
 func (c *Conn) end(which uint) endKind { return endKind(c.ends.Load() >> which & 0xff) }
 
-// setEnd returns what it was before.
+// setEnd returns what it was before. That the peer ended stays: what comes
+// after it is of our own making.
 func (c *Conn) setEnd(which uint, kind endKind) endKind {
 	for {
 		old := c.ends.Load()
+		if was := endKind(old >> which & 0xff); was == endEOF || was == endReset {
+			return was
+		}
 		if c.ends.CompareAndSwap(old, old&^(0xff<<which)|uint32(kind)<<which) {
 			return endKind(old >> which & 0xff)
 		}
@@ -337,8 +341,15 @@ func endOf(err error) endKind {
 		return endTimeout
 	case errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe):
 		return endClosed
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNABORTED):
-		return endReset
+	}
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		switch errno {
+		case syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED,
+			syscall.ETIMEDOUT, // keep-alive or a retransmission that nobody answered
+			syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.ENETDOWN, syscall.EHOSTDOWN:
+			return endReset
+		}
 	}
 	return endOther
 }

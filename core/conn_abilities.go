@@ -32,7 +32,7 @@ func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 		c.answer.CompareAndSwap(0, answerOther)
 	}
 	n, err := rf.ReadFrom(r)
-	c.noteWrite(n, err)
+	c.noteWrite(n, ownError(err, "write", "sendfile"))
 	return n, err
 }
 
@@ -45,13 +45,29 @@ func (c *Conn) WriteTo(w io.Writer) (int64, error) {
 	}
 	n, err := wt.WriteTo(w)
 	if err == nil {
-		err = io.EOF
-	}
-	c.noteRead(nil, n, err)
-	if err == io.EOF {
-		err = nil
+		c.noteRead(nil, n, io.EOF)
+	} else {
+		c.noteRead(nil, n, ownError(err, "read", ""))
 	}
 	return n, err
+}
+
+// ownError returns err if it is of this side of a copy, an error of the
+// operation or of the system call named, and nil if it may be the other side's.
+func ownError(err error, operation, call string) error {
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		switch v := e.(type) {
+		case *net.OpError:
+			if v.Op == operation {
+				return err
+			}
+		case *os.SyscallError:
+			if v.Syscall == call {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // CloseWrite closes the writing side.
@@ -87,55 +103,60 @@ func (c *Conn) File() (*os.File, error) {
 	return nil, errors.ErrUnsupported
 }
 
-// tcp is what *net.TCPConn lets one set.
-type tcp interface {
-	SetKeepAlive(bool) error
-	SetKeepAlivePeriod(time.Duration) error
-	SetKeepAliveConfig(net.KeepAliveConfig) error
-	SetLinger(int) error
-	SetNoDelay(bool) error
-	SetReadBuffer(int) error
-	SetWriteBuffer(int) error
-}
-
-func (c *Conn) tcp(set func(tcp) error) error {
-	if t, ok := c.Conn.(tcp); ok {
-		return set(t)
+// SetKeepAlive is that of net.TCPConn.
+func (c *Conn) SetKeepAlive(on bool) error {
+	if s, ok := c.Conn.(interface{ SetKeepAlive(bool) error }); ok {
+		return s.SetKeepAlive(on)
 	}
 	return errors.ErrUnsupported
 }
 
-// SetKeepAlive is that of net.TCPConn.
-func (c *Conn) SetKeepAlive(on bool) error {
-	return c.tcp(func(t tcp) error { return t.SetKeepAlive(on) })
-}
-
 // SetKeepAlivePeriod is that of net.TCPConn.
 func (c *Conn) SetKeepAlivePeriod(d time.Duration) error {
-	return c.tcp(func(t tcp) error { return t.SetKeepAlivePeriod(d) })
+	if s, ok := c.Conn.(interface{ SetKeepAlivePeriod(time.Duration) error }); ok {
+		return s.SetKeepAlivePeriod(d)
+	}
+	return errors.ErrUnsupported
 }
 
 // SetKeepAliveConfig is that of net.TCPConn.
 func (c *Conn) SetKeepAliveConfig(config net.KeepAliveConfig) error {
-	return c.tcp(func(t tcp) error { return t.SetKeepAliveConfig(config) })
+	if s, ok := c.Conn.(interface {
+		SetKeepAliveConfig(net.KeepAliveConfig) error
+	}); ok {
+		return s.SetKeepAliveConfig(config)
+	}
+	return errors.ErrUnsupported
 }
 
 // SetLinger is that of net.TCPConn.
 func (c *Conn) SetLinger(sec int) error {
-	return c.tcp(func(t tcp) error { return t.SetLinger(sec) })
+	if s, ok := c.Conn.(interface{ SetLinger(int) error }); ok {
+		return s.SetLinger(sec)
+	}
+	return errors.ErrUnsupported
 }
 
 // SetNoDelay is that of net.TCPConn.
 func (c *Conn) SetNoDelay(on bool) error {
-	return c.tcp(func(t tcp) error { return t.SetNoDelay(on) })
+	if s, ok := c.Conn.(interface{ SetNoDelay(bool) error }); ok {
+		return s.SetNoDelay(on)
+	}
+	return errors.ErrUnsupported
 }
 
 // SetReadBuffer is that of net.TCPConn.
 func (c *Conn) SetReadBuffer(bytes int) error {
-	return c.tcp(func(t tcp) error { return t.SetReadBuffer(bytes) })
+	if s, ok := c.Conn.(interface{ SetReadBuffer(int) error }); ok {
+		return s.SetReadBuffer(bytes)
+	}
+	return errors.ErrUnsupported
 }
 
 // SetWriteBuffer is that of net.TCPConn.
 func (c *Conn) SetWriteBuffer(bytes int) error {
-	return c.tcp(func(t tcp) error { return t.SetWriteBuffer(bytes) })
+	if s, ok := c.Conn.(interface{ SetWriteBuffer(int) error }); ok {
+		return s.SetWriteBuffer(bytes)
+	}
+	return errors.ErrUnsupported
 }

@@ -81,6 +81,7 @@ type script struct {
 	writes []step
 	close  error
 	wrote  []byte
+	closed chan struct{} // closed by Close, if not nil
 }
 
 type step struct {
@@ -108,7 +109,13 @@ func (s *script) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func (s *script) Close() error                     { return s.close }
+func (s *script) Close() error {
+	if s.closed != nil {
+		close(s.closed)
+	}
+	return s.close
+}
+
 func (s *script) RemoteAddr() net.Addr             { return s.addr }
 func (s *script) SetDeadline(time.Time) error      { return nil }
 func (s *script) SetReadDeadline(time.Time) error  { return nil }

@@ -34,7 +34,7 @@ type Guard struct {
 	hurryOnce sync.Once
 	report    DrainReport
 	panics    panicked
-	starved   atomic.Bool  // Accept waits for file descriptors
+	starved   atomic.Int64 // when a shortage at Accept was last told
 	slots     atomic.Int64 // taken of Config.MaxSessions
 	adopted   *listener    // of the sessions on connections that were not watched before
 

@@ -79,9 +79,6 @@ func (l *listener) Accept() (net.Conn, error) {
 				_ = nc.Close()
 				return nil, errTLSBelow
 			}
-			if pause > 0 {
-				l.g.acceptRecovered()
-			}
 			return l.g.watch(nc, l), nil
 		}
 		if !passes(err) {
@@ -110,19 +107,19 @@ func passes(err error) bool {
 		errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
 }
 
+// acceptFailed counts a shortage, and tells it at most once in each window of
+// Config.Collapse: at its limit a server accepts one connection and fails at the
+// next, over and over.
 func (g *Guard) acceptFailed(err error) {
 	g.stats.acceptErrors.Add(1)
-	if g.starved.CompareAndSwap(false, true) {
-		g.journal.note(slog.LevelError, "cannot accept connections, retrying",
-			slog.String("error", err.Error()),
-			slog.String("remedy", "raise the limit of open files (ulimit -n, LimitNOFILE=) or find what leaks them"))
+	now := int64(g.now()) + 1
+	last := g.starved.Load()
+	if last != 0 && now-last < int64(g.config.Collapse) || !g.starved.CompareAndSwap(last, now) {
+		return
 	}
-}
-
-func (g *Guard) acceptRecovered() {
-	if g.starved.CompareAndSwap(true, false) {
-		g.journal.note(slog.LevelInfo, "accepting connections again")
-	}
+	g.journal.note(slog.LevelError, "cannot accept connections, retrying",
+		slog.String("error", err.Error()),
+		slog.String("remedy", "raise the limit of open files (ulimit -n, LimitNOFILE=) or find what leaks them"))
 }
 
 // watch makes the Conn of a connection that l accepted.

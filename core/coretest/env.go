@@ -139,13 +139,7 @@ func (e *env) start() {
 		once.Do(func() { err = shutdown(ctx) })
 		return err
 	}
-	e.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		if err := e.shutdown(ctx); err != nil {
-			e.Errorf("the server's shutdown: %v", err)
-		}
-	})
+	e.Cleanup(e.stop)
 }
 
 // explain prints the rule, and all that was recorded, where the row failed.
@@ -304,11 +298,7 @@ func (e *env) finish() {
 	if e.guard != nil {
 		e.sums()
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := e.shutdown(ctx); err != nil {
-		e.Errorf("the server's shutdown: %v", err)
-	}
+	e.stop()
 	if e.layer.counted() {
 		for _, l := range e.server.lines() {
 			if !strings.Contains(l, LogLine) {

@@ -7,18 +7,33 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// openOnly opens a session and reads what the server sends until it closes.
+// closeByte begins a close frame (RFC 6455 §5.2).
+const closeByte = 0x80 | probetest.OpClose
+
+// openOnly opens a session and reads what the server sends until it closes, in
+// [probetest.Result.Body]. A close frame is answered.
 func openOnly(ctx context.Context, t probetest.Target) (probetest.Result, error) {
 	s, res, err := probetest.Open(ctx, t)
 	if err != nil {
 		return res, err
 	}
+	defer func() { _, _ = s.Vanish(probetest.FIN) }()
 	if deadline, ok := ctx.Deadline(); ok {
 		_ = s.Conn().SetReadDeadline(deadline)
 	}
-	b, err := io.ReadAll(io.LimitReader(s.Conn(), 1<<20))
-	res.Body, res.Err = string(b), err
-	_, _ = s.Vanish(probetest.FIN)
+	first := make([]byte, 512)
+	n, err := s.Conn().Read(first)
+	if n > 0 && first[0] == closeByte {
+		_ = s.Send(ctx, probetest.CloseFrame(1000, ""))
+		if deadline, ok := ctx.Deadline(); ok {
+			_ = s.Conn().SetReadDeadline(deadline) // Send has lifted it
+		}
+	}
+	var rest []byte
+	if err == nil {
+		rest, err = io.ReadAll(io.LimitReader(s.Conn(), 1<<20))
+	}
+	res.Body, res.Err = string(first[:n])+string(rest), err
 	return res, nil
 }
 

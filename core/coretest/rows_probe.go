@@ -3,6 +3,7 @@ package coretest
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 
@@ -187,4 +188,14 @@ func overHTTP2(ctx context.Context, t probetest.Target, path string, h http.Head
 	}
 	defer func() { _ = resp.Body.Close() }()
 	return probetest.Result{Proto: resp.Proto, Status: resp.StatusCode, Header: resp.Header}, nil
+}
+
+// transportOn speaks HTTP/2 on c.
+func transportOn(c net.Conn) *http.Transport {
+	tr := &http.Transport{
+		DialTLSContext: func(context.Context, string, string) (net.Conn, error) { return c, nil },
+		Protocols:      new(http.Protocols),
+	}
+	tr.Protocols.SetHTTP2(true)
+	return tr
 }

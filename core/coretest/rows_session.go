@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/quietws/quietws/core"
-	"github.com/quietws/quietws/core/probetest"
 )
 
 // sessionRows are about how sessions end.
@@ -112,6 +111,9 @@ func (f fact) errorRow() row {
 		if told := e.log.told(); len(told) > 0 {
 			e.Errorf("%d lines, want none", len(told))
 		}
+		if lines := e.server.lines(); len(lines) > 0 {
+			e.Errorf("the server's log: %q", lines)
+		}
 		e.counted(f.want, 3)
 		e.accessed(f.want.access, 3)
 	}
@@ -146,5 +148,3 @@ func panicRow(path, rule string, layers []Layer, w want) row {
 		},
 	}
 }
-
-var _ = probetest.FIN

@@ -157,7 +157,7 @@ func Run(t *testing.T, a Adapter) {
 func rows() (all []row) {
 	for _, part := range [][]row{
 		handshakeRows(), endpointRows(), outcomeRows(), tlsRows(), junkRows(), probeRows(), healthRows(),
-		trustRows(), panicRows(), sessionRows(), wireRows(), appRows(), accessRows(), drainRows(), journalRows(),
+		trustRows(), panicRows(), sessionRows(), mixedRows(), wireRows(), appRows(), accessRows(), drainRows(), journalRows(),
 	} {
 		all = append(all, part...)
 	}
