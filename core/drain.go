@@ -9,7 +9,8 @@ import (
 
 // DrainReport says what became of the sessions at a drain.
 type DrainReport struct {
-	// Sessions were open when it began.
+	// Sessions were open when it began, or opened from a handshake that was
+	// under way.
 	Sessions int
 	// Closed ended before the deadline; of those, Answered completed the
 	// closing handshake of RFC 6455 §7.1.2 as far as is known. Dropped were
@@ -76,6 +77,7 @@ func (g *Guard) drain() {
 		x.session.mark(func(s *Session) { s.byServer = true })
 		_ = x.c.Close()
 	}
+	g.report.Sessions += int(g.lateSessions.Load())
 	g.report.Dropped = len(left)
 	g.report.Closed = max(g.report.Sessions-len(left), 0)
 	for _, x := range sessions {

@@ -3,7 +3,6 @@ package core
 import (
 	"log"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 )
@@ -33,8 +32,9 @@ func (g *Guard) ErrorLog(next *log.Logger) *log.Logger {
 // The lines of net/http that name a connection, up to the address. A test
 // starts real servers and checks that they still read so.
 const (
-	lineTLS   = "http: TLS handshake error from "
-	linePanic = "http: panic serving "
+	lineTLS     = "http: TLS handshake error from "
+	linePanic   = "http: panic serving "
+	linePanicH2 = "http2: panic serving "
 )
 
 // Write implements io.Writer. A logger calls it once for each line.
@@ -56,10 +56,11 @@ func (l *errorLog) ours(line string) bool {
 	if rest, ok := strings.CutPrefix(line, lineTLS); ok {
 		return l.g.conns.find(addrIn(rest)) != nil
 	}
-	if rest, ok := strings.CutPrefix(line, linePanic); ok {
-		return l.g.panics.take(addrIn(rest))
+	rest, ok := strings.CutPrefix(line, linePanic)
+	if !ok {
+		rest, ok = strings.CutPrefix(line, linePanicH2)
 	}
-	return false
+	return ok && l.g.panics.take(addrIn(rest))
 }
 
 // panicked holds the peers of the panics that were told, until the server has
@@ -75,13 +76,6 @@ func (p *panicked) add(a netip.AddrPort) {
 	p.ring[p.next%len(p.ring)] = a
 	p.next++
 	p.mu.Unlock()
-}
-
-// pending reports whether a panic of this peer was told and not yet printed.
-func (p *panicked) pending(a netip.AddrPort) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return a.IsValid() && slices.Contains(p.ring[:], a)
 }
 
 // take reports whether a panic of this peer was told, once for each.

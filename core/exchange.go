@@ -32,6 +32,7 @@ type exchange struct {
 	probing  bool // a health route, or one of Config.ProbePaths
 	preface  bool // the start of an HTTP/2 preface that the server took for a request
 	foreign  bool // Origin names another host
+	noHijack bool // the server would not hand over the connection
 	pooled   bool // the answer is one of the pool\'s
 	slot     bool // holds one of Config.MaxSessions
 	fault    Reason
@@ -137,6 +138,8 @@ func (x *exchange) settleHandshake(status int) {
 	case reason != NoReason && status != 0:
 	case status == http.StatusForbidden && x.foreign:
 		reason = ReasonOriginForbidden
+	case status >= 500 && x.noHijack:
+		class, reason = UpgradeFailed, ReasonHijackFailed
 	case status >= 500:
 		class, reason = UpgradeFailed, ReasonServerError
 	case status != 0:

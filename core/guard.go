@@ -26,17 +26,18 @@ type Guard struct {
 	owner     atomic.Pointer[ownerFunc]       // who knows the application's routes
 	told      atomic.Bool                     // who owns the health routes was told
 
-	draining  atomic.Bool
-	drainCh   chan struct{}
-	drainOnce sync.Once
-	drainDone chan struct{}
-	hurry     chan struct{} // closed where a caller of Drain cannot wait
-	hurryOnce sync.Once
-	report    DrainReport
-	panics    panicked
-	starved   atomic.Int64 // when a shortage at Accept was last told
-	slots     atomic.Int64 // taken of Config.MaxSessions
-	adopted   *listener    // of the sessions on connections that were not watched before
+	draining     atomic.Bool
+	drainCh      chan struct{}
+	drainOnce    sync.Once
+	drainDone    chan struct{}
+	hurry        chan struct{} // closed where a caller of Drain cannot wait
+	hurryOnce    sync.Once
+	lateSessions atomic.Int64 // opened when the drain had begun
+	report       DrainReport
+	panics       panicked
+	starved      atomic.Int64 // when a shortage at Accept was last told
+	slots        atomic.Int64 // taken of Config.MaxSessions
+	adopted      *listener    // of the sessions on connections that were not watched before
 
 	mu       sync.Mutex
 	attached map[*http.Server]bool

@@ -83,7 +83,13 @@ func writeAnswer(w http.ResponseWriter, r *http.Request, a *Answer) {
 // Where a layer outside has done so, they are w and r.
 func (q HTTPRequest) Wrap(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request) {
 	x := q.x
-	if x == nil || !q.begun {
+	if x == nil {
+		return w, r
+	}
+	if r.ProtoMajor == 1 && !canHijack(w) {
+		x.noHijack = true
+	}
+	if !q.begun {
 		return w, r
 	}
 	if exchangeOf(r.Context()) != x {
@@ -136,15 +142,28 @@ func (q HTTPRequest) DoneWith(r *http.Request, err error) {
 	context.AfterFunc(r.Context(), x.settle)
 }
 
-// Recovered is to be deferred: it reports a panic of the next handler, and
-// panics on.
+// Recovered is to be deferred by a layer inside a framework's chain: it reports
+// a panic of the next handler, unless a layer outside will, and panics on.
 func (q HTTPRequest) Recovered() {
 	v := recover()
 	if v == nil {
 		return
 	}
-	q.aborted(v)
+	switch {
+	case q.c != nil && q.c.is(flagAttached) && q.begun: // an ordinary request: somebody outside may recover it yet
+		q.Done(0, nil)
+	case q.begun:
+		q.aborted(v)
+	}
 	panic(v)
+}
+
+// outermost is Recovered for the outermost layer.
+func (q HTTPRequest) outermost() {
+	if v := recover(); v != nil {
+		q.aborted(v)
+		panic(v)
+	}
 }
 
 // aborted ends a request whose handler panicked.
@@ -234,6 +253,7 @@ func (w *writer) flush() {
 func (w *writer) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	nc, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err != nil {
+		w.x.noHijack = true
 		w.x.noteError(err)
 		return nc, rw, err
 	}

@@ -220,13 +220,15 @@ func isRaw(t *tls.Conn) bool {
 // the connection itself can tell its end.
 func (c *Conn) hijackedBy(nc net.Conn) {
 	c.set(flagLeft)
-	if !c.is(flagShadow) {
-		return
-	}
-	c.ln.g.unseen.Delete(nc)
-	if c.current.Load() == nil { // no layer will watch it: it ends here, as far as anyone can see
+	ordinary := c.current.Load() == nil // no layer watches the hijack
+	if ordinary {
 		c.set(flagHijacked)
-		c.over()
+	}
+	if c.is(flagShadow) {
+		c.ln.g.unseen.Delete(nc)
+		if ordinary { // it ends here, as far as anyone can see
+			c.over()
+		}
 	}
 }
 
@@ -300,7 +302,7 @@ func (l *layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			l.next.ServeHTTP(w, r)
 			return
 		}
-		defer q.Recovered()
+		defer q.outermost()
 		l.next.ServeHTTP(w, r)
 		q.Done(0, nil)
 		return
@@ -308,7 +310,7 @@ func (l *layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if q.Answer(w, r) {
 		return
 	}
-	defer q.Recovered()
+	defer q.outermost()
 	l.next.ServeHTTP(q.Wrap(w, r))
 	q.Done(q.Status(), nil)
 }

@@ -146,6 +146,10 @@ func (r Request) Opened(nc net.Conn) net.Conn {
 	c.set(flagUpgraded)
 	c.answer.Store(0) // the next write is the answer to the handshake
 	x.opened.Store(true)
+	if x.g.isDraining() { // its handshake was under way: its moment is now
+		x.g.lateSessions.Add(1)
+		x.session.drain()
+	}
 	if x.status.Load() == http.StatusSwitchingProtocols {
 		x.confirm(http.StatusSwitchingProtocols)
 	}
@@ -224,9 +228,7 @@ func (r Request) Panicked(v any) (hijacked bool) {
 	if c != nil {
 		c.set(flagPanic)
 	}
-	first := x != nil && x.panicked.CompareAndSwap(false, true) ||
-		x == nil && !(attached && r.guard().panics.pending(c.remote())) // by a layer inside this one
-	if first {
+	if x == nil || x.panicked.CompareAndSwap(false, true) {
 		e := Event{Class: HandlerPanic, Panic: v, Stack: debug.Stack()}
 		if x != nil {
 			x.fill(&e)

@@ -45,19 +45,30 @@ func exchangeOf(ctx context.Context) *exchange {
 // OnDrain registers f to be called once, in a goroutine of its own, at this
 // session's moment of the drain: it should tell the peer good-bye. If the
 // moment has come already, f is called now. A panic in f is contained. f is not
-// called for a session that has ended.
-func (s *Session) OnDrain(f func()) {
+// called for a session that has ended. stop takes f back; it returns false if f
+// has been called, or will not be. It does not wait for f.
+func (s *Session) OnDrain(f func()) (stop func() bool) {
 	if s == nil || f == nil {
-		return
+		return func() bool { return true }
 	}
 	s.mu.Lock()
 	now := s.drained && !s.over
+	i := len(s.onDrain)
 	if !s.drained && !s.over {
 		s.onDrain = append(s.onDrain, f)
 	}
 	s.mu.Unlock()
 	if now {
 		go s.g.contained("OnDrain", f)
+	}
+	return func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if i >= len(s.onDrain) || s.onDrain[i] == nil {
+			return false
+		}
+		s.onDrain[i] = nil
+		return true
 	}
 }
 
@@ -80,6 +91,9 @@ func (s *Session) drain() {
 	s.onDrain, s.drained = nil, true
 	s.mu.Unlock()
 	for _, f := range fs {
+		if f == nil {
+			continue
+		}
 		go s.g.contained("OnDrain", f)
 	}
 }

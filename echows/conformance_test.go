@@ -3,12 +3,12 @@ package echows_test
 import (
 	"context"
 	"crypto/tls"
-	"errors"
-	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/http"
 	"testing"
+	"time"
 
 	coder "github.com/coder/websocket"
 	gorilla "github.com/gorilla/websocket"
@@ -25,7 +25,7 @@ import (
 func TestConformance(t *testing.T) {
 	coretest.Run(t, coretest.Adapter{
 		Start: start, HTTP2: true, ErrorHandler: true,
-		Hooks: []string{"ConnState", "ConnContext", "BaseContext", "RegisterOnShutdown"},
+		Hooks: []string{"ConnState", "ConnContext", "BaseContext", "OnShutdown"},
 	})
 }
 
@@ -39,9 +39,8 @@ func start(t testing.TB, s coretest.Setup) func(context.Context) error {
 	srv.ConnState = func(net.Conn, http.ConnState) { s.Hook("ConnState") }
 	srv.ConnContext = func(ctx context.Context, _ net.Conn) context.Context { s.Hook("ConnContext"); return ctx }
 	srv.BaseContext = func(net.Listener) context.Context { s.Hook("BaseContext"); return context.Background() }
-	srv.RegisterOnShutdown(func() { s.Hook("RegisterOnShutdown") })
-	ln := s.Listener
-	served := make(chan error, 1)
+	srv.RegisterOnShutdown(func() { s.Hook("OnShutdown") })
+	ln, served := s.Listener, make(chan error, 1)
 	switch s.Layer {
 	case coretest.Serve:
 		if s.TLS != nil {
@@ -62,17 +61,14 @@ func start(t testing.TB, s coretest.Setup) func(context.Context) error {
 			t.Fatal(err)
 		}
 	}
+	e.Listener = ln
 	if s.TLS != nil {
 		srv.TLSConfig, e.TLSListener = s.TLS, tls.NewListener(ln, s.TLS)
-	} else {
-		e.Listener = ln
 	}
 	go func() { served <- e.StartServer(srv) }()
 	return func(ctx context.Context) error {
 		err := e.Shutdown(ctx)
-		if e := <-served; !errors.Is(e, http.ErrServerClosed) {
-			return e
-		}
+		<-served
 		return err
 	}
 }
@@ -81,14 +77,13 @@ func app(s coretest.Setup) *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.StdLogger = log.New(s.ServerLog, "", 0)
-	skip := middleware.DefaultSkipper
+	skip, endpoint := middleware.DefaultSkipper, func(next echo.HandlerFunc) echo.HandlerFunc { return next }
 	if s.Guard != nil {
-		quiet := echows.Quiet(s.Guard)
-		skip = quiet
+		skip, endpoint = echows.Quiet(s.Guard), echows.Endpoint(s.Guard)
 		e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
 			return func(c echo.Context) error {
-				before := quiet(c)
-				defer func() { s.Asked(c.Request().URL.Path, before, quiet(c)) }()
+				before := skip(c)
+				defer func() { s.Asked(c.Request().URL.Path, before, skip(c)) }()
 				return next(c)
 			}
 		})
@@ -100,53 +95,47 @@ func app(s coretest.Setup) *echo.Echo {
 	text := func(status int, body string) echo.HandlerFunc {
 		return func(c echo.Context) error { return c.String(status, body) }
 	}
-	e.GET("/app", text(200, "app"))
-	e.GET("/key/:x", func(c echo.Context) error { return c.String(200, "key "+c.Param("x")) })
-	e.GET("/error", func(echo.Context) error { return errors.New("the handler fails on purpose") })
-	e.GET("/fail", text(500, "fail"))
-	e.GET("/forbidden", text(401, "forbidden"))
-	e.GET("/panic", func(echo.Context) error { panic(coretest.PanicText) })
-	e.GET("/log", func(c echo.Context) error { c.Echo().StdLogger.Print(coretest.LogLine); return c.String(200, "logged") })
-	if s.App.OwnReady {
-		e.GET("/readyz", text(200, "own"))
+	for _, a := range s.App.Answers() {
+		e.GET(a.Path, text(a.Status, a.Body))
 	}
 	if s.App.CatchAll {
 		e.Any("/*", text(200, "catch-all"))
 	}
-	endpoint := func(next echo.HandlerFunc) echo.HandlerFunc { return next }
-	if s.Guard != nil {
-		endpoint = echows.Endpoint(s.Guard)
-	}
-	for _, how := range []string{"", "/panic", "/error"} {
-		e.GET("/ws"+how, coderRoute(s.Guard, how))
-	}
-	for _, how := range []string{"", "/panic", "/panic-open", "/error", "/early"} {
-		e.GET("/own"+how, gorillaRoute(how), endpoint)
-		e.GET("/bare"+how, gorillaRoute(how))
+	e.GET("/key/:x", func(c echo.Context) error { return c.String(200, "key "+c.Param("x")) })
+	e.GET("/error", func(echo.Context) error { return coretest.ErrOnPurpose })
+	e.GET("/panic", func(echo.Context) error { panic(coretest.PanicText) })
+	e.GET("/log", func(c echo.Context) error { c.Echo().StdLogger.Print(coretest.LogLine); return c.String(200, "logged") })
+	e.GET("/hijack", func(c echo.Context) error {
+		conn, _, err := c.Response().Hijack()
+		if err == nil {
+			_, _ = io.WriteString(conn, coretest.HijackText)
+			err = conn.Close()
+		}
+		return err
+	})
+	for _, k := range coretest.Sockets() {
+		switch k.Family {
+		case coretest.Handler:
+			e.GET(k.Path, coderRoute(s.Guard, k))
+		case coretest.Endpoint:
+			e.GET(k.Path, gorillaRoute(k), endpoint)
+		default:
+			e.GET(k.Path, gorillaRoute(k))
+		}
 	}
 	return e
 }
 
-var errOnPurpose = errors.New("the handler fails on purpose")
-
-func coderRoute(g *core.Guard, how string) echo.HandlerFunc {
+func coderRoute(g *core.Guard, k coretest.Socket) echo.HandlerFunc {
 	options := &coder.AcceptOptions{Subprotocols: []string{coretest.Subprotocol}, CompressionMode: coder.CompressionContextTakeover}
 	session := func(ctx context.Context, _ echo.Context, ws *coder.Conn) error {
-		switch how {
-		case "/panic":
-			panic(coretest.PanicText)
-		case "/error":
-			return errOnPurpose
-		}
-		for {
+		return k.Session(func() error {
 			typ, b, err := ws.Read(ctx)
 			if err == nil {
 				err = ws.Write(ctx, typ, b)
 			}
-			if err != nil {
-				return err
-			}
-		}
+			return err
+		})
 	}
 	if g != nil {
 		return echows.Handler(g, session, options)
@@ -154,7 +143,7 @@ func coderRoute(g *core.Guard, how string) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		ws, err := coder.Accept(c.Response(), c.Request(), options)
 		if err != nil {
-			return nil
+			return nil // it is answered
 		}
 		defer ws.CloseNow()
 		return session(c.Request().Context(), c, ws)
@@ -162,40 +151,32 @@ func coderRoute(g *core.Guard, how string) echo.HandlerFunc {
 }
 
 // gorillaRoute is a route as Echo's own documentation has it.
-func gorillaRoute(how string) echo.HandlerFunc {
+func gorillaRoute(k coretest.Socket) echo.HandlerFunc {
 	up := gorilla.Upgrader{Subprotocols: []string{coretest.Subprotocol}, EnableCompression: true}
 	return func(c echo.Context) error {
 		ws, err := up.Upgrade(c.Response(), c.Request(), nil)
 		if err != nil {
 			return err
 		}
-		switch how {
-		case "/early":
-			go echoes(ws)
+		if k.Family == coretest.Endpoint {
+			core.SessionOf(c.Request().Context()).OnDrain(func() {
+				_ = ws.WriteControl(gorilla.CloseMessage, gorilla.FormatCloseMessage(gorilla.CloseGoingAway, ""), time.Now().Add(time.Second))
+			})
+		}
+		echo := func() error {
+			typ, b, err := ws.ReadMessage()
+			if err == nil {
+				err = ws.WriteMessage(typ, b)
+			}
+			return err
+		}
+		if k.Early() {
+			go func() { _ = k.Session(echo); _ = ws.Close() }()
 			return nil
-		case "/panic-open":
-			panic(coretest.PanicText)
 		}
-		defer ws.Close()
-		switch how {
-		case "/panic":
-			panic(coretest.PanicText)
-		case "/error":
-			return errOnPurpose
+		if !k.LeavesOpen() {
+			defer ws.Close()
 		}
-		return echoes(ws)
-	}
-}
-
-func echoes(ws *gorilla.Conn) error {
-	defer ws.Close()
-	for {
-		typ, b, err := ws.ReadMessage()
-		if err == nil {
-			err = ws.WriteMessage(typ, b)
-		}
-		if err != nil {
-			return fmt.Errorf("echo: %w", err)
-		}
+		return k.Session(echo)
 	}
 }

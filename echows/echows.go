@@ -155,10 +155,18 @@ func Handler(g *core.Guard, f func(context.Context, echo.Context, *websocket.Con
 			}
 			defer func() { _ = ws.CloseNow() }()
 			ctx, session := q.Session(c.Request().Context())
-			session.OnDrain(func() { goodbye(session, ws, websocket.StatusCode(a.DrainCode())) })
-			if err = f(ctx, c, ws); err == nil {
+			said := make(chan struct{})
+			stop := session.OnDrain(func() {
+				defer close(said)
+				goodbye(session, ws, websocket.StatusCode(a.DrainCode()))
+			})
+			err = f(ctx, c, ws)
+			switch {
+			case !stop(): // its goodbye is under way, and knows how the session ends
+				<-said
+			case err == nil:
 				goodbye(session, ws, websocket.StatusNormalClosure)
-			} else if websocket.CloseStatus(err) == -1 {
+			case websocket.CloseStatus(err) == -1:
 				goodbye(session, ws, websocket.StatusInternalError)
 			}
 			return err

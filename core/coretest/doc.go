@@ -13,40 +13,24 @@
 //
 // # The application
 //
-// The adapter serves these routes. Each is registered as the framework's users
-// register it, for GET. Bodies are as quoted, without a line feed.
+// The adapter serves these routes, each registered for GET as the framework's
+// users register it. Bodies are as quoted, without a line feed.
 //
-//	/app             200 "app"
+//	App.Answers      a status and a body
+//	Sockets          WebSocket
 //	/key/:x          200 "key " and x
-//	/error           fails in the framework's way of failing: 500
+//	/error           fails with [ErrOnPurpose] in the framework's way: 500
 //	/panic           panics with [PanicText]
 //	/log             writes [LogLine] to the server's own error log (ErrorLog,
 //	                 StdLogger), and answers 200 "logged"
-//	/fail            answers 500 to everybody, a good handshake too
-//	/forbidden       answers 401 to everybody
+//	/hijack          takes the connection over, writes [HijackText] and closes it
 //
 // On its WebSocket routes every text message is echoed, the subprotocol
-// [Subprotocol] is spoken, and compression is on where the library has it. They
-// come in three families:
+// [Subprotocol] is spoken, and compression is on where the library has it. What
+// a session does otherwise is in [Socket.Session].
 //
-//	/ws…             through the adapter's Handler; only pages of the same origin
-//	/own…            through its Endpoint, with a library of the application's own
-//	/bare…           the same library without Endpoint: an application as it was
-//	                 before quietws
-//
-// In each family a route with nothing after the prefix echoes until the peer
-// ends the session, and the others misbehave once the session is open:
-//
-//	/panic           panics with [PanicText], after "defer conn.Close()"
-//	/error           returns an error, after "defer conn.Close()"; where handlers
-//	                 return none it only returns
-//	/panic-open      panics without closing anything (/own and /bare)
-//	/early           returns while a goroutine of its own goes on echoing (/own
-//	                 and /bare)
-//
-// [App] changes the application for some rows. With [Bare] there is no guard,
-// and the routes of /ws and /own are what a user of the framework writes
-// without quietws, with the same libraries.
+// With [Bare] there is no guard, and the routes are what a user of the framework
+// writes without quietws, with the same libraries.
 //
 // # What is counted
 //
@@ -63,6 +47,8 @@ const (
 	PanicText = "coretest: the handler panics on purpose"
 	// LogLine is what /log writes to the server's own error log.
 	LogLine = "coretest: a line of the application's own"
+	// HijackText is what /hijack writes in place of an HTTP answer.
+	HijackText = "coretest: no HTTP from here on\n"
 	// Subprotocol is spoken by every WebSocket route.
 	Subprotocol = "echo.coretest"
 )

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"time"
 
 	coder "github.com/coder/websocket"
 	gorilla "github.com/gorilla/websocket"
@@ -25,7 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // TestNetHTTP runs the suite on plain net/http: coder/websocket on the routes
 // that are wholly ours, gorilla/websocket on those of the application.
 func TestNetHTTP(t *testing.T) {
-	coretest.Run(t, coretest.Adapter{Start: start, HTTP2: true, Hooks: []string{"ConnState", "ConnContext", "BaseContext", "RegisterOnShutdown"}})
+	coretest.Run(t, coretest.Adapter{Start: start, HTTP2: true, Hooks: []string{"ConnState", "ConnContext", "BaseContext", "OnShutdown"}})
 }
 
 func start(t testing.TB, s coretest.Setup) func(context.Context) error {
@@ -35,19 +36,20 @@ func start(t testing.TB, s coretest.Setup) func(context.Context) error {
 		ConnContext: func(ctx context.Context, _ net.Conn) context.Context { s.Hook("ConnContext"); return ctx },
 		BaseContext: func(net.Listener) context.Context { s.Hook("BaseContext"); return context.Background() },
 	}
-	srv.RegisterOnShutdown(func() { s.Hook("RegisterOnShutdown") })
-	ln := s.Listener
+	srv.RegisterOnShutdown(func() { s.Hook("OnShutdown") })
+	ln, served := s.Listener, make(chan error, 1)
 	switch s.Layer {
 	case coretest.Serve:
 		if s.TLS != nil {
 			ln = s.Guard.TLSListener(ln, s.TLS)
 		}
 		ctx, cancel := context.WithCancel(context.Background())
-		served := make(chan error, 1)
 		go func() { served <- s.Guard.Serve(ctx, srv, ln) }()
 		return func(context.Context) error { cancel(); return <-served }
 	case coretest.Middleware:
 		srv.Handler = s.Guard.Wrap(srv.Handler)
+	case coretest.Inner:
+		srv.Handler = accessLog(s, s.Guard.Wrap(srv.Handler))
 	case coretest.AttachListener:
 		ln = s.Guard.Listener(ln)
 		fallthrough
@@ -59,85 +61,75 @@ func start(t testing.TB, s coretest.Setup) func(context.Context) error {
 	if s.TLS != nil {
 		ln = tls.NewListener(ln, s.TLS)
 	}
-	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ln) }()
 	return func(ctx context.Context) error {
 		err := srv.Shutdown(ctx)
-		if e := <-served; !errors.Is(e, http.ErrServerClosed) {
-			return e
-		}
+		<-served
 		return err
 	}
 }
 
-// app is the application. Its access log is around each route, so that the
-// server's handler is the mux, which the guard can ask for its routes.
+// app is the application. The access log is around each route, so that the
+// server's handler is the mux, which the guard can ask for its routes; with
+// coretest.Inner it is around everything.
 func app(s coretest.Setup) http.Handler {
 	mux := http.NewServeMux()
-	handle := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, accessLog(s, h)) }
+	handle := func(pattern string, h http.HandlerFunc) {
+		if s.Layer == coretest.Inner {
+			mux.Handle(pattern, h)
+		} else {
+			mux.Handle(pattern, accessLog(s, h))
+		}
+	}
 	text := func(status int, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status); _, _ = io.WriteString(w, body) }
 	}
-	handle("GET /app", text(200, "app"))
+	for _, a := range s.App.Answers() {
+		handle("GET "+a.Path, text(a.Status, a.Body))
+	}
+	if s.App.CatchAll {
+		handle("/", text(200, "catch-all"))
+	}
 	handle("GET /key/{x}", func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "key "+r.PathValue("x")) })
 	handle("GET /error", text(500, "error"))
-	handle("GET /fail", text(500, "fail"))
-	handle("GET /forbidden", text(401, "forbidden"))
 	handle("GET /panic", func(http.ResponseWriter, *http.Request) { panic(coretest.PanicText) })
 	handle("GET /log", func(w http.ResponseWriter, r *http.Request) {
 		r.Context().Value(http.ServerContextKey).(*http.Server).ErrorLog.Print(coretest.LogLine)
 		_, _ = io.WriteString(w, "logged")
 	})
-	if s.App.OwnReady {
-		handle("GET /readyz", text(200, "own"))
-	}
-	if s.App.CatchAll {
-		handle("/", text(200, "catch-all"))
-	}
-	endpoint := func(h http.Handler) http.Handler { return h }
-	if s.Guard != nil {
-		endpoint = s.Guard.Endpoint
-	}
-	for _, how := range []string{"", "/panic", "/error"} {
-		handle("GET /ws"+how, coderRoute(s, how))
-	}
-	for _, how := range []string{"", "/panic", "/panic-open", "/error", "/early"} {
-		handle("GET /own"+how, endpoint(gorillaRoute(how)).ServeHTTP)
-		handle("GET /bare"+how, gorillaRoute(how))
-	}
-	if s.Layer == coretest.Inner {
-		return accessLogOnce(s, s.Guard.Wrap(mux))
+	handle("GET /hijack", func(w http.ResponseWriter, _ *http.Request) {
+		if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
+			_, _ = io.WriteString(c, coretest.HijackText)
+			_ = c.Close()
+		}
+	})
+	for _, k := range coretest.Sockets() {
+		switch h := gorillaRoute(k); {
+		case k.Family == coretest.Handler:
+			handle("GET "+k.Path, coderRoute(s.Guard, k))
+		case k.Family == coretest.Endpoint && s.Guard != nil:
+			handle("GET "+k.Path, s.Guard.Endpoint(h).ServeHTTP)
+		default:
+			handle("GET "+k.Path, h)
+		}
 	}
 	return mux
 }
 
-type onceKey struct{}
-
-// accessLogOnce is accessLog around everything; the ones inside keep quiet.
-func accessLogOnce(s coretest.Setup, next http.Handler) http.Handler {
-	return accessLog(s, func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), onceKey{}, true)))
-	})
-}
-
-// accessLog is an access log as net/http users write it.
-func accessLog(s coretest.Setup, next http.HandlerFunc) http.Handler {
+// accessLog is an access log as users of net/http write it.
+func accessLog(s coretest.Setup, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Context().Value(onceKey{}) != nil {
-			next(w, r)
-			return
-		}
-		before := s.Guard != nil && s.Guard.IsProbe(r)
-		sw := &statusWriter{ResponseWriter: w, status: 200}
+		probe := s.Guard != nil && s.Guard.IsProbe(r)
+		sw := &statusWriter{w, 200}
 		defer func() {
 			if s.Guard != nil {
-				s.Asked(r.URL.Path, before, s.Guard.IsProbe(r))
+				s.Asked(r.URL.Path, probe, s.Guard.IsProbe(r))
 			}
-			if !before {
+			if !probe {
 				fmt.Fprintln(s.AccessLog, sw.status, r.Method, r.URL.Path)
 			}
 		}()
-		next(sw, r)
+		next.ServeHTTP(sw, r)
 	})
 }
 
@@ -152,33 +144,25 @@ func (w *statusWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Hijack is what gorilla/websocket asks for; it knows no Unwrap.
+// Hijack is for gorilla/websocket, which knows no Unwrap.
 func (w *statusWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	w.status = http.StatusSwitchingProtocols
 	return http.NewResponseController(w.ResponseWriter).Hijack()
 }
 
 // coderRoute serves coder/websocket as an adapter's Handler does.
-func coderRoute(s coretest.Setup, how string) http.HandlerFunc {
+func coderRoute(g *core.Guard, k coretest.Socket) http.HandlerFunc {
 	options := &coder.AcceptOptions{Subprotocols: []string{coretest.Subprotocol}, CompressionMode: coder.CompressionContextTakeover}
 	serve := func(ctx context.Context, ws *coder.Conn) error {
-		switch how {
-		case "/panic":
-			panic(coretest.PanicText)
-		case "/error":
-			return errors.New("the handler fails on purpose")
-		}
-		for {
+		return k.Session(func() error {
 			typ, b, err := ws.Read(ctx)
 			if err == nil {
 				err = ws.Write(ctx, typ, b)
 			}
-			if err != nil {
-				return err
-			}
-		}
+			return err
+		})
 	}
-	if s.Guard == nil {
+	if g == nil {
 		return func(w http.ResponseWriter, r *http.Request) {
 			if ws, err := coder.Accept(w, r, options); err == nil {
 				defer ws.CloseNow()
@@ -186,7 +170,7 @@ func coderRoute(s coretest.Setup, how string) http.HandlerFunc {
 			}
 		}
 	}
-	a := s.Guard.Adapter()
+	a := g.Adapter()
 	return func(w http.ResponseWriter, r *http.Request) {
 		q := a.AtHandler(r, nil, false)
 		if q.Answer(w, r) {
@@ -200,21 +184,19 @@ func coderRoute(s coretest.Setup, how string) http.HandlerFunc {
 			}
 			defer ws.CloseNow()
 			ctx, session := q.Session(r.Context())
-			session.OnDrain(func() { goodbye(session, ws, coder.StatusCode(a.DrainCode())) })
+			session.OnDrain(func() {
+				if ws.Close(coder.StatusCode(a.DrainCode()), "") == nil {
+					session.Ended(a.DrainCode())
+				}
+			})
 			return serve(ctx, ws)
 		})
 	}
 }
 
-func goodbye(session *core.Session, ws *coder.Conn, code coder.StatusCode) {
-	if ws.Close(code, "") == nil {
-		session.Ended(int(code))
-	}
-}
-
-// gorillaRoute is WebSocket as an application has it that knows nothing of
-// quietws, but for SessionOf, which is nil-safe.
-func gorillaRoute(how string) http.HandlerFunc {
+// gorillaRoute is WebSocket as an application has it. Handlers of net/http
+// return no error, so it tells the code of the end itself.
+func gorillaRoute(k coretest.Socket) http.HandlerFunc {
 	up := gorilla.Upgrader{Subprotocols: []string{coretest.Subprotocol}, EnableCompression: true}
 	return func(w http.ResponseWriter, r *http.Request) {
 		ws, err := up.Upgrade(w, r, nil)
@@ -222,37 +204,28 @@ func gorillaRoute(how string) http.HandlerFunc {
 			return
 		}
 		session := core.SessionOf(r.Context())
-		switch how {
-		case "/early":
-			go echo(ws, session)
-			return
-		case "/panic-open":
-			panic(coretest.PanicText)
+		if k.Family == coretest.Endpoint {
+			session.OnDrain(func() {
+				_ = ws.WriteControl(gorilla.CloseMessage, gorilla.FormatCloseMessage(gorilla.CloseGoingAway, ""), time.Now().Add(time.Second))
+			})
 		}
-		defer ws.Close()
-		switch how {
-		case "/panic":
-			panic(coretest.PanicText)
-		case "/error":
-			return
-		}
-		echo(ws, session)
-	}
-}
-
-func echo(ws *gorilla.Conn, session *core.Session) {
-	defer ws.Close()
-	for {
-		typ, b, err := ws.ReadMessage()
-		if err == nil {
-			err = ws.WriteMessage(typ, b)
-		}
-		if err != nil {
-			var closed *gorilla.CloseError
-			if errors.As(err, &closed) {
+		echo := func() error {
+			typ, b, err := ws.ReadMessage()
+			if err == nil {
+				err = ws.WriteMessage(typ, b)
+			}
+			if closed := (*gorilla.CloseError)(nil); errors.As(err, &closed) {
 				session.Ended(closed.Code)
 			}
+			return err
+		}
+		if k.Early() {
+			go func() { _ = k.Session(echo); _ = ws.Close() }()
 			return
 		}
+		if !k.LeavesOpen() {
+			defer ws.Close()
+		}
+		_ = k.Session(echo)
 	}
 }

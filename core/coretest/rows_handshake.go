@@ -97,7 +97,6 @@ func endpointRows() []row {
 	// says what the peer was told is checked by theirs.
 	theirs := func(name, rule, does string, r core.Reason) row {
 		f := endpoint(name, rule, does, refused(r, 0))
-		f.asRow() // for its fields
 		row := f.row
 		row.run = func(e *env) {
 			e.target.Path = f.path
@@ -111,7 +110,10 @@ func endpointRows() []row {
 		}
 		return row
 	}
+	http2 := theirs("http 2", "a key over HTTP/2 is explained, whatever the library makes of it", "handshake-http-2", core.ReasonHTTP2)
+	http2.ports, http2.http2 = secure, true
 	return append([]row{
+		http2,
 		theirs("upgrade stripped", "what the library refuses is explained all the same", "handshake-no-upgrade", core.ReasonUpgradeStripped),
 		theirs("plain get", "a plain request that the WebSocket route refuses is told", "handshake-plain-get", core.ReasonNotUpgrade),
 		theirs("version", "what the library refuses is explained all the same", "handshake-version-8", core.ReasonBadVersion),

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/probetest"
 )
 
 // sessionRows are about how sessions end.
@@ -28,8 +29,8 @@ func sessionRows() (rows []row) {
 				s := e.open(path)
 				e.echo(s, "one")
 				e.echo(s, "two")
-				if got := e.guard.Snapshot().SessionsOpen; got != 1 {
-					e.Errorf("sessions open: %d, want 1", got)
+				if got := e.guard.Snapshot(); got.SessionsOpen != 1 || e.layer.counted() && got.Open != 1 {
+					e.Errorf("open: %d sessions on %d connections, want 1 and 1", got.SessionsOpen, got.Open)
 				}
 				if _, err := s.Close(e.ctx, 1000); err != nil {
 					e.Error(err)
@@ -42,6 +43,16 @@ func sessionRows() (rows []row) {
 			},
 		}
 	}
+	rows = append(rows, fact{
+		row: row{name: "session/hijacked", layers: attached, rule: "a connection that leaves HTTP without a handshake is hijacked, and nobody's fault"},
+		do:  getOnly("/hijack"),
+		also: func(e *env, res probetest.Result) {
+			if res.Body != HijackText {
+				e.Errorf("the peer got %d %q", res.Status, res.Body)
+			}
+		},
+		want: want{class: core.Hijacked, status: unsaid},
+	}.asRow())
 	return append(rows, early("/own/early"), early("/bare/early"), row{
 		name: "session/figures", layers: exactly,
 		rule: "the end of a session says how long it was and how many bytes it carried both ways",

@@ -1,10 +1,12 @@
 package coretest
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/probetest"
 )
 
 // attached is where the guard sees whole connections.
@@ -39,6 +41,10 @@ func tlsRows() []row {
 		return w
 	}
 	cutRST := tls("hello cut, rst", "a handshake cut short by RST is truncated", "tls-hello-cut-rst", failed(core.ReasonTruncated, slog.LevelInfo))
+	aborted := tls("random bytes", "bytes that are no TLS are aborted, and no certificate trouble", "", failed(core.ReasonAborted, slog.LevelInfo))
+	aborted.do = func(ctx context.Context, t probetest.Target) (probetest.Result, error) {
+		return probetest.SendTCP(ctx, t, []byte("\xff\xfe\xfd\xfc and so on, and so on"), probetest.HalfClose)
+	}
 	// Without the bytes a hello that was cut is the same as none.
 	cutSilent.at = func(l Layer, _ port, w want) want {
 		if l == Attach {
@@ -57,7 +63,7 @@ func tlsRows() []row {
 		tls("no common version", "no TLS version in common: Warn", "tls-no-common-version", failed(core.ReasonVersion, slog.LevelWarn)),
 		tls("no common cipher", "no cipher in common is the same trouble: Warn", "tls-no-common-cipher", failed(core.ReasonVersion, slog.LevelWarn)),
 		tls("hello cut, fin", "a handshake cut short by FIN is truncated", "tls-hello-cut-fin", failed(core.ReasonTruncated, slog.LevelInfo)),
-		cutRST, cutSilent, idle, onTLS,
+		aborted, cutRST, cutSilent, idle, onTLS,
 	})
 }
 

@@ -63,18 +63,6 @@ type Setup struct {
 	Hook func(name string)
 }
 
-// App changes the application for one row.
-type App struct {
-	// OwnReady: there is a route of its own for /readyz: 200 "own".
-	OwnReady bool
-	// CatchAll: a route behind all others takes every path: 200 "catch-all".
-	CatchAll bool
-	// ErrorHandler: the framework's error handler is replaced by one that
-	// answers 500 "custom" to every error and does not ask whether the
-	// response is written already.
-	ErrorHandler bool
-}
-
 // Layer is how much of the adapter is in use.
 type Layer uint8
 

@@ -1,0 +1,91 @@
+package coretest
+
+import (
+	"errors"
+	"strings"
+)
+
+// App changes the application for one row.
+type App struct {
+	// OwnReady: there is a route of its own for /readyz; it is among Answers.
+	OwnReady bool
+	// CatchAll: a route behind all others takes every path by every method:
+	// 200 "catch-all".
+	CatchAll bool
+	// ErrorHandler: the framework's error handler is replaced by one that
+	// answers 500 "custom" to every error and does not ask whether the
+	// response is written already.
+	ErrorHandler bool
+}
+
+// Answer is a route that answers the same to everybody.
+type Answer struct {
+	Path   string
+	Status int
+	Body   string
+}
+
+// Answers are the plainest routes of the application, to be registered for GET.
+func (a App) Answers() []Answer {
+	all := []Answer{{"/app", 200, "app"}, {"/fail", 500, "fail"}, {"/forbidden", 401, "forbidden"}}
+	if a.OwnReady {
+		all = append(all, Answer{"/readyz", 200, "own"})
+	}
+	return all
+}
+
+// Family is who serves a WebSocket route.
+type Family uint8
+
+const (
+	// Handler: the adapter's Handler.
+	Handler Family = iota
+	// Endpoint: a library of the application's own, behind the adapter's
+	// Endpoint. The route registers a goodbye with Session.OnDrain.
+	Endpoint
+	// Library: the same library without Endpoint, an application as it was
+	// before quietws.
+	Library
+)
+
+// Socket is a WebSocket route, to be registered for GET.
+type Socket struct {
+	Path   string
+	Family Family
+}
+
+// Sockets are the WebSocket routes of the application.
+func Sockets() []Socket {
+	return []Socket{
+		{"/ws", Handler}, {"/ws/panic", Handler}, {"/ws/error", Handler},
+		{"/own", Endpoint}, {"/own/panic", Endpoint}, {"/own/panic-open", Endpoint}, {"/own/error", Endpoint}, {"/own/early", Endpoint},
+		{"/bare", Library}, {"/bare/panic", Library}, {"/bare/panic-open", Library}, {"/bare/error", Library}, {"/bare/early", Library},
+	}
+}
+
+// Early reports whether the handler of the route returns at once, while a
+// goroutine of its own goes on with Session.
+func (s Socket) Early() bool { return strings.HasSuffix(s.Path, "/early") }
+
+// LeavesOpen reports whether the handler of the route does without
+// "defer conn.Close()".
+func (s Socket) LeavesOpen() bool { return s.Early() || strings.HasSuffix(s.Path, "/panic-open") }
+
+// ErrOnPurpose is what a handler returns that is to fail.
+var ErrOnPurpose = errors.New("coretest: the handler fails on purpose")
+
+// Session is what the route does once the session is open. echo reads one
+// message and sends it back; the error of the first that fails is returned.
+func (s Socket) Session(echo func() error) error {
+	switch {
+	case strings.Contains(s.Path, "/panic"):
+		panic(PanicText)
+	case strings.HasSuffix(s.Path, "/error"):
+		return ErrOnPurpose
+	}
+	for {
+		if err := echo(); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,64 @@
+package coretest
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// finish checks what holds in every row.
+func (e *env) finish() {
+	e.Helper()
+	e.close()
+	if e.guard != nil {
+		e.sums()
+	}
+	e.stop()
+	if e.layer.counted() {
+		for _, l := range e.server.lines() {
+			if !strings.Contains(l, LogLine) {
+				e.Errorf("the server's own log has a line about a connection that the guard watches: %q", l)
+			}
+		}
+	}
+}
+
+// sums checks that every connection that the row opened is in one class.
+func (e *env) sums() {
+	e.Helper()
+	s := e.guard.Snapshot()
+	want := uint64(e.opened)
+	if !e.layer.counted() {
+		want = 0
+	}
+	var sum uint64
+	for _, n := range s.Closed {
+		sum += n
+	}
+	if s.Accepted != want || s.Open != 0 || sum != want {
+		e.Errorf("the row opened %d connections; accepted = %d, open = %d, sum over classes = %d (%s)", want, s.Accepted, s.Open, sum, nonZero(s.Closed))
+	}
+	if s.SessionsOpen != 0 {
+		e.Errorf("sessions open at the end: %d", s.SessionsOpen)
+	}
+}
+
+// nothingLeft fails t if a goroutine of quietws outlives the rows.
+func nothingLeft(t *testing.T) {
+	t.Helper()
+	var left string
+	ok := eventually(func() bool {
+		left = ""
+		buf := make([]byte, 4<<20)
+		stacks := strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")
+		for _, s := range stacks[1:] { // the first is this one
+			if strings.Contains(s, "github.com/quietws/quietws/") && !strings.Contains(s, "testing.tRunner") && !strings.Contains(s, "testing.(*M)") {
+				left += s + "\n\n"
+			}
+		}
+		return left == ""
+	})
+	if !ok {
+		t.Errorf("goroutines are left when every server is shut down and every guard closed:\n%s", left)
+	}
+}

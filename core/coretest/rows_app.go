@@ -1,0 +1,190 @@
+package coretest
+
+import (
+	"strings"
+
+	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/probetest"
+)
+
+// get asks for path and checks the answer.
+func (e *env) get(path string, status int, body string) {
+	e.Helper()
+	if res := e.do(probetest.Curl(path)); res.Status != status || body != "" && res.Body != body {
+		e.Errorf("%s is answered %d %q, want %d %q", path, res.Status, res.Body, status, body)
+	}
+}
+
+// appRows are about applications that exist already.
+func appRows() []row {
+	return []row{{
+		name: "app/own readyz", layers: everywhere, app: App{OwnReady: true},
+		rule: "a health route that the application has is the application's, the others are ours",
+		run: func(e *env) {
+			e.get("/readyz", 200, "own")
+			e.get("/livez", 200, "ok\n")
+			e.get("/healthz", 200, "ok\n")
+			e.accessed("200", 1)
+		},
+	}, {
+		name: "app/catch-all", layers: everywhere, app: App{CatchAll: true},
+		rule: "a catch-all is no route for a health path, and keeps everything else",
+		run: func(e *env) {
+			e.get("/readyz", 200, "ok\n")
+			e.get("/livez", 200, "ok\n")
+			e.get("/nowhere", 200, "catch-all")
+			e.get("/key/one", 200, "key one")
+		},
+	}, {
+		name: "app/own readyz and catch-all", layers: everywhere, app: App{OwnReady: true, CatchAll: true},
+		rule: "both together",
+		run: func(e *env) {
+			e.get("/readyz", 200, "own")
+			e.get("/livez", 200, "ok\n")
+		},
+	}, {
+		name: "app/named route", layers: everywhere, app: App{CatchAll: true},
+		rule:   "a path that Config.Routes names is answered before the application, and one that is off is the application's",
+		config: func(c *core.Config) { c.Routes = core.Routes{Ready: "/app", Live: "-"} },
+		run: func(e *env) {
+			e.get("/app", 200, "ok\n")
+			e.get("/livez", 200, "catch-all")
+			e.get("/readyz", 200, "catch-all")
+		},
+	}, {
+		name: "app/own readyz while draining", layers: attached, app: App{OwnReady: true},
+		rule: "the application's own route stays its own while draining",
+		run: func(e *env) {
+			e.draining(func() { e.get("/readyz", 200, "own") })
+		},
+	}, {
+		name: "app/who answers is told once", layers: everywhere, app: App{OwnReady: true},
+		rule: "one line at the start says who owns each health path",
+		run: func(e *env) {
+			e.get("/livez", 200, "ok\n")
+			e.get("/readyz", 200, "own")
+			e.close()
+			n := 0
+			for _, l := range e.log.all() {
+				if who, ok := l.attrs["/readyz"]; ok {
+					if n++; who != "application" || l.attrs["/livez"] != "quietws" {
+						e.Errorf("%v", l)
+					}
+				}
+			}
+			if n != 1 {
+				e.Errorf("%d lines, want 1", n)
+			}
+		},
+	}, {
+		name: "app/its own log", layers: everywhere,
+		rule: "what the application writes to the server's own log arrives there, unchanged and once",
+		run: func(e *env) {
+			e.get("/log", 200, "logged")
+			e.stimulus("tcp-connect-fin", 1)
+			e.until("the line arrives", func() bool { return len(e.server.lines()) > 0 })
+			n := 0
+			for _, l := range e.server.lines() {
+				if l == LogLine {
+					n++
+				}
+			}
+			if n != 1 {
+				e.Errorf("the server's log is %q, want %q once", e.server.lines(), LogLine)
+			}
+		},
+	}, {
+		name: "app/its own hooks", layers: append([]Layer{Bare}, everywhere...),
+		rule: "the hooks of the server that a user has set still run",
+		run: func(e *env) {
+			e.get("/app", 200, "app")
+			e.until("the hooks run", func() bool {
+				e.mu.Lock()
+				defer e.mu.Unlock()
+				for _, name := range e.a.Hooks {
+					if e.hooks[name] == 0 && !strings.Contains(name, "Shutdown") {
+						return false
+					}
+				}
+				return true
+			})
+			e.close()
+			e.stop()
+			e.until("the hooks of the shutdown run", func() bool {
+				e.mu.Lock()
+				defer e.mu.Unlock()
+				for _, name := range e.a.Hooks {
+					if e.hooks[name] == 0 {
+						return false
+					}
+				}
+				return true
+			})
+		},
+	}, {
+		name: "app/error handler, ordinary", layers: everywhere, errors: true, app: App{ErrorHandler: true},
+		rule: "the application's own error handler answers its errors",
+		run: func(e *env) {
+			e.get("/error", 500, "custom")
+			e.accessed("500", 1)
+		},
+	}, {
+		name: "app/error handler, session", layers: everywhere, errors: true, app: App{ErrorHandler: true},
+		rule: "an error handler that does not ask whether the response is written writes nothing into a session, and its 500 is in no log",
+		run: func(e *env) {
+			n := 0
+			for _, path := range []string{"/ws/error", "/own/error", "/bare/error"} {
+				e.target.Path = path
+				for _, res := range e.times(2, openOnly) {
+					n++
+					if res.Status != 101 || strings.Contains(res.Body, "custom") {
+						e.Errorf("%s: answered %d, then %q", path, res.Status, res.Body)
+					}
+				}
+			}
+			e.until("the sessions have ended", func() bool { return len(e.events.of(core.SessionEnded)) == n })
+			e.accessed("101", n)
+			e.close()
+			if lines := e.server.lines(); len(lines) > 0 {
+				e.Errorf("the server's log: %q", lines)
+			}
+		},
+	}}
+}
+
+// accessRows are about the framework's own access log.
+func accessRows() []row {
+	return []row{fact{
+		row: row{name: "access/upgrade without endpoint", layers: everywhere,
+			rule: "an upgrade is 101 in the access log for every library, with Endpoint or without"},
+		does: "handshake-valid", path: "/bare",
+		want: want{class: core.SessionEnded, status: 101, access: "101"},
+	}.asRow(), {
+		name: "access/mixed", layers: everywhere,
+		rule: "the access log has one line for each request of the application's and none for probes",
+		run: func(e *env) {
+			e.get("/readyz", 200, "")
+			e.stimulus("health-kubelet", 3)
+			e.get("/app", 200, "app")
+			e.stimulus("tcp-connect-fin", 3)
+			e.stimulus("health-alb", 3)
+			e.get("/app", 200, "app")
+			e.accessed("200", 2)
+			for _, l := range e.access.lines() {
+				if l != "200 GET /app" {
+					e.Errorf("the access log has %q", l)
+				}
+			}
+		},
+	}}
+}
+
+// stop shuts the server down, within the patience of the row.
+func (e *env) stop() {
+	e.Helper()
+	ctx, cancel := contextWithPatience()
+	defer cancel()
+	if err := e.shutdown(ctx); err != nil {
+		e.Errorf("the server's shutdown: %v", err)
+	}
+}

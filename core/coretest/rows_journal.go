@@ -1,0 +1,244 @@
+package coretest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/probetest"
+)
+
+// stuck is a slog.Handler that blocks until it is let go.
+type stuck struct {
+	slog.Handler
+	free chan struct{}
+}
+
+func (s *stuck) Handle(ctx context.Context, r slog.Record) error {
+	<-s.free
+	return s.Handler.Handle(ctx, r)
+}
+
+// busy does what an application lives through, all of it answered.
+func (e *env) busy() {
+	e.Helper()
+	for range 3 {
+		s := e.open("/ws")
+		e.echo(s, "hello")
+		if _, err := s.Close(e.ctx, 1000); err != nil {
+			e.Error(err)
+		}
+		for _, name := range []string{"tcp-connect-fin", "health-kubelet", "handshake-bad-key", "handshake-no-upgrade", "request-cut-fin"} {
+			e.stimulus(name, 2)
+		}
+		e.get("/app", 200, "app")
+	}
+	e.settled()
+}
+
+// journalRows are about what is told, to whom, and what it may cost.
+func journalRows() []row {
+	// Each row has its own, for rows run at the same time and more than once.
+	var blocked, watched sync.Map
+	return []row{{
+		name: "journal/logger blocks", layers: everywhere,
+		rule: "a logger that blocks for ever holds up no connection",
+		config: func(c *core.Config) {
+			s := &stuck{c.Logger.Handler(), make(chan struct{})}
+			blocked.Store(c.Logger.Handler(), s.free)
+			c.Logger = slog.New(s)
+		},
+		run: func(e *env) {
+			e.busy()
+			free, _ := blocked.LoadAndDelete(slog.Handler(e.log))
+			close(free.(chan struct{}))
+		},
+	}, {
+		name: "journal/observer blocks", layers: []Layer{Serve, Middleware},
+		rule: "an observer that blocks for ever holds up no connection",
+		config: func(c *core.Config) {
+			free, observe := make(chan struct{}), c.Observe
+			watched.Store(c.Logger.Handler(), free)
+			c.Observe = func(ev core.Event) { <-free; observe(ev) }
+		},
+		run: func(e *env) {
+			e.busy()
+			free, _ := watched.LoadAndDelete(slog.Handler(e.log))
+			close(free.(chan struct{}))
+		},
+	}, {
+		name: "journal/observer panics", layers: []Layer{Serve},
+		rule:   "a panic of the observer is told and goes no further",
+		config: func(c *core.Config) { c.Observe = func(core.Event) { panic(PanicText) } },
+		run: func(e *env) {
+			e.busy()
+			e.close()
+			n := 0
+			for _, l := range e.log.all() {
+				if l.level == slog.LevelError && l.attrs["panic"] != "" {
+					n++
+				}
+			}
+			if n != 1 {
+				e.Errorf("%d lines tell the panic, want 1", n)
+			}
+		},
+	}, {
+		name: "journal/window", layers: []Layer{Serve},
+		rule:   "the first failure is told at once and the repeats in one line when the window ends, without anybody calling Close",
+		config: func(c *core.Config) { c.Collapse = 300 * time.Millisecond },
+		run: func(e *env) {
+			e.stimulus("handshake-bad-key", 1)
+			e.until("the first is told", func() bool { return len(e.log.told()) == 1 })
+			e.stimulus("handshake-bad-key", 4)
+			e.until("the repeats are told", func() bool { return len(e.log.told()) >= 2 })
+			if l := e.log.told()[1]; l.attrs["count"] == "" || l.attrs["remedy"] == "" {
+				e.Errorf("the second line is %v", l)
+			}
+		},
+	}, {
+		name: "journal/typed errors", layers: everywhere,
+		rule: "Config.Observe gets a typed error for each refused handshake, with status, reason and field",
+		run: func(e *env) {
+			e.stimulus("handshake-bad-key", 1)
+			e.until("it is observed", func() bool { return len(e.events.list()) == 1 })
+			var h *core.HandshakeError
+			if ev := e.events.list()[0]; !errors.As(ev.Err, &h) || h.Status != 400 || h.Reason != core.ReasonBadKey || h.Field == "" {
+				e.Errorf("event %s", describe(ev))
+			}
+		},
+	}, {
+		name: "journal/limit", layers: everywhere,
+		rule:   "above Config.MaxSessions a handshake is refused with 503 and Retry-After, and a session that ends makes room",
+		config: func(c *core.Config) { c.MaxSessions = 1 },
+		run: func(e *env) {
+			s := e.open("/ws")
+			e.echo(s, "hello")
+			res := e.do(probetest.WebSocket("/own"))
+			if after, err := strconv.Atoi(res.Header.Get("Retry-After")); res.Status != 503 || err != nil || after < 1 {
+				e.Errorf("answered %d with Retry-After %q", res.Status, res.Header.Get("Retry-After"))
+			}
+			e.until("it is told", func() bool { return len(e.log.told()) == 1 })
+			e.attrs(e.log.told()[0], refused(core.ReasonSaturated, 503))
+			if ev := e.events.of(core.HandshakeRefused)[0]; !errors.Is(ev.Err, core.ErrSaturated) {
+				e.Errorf("event %s", describe(ev))
+			}
+			if _, err := s.Close(e.ctx, 1000); err != nil {
+				e.Error(err)
+			}
+			e.until("the session has ended", func() bool { return e.guard.Snapshot().SessionsOpen == 0 })
+			e.stimulus("handshake-valid", 1)
+			e.do(probetest.WebSocket("/fail")) // takes a place and gives it back
+			e.stimulus("handshake-valid", 1)
+			e.until("all sessions have ended", func() bool { return len(e.events.of(core.SessionEnded)) == 3 })
+		},
+	}, {
+		name: "journal/observe only", layers: everywhere,
+		rule:   "with Config.ObserveOnly everything is counted and explained, and nothing answered or refused",
+		config: func(c *core.Config) { c.ObserveOnly, c.MaxSessions = true, 1 },
+		run: func(e *env) {
+			bare := e.bare()
+			for _, r := range []probetest.Request{
+				probetest.Kubelet("/readyz"), probetest.ALB("/own"), probetest.HTTP10("/own"), probetest.TwoKeys("/fail"), probetest.PlainGet("/own"),
+			} {
+				if got, want := e.do(r), bare.do(r); got.Status != want.Status {
+					e.Errorf("%s: answered %d, without quietws %d", r.Path, got.Status, want.Status)
+				}
+			}
+			one, two := e.open("/own"), e.open("/own")
+			e.echo(one, "one")
+			e.echo(two, "two")
+			for _, s := range []*probetest.Session{one, two} {
+				if _, err := s.Close(e.ctx, 1000); err != nil {
+					e.Error(err)
+				}
+			}
+			e.close()
+			if len(e.log.told()) == 0 {
+				e.Error("nothing is told")
+			}
+		},
+	}, {
+		name: "journal/all at once", layers: everywhere,
+		rule: "however many come at once, each is counted once",
+		run: func(e *env) {
+			names := []string{"tcp-connect-fin", "tcp-connect-rst", "health-kubelet", "handshake-valid", "handshake-bad-key", "request-cut-fin", "session-vanish-rst", "junk-bad-host"}
+			const rounds = 4
+			var wg sync.WaitGroup
+			for _, name := range names {
+				s, _ := probetest.Find(name)
+				for range rounds {
+					wg.Go(func() {
+						ctx, cancel := contextWithPatience()
+						defer cancel()
+						if _, err := s.Run(ctx, e.target); err != nil {
+							e.Errorf("%s: %v", name, err)
+						}
+					})
+				}
+			}
+			wg.Wait()
+			e.opened += rounds * len(names)
+			e.until("the sessions have ended", func() bool { return len(e.events.of(core.SessionEnded)) == 2*rounds })
+		},
+	}, {
+		name: "journal/cut anywhere", layers: exactly,
+		rule: "a request cut at any offset ends in a class and one event, and is never answered with what it said",
+		run: func(e *env) {
+			raw := probetest.WebSocket("/ws").With(probetest.Field{Name: "X-Secret", Value: "s3cr3t"}).Bytes(e.target)
+			for n := range len(raw) {
+				e.times(1, func(ctx context.Context, t probetest.Target) (probetest.Result, error) {
+					return probetest.Cut(ctx, t, raw, n, probetest.FIN)
+				})
+			}
+			e.close()
+			for _, ev := range e.events.list() {
+				switch ev.Class {
+				case core.TCPProbe, core.TLSProbe, core.BadRequest, core.HTTP, core.HandshakeRefused:
+				default:
+					e.Errorf("event %s", describe(ev))
+				}
+			}
+			if got := len(e.events.list()); got != len(raw) {
+				e.Errorf("%d events for %d connections", got, len(raw))
+			}
+		},
+	}, {
+		name: "journal/split anywhere", layers: []Layer{Serve, Middleware},
+		rule: "a handshake that arrives in two pieces, cut anywhere, is the session that it is in one",
+		run: func(e *env) {
+			raw := probetest.WebSocket("/ws").Bytes(e.target)
+			n := 0
+			for cut := 1; cut < len(raw); cut += 5 {
+				c := e.dial()
+				n++
+				var got []byte
+				_, err := c.Write(raw[:cut])
+				for rest := raw[cut:]; err == nil && !bytes.Contains(got, []byte("\r\n\r\n")); rest = nil {
+					if _, err = c.Write(rest); err == nil {
+						buf := make([]byte, 4096)
+						n, readErr := c.Read(buf)
+						got, err = append(got, buf[:n]...), readErr
+					}
+				}
+				if err != nil || !bytes.HasPrefix(got, []byte("HTTP/1.1 101 ")) {
+					e.Fatalf("cut at %d: answered %q, %v", cut, got, err)
+				}
+				if _, err = c.Write(probetest.CloseFrame(1000, "").Bytes()); err == nil {
+					_, err = io.Copy(io.Discard, c)
+				}
+				if err != nil {
+					e.Errorf("cut at %d: %v", cut, err)
+				}
+				_ = c.Close()
+			}
+			e.became(want{class: core.SessionEnded, status: 101, end: "closed", code: 1000}, n)
+		},
+	}}
+}

@@ -1,0 +1,168 @@
+package coretest
+
+import (
+	"bytes"
+	"crypto/tls"
+	"io"
+	"net"
+	"regexp"
+	"time"
+
+	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/probetest"
+)
+
+// wireRows compare, byte by byte, with the same application without quietws.
+func wireRows() (rows []row) {
+	f := func(n, v string) probetest.Field { return probetest.Field{Name: n, Value: v} }
+	same := func(name, has string, hello func(path string) probetest.Request) {
+		for _, path := range []string{"/ws", "/own", "/bare"} {
+			rows = append(rows, row{
+				name: "wire/" + name + path, layers: everywhere,
+				rule: "a valid handshake, its answer and its frames are not changed by a byte: subprotocol and compression as the library has them",
+				run: func(e *env) {
+					bare := e.bare()
+					raw := hello(path).Bytes(e.target)
+					want := bytes.ReplaceAll(bare.talk(bytes.ReplaceAll(raw, []byte(e.target.Addr), []byte(bare.target.Addr))), []byte(bare.target.Addr), []byte(e.target.Addr))
+					if !bytes.Contains(want, []byte(has)) {
+						e.Fatalf("coretest: the application's answer has no %q: %q", has, want)
+					}
+					if got := e.talk(raw); !bytes.Equal(got, want) {
+						e.Errorf("the session's bytes are\n%q\nwithout quietws they are\n%q", got, want)
+					}
+				},
+			})
+		}
+	}
+	same("handshake", "HTTP/1.1 101 ", probetest.WebSocket)
+	same("split connection", "HTTP/1.1 101 ", probetest.SplitConnection)
+	same("subprotocol", Subprotocol, func(p string) probetest.Request {
+		return probetest.WebSocket(p).With(f("Sec-WebSocket-Protocol", "other, "+Subprotocol))
+	})
+	same("compression", "permessage-deflate", func(p string) probetest.Request {
+		return probetest.WebSocket(p).With(f("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits"))
+	})
+	ordinary := []probetest.Request{
+		{Path: "/app"}, {Method: "HEAD", Path: "/app"}, {Path: "/key/one"}, {Path: "/key/one%2Ftwo?q=1"}, {Path: "/error"}, {Path: "/fail"},
+		{Path: "/forbidden"}, {Path: "/nowhere"}, {Method: "POST", Path: "/app", Body: "body"}, {Path: "/app", Proto: "HTTP/1.0", NoHost: true},
+		{Method: "PROPFIND", Path: "/app"}, {Method: "OPTIONS", Path: "/app"},
+	}
+	return append(rows, row{
+		name: "wire/ordinary requests", layers: everywhere,
+		rule: "adding it changes no answer of the application's, not by a byte",
+		run: func(e *env) {
+			bare := e.bare()
+			for _, r := range ordinary {
+				r = r.With(f("Connection", "close"))
+				got, want := e.listen(r), bare.listen(r)
+				want = bytes.ReplaceAll(want, []byte(bare.target.Addr), []byte(e.target.Addr))
+				if !bytes.Equal(got, want) {
+					e.Errorf("%s %s is answered\n%q\nwithout quietws it is\n%q", r.Method, r.Path, got, want)
+				}
+			}
+		},
+	}, row{
+		name: "wire/refused handshakes of the application's library", layers: []Layer{Attach, Middleware},
+		rule: "without Endpoint the application's library refuses and accepts what it always did, in its own words",
+		run: func(e *env) {
+			bare := e.bare()
+			for _, r := range []probetest.Request{
+				probetest.NoUpgrade("/bare"), probetest.NoConnection("/bare"), probetest.PlainGet("/bare"), probetest.Version8("/bare"),
+				probetest.NoKey("/bare"), probetest.Foreign("/bare"), probetest.ByMethod("HEAD", "/bare"),
+			} {
+				r = r.With(f("X-Last", "yes"))
+				got, want := e.do(r), bare.do(r)
+				if got.Status != want.Status || got.Body != want.Body {
+					e.Errorf("%s: answered %d %q, without quietws %d %q", r.Header, got.Status, got.Body, want.Status, want.Body)
+				}
+			}
+			// The plain GET asks for nothing, on a route that nobody called WebSocket.
+			e.until("they are told", func() bool { return len(e.events.of(core.HandshakeRefused)) == 6 })
+		},
+	})
+}
+
+// bare starts the same application without quietws.
+func (e *env) bare() *env {
+	e.Helper()
+	twin := &env{
+		TB: e.TB, ctx: e.ctx, row: e.row, a: e.a, layer: Bare, port: e.port, certs: e.certs,
+		log: &recorder{}, events: &events{}, access: &buffer{}, server: &buffer{}, hooks: make(map[string]int),
+	}
+	twin.start()
+	return twin
+}
+
+// dial opens a connection of the row's own, with a deadline on it.
+func (e *env) dial(protos ...string) net.Conn {
+	e.Helper()
+	c, err := new(net.Dialer).DialContext(e.ctx, "tcp", e.target.Addr)
+	if err != nil {
+		e.Fatal(err)
+	}
+	e.opened++
+	_ = c.SetDeadline(time.Now().Add(patience))
+	if e.target.TLS == nil {
+		return c
+	}
+	cfg := e.target.TLS.Clone()
+	cfg.ServerName, cfg.NextProtos = "localhost", protos
+	t := tls.Client(c, cfg)
+	if err := t.HandshakeContext(e.ctx); err != nil {
+		e.Fatal(err)
+	}
+	return t
+}
+
+// date is the one thing in an answer that differs from time to time.
+var date = regexp.MustCompile(`\r\nDate: [^\r]*`)
+
+// talk opens a session with raw, says two messages and goodbye, and returns
+// every byte that came back.
+func (e *env) talk(raw []byte) []byte {
+	e.Helper()
+	c := e.dial()
+	defer func() { _ = c.Close() }()
+	var got []byte
+	buf := make([]byte, 4096)
+	say := func(b []byte, until func() bool) {
+		e.Helper()
+		if _, err := c.Write(b); err != nil {
+			e.Fatalf("writing: %v; so far %q", err, got)
+		}
+		for !until() {
+			n, err := c.Read(buf)
+			if got = append(got, buf[:n]...); err != nil {
+				e.Fatalf("reading: %v; so far %q", err, got)
+			}
+		}
+	}
+	say(raw, func() bool { return bytes.Contains(got, []byte("\r\n\r\n")) })
+	for _, text := range []string{"one", "two"} {
+		before := len(got)
+		say(probetest.Frame{Opcode: probetest.OpText, Payload: []byte(text)}.Bytes(), func() bool { return len(got) > before })
+	}
+	if _, err := c.Write(probetest.CloseFrame(1000, "").Bytes()); err != nil {
+		e.Fatal(err)
+	}
+	rest, err := io.ReadAll(c)
+	if err != nil {
+		e.Fatalf("reading: %v; so far %q", err, got)
+	}
+	return date.ReplaceAll(append(got, rest...), nil)
+}
+
+// listen sends r and returns every byte of the answer.
+func (e *env) listen(r probetest.Request) []byte {
+	e.Helper()
+	c := e.dial()
+	defer func() { _ = c.Close() }()
+	if _, err := c.Write(r.Bytes(e.target)); err != nil {
+		e.Fatal(err)
+	}
+	b, err := io.ReadAll(c)
+	if err != nil {
+		e.Fatalf("reading the answer to %s %s: %v", r.Method, r.Path, err)
+	}
+	return date.ReplaceAll(b, nil)
+}

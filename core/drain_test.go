@@ -1,0 +1,450 @@
+package core
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// fakeSession is a session that a library has upgraded, on a connection whose
+// peer says nothing.
+type fakeSession struct {
+	*Session
+	g    *Guard
+	c    *Conn
+	q    Request
+	gone chan struct{} // closed when its connection is
+}
+
+// began is a handshake that was judged and not yet upgraded.
+func began(t *testing.T, g *Guard) *fakeSession {
+	t.Helper()
+	gone := make(chan struct{})
+	c := watched(g, &script{addr: tcpAddr("192.0.2.1:1000"), closed: gone})
+	q := g.Adapter().Begin(httpHead{handshake()}, c)
+	if q.Verdict().Kind != Upgrade {
+		t.Fatalf("a handshake was judged %+v", q.Verdict())
+	}
+	return &fakeSession{g: g, c: c, q: q, gone: gone}
+}
+
+// open upgrades it, as a library does that writes after the hijack.
+func (s *fakeSession) open() *fakeSession {
+	s.q.Opened(s.c)
+	_, _ = s.c.Write([]byte("HTTP/1.1 101 Switching Protocols\r\n\r\n"))
+	s.Session = &s.q.x.session
+	return s
+}
+
+// end ends it as a handler does that returns.
+func (s *fakeSession) end(err error) {
+	_ = s.c.Close()
+	s.q.Done(0, err)
+}
+
+// book has the events that were observed.
+type book struct {
+	mu     sync.Mutex
+	events []Event
+}
+
+func (b *book) observe(e Event) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.events = append(b.events, e)
+}
+
+// of returns those of one class.
+func (b *book) of(t *testing.T, g *Guard, c Class) (found []Event) {
+	t.Helper()
+	if err := g.journal.flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range b.events {
+		if e.Class == c {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+func drained(t *testing.T, g *Guard) DrainReport {
+	t.Helper()
+	report, err := g.Drain(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+func TestDrainOfNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, log := guardLog(t, Config{}, slog.LevelInfo)
+		select {
+		case <-g.Draining():
+			t.Error("draining before Drain")
+		default:
+		}
+		if r := drained(t, g); r != (DrainReport{}) {
+			t.Errorf("%+v", r)
+		}
+		select {
+		case <-g.Draining():
+		default:
+			t.Error("Draining is not closed")
+		}
+		if s := g.Snapshot(); !s.Draining || s.Ready {
+			t.Errorf("draining %v, ready %v", s.Draining, s.Ready)
+		}
+		wantMessages(t, "one line when the state changes and one with the report", toldBy(t, g, log), "draining", "drained")
+	})
+}
+
+// While draining a handshake is refused, readiness fails, and liveness does not.
+func TestDrainAnswers(t *testing.T) {
+	g := quietGuard(t, Config{})
+	h := g.Wrap(http.NewServeMux())
+	answers := func(want map[string]int) {
+		t.Helper()
+		for path, status := range want {
+			w := httptest.NewRecorder()
+			r := httptest.NewRequest("GET", path, nil)
+			if path == "/ws" {
+				r = handshake()
+			}
+			h.ServeHTTP(w, r)
+			if w.Code != status {
+				t.Errorf("%s: %d, want %d", path, w.Code, status)
+			}
+			if path == "/ws" && status == 503 && w.Header().Get("Retry-After") == "" {
+				t.Error("a refused client is not told when to come back")
+			}
+		}
+	}
+	answers(map[string]int{"/livez": 200, "/readyz": 200, "/startupz": 200, "/healthz": 200, "/ws": 404})
+	drained(t, g)
+	answers(map[string]int{"/livez": 200, "/readyz": 503, "/startupz": 200, "/healthz": 503, "/ws": 503})
+	if s := g.Snapshot(); !slices.Contains(s.Handshakes, HandshakeCount{"refused", ReasonDraining, 1}) {
+		t.Errorf("%+v", s.Handshakes)
+	}
+}
+
+// Goodbyes are spread evenly, each session has one, and the drain ends with
+// the last of them.
+func TestDrainSpread(t *testing.T) {
+	for _, row := range []struct {
+		spread, pause, last time.Duration
+	}{
+		{0, 2250 * time.Millisecond / 10, 9 * 2250 * time.Millisecond / 10}, // a quarter of 9s
+		{5 * time.Second, 500 * time.Millisecond, 4500 * time.Millisecond},
+		{-1, 0, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			events := new(book)
+			g := quietGuard(t, Config{Drain: DrainConfig{Spread: row.spread}, Observe: events.observe})
+			var mu sync.Mutex
+			var said []time.Duration
+			start := time.Now()
+			var sessions []*fakeSession
+			for range 10 {
+				s := began(t, g).open()
+				s.OnDrain(func() {
+					mu.Lock()
+					said = append(said, time.Since(start))
+					mu.Unlock()
+					s.Ended(1001)
+					s.end(nil)
+				})
+				sessions = append(sessions, s)
+			}
+			r := drained(t, g)
+			if r.Sessions != 10 || r.Closed != 10 || r.Answered != 10 || r.Dropped != 0 {
+				t.Errorf("spread %v: %+v", row.spread, r)
+			}
+			if r.Duration < row.last || r.Duration > row.last+2*drainCheck {
+				t.Errorf("spread %v: the drain took %v, the last goodbye was at %v", row.spread, r.Duration, row.last)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			slices.Sort(said)
+			for i, at := range said {
+				if at != time.Duration(i)*row.pause {
+					t.Errorf("spread %v: goodbye %d was said at %v, want %v", row.spread, i, at, time.Duration(i)*row.pause)
+				}
+			}
+			if len(said) != len(sessions) {
+				t.Errorf("%d goodbyes for %d sessions", len(said), len(sessions))
+			}
+			for _, e := range events.of(t, g, SessionEnded) {
+				if e.Session.End != "closed" || e.Session.Code != 1001 {
+					t.Errorf("%+v", e.Session)
+				}
+			}
+			emptyRegistry(t, g.conns)
+		})
+	}
+}
+
+// Whoever hears the goodbye first is by chance: otherwise the same clients
+// would always be the first to come back.
+func TestDrainOrderIsNoOrder(t *testing.T) {
+	firsts := make(map[int]bool)
+	for range 40 {
+		synctest.Test(t, func(t *testing.T) {
+			g := quietGuard(t, Config{})
+			var mu sync.Mutex
+			first := -1
+			for i := range 4 {
+				s := began(t, g).open()
+				s.OnDrain(func() {
+					mu.Lock()
+					if first < 0 {
+						first = i
+					}
+					mu.Unlock()
+					s.end(nil)
+				})
+			}
+			drained(t, g)
+			firsts[first] = true
+		})
+	}
+	if len(firsts) < 2 {
+		t.Errorf("of four sessions number %v was the first in 40 drains", firsts)
+	}
+}
+
+// The report's figures, each kind of end once.
+func TestDrainReport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		events := new(book)
+		g, log := guardLog(t, Config{Observe: events.observe, Drain: DrainConfig{Timeout: 8 * time.Second}}, slog.LevelInfo)
+		answered, closed, vanished, deaf, panics := began(t, g).open(), began(t, g).open(), began(t, g).open(), began(t, g).open(), began(t, g).open()
+		answered.OnDrain(func() { answered.Ended(1001); answered.end(nil) })
+		closed.OnDrain(func() { closed.end(nil) })
+		vanished.OnDrain(func() { vanished.Ended(1006); vanished.end(nil) })
+		blocked := make(chan struct{})
+		deaf.OnDrain(func() { <-blocked })
+		panics.OnDrain(func() { panic("goodbye") })
+		go func() { // their handlers return when their connections are closed
+			for _, s := range []*fakeSession{deaf, panics} {
+				<-s.gone
+				s.q.Done(0, errors.New("read: closed"))
+			}
+		}()
+		r := drained(t, g)
+		if want := (DrainReport{Sessions: 5, Closed: 3, Answered: 1, Dropped: 2, Duration: 8 * time.Second}); r != want {
+			t.Errorf("%+v, want %+v", r, want)
+		}
+		close(blocked)
+		synctest.Wait()
+		s := g.Snapshot()
+		if s.Drained["answered"] != 1 || s.Drained["closed"] != 2 || s.Drained["dropped"] != 2 || s.SessionsOpen != 0 {
+			t.Errorf("%v, %d sessions open", s.Drained, s.SessionsOpen)
+		}
+		ends := make(map[string]int)
+		for _, e := range events.of(t, g, SessionEnded) {
+			ends[e.Session.End]++
+		}
+		if ends["closed"] != 1 || ends["vanished"] != 1 || ends["ended"] != 1 || ends["server"] != 2 {
+			t.Errorf("ends %v", ends)
+		}
+		lines := toldBy(t, g, log)
+		last := lines[len(lines)-1]
+		wantAttrs(t, last, map[string]string{"sessions": "5", "closed": "3", "answered": "1", "dropped": "2", "duration": "8s"})
+		emptyRegistry(t, g.conns)
+	})
+}
+
+// Who cannot wait closes the sessions at once; who asks a second time joins.
+func TestDrainHurry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := quietGuard(t, Config{})
+		var ended sync.WaitGroup
+		for range 3 {
+			s := began(t, g).open()
+			ctx, cancel := context.WithCancelCause(t.Context())
+			s.mark(func(s *Session) { s.cancel = cancel })
+			ended.Go(func() {
+				<-ctx.Done() // ends with the connection
+				s.q.Done(0, context.Cause(ctx))
+			})
+		}
+		type result struct {
+			DrainReport
+			err error
+			at  time.Duration
+		}
+		start := time.Now()
+		results := make(chan result, 3)
+		for _, patience := range []time.Duration{time.Hour, 700 * time.Millisecond, time.Minute} {
+			go func() {
+				ctx, cancel := context.WithTimeout(context.Background(), patience)
+				defer cancel()
+				r, err := g.Drain(ctx)
+				results <- result{r, err, time.Since(start)}
+			}()
+		}
+		hurried := 0
+		for range 3 {
+			r := <-results
+			if want := (DrainReport{Sessions: 3, Dropped: 3, Duration: 700 * time.Millisecond}); r.DrainReport != want || r.at != want.Duration {
+				t.Errorf("at %v: %+v, want %+v for all who asked", r.at, r.DrainReport, want)
+			}
+			if r.err != nil {
+				hurried++
+				if !errors.Is(r.err, context.DeadlineExceeded) {
+					t.Errorf("%v", r.err)
+				}
+			}
+		}
+		if hurried != 1 {
+			t.Errorf("%d callers got their context's error, want the one whose context ended", hurried)
+		}
+		ended.Wait()
+		if r, err := g.Drain(t.Context()); err != nil || r.Sessions != 3 {
+			t.Errorf("long after: %+v, %v", r, err)
+		}
+		emptyRegistry(t, g.conns)
+	})
+}
+
+// A context that is over already leaves nobody time.
+func TestDrainAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := quietGuard(t, Config{})
+		s := began(t, g).open()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		r, err := g.Drain(ctx)
+		if !errors.Is(err, context.Canceled) || r.Duration != 0 || r.Sessions != 1 {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if !s.c.is(flagClosed) {
+			t.Error("the session's connection is open")
+		}
+		s.q.Done(0, nil)
+	})
+}
+
+// A session that ended before its moment gets no goodbye, and one whose
+// handshake was under way when the drain began gets it as soon as it is open.
+func TestDrainEarlyAndLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := quietGuard(t, Config{Drain: DrainConfig{Timeout: 9 * time.Second, Spread: 3 * time.Second}})
+		start := time.Now()
+		var mu sync.Mutex
+		said := make(map[string]time.Duration)
+		goodbye := func(name string, s *fakeSession) {
+			s.OnDrain(func() {
+				mu.Lock()
+				said[name] = time.Since(start)
+				mu.Unlock()
+				s.end(nil)
+			})
+		}
+		first, second := began(t, g).open(), began(t, g).open()
+		goodbye("first", first)
+		goodbye("second", second)
+		under := began(t, g)
+		go func() {
+			<-time.After(time.Second) // one of the two had its goodbye at once
+			mu.Lock()
+			left := first
+			if _, gone := said["first"]; gone {
+				left = second
+			}
+			mu.Unlock()
+			left.end(nil)
+			under.open()
+			goodbye("late", under)
+		}()
+		r := drained(t, g)
+		mu.Lock()
+		defer mu.Unlock()
+		if _, a := said["first"]; a == func() bool { _, b := said["second"]; return b }() {
+			t.Errorf("goodbyes %v: want one of first and second, the other was gone", said)
+		}
+		if at, ok := said["late"]; !ok || at > 3*time.Second {
+			t.Errorf("goodbyes %v: the session that opened during the drain, at 1s, got none within the spread", said)
+		}
+		if r.Dropped != 0 || r.Duration > 4*time.Second {
+			t.Errorf("%+v: everybody left", r)
+		}
+		if !under.c.is(flagClosed) {
+			under.end(nil)
+		}
+	})
+}
+
+// What has no request in progress is closed: it would hold up the server's
+// Shutdown. What has one is not.
+func TestDrainClosesWhatStandsAbout(t *testing.T) {
+	events := new(book)
+	g := quietGuard(t, Config{Observe: events.observe})
+	pipe := func(bytes string) (*Conn, net.Conn) {
+		a, b := net.Pipe()
+		c := watched(g, a)
+		if bytes != "" {
+			go func() { _, _ = io.WriteString(b, bytes) }()
+			if _, err := io.ReadFull(c, make([]byte, len(bytes))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Cleanup(func() { _, _ = b.Close(), c.Close() })
+		return c, b
+	}
+	silent, _ := pipe("")
+	half, _ := pipe("GET /ws HTTP/1.1\r\nHost: a\r\n")
+	preamble, _ := pipe(string(lineProxyV1))
+	serving, _ := pipe("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	if !serving.begin() {
+		t.Fatal("a request cannot begin")
+	}
+
+	cert := httptest.NewUnstartedServer(nil)
+	cert.StartTLS()
+	defer cert.Close()
+	handshaken, peer := pipe("")
+	above := tls.Server(handshaken, cert.TLS)
+	handshaken.tls.Store(above)
+	go func() { _ = tls.Client(peer, &tls.Config{InsecureSkipVerify: true}).Handshake() }()
+	if err := above.HandshakeContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	drained(t, g)
+	for name, c := range map[string]*Conn{"silent": silent, "half a head": half, "a preamble": preamble, "handshaken": handshaken} {
+		if !c.is(flagClosed) {
+			t.Errorf("%s: still open", name)
+		}
+	}
+	if serving.is(flagClosed) {
+		t.Error("a connection with a request in progress was closed")
+	}
+	serving.set(flagOrdinary)
+	_ = serving.Close()
+	serving.release()
+	g.conns.waitEmpty(t)
+	closed := events.of(t, g, ServerClosed)
+	for _, e := range closed {
+		if e.Reason != ReasonDrain {
+			t.Errorf("server_closed/%v, want drain", e.Reason)
+		}
+	}
+	if s := g.Snapshot(); len(closed) != 4 || s.Closed[ServerClosed] != 4 || s.Closed[HTTP] != 1 || s.Open != 0 {
+		t.Errorf("%d events, %v", len(closed), s.Closed)
+	}
+}

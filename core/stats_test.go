@@ -1,0 +1,175 @@
+package core
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestStatsHaveRoomForEveryProber(t *testing.T) {
+	if int(probers) > probersMax {
+		t.Errorf("%d probers, and counters for %d", probers, probersMax)
+	}
+	if n := len(Probers()); n+1 > probersMax {
+		t.Errorf("%d names of probers, and counters for %d", n, probersMax)
+	}
+}
+
+func TestCloseCodeIndex(t *testing.T) {
+	for code, label := range map[int]string{
+		0: "unknown", 1000: "1000", 1001: "1001", 1006: "1006", 1014: "1014",
+		1004: "other", 1015: "other", 1016: "other", 999: "other", 3000: "other", 4999: "other", 70000: "other", -1: "other", -1000: "other",
+	} {
+		if got := closeCodes[closeCodeIndex(code)].label; got != label {
+			t.Errorf("code %d counts as %q, want %q", code, got, label)
+		}
+	}
+	seen := make(map[string]bool)
+	for i, c := range closeCodes {
+		if seen[c.label] {
+			t.Errorf("label %q is there twice", c.label)
+		}
+		seen[c.label] = true
+		if closeCodeIndex(c.code) != i {
+			t.Errorf("code %d is counted as %q", c.code, closeCodes[closeCodeIndex(c.code)].label)
+		}
+	}
+}
+
+func TestSnapshotOfNothing(t *testing.T) {
+	s := quietGuard(t, Config{}).Snapshot()
+	if s.Accepted != 0 || s.Open != 0 || s.AcceptErrors != 0 || s.SessionsOpen != 0 || s.Dropped != 0 || s.Draining || !s.Ready {
+		t.Errorf("%+v", s)
+	}
+	if got := slices.Sorted(maps.Keys(s.Closed)); !slices.Equal(got, Classes()) {
+		t.Errorf("Closed has %v, want every class, those with nothing too", got)
+	}
+	if len(s.Probes)+len(s.Handshakes)+len(s.SessionsEnded)+len(s.Suppressed)+len(s.LastSeen)+len(s.Checks) != 0 {
+		t.Errorf("%+v", s)
+	}
+	for _, word := range []string{"closed", "answered", "dropped"} {
+		if n, ok := s.Drained[word]; !ok || n != 0 {
+			t.Errorf("Drained[%q] is %d, %v", word, n, ok)
+		}
+	}
+}
+
+// The maps are the caller's.
+func TestSnapshotIsACopy(t *testing.T) {
+	g := quietGuard(t, Config{})
+	_ = registered(g, tcpAddr("127.0.0.1:1")).Close()
+	s := g.Snapshot()
+	clear(s.Closed)
+	clear(s.Drained)
+	if g.Snapshot().Closed[ServerClosed] != 1 {
+		t.Error("a change to a snapshot changed the next")
+	}
+}
+
+func TestStatsCountWhatTheyAreTold(t *testing.T) {
+	g := quietGuard(t, Config{})
+	s := &g.stats
+	p := proberNamed(t, "kubelet")
+	before := time.Now()
+	s.countProbe(HTTPProbe, p, false, true)
+	s.countProbe(HTTPProbe, p, false, true)
+	s.countProbe(ProbeFailing, p, true, true)
+	s.countProbe(TCPProbe, 0, false, true)
+	s.countProbe(HTTPProbe, proberNamed(t, "haproxy"), false, false)
+	s.handshakes[handshakeRefused][ReasonBadKey].Add(2)
+	s.handshakes[handshakeAccepted][NoReason].Add(3)
+	s.ended[endedVanished][closeCodeIndex(0)].Add(1)
+	s.ended[endedClosed][closeCodeIndex(4000)].Add(1)
+	s.suppressed[TCPProbe].Add(7)
+	snap := g.Snapshot()
+	for _, want := range []ProbeCount{
+		{HTTPProbe, "kubelet", false, 2}, {ProbeFailing, "kubelet", true, 1}, {TCPProbe, "unknown", false, 1}, {HTTPProbe, "haproxy", false, 1},
+	} {
+		if !slices.Contains(snap.Probes, want) {
+			t.Errorf("no %+v in %+v", want, snap.Probes)
+		}
+	}
+	if want := []HandshakeCount{{"accepted", NoReason, 3}, {"refused", ReasonBadKey, 2}}; !slices.Equal(snap.Handshakes, want) {
+		t.Errorf("handshakes %+v, want %+v", snap.Handshakes, want)
+	}
+	if want := []SessionCount{{"closed", "other", 1}, {"vanished", "unknown", 1}}; !slices.Equal(snap.SessionsEnded, want) {
+		t.Errorf("sessions %+v, want %+v", snap.SessionsEnded, want)
+	}
+	if snap.Suppressed[TCPProbe] != 7 || len(snap.Suppressed) != 1 {
+		t.Errorf("suppressed %v", snap.Suppressed)
+	}
+	// One that may not be believed is counted, but was not seen.
+	if at, ok := snap.LastSeen["kubelet"]; !ok || len(snap.LastSeen) != 1 || at.Before(before.Truncate(0)) || at.After(time.Now()) {
+		t.Errorf("last seen %v", snap.LastSeen)
+	}
+}
+
+func proberNamed(t *testing.T, name string) prober {
+	t.Helper()
+	for p := prober(1); p < probers; p++ {
+		if p.String() == name {
+			return p
+		}
+	}
+	t.Fatalf("no prober is called %q; there are %q", name, Probers())
+	return 0
+}
+
+// While connections come and go on all cores every snapshot adds up: what is
+// open is never negative, and no counter goes back.
+func TestSnapshotUnderConcurrency(t *testing.T) {
+	g := quietGuard(t, Config{})
+	const workers, each = 8, 400
+	var done atomic.Bool
+	var users, watchers sync.WaitGroup
+	for i := range workers {
+		users.Go(func() {
+			for k := range each {
+				c := registered(g, tcpAddr(netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(i*each+k)).String()))
+				if k%2 == 0 {
+					c.set(flagOrdinary)
+				}
+				_ = c.Close()
+			}
+		})
+	}
+	for range 2 {
+		watchers.Go(func() {
+			var last Snapshot
+			for !done.Load() {
+				s := g.Snapshot()
+				var ended uint64
+				for _, n := range s.Closed {
+					ended += n
+				}
+				// Those that came and went while it was taken may count as open.
+				if s.Open > workers*each || s.Accepted != s.Open+ended {
+					t.Errorf("accepted %d, open %d, ended %d", s.Accepted, s.Open, ended)
+					return
+				}
+				if s.Accepted < last.Accepted || s.Closed[HTTP] < last.Closed[HTTP] {
+					t.Errorf("a counter went back: %d, then %d", last.Accepted, s.Accepted)
+				}
+				last = s
+			}
+		})
+	}
+	users.Wait()
+	done.Store(true)
+	watchers.Wait()
+	s := g.Snapshot()
+	if s.Accepted != workers*each || s.Open != 0 || s.Closed[HTTP] != workers*each/2 || s.Closed[ServerClosed] != workers*each/2 {
+		t.Errorf("accepted %d, open %d, closed %v", s.Accepted, s.Open, s.Closed)
+	}
+	emptyRegistry(t, g.conns)
+}
+
+func TestVersion(t *testing.T) {
+	if Version() == "" {
+		t.Error("no version: the label of a metric would be empty")
+	}
+}

@@ -1,0 +1,76 @@
+// Package setup is what the example servers have in common and what is no part
+// of quietws: flags, log and the page on /.
+package setup
+
+import (
+	"crypto/tls"
+	_ "embed"
+	"errors"
+	"flag"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+)
+
+// Options are what the flags say.
+type Options struct {
+	Addr     string
+	TLS      *tls.Config // nil: in the clear
+	Drain    time.Duration
+	Collapse time.Duration
+}
+
+// Parse reads the flags and makes slog's default logger the one that they ask
+// for. Wrong flags end the program with status 2.
+func Parse() Options {
+	flags := flag.NewFlagSet(os.Args[0], flag.ExitOnError)
+	o, err := parse(flags, os.Args[1:], os.Stderr)
+	if err != nil {
+		slog.Error("wrong flags", "error", err)
+		os.Exit(2)
+	}
+	return o
+}
+
+func parse(flags *flag.FlagSet, args []string, log io.Writer) (Options, error) {
+	var o Options
+	flags.StringVar(&o.Addr, "addr", ":8080", "`address` to listen on")
+	cert := flags.String("cert", "", "`file` with a certificate in PEM; with -key: serve TLS")
+	key := flags.String("key", "", "`file` with its key in PEM")
+	json := flags.Bool("json", false, "log in JSON instead of text")
+	flags.DurationVar(&o.Drain, "drain", 9*time.Second, "how long a drain may take")
+	flags.DurationVar(&o.Collapse, "collapse", time.Minute, "window in which repeats of a failure are counted instead of logged")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, errors.New("arguments are not expected: " + flags.Arg(0))
+	}
+	if *json {
+		slog.SetDefault(slog.New(slog.NewJSONHandler(log, nil)))
+	} else {
+		slog.SetDefault(slog.New(slog.NewTextHandler(log, nil)))
+	}
+	switch {
+	case *cert != "" && *key != "":
+		pair, err := tls.LoadX509KeyPair(*cert, *key)
+		if err != nil {
+			return o, err
+		}
+		o.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}}
+	case *cert != "" || *key != "":
+		return o, errors.New("-cert and -key go together")
+	}
+	return o, nil
+}
+
+//go:embed page.html
+var page []byte
+
+// Page answers with a page that tells what to try.
+func Page(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = w.Write(page)
+}

@@ -1,0 +1,98 @@
+package setup
+
+import (
+	"bytes"
+	"flag"
+	"io"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quietws/quietws/examples/internal/smoke"
+)
+
+func TestParse(t *testing.T) {
+	cert, key := smoke.Certificate(t)
+	empty := filepath.Join(t.TempDir(), "empty.pem")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		rule string
+		args []string
+		want Options
+		err  string
+		tls  bool
+	}{
+		{rule: "a certificate without its key", args: []string{"-cert", cert}, err: "go together"},
+		{rule: "a key without its certificate", args: []string{"-key", key}, err: "go together"},
+		{rule: "a certificate that is none", args: []string{"-cert", empty, "-key", key}, err: "PEM"},
+		{rule: "a word that is no flag", args: []string{"-json", "8080"}, err: "8080"},
+		{rule: "a flag that is none", args: []string{"-nope"}, err: "-nope"},
+		{rule: "the defaults", want: Options{Addr: ":8080", Drain: 9 * time.Second, Collapse: time.Minute}},
+		{
+			rule: "all of them", args: []string{"-addr", ":1", "-cert", cert, "-key", key, "-drain", "1s", "-collapse", "2s"},
+			want: Options{Addr: ":1", Drain: time.Second, Collapse: 2 * time.Second}, tls: true,
+		},
+	} {
+		t.Run(row.rule, func(t *testing.T) {
+			flags := flag.NewFlagSet("", flag.ContinueOnError)
+			flags.SetOutput(io.Discard)
+			got, err := parse(flags, row.args, io.Discard)
+			if row.err != "" {
+				if err == nil || !strings.Contains(err.Error(), row.err) {
+					t.Fatalf("error %v, want one with %q", err, row.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if (got.TLS != nil) != row.tls {
+				t.Errorf("TLS %v, want %t", got.TLS, row.tls)
+			}
+			got.TLS = nil
+			if got != row.want {
+				t.Errorf("%+v, want %+v", got, row.want)
+			}
+		})
+	}
+}
+
+func TestParseSetsTheLog(t *testing.T) {
+	before := slog.Default()
+	defer slog.SetDefault(before)
+	for _, row := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "level=INFO msg=hello"},
+		{[]string{"-json"}, `"level":"INFO","msg":"hello"`},
+	} {
+		var log bytes.Buffer
+		if _, err := parse(flag.NewFlagSet("", flag.ContinueOnError), row.args, &log); err != nil {
+			t.Fatal(err)
+		}
+		slog.Info("hello")
+		if !strings.Contains(log.String(), row.want) {
+			t.Errorf("%v: %s, want %s in it", row.args, log.String(), row.want)
+		}
+	}
+}
+
+func TestPage(t *testing.T) {
+	rec := httptest.NewRecorder()
+	Page(rec, nil)
+	if got := rec.Header().Get("Content-Type"); got != "text/html; charset=utf-8" {
+		t.Errorf("Content-Type %q", got)
+	}
+	for _, want := range []string{"/ws", "/livez", "/readyz", "/startupz", "/healthz", "/metrics", "new WebSocket"} {
+		if !strings.Contains(rec.Body.String(), want) {
+			t.Errorf("the page does not mention %s", want)
+		}
+	}
+}

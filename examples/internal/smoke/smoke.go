@@ -1,0 +1,223 @@
+// Package smoke tests the example servers from outside: each is started and
+// stopped as a user would, and tried with everything that it serves.
+package smoke
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+const patience = 30 * time.Second
+
+// asServer is set in the environment of a test binary that is to be the server.
+const asServer = "QUIETWS_EXAMPLE"
+
+// Main is for TestMain: the test binary is the server too. So the race detector
+// sees both, and a test result is not reused when the server has changed.
+func Main(m *testing.M, server func()) {
+	if os.Getenv(asServer) != "" {
+		server()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// Test tests the server that was given to Main, in the clear and under TLS.
+// sockets are the paths on which it echoes.
+func Test(t *testing.T, sockets ...string) {
+	cert, key := Certificate(t)
+	for _, row := range []struct {
+		name  string
+		flags []string
+	}{
+		{name: "plain"},
+		{name: "TLS", flags: []string{"-cert", cert, "-key", key}},
+	} {
+		t.Run(row.name, func(t *testing.T) { run(t, start(t, row.flags...), sockets) })
+	}
+	t.Run("a second signal ends it at once", func(t *testing.T) { secondSignal(t, start(t, "-drain", "1m"), sockets[0]) })
+	t.Run("a flag that is wrong", func(t *testing.T) {
+		fails(t, 2, "-cert", cert)
+	})
+	t.Run("an address that is taken", func(t *testing.T) {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = ln.Close() }()
+		fails(t, 1, "-addr", ln.Addr().String())
+	})
+}
+
+// command is the server with these flags.
+func command(t *testing.T, flags ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self, flags...)
+	cmd.Env = append(os.Environ(), asServer+"=1")
+	return cmd
+}
+
+// fails checks that the server does not start with these flags.
+func fails(t *testing.T, status int, flags ...string) {
+	t.Helper()
+	cmd := command(t, flags...)
+	out, err := cmd.CombinedOutput()
+	if err == nil || cmd.ProcessState.ExitCode() != status {
+		t.Errorf("%v: ended with %v, want exit status %d: %s", flags, cmd.ProcessState, status, out)
+	}
+}
+
+var healthRoutes = []string{"/livez", "/readyz", "/startupz", "/healthz"}
+
+func run(t *testing.T, s *server, sockets []string) {
+	for _, path := range healthRoutes {
+		if status, body := s.get(path, ""); status != 200 {
+			t.Errorf("GET %s: %d %s", path, status, body)
+		}
+	}
+	if status, body := s.get("/", ""); status != 200 || !strings.Contains(body, "new WebSocket") {
+		t.Errorf("GET /: %d %s", status, body)
+	}
+	if status, _ := s.get("/nothing", ""); status != 404 {
+		t.Errorf("GET /nothing: %d, want 404", status)
+	}
+	s.connect()
+	for _, path := range sockets {
+		if status, _ := s.get(path, "kube-probe/1.31"); status != 200 {
+			t.Errorf("a prober on %s: %d, want 200", path, status)
+		}
+		if err := s.dial(path).Close(websocket.StatusNormalClosure, ""); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if status, _ := s.get(sockets[0], ""); status != http.StatusUpgradeRequired {
+		t.Errorf("a person on %s: %d, want 426", sockets[0], status)
+	}
+	open := make([]*websocket.Conn, len(sockets))
+	for i, path := range sockets {
+		open[i] = s.dial(path)
+	}
+	s.checkMetrics(len(sockets))
+
+	s.signal(syscall.SIGTERM)
+	for i, ws := range open {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		_, _, err := ws.Read(ctx)
+		cancel()
+		if websocket.CloseStatus(err) != websocket.StatusGoingAway {
+			t.Errorf("%s: at SIGTERM the client got %v, want close code 1001", sockets[i], err)
+		}
+	}
+	if state := s.wait(); state.ExitCode() != 0 {
+		t.Errorf("after the drain: %v, want exit status 0", state)
+	}
+	s.checkLog(sockets[0])
+}
+
+// checkMetrics compares the connections that were counted with those that were
+// made here, sessions of which are open.
+func (s *server) checkMetrics(sessions int) {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); ; {
+		_, body := s.get("/metrics", "")
+		parser := expfmt.NewTextParser(model.LegacyValidation)
+		families, err := parser.TextToMetricFamilies(strings.NewReader(body))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		sums := make(map[string]float64)
+		for name, f := range families {
+			for _, m := range f.GetMetric() {
+				sums[name] += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+		accepted, open := sums["quietws_connections_accepted_total"], sums["quietws_connections_open"]
+		if want := float64(s.made.Load()); accepted != want {
+			s.t.Fatalf("%v connections were counted, %v made", accepted, want)
+		}
+		if closed := sums["quietws_connections_closed_total"]; accepted != open+closed {
+			s.t.Fatalf("accepted %v, open %v, closed %v", accepted, open, closed)
+		}
+		// The scrape's own connection is open too, and the server may see the
+		// end of others later than their clients.
+		if open == float64(sessions)+1 && sums["quietws_sessions_open"] == float64(sessions) {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("%v connections and %v sessions are open, want %d sessions", open, sums["quietws_sessions_open"], sessions)
+		}
+	}
+}
+
+// checkLog looks at the whole log of a server that has ended: it says who owns
+// the health routes, has every request but the probes, and the one failure, a
+// person on socket, once.
+func (s *server) checkLog(socket string) {
+	s.t.Helper()
+	logged := make(map[string]int)
+	loud := 0
+	for _, line := range s.log {
+		switch {
+		case line["msg"] == "health routes":
+			for _, path := range healthRoutes {
+				if line[path] != "quietws" {
+					s.t.Errorf("%s is answered by %v, want quietws", path, line[path])
+				}
+			}
+		case line["level"] != "INFO":
+			loud++
+			if line["class"] != "handshake_refused" || line["path"] != socket {
+				s.t.Errorf("unexpected: %v", line)
+			}
+		case line["msg"] == "request":
+			path, _ := line["path"].(string)
+			logged[path]++
+			if line["status"] == 200.0 && path != "/" && path != "/metrics" {
+				s.t.Errorf("a probe in the access log: %v", line)
+			}
+		}
+	}
+	if loud != 1 {
+		s.t.Errorf("%d loud lines for one refused handshake", loud)
+	}
+	for _, path := range []string{"/", "/nothing", "/metrics", socket} {
+		if logged[path] == 0 {
+			s.t.Errorf("the access log has no %s", path)
+		}
+	}
+}
+
+// secondSignal leaves a session open that answers no goodbye.
+func secondSignal(t *testing.T, s *server, socket string) {
+	_ = s.dial(socket)
+	s.signal(syscall.SIGTERM)
+	s.await("draining")
+	again := time.NewTicker(50 * time.Millisecond) // one that comes too early is still the first one's
+	defer again.Stop()
+	for {
+		select {
+		case <-s.exited:
+			if status := s.wait().Sys().(syscall.WaitStatus); !status.Signaled() {
+				t.Errorf("ended with %v, want by a signal", s.wait())
+			}
+			return
+		case <-again.C:
+			s.signal(syscall.SIGTERM)
+		}
+	}
+}
