@@ -323,7 +323,7 @@ func (g *Guard) Endpoint(next http.Handler) http.Handler {
 		if q.Answer(w, r) {
 			return
 		}
-		q.Run(func() error {
+		_ = q.Run(func() error {
 			next.ServeHTTP(q.Wrap(w, r))
 			return nil
 		})
