@@ -32,6 +32,7 @@ type facts struct {
 	timeout time.Duration // where bytes are not seen: what the server waits for a request, 0: for ever
 
 	expectProxy bool // Config.ExpectProxy
+	h2c         bool // the server speaks HTTP/2 without TLS
 }
 
 func (f facts) is(flag uint32) bool { return f.flags&flag != 0 }
@@ -56,6 +57,8 @@ func classify(f facts) (Class, Reason) {
 		return HTTP, NoReason
 	case f.is(flagProbe):
 		return HTTPProbe, NoReason
+	case !f.tls && f.status() == 101:
+		return Hijacked, NoReason // by a server that told the guard nothing
 	case !f.tls && f.status() >= 200 && f.status() < 400:
 		return HTTP, NoReason // the server answered well without calling anyone
 	}
@@ -102,6 +105,8 @@ func (f facts) preamble() (Class, Reason) {
 	case f.tls && isHTTP(f.head):
 		return WrongProtocol, ReasonHTTPOnTLS
 	case f.tls:
+	case bytes.HasPrefix(f.head, []byte(h2Preface)) && f.h2c:
+		return f.bare(TCPProbe) // understood, and nothing was asked
 	case bytes.HasPrefix(f.head, []byte(h2Preface)):
 		return WrongProtocol, ReasonH2Preface
 	case isTLS(f.head):

@@ -289,7 +289,7 @@ func (c *Conn) noteAnswer(p []byte) {
 	switch {
 	case len(p) >= 3 && p[0] >= 0x14 && p[0] <= 0x17 && p[1] == 3:
 		v = answerTLS
-		if !c.ln.tls.Load() {
+		if !c.ln.tls.Load() && c.headLen.Load() > 0 && c.head[0] == 0x16 { // a record answers a record
 			c.ln.tls.Store(true)
 		}
 	case len(p) >= 12 && string(p[:7]) == "HTTP/1." && p[8] == ' ':

@@ -68,6 +68,7 @@ func (c *Conn) facts() facts {
 		timeout:     c.ln.timeout,
 		expectProxy: c.ln.g.config.ExpectProxy,
 		h2:          c.is(flagH2),
+		h2c:         c.ln.g.h2c.Load(),
 	}
 	if ms := c.endAge.Load(); ms != 0 {
 		f.age = time.Duration(ms-1) * time.Millisecond

@@ -77,7 +77,11 @@ func (g *Guard) drain() {
 		x.session.mark(func(s *Session) { s.byServer = true })
 		_ = x.c.Close()
 	}
-	g.report.Sessions += int(g.lateSessions.Load())
+	g.mu.Lock()
+	sessions = append(sessions, g.late...)
+	g.late = nil
+	g.mu.Unlock()
+	g.report.Sessions = len(sessions)
 	g.report.Dropped = len(left)
 	g.report.Closed = max(g.report.Sessions-len(left), 0)
 	for _, x := range sessions {
@@ -152,6 +156,9 @@ func (g *Guard) closeIdle() {
 	for _, c := range g.conns.all() {
 		if c.refs.Load() == 1 && !c.is(flagsRequest|flagUpgraded|flagLeft) {
 			c.set(flagDrained)
+			if t := c.tls.Load(); t != nil && c.is(flagShadow) {
+				_ = t.NetConn().Close() // its own Close would wait for the peer to read an alert
+			}
 			_ = c.Close()
 		}
 	}

@@ -38,6 +38,9 @@ type exchange struct {
 	fault    Reason
 	badConn  bool // the fault is in Connection, rather than in Upgrade
 	kind     Kind // the verdict
+	route    Route
+	http1    bool // HTTP/1.0 or 1.1
+	learns   bool // its path is one to remember, if the handshake is good
 
 	opened    atomic.Bool // left HTTP
 	confirmed atomic.Bool // 101 was answered
@@ -60,6 +63,9 @@ func (x *exchange) confirm(status int) {
 	if x.confirmed.CompareAndSwap(false, true) {
 		x.status.Store(http.StatusSwitchingProtocols)
 		x.c.set(flagSession)
+		if x.learns {
+			x.g.learn(x.path)
+		}
 		x.g.stats.handshakes[handshakeAccepted][NoReason].Add(1)
 	}
 }
@@ -74,7 +80,8 @@ func (x *exchange) settle() {
 		return
 	}
 	if x.late.Load() {
-		defer Request{c: x.c, x: x, begun: true}.release()
+		r := Request{c: x.c, x: x, begun: true}
+		defer r.release()
 	}
 	x.freeSlot()
 	status := int(x.status.Load())

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,22 +27,23 @@ type Guard struct {
 	owner     atomic.Pointer[ownerFunc]       // who knows the application's routes
 	told      atomic.Bool                     // who owns the health routes was told
 
-	draining     atomic.Bool
-	drainCh      chan struct{}
-	drainOnce    sync.Once
-	drainDone    chan struct{}
-	hurry        chan struct{} // closed where a caller of Drain cannot wait
-	hurryOnce    sync.Once
-	lateSessions atomic.Int64 // opened when the drain had begun
-	report       DrainReport
-	panics       panicked
-	starved      atomic.Int64 // when a shortage at Accept was last told
-	slots        atomic.Int64 // taken of Config.MaxSessions
-	adopted      *listener    // of the sessions on connections that were not watched before
+	draining  atomic.Bool
+	drainCh   chan struct{}
+	drainOnce sync.Once
+	drainDone chan struct{}
+	hurry     chan struct{} // closed where a caller of Drain cannot wait
+	hurryOnce sync.Once
+	report    DrainReport
+	panics    panicked
+	h2c       atomic.Bool  // a server speaks HTTP/2 without TLS
+	starved   atomic.Int64 // when a shortage at Accept was last told
+	slots     atomic.Int64 // taken of Config.MaxSessions
+	adopted   *listener    // of the sessions on connections that were not watched before
 
 	mu       sync.Mutex
 	attached map[*http.Server]bool
-	unseen   sync.Map // net.Conn -> *Conn, those of attached servers that the guard did not accept
+	late     []*exchange // sessions that opened when the drain had begun
+	unseen   sync.Map    // net.Conn -> *Conn, those of attached servers that the guard did not accept
 	closed   atomic.Bool
 }
 
@@ -130,11 +132,15 @@ const closeTimeout = 2 * time.Second
 func (g *Guard) contained(what string, f func()) {
 	defer func() {
 		if v := recover(); v != nil {
-			g.journal.note(slog.LevelError, "callback panicked",
-				slog.String("callback", what), slog.String("panic", panicText(v)), slog.String("stack", stackText(debug.Stack())))
+			g.tellPanic(what, v)
 		}
 	}()
 	f()
+}
+
+func (g *Guard) tellPanic(what string, v any) {
+	g.journal.note(slog.LevelError, "callback panicked",
+		slog.String("callback", what), slog.String("panic", panicText(v)), slog.String("stack", stackText(debug.Stack())))
 }
 
 // platform reports whether a prober may have this address. The zero Addr is a
@@ -162,7 +168,11 @@ const maxEndpoints = 64
 // learn remembers that WebSocket is served at path, so that the outermost layer
 // answers a prober there whatever method it asks with.
 func (g *Guard) learn(path string) {
-	for {
+	if len(path) > maxText {
+		return
+	}
+	path = strings.Clone(path)
+	for !g.isEndpoint(path) {
 		old := g.endpoints.Load()
 		if old != nil && ((*old)[path] || len(*old) >= maxEndpoints) {
 			return

@@ -66,7 +66,7 @@ func checkHandshake(h Head) (Reason, string) {
 	upgrade := listsToken(h.Field(fieldUpgrade), "websocket")
 	connection := listsToken(h.Field(fieldConnection), "upgrade")
 	key := h.Field(fieldKey)
-	http1 := strings.HasPrefix(h.Proto(), "HTTP/1.")
+	http1 := isHTTP1(h)
 	switch {
 	case http1 && key != "" && !upgrade:
 		return ReasonUpgradeStripped, fieldUpgrade
@@ -123,6 +123,8 @@ func isKey(s string) bool {
 	n, err := base64.StdEncoding.Decode(out[:], in[:])
 	return err == nil && n == 16
 }
+
+func isHTTP1(h Head) bool { return strings.HasPrefix(h.Proto(), "HTTP/1.") }
 
 // listsToken reports whether list, the value of a comma-separated header field
 // (RFC 9110 §5.6.1), has token in it, in any letter case. token is in lower

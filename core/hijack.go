@@ -2,6 +2,7 @@ package core
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"io"
 	"net"
@@ -35,9 +36,11 @@ func (a Adapter) CurrentHTTP(r *http.Request) HTTPRequest {
 // get the health answer, whatever their method, and a handshake that RFC 6455
 // forbids and a library might let pass is refused. Everything else is the
 // route's.
-func (a Adapter) AtEndpoint(r *http.Request) HTTPRequest {
+// route is the pattern of the route, as far as it is a path, "" if it is not
+// known.
+func (a Adapter) AtEndpoint(r *http.Request, route string) HTTPRequest {
 	q := a.BeginHTTP(r)
-	q.Request = a.atEndpoint(q.Request, httpHead{r}, false, nil)
+	q.Request = a.atEndpoint(q.Request, httpHead{r}, route, false, nil)
 	return q
 }
 
@@ -46,9 +49,9 @@ func (a Adapter) AtEndpoint(r *http.Request) HTTPRequest {
 // host is refused unless it matches one of patterns, in the syntax of
 // [path.Match] and in lower case; a pattern with "://" in it is matched against
 // scheme and host. anyOrigin lets every page in.
-func (a Adapter) AtHandler(r *http.Request, patterns []string, anyOrigin bool) HTTPRequest {
+func (a Adapter) AtHandler(r *http.Request, route string, patterns []string, anyOrigin bool) HTTPRequest {
 	q := a.BeginHTTP(r)
-	q.Request = a.atEndpoint(q.Request, httpHead{r}, true, func(origin, host string) bool {
+	q.Request = a.atEndpoint(q.Request, httpHead{r}, route, true, func(origin, host string) bool {
 		return anyOrigin || originAllowed(origin, host, patterns)
 	})
 	return q
@@ -56,7 +59,7 @@ func (a Adapter) AtHandler(r *http.Request, patterns []string, anyOrigin bool) H
 
 // Answer writes the guard's answer if the verdict has one, and ends the
 // request. It returns false where the next handler is to be called.
-func (q HTTPRequest) Answer(w http.ResponseWriter, r *http.Request) bool {
+func (q *HTTPRequest) Answer(w http.ResponseWriter, r *http.Request) bool {
 	if q.x == nil || q.x.kind != Probe && q.x.kind != Refuse {
 		return false
 	}
@@ -81,7 +84,7 @@ func writeAnswer(w http.ResponseWriter, r *http.Request, a *Answer) {
 // Wrap returns what to call the next handler with: a ResponseWriter that sees
 // the status and the hijack, and a request whose context leads to this one.
 // Where a layer outside has done so, they are w and r.
-func (q HTTPRequest) Wrap(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request) {
+func (q *HTTPRequest) Wrap(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request) {
 	x := q.x
 	if x == nil {
 		return w, r
@@ -110,7 +113,7 @@ func (q HTTPRequest) Wrap(w http.ResponseWriter, r *http.Request) (http.Response
 
 // OnOpened registers f to be called inside Hijack, for a framework that keeps
 // its own state of the response.
-func (q HTTPRequest) OnOpened(f func()) {
+func (q *HTTPRequest) OnOpened(f func()) {
 	if q.x != nil {
 		q.x.w.opened = f
 	}
@@ -118,39 +121,37 @@ func (q HTTPRequest) OnOpened(f func()) {
 
 // Status is what was answered so far, 0 if nothing. For a handler that has
 // returned without an answer it is 200, which net/http then sends.
-func (q HTTPRequest) Status() int {
+func (q *HTTPRequest) Status() int {
 	if q.x == nil {
 		return 0
 	}
-	if s := q.x.status.Load(); s != 0 || q.x.opened.Load() {
+	if s := q.x.status.Load(); s != 0 || q.x.opened.Load() || !q.begun {
 		return int(s)
 	}
 	return http.StatusOK
 }
 
-// DoneWith ends a request whose handler returned err in a framework that turns
-// errors into answers only after its chain: where nothing is answered yet, the
-// outcome is told as soon as something is, or the request is over.
-func (q HTTPRequest) DoneWith(r *http.Request, err error) {
-	x := q.x
-	if err == nil || x == nil || !q.begun || x.status.Load() != 0 || x.opened.Load() {
-		q.Done(q.Status(), err)
+// DoneWith ends a request whose handler returned err: see [Request.DoneLater].
+func (q *HTTPRequest) DoneWith(err error) {
+	if err != nil && q.x != nil && q.begun {
+		q.DoneLater(q.x.w.r.Context(), err)
 		return
 	}
-	x.noteError(err)
-	x.late.Store(true)
-	context.AfterFunc(r.Context(), x.settle)
+	q.Done(q.Status(), err)
 }
 
-// Recovered is to be deferred by a layer inside a framework's chain: it reports
-// a panic of the next handler, unless a layer outside will, and panics on.
-func (q HTTPRequest) Recovered() {
+// Recovered is to be deferred by a layer inside a framework's chain: it ends a
+// request whose handler panicked, or left by runtime.Goexit, and panics on. A
+// panic is told by the outermost layer, if there is one: somebody outside may
+// recover it yet.
+func (q *HTTPRequest) Recovered() {
 	v := recover()
 	if v == nil {
+		q.Done(0, nil)
 		return
 	}
 	switch {
-	case q.c != nil && q.c.is(flagAttached) && q.begun: // an ordinary request: somebody outside may recover it yet
+	case q.c != nil && q.c.is(flagAttached):
 		q.Done(0, nil)
 	case q.begun:
 		q.aborted(v)
@@ -159,15 +160,18 @@ func (q HTTPRequest) Recovered() {
 }
 
 // outermost is Recovered for the outermost layer.
-func (q HTTPRequest) outermost() {
-	if v := recover(); v != nil {
-		q.aborted(v)
-		panic(v)
+func (q *HTTPRequest) outermost() {
+	v := recover()
+	if v == nil {
+		q.Done(0, nil)
+		return
 	}
+	q.aborted(v)
+	panic(v)
 }
 
 // aborted ends a request whose handler panicked.
-func (q HTTPRequest) aborted(v any) (hijacked bool) {
+func (q *HTTPRequest) aborted(v any) (hijacked bool) {
 	if v == http.ErrAbortHandler { // no fault: the way to end a response early
 		q.Done(0, http.ErrAbortHandler)
 		return false
@@ -202,17 +206,9 @@ func (w *writer) WriteHeader(status int) {
 			writeAnswer(w.ResponseWriter, w.r, &a)
 			return
 		}
-		x.status.Store(int32(status))
-		defer w.answered()
+		defer Request{x: x}.Answered(status)
 	}
 	w.ResponseWriter.WriteHeader(status)
-}
-
-// answered settles what waited for its status.
-func (w *writer) answered() {
-	if w.x.late.Load() {
-		w.x.settle()
-	}
 }
 
 func (w *writer) Write(p []byte) (int, error) {
@@ -258,13 +254,32 @@ func (w *writer) hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nc, rw, err
 	}
 	watched := Request{c: w.x.c, x: w.x, begun: true}.Opened(nc)
-	if watched != nc { // rw's writer writes to nc: let it write to what is watched
-		rw.Writer.Reset(watched)
+	if watched != nc {
+		redirect(rw, watched)
 	}
 	if w.opened != nil {
 		w.opened()
 	}
 	return watched, rw, nil
+}
+
+// redirect lets rw, of a connection that was just hijacked, read from and write
+// to what is watched. What it has read already stays in its buffer, where
+// libraries look for it.
+func redirect(rw *bufio.ReadWriter, watched net.Conn) {
+	rw.Writer.Reset(watched)
+	n := rw.Reader.Buffered()
+	p, _ := rw.Reader.Peek(n)
+	rw.Reader.Reset(io.MultiReader(bytes.NewReader(bytes.Clone(p)), watched))
+	_, _ = rw.Reader.Peek(n)
+}
+
+// closeNotify is for frameworks that still ask for it.
+func (w *writer) closeNotify() <-chan bool {
+	if cn, ok := w.ResponseWriter.(interface{ CloseNotify() <-chan bool }); ok {
+		return cn.CloseNotify()
+	}
+	return nil
 }
 
 type flushWriter writer
@@ -274,6 +289,8 @@ func (w *flushWriter) WriteHeader(status int)            { (*writer)(w).WriteHea
 func (w *flushWriter) Write(p []byte) (int, error)       { return (*writer)(w).Write(p) }
 func (w *flushWriter) WriteString(s string) (int, error) { return (*writer)(w).WriteString(s) }
 func (w *flushWriter) Flush()                            { (*writer)(w).flush() }
+
+func (w *flushWriter) CloseNotify() <-chan bool { return (*writer)(w).closeNotify() }
 
 type bareHijackWriter writer
 
@@ -292,6 +309,7 @@ func (w *hijackWriter) WriteHeader(status int)            { (*writer)(w).WriteHe
 func (w *hijackWriter) Write(p []byte) (int, error)       { return (*writer)(w).Write(p) }
 func (w *hijackWriter) WriteString(s string) (int, error) { return (*writer)(w).WriteString(s) }
 func (w *hijackWriter) Flush()                            { (*writer)(w).flush() }
+func (w *hijackWriter) CloseNotify() <-chan bool          { return (*writer)(w).closeNotify() }
 func (w *hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return (*writer)(w).hijack()
 }
@@ -319,7 +337,7 @@ func canHijack(w http.ResponseWriter) bool {
 func (g *Guard) Endpoint(next http.Handler) http.Handler {
 	a := g.Adapter()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		q := a.AtEndpoint(r)
+		q := a.AtEndpoint(r, patternPath(r.Pattern))
 		if q.Answer(w, r) {
 			return
 		}
@@ -335,9 +353,11 @@ func (g *Guard) Endpoint(next http.Handler) http.Handler {
 // closed, and an error becomes the session's end: for both Run returns nil. So
 // it does for an error after an answer, which could only be answered twice. An
 // error before that is the framework's to answer, and a panic goes on.
-func (q HTTPRequest) Run(handler func() error) (err error) {
+func (q *HTTPRequest) Run(handler func() error) (err error) {
 	defer func() {
-		if v := recover(); v != nil {
+		if v := recover(); v == nil {
+			q.Done(0, nil) // left by runtime.Goexit
+		} else {
 			opened := q.x != nil && q.x.opened.Load()
 			if opened || q.begun { // else the layer that began it learns of it
 				q.aborted(v)
@@ -357,11 +377,8 @@ func (q HTTPRequest) Run(handler func() error) (err error) {
 	case x.opened.Load(), x.status.Load() != 0: // too late for another answer
 		q.Done(0, err)
 		return nil
-	case q.begun:
-		q.DoneWith(x.w.r, err)
-		return err
 	}
-	q.Done(0, err)
+	q.DoneWith(err)
 	return err
 }
 
@@ -369,7 +386,7 @@ func (q HTTPRequest) Run(handler func() error) (err error) {
 // and a context for it that ends when the connection is closed by this server,
 // when a read or a write on it fails, or at the drain's deadline. Outside a
 // session it returns ctx and nil.
-func (q HTTPRequest) Session(ctx context.Context) (context.Context, *Session) {
+func (q *HTTPRequest) Session(ctx context.Context) (context.Context, *Session) {
 	x := q.x
 	if x == nil || !x.opened.Load() {
 		return ctx, nil

@@ -2,16 +2,21 @@ package core
 
 import "sync"
 
-// atEndpoint takes a request that reached a WebSocket route. own is true for a
-// route that is wholly Handler's, origins then says which pages may open it.
-func (a Adapter) atEndpoint(r Request, h Head, own bool, origins func(origin, host string) bool) Request {
+// atEndpoint takes a request that reached a WebSocket route, whose pattern route
+// is, "" if that is not known. own is true for a route that is wholly Handler's,
+// origins then says which pages may open it. A path that is the whole pattern is
+// remembered, so that the outermost layer answers a prober there.
+func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins func(origin, host string) bool) Request {
 	g := a.g
-	g.learn(h.Path())
+	if route == h.Path() {
+		g.learn(route)
+	}
 	if r.x == nil {
 		r.x = a.judge(h, r.c, true)
-		r.remember(h)
+		r.remember()
 	}
 	x := r.x
+	x.learns = route == ""
 	x.endpoint, x.owns = true, own
 	if x.kind == Refuse || g.config.ObserveOnly {
 		return r
@@ -62,7 +67,10 @@ func (a Adapter) judge(h Head, c *Conn, endpoint bool) *exchange {
 	x.remote = h.Remote()
 	x.source(h)
 	x.credited = p != 0 && (x.platform || p.inOwnRange(x.address()))
-	x.probing = rule != nil
+	x.http1 = isHTTP1(h)
+	if x.probing = rule != nil; x.probing {
+		x.route = rule.route
+	}
 	if asks || endpoint {
 		var field string
 		x.fault, field = checkHandshake(h)

@@ -36,6 +36,8 @@ var errTLSBelow = errors.New("quietws: Guard.Listener was given a TLS listener; 
 //
 //	tls.NewListener(guard.Listener(ln), config)
 //
+// A listener that wraps connections without a NetConn method, such as
+// netutil.LimitListener, goes below it: guard.Listener(netutil.LimitListener(ln, n)).
 // Over a TLS listener its first Accept returns an error. Accept does not return
 // errors that pass, such as too many open files: it waits up to a second, tells
 // it once, and goes on, so a server whose Serve ends at any error lives.
@@ -58,10 +60,18 @@ func (l *tlsListener) Accept() (net.Conn, error) {
 	nc, err := l.Listener.Accept()
 	if t, ok := nc.(*tls.Conn); ok {
 		if c := ConnOf(t); c != nil {
-			c.tls.Store(t)
+			c.knowTLS(t)
 		}
 	}
 	return nc, err
+}
+
+// knowTLS notes who is above c.
+func (c *Conn) knowTLS(t *tls.Conn) {
+	c.tls.Store(t)
+	if !c.is(flagShadow) && !c.ln.tls.Load() {
+		c.ln.tls.Store(true)
+	}
 }
 
 // The pause after an error of Accept that passes: doubled each time.
@@ -75,7 +85,11 @@ func (l *listener) Accept() (net.Conn, error) {
 	for {
 		nc, err := l.Listener.Accept()
 		if err == nil {
-			if _, isTLS := nc.(*tls.Conn); isTLS {
+			if t, isTLS := nc.(*tls.Conn); isTLS {
+				if c := ConnOf(t); c != nil && c.ln.g == l.g { // watched below TLS, as it should be
+					c.knowTLS(t)
+					return nc, nil
+				}
 				_ = nc.Close()
 				return nil, errTLSBelow
 			}

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"crypto/tls"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -76,7 +77,7 @@ func (c *connContext) Value(key any) any {
 // httpConn returns the watched connection of r, nil if there is none. Without
 // Attach nobody told the request, and the peer's address has to find it.
 func (g *Guard) httpConn(r *http.Request) *Conn {
-	if c, ok := r.Context().Value(connKey{}).(*Conn); ok {
+	if c, ok := r.Context().Value(connKey{}).(*Conn); ok && c.ln.g == g {
 		return c
 	}
 	if g.stats.accepted.Load() == 0 {
@@ -88,7 +89,7 @@ func (g *Guard) httpConn(r *http.Request) *Conn {
 // connOf is ConnOf, and finds the connections of attached servers that the
 // guard did not accept.
 func (g *Guard) connOf(nc net.Conn) *Conn {
-	if c := ConnOf(nc); c != nil {
+	if c := ConnOf(nc); c != nil && c.ln.g == g {
 		return c
 	}
 	if c, ok := g.unseen.Load(nc); ok {
@@ -99,11 +100,13 @@ func (g *Guard) connOf(nc net.Conn) *Conn {
 
 // Attach makes the guard the outermost layer of srv when it starts to serve:
 // [Guard.Wrap] around its Handler, [Guard.ErrorLog] on its ErrorLog, and hooks
-// on ConnContext, ConnState, BaseContext and RegisterOnShutdown, which call
-// those that were there. Call it before Serve, after setting srv's own hooks;
-// the Handler may still be changed until Serve. Serve and Shutdown stay yours;
-// at Shutdown the sessions are drained. A second Attach of the same server does
-// nothing.
+// on ConnContext and ConnState which call those that are there. Call it before
+// Serve; until then all of them may still be set, but for BaseContext, by which
+// the guard learns of the start and which has to be set before. Serve and
+// Shutdown stay yours; at Shutdown the sessions of the guard are drained, also
+// those of another server that it is attached to. A second Attach of the same
+// server does nothing; one of another guard's server is told as an error when it
+// starts, and ignored.
 func (g *Guard) Attach(srv *http.Server) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -111,40 +114,26 @@ func (g *Guard) Attach(srv *http.Server) error {
 		return nil
 	}
 	g.attached[srv] = true
-	unseen := &listener{g: g}
-
+	var once sync.Once
 	base := srv.BaseContext
 	srv.BaseContext = func(ln net.Listener) context.Context {
-		g.starting(srv, unseen)
+		once.Do(func() { g.starting(srv) })
 		if base != nil {
 			return base(ln)
 		}
 		return context.Background()
 	}
-	connContext := srv.ConnContext
-	srv.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
-		if connContext != nil {
-			ctx = connContext(ctx, nc)
-		}
-		return g.connected(ctx, nc, unseen)
-	}
-	connState := srv.ConnState
-	srv.ConnState = func(nc net.Conn, state http.ConnState) {
-		if connState != nil {
-			connState(nc, state)
-		}
-		g.Adapter().ConnState(nc, state)
-	}
-	srv.ErrorLog = g.ErrorLog(srv.ErrorLog)
 	srv.RegisterOnShutdown(func() { _, _ = g.Drain(context.Background()) })
 	return nil
 }
 
-// starting runs when a server begins to serve, before it accepts. Frameworks
-// set Handler as late as that.
-func (g *Guard) starting(srv *http.Server, unseen *listener) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+// starting runs when a server begins to serve, before it accepts: Echo sets
+// Handler and ErrorLog as late as that.
+func (g *Guard) starting(srv *http.Server) {
+	if l, ok := srv.Handler.(*layer); ok && l.a.g != g {
+		g.journal.note(slog.LevelError, "the server is attached to another guard already")
+		return
+	}
 	if _, wrapped := srv.Handler.(*layer); !wrapped {
 		l := g.layer(srv.Handler)
 		if l.general = !srv.DisableGeneralOptionsHandler; l.general {
@@ -152,10 +141,28 @@ func (g *Guard) starting(srv *http.Server, unseen *listener) {
 		}
 		srv.Handler = l
 	}
+	unseen := &listener{g: g}
 	for _, t := range []time.Duration{srv.ReadHeaderTimeout, srv.ReadTimeout} {
 		if t > 0 && unseen.timeout == 0 {
 			unseen.timeout = t
 		}
+	}
+	if srv.Protocols != nil && srv.Protocols.UnencryptedHTTP2() {
+		g.h2c.Store(true)
+	}
+	srv.ErrorLog = g.ErrorLog(srv.ErrorLog)
+	connContext, connState := srv.ConnContext, srv.ConnState
+	srv.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
+		if connContext != nil {
+			ctx = connContext(ctx, nc)
+		}
+		return g.connected(ctx, nc, unseen)
+	}
+	srv.ConnState = func(nc net.Conn, state http.ConnState) {
+		if connState != nil {
+			connState(nc, state)
+		}
+		g.Adapter().ConnState(nc, state)
 	}
 	g.tellRoutes()
 }
@@ -163,6 +170,9 @@ func (g *Guard) starting(srv *http.Server, unseen *listener) {
 // connected runs in the accept loop: it must not ask for addresses.
 func (g *Guard) connected(ctx context.Context, nc net.Conn, unseen *listener) context.Context {
 	c := ConnOf(nc)
+	if c != nil && (c.ln.g != g || c.ctx != nil) {
+		return ctx // another guard's, or known already
+	}
 	if c == nil {
 		c = &Conn{Conn: nc, ln: unseen, accepted: g.now()}
 		c.refs.Store(1)
@@ -172,10 +182,7 @@ func (g *Guard) connected(ctx context.Context, nc net.Conn, unseen *listener) co
 		g.unseen.Store(nc, c)
 	}
 	if t, ok := nc.(*tls.Conn); ok {
-		c.tls.Store(t)
-		if !c.ln.tls.Load() && !c.is(flagShadow) {
-			c.ln.tls.Store(true)
-		}
+		c.knowTLS(t)
 	}
 	c.set(flagAttached)
 	c.ctx = ctx
@@ -230,6 +237,9 @@ func (c *Conn) hijackedBy(nc net.Conn) {
 			c.over()
 		}
 	}
+	if c.is(flagClosed) { // before this; nothing else comes
+		c.over()
+	}
 }
 
 // layer is the outermost http.Handler.
@@ -277,10 +287,12 @@ func (m *muxOwner) owns(h Head) (owned, asked bool) {
 	if ok {
 		return owned, true
 	}
-	_, pattern := m.mux.Handler(&http.Request{Method: h.Method(), Host: key.host, URL: &url.URL{Path: key.path}})
-	if i := strings.IndexByte(pattern, '/'); i >= 0 {
-		pattern = strings.TrimSuffix(pattern[i:], "/") // a subtree's path redirects to it
-		owned = pattern == key.path
+	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
+		_, pattern := m.mux.Handler(&http.Request{Method: method, Host: key.host, URL: &url.URL{Path: key.path}})
+		if strings.TrimSuffix(patternPath(pattern), "/") == key.path { // a subtree's path redirects to it
+			owned = true
+			break
+		}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -290,14 +302,23 @@ func (m *muxOwner) owns(h Head) (owned, asked bool) {
 	return owned, true
 }
 
+// patternPath is the path in a pattern of ServeMux, "GET example.com/ws".
+func patternPath(pattern string) string {
+	if i := strings.IndexByte(pattern, '/'); i >= 0 {
+		return pattern[i:]
+	}
+	return ""
+}
+
 func (l *layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if l.general && r.RequestURI == "*" && r.Method == "OPTIONS" {
+		w.Header()["Content-Length"] = zeroLength
+		q := HTTPRequest{l.a.ordinary(l.a.g.httpConn(r))}
+		q.Done(http.StatusOK, nil)
+		return
+	}
 	q := l.a.BeginHTTP(r)
 	if !q.Candidate() {
-		if l.general && r.Method == "OPTIONS" && r.RequestURI == "*" {
-			w.Header()["Content-Length"] = zeroLength
-			q.Done(200, nil)
-			return
-		}
 		if q.c == nil {
 			l.next.ServeHTTP(w, r)
 			return

@@ -86,13 +86,13 @@ func (r *registry) all() (conns []*Conn) {
 	return conns
 }
 
-// anySession reports whether a session is open.
+// anySession reports whether a session is open, or a handshake under way.
 func (r *registry) anySession() bool {
 	for i := range r.lists {
 		l := &r.lists[i]
 		l.mu.Lock()
 		for c := l.head; c != nil; c = c.next {
-			if c.session() != nil {
+			if x := c.current.Load(); x != nil && x.asks && !c.is(flagDecided) {
 				l.mu.Unlock()
 				return true
 			}

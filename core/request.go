@@ -1,10 +1,11 @@
 package core
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"runtime/debug"
-	"strings"
+	"time"
 )
 
 // Request is one request in the hands of an adapter. The zero Request is one
@@ -13,6 +14,7 @@ type Request struct {
 	c     *Conn
 	x     *exchange
 	begun bool // this layer began it, and so ends it
+	done  bool // and has
 }
 
 // Adapter returns what an adapter of a framework needs.
@@ -56,7 +58,7 @@ func (a Adapter) begin(h Head, c *Conn, outer *exchange) Request {
 	if outer == nil && c != nil && !c.is(flagH2) {
 		outer = c.current.Load()
 	}
-	if outer != nil {
+	if outer != nil && !outer.preface && outer.http1 == isHTTP1(h) { // else it is the request that became this connection, as with h2c
 		return Request{c: c, x: outer}
 	}
 	if !a.g.told.Load() {
@@ -66,18 +68,26 @@ func (a Adapter) begin(h Head, c *Conn, outer *exchange) Request {
 		c = nil
 	}
 	r := Request{c: c, x: a.judge(h, c, false), begun: true}
-	r.remember(h)
+	r.remember()
 	return r
+}
+
+// ordinary begins a request that is not judged.
+func (a Adapter) ordinary(c *Conn) Request {
+	if c != nil && !c.begin() {
+		c = nil
+	}
+	return Request{c: c, begun: true}
 }
 
 // remember makes a candidate findable from its connection, which has but one
 // request at a time over HTTP/1. One that is answered before any handler runs
 // need not be found.
-func (r Request) remember(h Head) {
+func (r Request) remember() {
 	if r.x == nil || r.c == nil || r.x.kind == Probe {
 		return
 	}
-	if strings.HasPrefix(h.Proto(), "HTTP/1.") {
+	if r.x.http1 {
 		r.c.current.Store(r.x)
 	} else if !r.c.is(flagH2) {
 		r.c.set(flagH2)
@@ -117,7 +127,7 @@ func (r Request) Fallback(h Head, status int, exact bool) (Answer, bool) {
 	default:
 		return Answer{}, false
 	}
-	a := x.g.answerRoute(x.g.rule(h.Path()).route, h)
+	a := x.g.answerRoute(x.route, h)
 	x.fallback = false
 	x.kind, x.answer = Probe, &a
 	return a, true
@@ -135,11 +145,13 @@ func (r Request) Opened(nc net.Conn) net.Conn {
 		c = r.adopt(c, nc)
 		nc = c
 	}
+	if x != nil {
+		x.c = c
+	}
 	if x == nil || !x.asks {
 		c.set(flagHijacked)
 		return nc
 	}
-	x.c = c
 	c.current.Store(x)
 	x.session.opened = x.g.now()
 	x.g.stats.sessions.Add(1)
@@ -147,7 +159,9 @@ func (r Request) Opened(nc net.Conn) net.Conn {
 	c.answer.Store(0) // the next write is the answer to the handshake
 	x.opened.Store(true)
 	if x.g.isDraining() { // its handshake was under way: its moment is now
-		x.g.lateSessions.Add(1)
+		x.g.mu.Lock()
+		x.g.late = append(x.g.late, x)
+		x.g.mu.Unlock()
 		x.session.drain()
 	}
 	if x.status.Load() == http.StatusSwitchingProtocols {
@@ -175,9 +189,47 @@ func (r Request) adopt(c *Conn, nc net.Conn) *Conn {
 	return c
 }
 
-// Done ends the request: its handler has returned. status is what was answered,
+// Answered reports a status as it is written, where that can be after Done.
+func (r Request) Answered(status int) {
+	x := r.x
+	if x == nil || x.fallback || status >= 100 && status <= 199 && status != http.StatusSwitchingProtocols || x.opened.Load() {
+		return
+	}
+	if x.status.CompareAndSwap(0, int32(status)) && x.late.Load() {
+		x.settle()
+	}
+}
+
+// DoneLater is Done for a handler that returned err in a framework that turns
+// errors into answers only after its chain: what becomes of the request is told
+// when Answered has its status, or else a second after over is done.
+func (r *Request) DoneLater(over context.Context, err error) {
+	x := r.x
+	if err == nil || x == nil || !r.begun || x.status.Load() != 0 || x.opened.Load() {
+		r.Done(0, err)
+		return
+	}
+	r.done = true
+	x.noteError(err)
+	if x.c != nil {
+		x.c.current.CompareAndSwap(x, nil)
+	}
+	x.late.Store(true)
+	context.AfterFunc(over, func() { time.AfterFunc(answerGrace, x.settle) })
+}
+
+// answerGrace is how long an answer may come after the end of its context: a
+// middleware that sets a deadline ends that before the error is answered.
+const answerGrace = time.Second
+
+// Done ends the request: its handler has returned. A second Done does nothing.
+// status is what was answered,
 // 0 if that is not known; err is the handler's.
-func (r Request) Done(status int, err error) {
+func (r *Request) Done(status int, err error) {
+	if r.done {
+		return
+	}
+	r.done = true
 	if x := r.x; x != nil {
 		if status != 0 {
 			x.status.CompareAndSwap(0, int32(status))
@@ -218,7 +270,7 @@ func (r Request) release() {
 // adapter recovers, calls it, and panics with v again, unless the connection
 // has left HTTP and the layer is the innermost one. It returns whether the
 // connection had left HTTP.
-func (r Request) Panicked(v any) (hijacked bool) {
+func (r *Request) Panicked(v any) (hijacked bool) {
 	c, x := r.c, r.x
 	if x != nil {
 		c = x.c
@@ -247,6 +299,7 @@ func (r Request) Panicked(v any) (hijacked bool) {
 		x.session.mark(func(s *Session) { s.panicked = true })
 		_ = c.Close() // net/http never closes it
 	}
+	r.done = true
 	if r.begun {
 		if x != nil {
 			x.settled.Store(true)

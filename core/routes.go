@@ -13,6 +13,7 @@ var (
 	answerOK       = textAnswer(200, "ok\n")
 	answerDraining = textAnswer(503, "draining\n")
 	answerMethod   = textAnswer(405, "GET, HEAD or OPTIONS\n", HeaderField{"Allow", []string{"GET, HEAD, OPTIONS"}})
+	answerBroken   = textAnswer(503, "not ready\n")
 	answerProber   = vary(answerOK)
 	answerProberNo = vary(answerDraining)
 )
@@ -34,7 +35,7 @@ func (g *Guard) answerRoute(route Route, h Head) Answer {
 	draining := g.isDraining()
 	if health := g.config.Health; health != nil {
 		q := HealthQuery{Route: route, Draining: draining, Details: g.showDetails(h), Head: h}
-		if a, ok := health.Answer(q); ok {
+		if a, ok := g.askHealth(health, q); ok {
 			return a
 		}
 	}
@@ -42,6 +43,17 @@ func (g *Guard) answerRoute(route Route, h Head) Answer {
 		return answerDraining
 	}
 	return answerOK
+}
+
+// askHealth asks the user's Health. One that panics is not ready.
+func (g *Guard) askHealth(health Health, q HealthQuery) (a Answer, ok bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			g.tellPanic("Health", v)
+			a, ok = answerBroken, q.Route == RouteReady || q.Route == RouteStartup
+		}
+	}()
+	return health.Answer(q)
 }
 
 // showDetails asks Config.Details, but not for the many who do not ask for any.
@@ -69,7 +81,7 @@ func (g *Guard) ready() bool {
 		return false
 	}
 	if g.config.Health != nil {
-		if a, ok := g.config.Health.Answer(HealthQuery{Route: RouteReady, Head: pathHead(defaultPaths[RouteReady])}); ok {
+		if a, ok := g.askHealth(g.config.Health, HealthQuery{Route: RouteReady, Head: pathHead(defaultPaths[RouteReady])}); ok {
 			return a.Status < 400
 		}
 	}

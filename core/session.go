@@ -29,7 +29,8 @@ type exchangeKey struct{}
 // SessionOf returns the session that the request of this context has become,
 // nil if it has not, or not yet: call it after the handshake, inside the
 // handler, with the context of the request or of Handler. The Session remains
-// valid after the handler returned.
+// valid after the handler returned; the context of a request that is over does
+// not, for it may lead to the next one on its connection.
 func SessionOf(ctx context.Context) *Session {
 	if x := exchangeOf(ctx); x != nil && x.opened.Load() {
 		return &x.session

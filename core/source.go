@@ -17,7 +17,9 @@ func (x *exchange) source(h Head) {
 	if f := h.Field("X-Forwarded-For"); f != "" {
 		x.from = g.forwarded(x.remote.Addr(), f)
 	}
-	x.platform = g.platform(x.address())
+	// What is forwarded for somebody unknown is not the platform's, whoever the
+	// last proxy is.
+	x.platform = (x.from == nil || x.from.client.IsValid()) && g.platform(x.address())
 }
 
 // address is the client's where a trusted proxy names it, else the peer's.
@@ -90,7 +92,7 @@ func keep(h Head, s string) string {
 	if len(s) > maxText {
 		return cut(s)
 	}
-	if _, ok := h.(httpHead); ok {
+	if r, ok := h.(httpHead); ok && len(r.r.RequestURI) <= maxText { // it would be kept whole with any part of it
 		return s
 	}
 	return strings.Clone(s)

@@ -29,7 +29,7 @@ func Middleware(g *core.Guard) echo.MiddlewareFunc {
 			once.Do(func() { a = a.Owner(owner(c.Echo())) })
 			q := a.BeginHTTP(c.Request())
 			if q.Candidate() {
-				return candidate(q, next, c)
+				return candidate(&q, next, c)
 			}
 			defer q.Recovered()
 			err := next(c)
@@ -39,37 +39,39 @@ func Middleware(g *core.Guard) echo.MiddlewareFunc {
 	}
 }
 
-func candidate(q core.HTTPRequest, next echo.HandlerFunc, c echo.Context) error {
+func candidate(q *core.HTTPRequest, next echo.HandlerFunc, c echo.Context) error {
 	if q.Answer(c.Response(), c.Request()) {
 		return nil
 	}
 	wrap(q, c)
 	defer q.Recovered()
 	err := next(c)
-	q.DoneWith(c.Request(), err)
+	q.DoneWith(err)
 	return err
 }
 
 // wrap lets q see what is answered.
-func wrap(q core.HTTPRequest, c echo.Context) {
+func wrap(q *core.HTTPRequest, c echo.Context) {
 	w, r := q.Wrap(c.Response().Writer, c.Request())
 	c.Response().Writer = w
 	c.SetRequest(r)
+	res := c.Response()
+	res.Before(func() { q.Answered(res.Status) }) // a middleware outside may put its own writer back
 	opened(q, c)
 }
 
 // opened sees to it that at the hijack the status that Echo keeps for its access
 // log becomes 101, and the response committed: some libraries write their answer
 // past Echo.
-func opened(q core.HTTPRequest, c echo.Context) {
+func opened(q *core.HTTPRequest, c echo.Context) {
 	res := c.Response()
 	q.OnOpened(func() { res.Status, res.Committed = http.StatusSwitchingProtocols, true })
 }
 
 // Attach makes the guard the outermost layer of e, whichever of its Start
-// methods is called afterwards, and quiets the server's own log. It replaces
-// e.StdLogger by one that hands on to it every line that is not about a
-// connection of ours; set your own before. With e.Use it adds a middleware that
+// methods is called afterwards, and quiets the server's own log: e.StdLogger
+// still gets every line that is not about a connection of ours. A server of your
+// own, for e.StartServer, needs [core.Guard.Attach] besides. With e.Use it adds a middleware that
 // only sees to it that a session shows as 101 in Echo's access log. At e.Shutdown the sessions are
 // drained. To have every connection counted in its exact class, set e.Listener
 // or e.TLSListener to one of [core.Guard.Listener] or [core.Guard.TLSListener].
@@ -78,12 +80,12 @@ func Attach(g *core.Guard, e *echo.Echo) error {
 	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			if core.IsUpgrade(c.Request()) {
-				opened(a.CurrentHTTP(c.Request()), c)
+				q := a.CurrentHTTP(c.Request())
+				opened(&q, c)
 			}
 			return next(c)
 		}
 	})
-	e.StdLogger = g.ErrorLog(e.StdLogger) // Start copies it over ErrorLog
 	return errors.Join(g.Attach(e.Server), g.Attach(e.TLSServer))
 }
 
@@ -113,12 +115,13 @@ func Endpoint(g *core.Guard) echo.MiddlewareFunc {
 	a := g.Adapter()
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			return run(a.AtEndpoint(c.Request()), c, func() error { return next(c) })
+			q := a.AtEndpoint(c.Request(), c.Path())
+			return run(&q, c, func() error { return next(c) })
 		}
 	}
 }
 
-func run(q core.HTTPRequest, c echo.Context, handler func() error) error {
+func run(q *core.HTTPRequest, c echo.Context, handler func() error) error {
 	if q.Answer(c.Response(), c.Request()) {
 		return nil
 	}
@@ -147,8 +150,8 @@ func Handler(g *core.Guard, f func(context.Context, echo.Context, *websocket.Con
 		patterns, anyOrigin = options.OriginPatterns, options.InsecureSkipVerify
 	}
 	return func(c echo.Context) error {
-		q := a.AtHandler(c.Request(), patterns, anyOrigin)
-		return run(q, c, func() error {
+		q := a.AtHandler(c.Request(), c.Path(), patterns, anyOrigin)
+		return run(&q, c, func() error {
 			ws, err := websocket.Accept(c.Response(), c.Request(), options)
 			if err != nil {
 				return err

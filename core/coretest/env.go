@@ -264,15 +264,16 @@ func eventually(ok func() bool) bool {
 	return true
 }
 
-// settled waits until every connection of the row has its class.
+// settled waits until every connection of the row has its class, and every
+// session has ended.
 func (e *env) settled() {
 	e.Helper()
-	if e.guard == nil || !e.layer.counted() {
+	if e.guard == nil {
 		return
 	}
 	e.until("every connection is accepted and has ended", func() bool {
 		s := e.guard.Snapshot()
-		return s.Accepted >= uint64(e.opened) && s.Open == 0 && s.SessionsOpen == 0
+		return s.SessionsOpen == 0 && s.Open == 0 && (!e.layer.counted() || s.Accepted >= uint64(e.opened))
 	})
 }
 

@@ -139,8 +139,11 @@ type statusWriter struct {
 }
 
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
 func (w *statusWriter) WriteHeader(status int) {
-	w.status = status
+	if w.status != http.StatusSwitchingProtocols {
+		w.status = status
+	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
@@ -172,7 +175,7 @@ func coderRoute(g *core.Guard, k coretest.Socket) http.HandlerFunc {
 	}
 	a := g.Adapter()
 	return func(w http.ResponseWriter, r *http.Request) {
-		q := a.AtHandler(r, nil, false)
+		q := a.AtHandler(r, k.Path, nil, false)
 		if q.Answer(w, r) {
 			return
 		}
@@ -226,6 +229,8 @@ func gorillaRoute(k coretest.Socket) http.HandlerFunc {
 		if !k.LeavesOpen() {
 			defer ws.Close()
 		}
-		_ = k.Session(echo)
+		if err := k.Session(echo); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError) // as one writes it without thinking of the hijack
+		}
 	}
 }

@@ -62,6 +62,20 @@ func trustRows() []row {
 			}
 		},
 	}, {
+		name: "trust/spoofed on the WebSocket path", layers: []Layer{Inner}, config: behindProxy,
+		rule: "who claims to be a prober on a WebSocket path gets the harmless answer, and stays in the access log",
+		run: func(e *env) {
+			for range 2 {
+				if res := e.do(probetest.ALB("/ws").With(fromInternet)); res.Status != 200 {
+					e.Errorf("answered %d", res.Status)
+				}
+			}
+			e.accessed("200", 2)
+			if s := e.guard.Snapshot(); len(s.LastSeen) > 0 {
+				e.Errorf("last seen: %v", s.LastSeen)
+			}
+		},
+	}, {
 		name: "trust/prober on the application's path", layers: everywhere,
 		rule: "a real prober that asks for a route of the application's is the application's to answer and to log",
 		run: func(e *env) {

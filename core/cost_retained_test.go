@@ -1,0 +1,272 @@
+package core
+
+import (
+	"context"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// What the guard keeps for each connection and session that is open, and what a
+// handshake allocates, over real sockets and beside the bare server in the same
+// run. A difference is taken several times, and the smallest counts: what
+// disturbs a measurement only adds to it.
+
+// crowd is how many connections are open at once: so many that what the runtime
+// itself keeps is little for each, and so few that any limit of open files
+// allows them, both ends being here.
+const crowd = 300
+
+// stage is a server of which the crowd is the audience.
+type stage struct {
+	address string
+	g       *Guard // nil: the bare server
+	done    func()
+}
+
+// stageFor serves handler with or without the guard.
+func stageFor(t *testing.T, g *Guard, handler http.Handler) stage {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := ln.Addr().String()
+	var open sync.WaitGroup // connections and handlers, so that none of the last crowd is counted in the next
+	counted := func(w http.ResponseWriter, r *http.Request) {
+		open.Add(1)
+		defer open.Done()
+		handler.ServeHTTP(w, r)
+	}
+	srv := &http.Server{Handler: http.HandlerFunc(counted), ConnState: func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			open.Add(1)
+		case http.StateClosed, http.StateHijacked:
+			open.Done()
+		}
+	}}
+	if g != nil {
+		if err := g.Attach(srv); err != nil {
+			t.Fatal(err)
+		}
+		ln = g.Listener(ln)
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = srv.Serve(ln)
+	}()
+	return stage{address, g, func() {
+		_ = srv.Close()
+		<-served
+		open.Wait()
+		if g != nil {
+			g.conns.waitEmpty(t)
+			// The contexts of sessions outlive the transport for a moment, by
+			// timers that fire before this one.
+			<-time.After(2 * errorGrace)
+		}
+	}}
+}
+
+// enter opens n connections, sends request on each and reads the head of the
+// answer.
+func (s stage) enter(t *testing.T, n int, request string, conns []net.Conn) []net.Conn {
+	t.Helper()
+	p := make([]byte, 4096)
+	for range n {
+		c, err := net.Dial("tcp", s.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(c, request); err != nil {
+			t.Fatal(err)
+		}
+		if k, err := c.Read(p); err != nil || k < 12 || p[9] != '1' && p[9] != '2' {
+			t.Fatalf("answered %q, %v", p[:k], err)
+		}
+		if request == upgradeGET { // once a message has come back the session waits for the next
+			if _, err := c.Write(message); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(c, p[:2]); err != nil || p[0] != message[0] {
+				t.Fatalf("a message was answered %x, %v", p[:2], err)
+			}
+		}
+		conns = append(conns, c)
+	}
+	return conns
+}
+
+// message is an empty binary message of a client, RFC 6455 §5.2.
+var message = []byte{0x82, 0x80, 1, 2, 3, 4}
+
+func leave(conns []net.Conn) {
+	for _, c := range conns {
+		_ = c.Close()
+	}
+}
+
+func heap() float64 {
+	var m runtime.MemStats
+	for range 4 { // pools are emptied by the second, and what has a finalizer goes the round after that has run
+		finalized := make(chan struct{})
+		last := new([64]byte)
+		runtime.SetFinalizer(last, func(*[64]byte) { close(finalized) })
+		runtime.GC()
+		<-finalized
+	}
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapAlloc)
+}
+
+func mallocs() float64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.Mallocs)
+}
+
+// retained is how many bytes a connection of the crowd keeps.
+func (s stage) retained(t *testing.T, request string) float64 {
+	conns := make([]net.Conn, 0, crowd+8)
+	conns = s.enter(t, 8, request, conns) // what is made once
+	before := heap()
+	conns = s.enter(t, crowd, request, conns)
+	after := heap()
+	leave(conns)
+	return (after - before) / crowd
+}
+
+// allocated is how many allocations one connection of the crowd makes, from
+// dialling to the answer.
+func (s stage) allocated(t *testing.T, request string) float64 {
+	conns := make([]net.Conn, 0, crowd+8)
+	conns = s.enter(t, 8, request, conns)
+	before := mallocs()
+	conns = s.enter(t, crowd, request, conns)
+	after := mallocs()
+	leave(conns)
+	return (after - before) / crowd
+}
+
+// dearer returns by how much the guarded stage costs more than the bare one.
+func dearer(t *testing.T, measure func(stage, *testing.T, string) float64, request string, bare, guarded func() stage) (least float64) {
+	least = math.Inf(1)
+	const rounds = 4
+	var costs [2]float64
+	for round := range rounds {
+		for i, open := range []func() stage{bare, guarded} {
+			s := open()
+			costs[i] = measure(s, t, request)
+			s.done()
+		}
+		if round > 0 { // the first makes what is made once
+			least = min(least, costs[1]-costs[0])
+		}
+	}
+	t.Logf("bare %.0f, guarded %.0f; at least %.1f more", costs[0], costs[1], least)
+	return least
+}
+
+const (
+	ordinaryGET = "GET /app HTTP/1.1\r\nHost: example.com\r\nUser-Agent: a browser\r\n\r\n"
+	upgradeGET  = "GET /ws HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + goodKey + "\r\n\r\n"
+)
+
+func TestRetainedByAnIdleConnection(t *testing.T) {
+	more := dearer(t, stage.retained, ordinaryGET,
+		func() stage { return stageFor(t, nil, nothing) },
+		func() stage { return stageFor(t, quietGuard(t, Config{}), nothing) })
+	if more > 256 {
+		t.Errorf("an idle connection keeps %.0f bytes more than on the bare server, want at most 256", more)
+	}
+}
+
+// serveSession echoes messages with coder/websocket until the session ends.
+func serveSession(w http.ResponseWriter, r *http.Request, ready func(*websocket.Conn) context.Context) error {
+	ws, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = ws.CloseNow() }()
+	ctx := ready(ws)
+	for {
+		kind, p, err := ws.Read(ctx)
+		if err == nil {
+			// Not with ctx: the timer that coder sets for a write outlives it.
+			err = ws.Write(context.Background(), kind, p)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// bareSession is a route as it is without us.
+func bareSession(w http.ResponseWriter, r *http.Request) {
+	_ = serveSession(w, r, func(*websocket.Conn) context.Context { return r.Context() })
+}
+
+// handlerSession is a route as an adapter's Handler makes it.
+func handlerSession(g *Guard) http.HandlerFunc {
+	a := g.Adapter()
+	return func(w http.ResponseWriter, r *http.Request) {
+		q := a.AtHandler(r, "/ws", nil, false)
+		if q.Answer(w, r) {
+			return
+		}
+		_ = q.Run(func() error {
+			w, r := q.Wrap(w, r)
+			return serveSession(w, r, func(ws *websocket.Conn) context.Context {
+				ctx, session := q.Session(r.Context())
+				session.OnDrain(func() { _ = ws.Close(websocket.StatusGoingAway, "") })
+				return ctx
+			})
+		})
+	}
+}
+
+func TestRetainedByASession(t *testing.T) {
+	more := dearer(t, stage.retained, upgradeGET,
+		func() stage { return stageFor(t, nil, http.HandlerFunc(bareSession)) },
+		func() stage {
+			g := quietGuard(t, Config{})
+			return stageFor(t, g, handlerSession(g))
+		})
+	if more > 512 {
+		t.Errorf("a session of Handler keeps %.0f bytes more than coder/websocket alone, want at most 512", more)
+	}
+}
+
+func TestAllocatedByAHandshake(t *testing.T) {
+	bare := func() stage { return stageFor(t, nil, http.HandlerFunc(bareSession)) }
+	for _, row := range []struct {
+		name    string
+		limit   float64
+		guarded func(*Guard) http.Handler
+	}{
+		{"Attach", 3, func(*Guard) http.Handler { return http.HandlerFunc(bareSession) }},
+		{"Endpoint", 3, func(g *Guard) http.Handler { return g.Endpoint(http.HandlerFunc(bareSession)) }},
+		{"Handler", 7, func(g *Guard) http.Handler { return handlerSession(g) }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			more := dearer(t, stage.allocated, upgradeGET, bare, func() stage {
+				g := quietGuard(t, Config{})
+				return stageFor(t, g, row.guarded(g))
+			})
+			// A tenth is for what is allocated once in a while, such as a map that grows.
+			if more > row.limit+0.1 {
+				t.Errorf("a handshake makes %.1f allocations more than on the bare server, want at most %.0f", more, row.limit)
+			}
+		})
+	}
+}
