@@ -247,7 +247,7 @@ func (c *Conn) endSession(after time.Duration) {
 		return
 	}
 	if x := c.current.Load(); x != nil {
-		x.session.cancelled(after)
+		x.endContext(after)
 	}
 }
 

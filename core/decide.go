@@ -15,7 +15,7 @@ func (c *Conn) decide() {
 	}
 	g := c.ln.g
 	x := c.current.Load()
-	if x != nil && x.opened.Load() {
+	if x != nil && x.opened() {
 		x.settleSession(c)
 	}
 	g.conns.remove(c)

@@ -74,7 +74,7 @@ func (g *Guard) drain() {
 	}
 	left := g.openSessions()
 	for _, x := range left {
-		x.session.mark(func(s *Session) { s.byServer = true })
+		x.closedByServer()
 		_ = x.c.Close()
 	}
 	g.mu.Lock()
@@ -85,7 +85,7 @@ func (g *Guard) drain() {
 	g.report.Dropped = len(left)
 	g.report.Closed = max(g.report.Sessions-len(left), 0)
 	for _, x := range sessions {
-		if x.session.answered() {
+		if x.answered() {
 			g.report.Answered++
 		}
 	}
@@ -123,7 +123,7 @@ func (g *Guard) sayGoodbye(sessions []*exchange, deadline <-chan time.Time) (lat
 			}
 			t.Stop()
 		}
-		x.session.drain()
+		x.goodbye()
 		if late {
 			return true
 		}
@@ -143,7 +143,7 @@ func (g *Guard) openSessions() (open []*exchange) {
 
 // session returns the session on c, nil if there is none.
 func (c *Conn) session() *exchange {
-	if x := c.current.Load(); x != nil && x.opened.Load() && !c.is(flagDecided) {
+	if x := c.current.Load(); x != nil && x.opened() && !c.is(flagDecided) {
 		return x
 	}
 	return nil

@@ -42,7 +42,7 @@ func began(t *testing.T, g *Guard) *fakeSession {
 func (s *fakeSession) open() *fakeSession {
 	s.q.Opened(s.c)
 	_, _ = s.c.Write([]byte("HTTP/1.1 101 Switching Protocols\r\n\r\n"))
-	s.Session = &s.q.x.session
+	s.Session = (*Session)(s.q.x)
 	return s
 }
 
@@ -276,7 +276,7 @@ func TestDrainHurry(t *testing.T) {
 		for range 3 {
 			s := began(t, g).open()
 			ctx, cancel := context.WithCancelCause(t.Context())
-			s.mark(func(s *Session) { s.cancel = cancel })
+			(*exchange)(s.Session).setCancel(cancel)
 			ended.Go(func() {
 				<-ctx.Done() // ends with the connection
 				s.q.Done(0, context.Cause(ctx))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -13,15 +14,15 @@ import (
 // prober's, one that asks to upgrade or that came to a WebSocket route. Other
 // requests are only counted, on their Conn.
 type exchange struct {
-	g       *Guard
-	c       *Conn   // nil where the connection is not known
-	answer  *Answer // for Probe and Refuse
-	session Session
+	g      *Guard
+	c      *Conn   // nil where the connection is not known
+	answer *Answer // for Probe and Refuse
 
-	method, path string
-	remote       netip.AddrPort
-	from         *origin // what proxies said, nil if nothing
-	prober       prober
+	path   string
+	remote netip.AddrPort
+	from   *origin // what is rarely there, nil if nothing
+	method uint8   // an index of methods, 0 for another, which is in from
+	prober prober
 
 	platform bool // the source may be a platform's
 	credited bool // the prober may be believed: platform source or own range
@@ -33,7 +34,7 @@ type exchange struct {
 	preface  bool // the start of an HTTP/2 preface that the server took for a request
 	foreign  bool // Origin names another host
 	noHijack bool // the server would not hand over the connection
-	pooled   bool // the answer is one of the pool\'s
+	pooled   bool // the answer is one of the pool's
 	slot     bool // holds one of Config.MaxSessions
 	fault    Reason
 	badConn  bool // the fault is in Connection, rather than in Upgrade
@@ -42,16 +43,40 @@ type exchange struct {
 	http1    bool // HTTP/1.0 or 1.1
 	learns   bool // its path is one to remember, if the handshake is good
 
-	opened    atomic.Bool // left HTTP
-	confirmed atomic.Bool // 101 was answered
-	settled   atomic.Bool // the outcome is told
-	panicked  atomic.Bool
-	late      atomic.Bool  // the handler returned an error, and its answer is to come
-	status    atomic.Int32 // what was answered, 0 not yet
-	err       atomic.Pointer[error]
+	state  atomic.Uint32 // the bits below
+	status atomic.Int32  // what was answered, 0 not yet
+	err    atomic.Pointer[error]
 
 	w writer // net/http
+
+	// The session that it has become.
+	mu       sync.Mutex
+	onDrain  func()
+	more     *drainMore
+	cancel   context.CancelCauseFunc
+	openedAt time.Duration // since the guard's epoch
+	code     int32         // the close code, 0 not known
+	drained  bool          // its moment of the drain has come
+	running  int16         // how many of its OnDrain functions run
+	over     bool
+	byServer bool // this server ended it: the drain or its deadline
 }
+
+// The bits of exchange.state.
+const (
+	stateOpened    uint32 = 1 << iota // left HTTP
+	stateConfirmed                    // 101 was answered
+	stateSettled                      // the outcome is told
+	statePanicked
+	stateLate // the handler returned an error, and its answer is to come
+)
+
+func (x *exchange) is(state uint32) bool { return x.state.Load()&state != 0 }
+
+// set sets state and reports whether it was clear before.
+func (x *exchange) set(state uint32) bool { return x.state.Or(state)&state == 0 }
+
+func (x *exchange) opened() bool { return x.is(stateOpened) }
 
 // confirm notes what was answered to a handshake after the hijack. status 0 is
 // an answer that cannot be read because TLS is above.
@@ -60,7 +85,7 @@ func (x *exchange) confirm(status int) {
 		x.status.CompareAndSwap(0, int32(status))
 		return
 	}
-	if x.confirmed.CompareAndSwap(false, true) {
+	if x.set(stateConfirmed) {
 		x.status.Store(http.StatusSwitchingProtocols)
 		x.c.set(flagSession)
 		if x.learns {
@@ -73,13 +98,13 @@ func (x *exchange) confirm(status int) {
 // settle tells what became of a request, once, if that is known by now. What
 // left HTTP is settled when its connection ends.
 func (x *exchange) settle() {
-	if x.opened.Load() && x.c != nil {
+	if x.opened() && x.c != nil {
 		return
 	}
-	if !x.settled.CompareAndSwap(false, true) {
+	if !x.set(stateSettled) {
 		return
 	}
-	if x.late.Load() {
+	if x.is(stateLate) {
 		r := Request{c: x.c, x: x, begun: true}
 		defer r.release()
 	}
@@ -188,9 +213,10 @@ func (x *exchange) settleSession(c *Conn) {
 		x.slot = false
 		g.slots.Add(-1)
 	}
-	code, panicked, byServer := x.session.end()
+	code, byServer := x.end()
+	panicked := x.is(statePanicked)
 	status := int(x.status.Load())
-	if !x.confirmed.Load() {
+	if !x.is(stateConfirmed) {
 		switch {
 		case panicked:
 		case status != 0: // the library answered after the hijack, and not 101
@@ -225,7 +251,7 @@ func (x *exchange) settleSession(c *Conn) {
 	}
 	g.stats.ended[end][closeCodeIndex(code)].Add(1)
 	e := Event{Class: SessionEnded, Status: status, Session: SessionEnd{
-		End: sessionEnds[end], Code: code, Duration: g.now() - x.session.opened,
+		End: sessionEnds[end], Code: code, Duration: g.now() - x.openedAt,
 		BytesIn: c.in.Load(), BytesOut: c.out.Load(),
 	}}
 	if p := x.err.Load(); p != nil {
@@ -238,7 +264,7 @@ func (x *exchange) settleSession(c *Conn) {
 // noteError keeps the first error of the handler.
 func (x *exchange) noteError(err error) {
 	x.err.CompareAndSwap(nil, &err)
-	x.session.noteError(err)
+	x.noteCode(err)
 }
 
 func (x *exchange) mark(flag uint32) {
@@ -267,7 +293,7 @@ func (x *exchange) markRefused(r Reason) {
 
 // fill adds to e what is known of the request.
 func (x *exchange) fill(e *Event) {
-	e.Remote, e.Method, e.Path, e.Platform = x.remote, x.method, x.path, x.platform
+	e.Remote, e.Method, e.Path, e.Platform = x.remote, x.methodWord(), x.path, x.platform
 	if e.Status == 0 {
 		e.Status = int(x.status.Load())
 	}

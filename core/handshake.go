@@ -142,11 +142,18 @@ func listsToken(list, token string) bool {
 	return false
 }
 
-// originAllowed reports whether a browser page of this origin may open a
-// session on host: no Origin at all (not a browser, RFC 6455 §4.2.1 item 7),
-// the same host, or one that matches a pattern of [path.Match], in lower case.
-// A pattern with "://" in it is matched against scheme and host.
-func originAllowed(origin, host string, patterns []string) bool {
+// Origins says which pages may open a session.
+type Origins struct {
+	// Patterns allow more than the same host, in the syntax of [path.Match] and
+	// in any letter case. A pattern with "://" in it is matched against scheme
+	// and host, another against the host alone.
+	Patterns []string
+}
+
+// allow reports whether a browser page of this origin may open a session on
+// host: no Origin at all (not a browser, RFC 6455 §4.2.1 item 7), the same host,
+// or one that matches a pattern.
+func (o *Origins) allow(origin, host string) bool {
 	if origin == "" {
 		return true
 	}
@@ -157,7 +164,7 @@ func originAllowed(origin, host string, patterns []string) bool {
 	if u.Host != "" && strings.EqualFold(u.Host, host) {
 		return true
 	}
-	for _, p := range patterns {
+	for _, p := range o.Patterns {
 		target := u.Host
 		if strings.Contains(p, "://") {
 			target = u.Scheme + "://" + u.Host
@@ -168,6 +175,9 @@ func originAllowed(origin, host string, patterns []string) bool {
 	}
 	return false
 }
+
+// sameOrigin allows the same host alone.
+var sameOrigin Origins
 
 // refusal is what a client is told for one reason: short, constant, and
 // nothing that it sent.

@@ -398,7 +398,7 @@ var originRows = []struct {
 
 func TestOriginAllowed(t *testing.T) {
 	for _, row := range originRows {
-		if got := originAllowed(row.origin, row.host, row.patterns); got != row.want {
+		if got := (&Origins{Patterns: row.patterns}).allow(row.origin, row.host); got != row.want {
 			t.Errorf("%s: originAllowed(%q, %q, %q) = %v", row.rule, row.origin, row.host, row.patterns, got)
 		}
 		if len(row.patterns) == 1 && row.patterns[0][0] == '[' {
@@ -437,7 +437,7 @@ func FuzzOriginAllowed(f *testing.F) {
 		if pattern == "" {
 			patterns = nil
 		}
-		if got, want := originAllowed(origin, host, patterns), coderAllows(origin, host, patterns); got != want {
+		if got, want := (&Origins{Patterns: patterns}).allow(origin, host), coderAllows(origin, host, patterns); got != want {
 			t.Errorf("originAllowed(%q, %q, %q) = %v, coder/websocket says %v", origin, host, patterns, got, want)
 		}
 	})

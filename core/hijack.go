@@ -7,7 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
+	"time"
 )
 
 // HTTPRequest is a [Request] of the net/http family: it writes answers, and
@@ -45,15 +45,11 @@ func (a Adapter) AtEndpoint(r *http.Request, route string) HTTPRequest {
 }
 
 // AtHandler is AtEndpoint for a route that serves nothing but WebSocket: every
-// fault is refused, with the status of its reason. An Origin that names another
-// host is refused unless it matches one of patterns, in the syntax of
-// [path.Match] and in lower case; a pattern with "://" in it is matched against
-// scheme and host. anyOrigin lets every page in.
-func (a Adapter) AtHandler(r *http.Request, route string, patterns []string, anyOrigin bool) HTTPRequest {
+// fault is refused, with the status of its reason, and so is an Origin that
+// origins does not allow; nil allows all.
+func (a Adapter) AtHandler(r *http.Request, route string, origins *Origins) HTTPRequest {
 	q := a.BeginHTTP(r)
-	q.Request = a.atEndpoint(q.Request, httpHead{r}, route, true, func(origin, host string) bool {
-		return anyOrigin || originAllowed(origin, host, patterns)
-	})
+	q.Request = a.atEndpoint(q.Request, httpHead{r}, route, true, origins)
 	return q
 }
 
@@ -125,7 +121,7 @@ func (q *HTTPRequest) Status() int {
 	if q.x == nil {
 		return 0
 	}
-	if s := q.x.status.Load(); s != 0 || q.x.opened.Load() || !q.begun {
+	if s := q.x.status.Load(); s != 0 || q.x.opened() || !q.begun {
 		return int(s)
 	}
 	return http.StatusOK
@@ -195,7 +191,7 @@ func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (w *writer) WriteHeader(status int) {
 	x := w.x
 	switch {
-	case w.replaced, x.opened.Load(): // after a hijack there is nothing to write to
+	case w.replaced, x.opened(): // after a hijack there is nothing to write to
 		return
 	case status >= 100 && status <= 199 && status != http.StatusSwitchingProtocols:
 	case x.status.Load() == 0:
@@ -231,7 +227,7 @@ func (w *writer) WriteString(s string) (int, error) {
 // ready reports whether a write is the application's answer, rather than one
 // after a hijack or after our answer: such a write is dropped.
 func (w *writer) ready() bool {
-	if w.replaced || w.x.opened.Load() {
+	if w.replaced || w.x.opened() {
 		return false
 	}
 	if w.x.status.Load() == 0 {
@@ -358,7 +354,7 @@ func (q *HTTPRequest) Run(handler func() error) (err error) {
 		if v := recover(); v == nil {
 			q.Done(0, nil) // left by runtime.Goexit
 		} else {
-			opened := q.x != nil && q.x.opened.Load()
+			opened := q.x != nil && q.x.opened()
 			if opened || q.begun { // else the layer that began it learns of it
 				q.aborted(v)
 			}
@@ -374,7 +370,7 @@ func (q *HTTPRequest) Run(handler func() error) (err error) {
 	case x == nil:
 		q.Done(0, err)
 		return err
-	case x.opened.Load(), x.status.Load() != 0: // too late for another answer
+	case x.opened(), x.status.Load() != 0: // too late for another answer
 		q.Done(0, err)
 		return nil
 	}
@@ -388,16 +384,34 @@ func (q *HTTPRequest) Run(handler func() error) (err error) {
 // session it returns ctx and nil.
 func (q *HTTPRequest) Session(ctx context.Context) (context.Context, *Session) {
 	x := q.x
-	if x == nil || !x.opened.Load() {
+	if x == nil || !x.opened() {
 		return ctx, nil
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	x.session.mark(func(s *Session) { s.cancel = cancel })
+	ctx, cancel := context.WithCancelCause(x.sessionParent(ctx))
+	x.setCancel(cancel)
 	if x.c.is(flagClosed) {
 		cancel(errSessionEnded)
 	}
-	return ctx, &x.session
+	return ctx, (*Session)(x)
 }
+
+// sessionParent is the context to derive a session's from. That of the request
+// ends with the handler, when the session has ended anyway. Where nothing else
+// can end it, what it would keep of its children is saved.
+func (x *exchange) sessionParent(ctx context.Context) context.Context {
+	if base := x.c.ctx; base == nil || base.Done() != nil || ctx != x.w.r.Context() {
+		return ctx
+	}
+	return (*sessionValues)(x)
+}
+
+// sessionValues is the request's context without its end.
+type sessionValues exchange
+
+func (*sessionValues) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (*sessionValues) Done() <-chan struct{}       { return nil }
+func (*sessionValues) Err() error                  { return nil }
+func (v *sessionValues) Value(key any) any         { return v.w.r.Context().Value(key) }
 
 // IsUpgrade reports whether r asks to upgrade to WebSocket, or is what a proxy
 // left of such a request: for the filters of middleware that measures or traces
@@ -434,5 +448,5 @@ func (x *exchange) quiet() bool {
 	case x.kind == Probe:
 		return x.probing || x.credited
 	}
-	return x.probing && x.credited && (strings.EqualFold(x.method, "GET") || x.method == "HEAD")
+	return x.probing && x.credited && (x.methodWord() == "GET" || x.methodWord() == "HEAD")
 }

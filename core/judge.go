@@ -4,9 +4,9 @@ import "sync"
 
 // atEndpoint takes a request that reached a WebSocket route, whose pattern route
 // is, "" if that is not known. own is true for a route that is wholly Handler's,
-// origins then says which pages may open it. A path that is the whole pattern is
+// origins then says which pages may open it, nil for every one. A path that is the whole pattern is
 // remembered, so that the outermost layer answers a prober there.
-func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins func(origin, host string) bool) Request {
+func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *Origins) Request {
 	g := a.g
 	if route == h.Path() {
 		g.learn(route)
@@ -25,7 +25,7 @@ func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins f
 		x.kind, x.answer = Probe, g.answerProber()
 		return r
 	}
-	if own && x.fault == NoReason && origins != nil && !origins(h.Field(fieldOrigin), h.Host()) {
+	if own && x.fault == NoReason && origins != nil && !origins.allow(h.Field(fieldOrigin), h.Host()) {
 		x.fault = ReasonOriginForbidden
 	}
 	if x.fault != NoReason && (own || x.asks && libraryAccepts(x.fault)) {
@@ -62,8 +62,8 @@ func (a Adapter) judge(h Head, c *Conn, endpoint bool) *exchange {
 	}
 	x := exchanges.Get().(*exchange)
 	x.g, x.c, x.asks, x.endpoint, x.prober, x.preface = g, c, asks, endpoint, p, preface
-	x.session.g = g
-	x.method, x.path = keep(h, method), keep(h, path)
+	x.path = keep(h, path)
+	x.setMethod(h, method)
 	x.remote = h.Remote()
 	x.source(h)
 	x.credited = p != 0 && (x.platform || p.inOwnRange(x.address()))
@@ -75,7 +75,7 @@ func (a Adapter) judge(h Head, c *Conn, endpoint bool) *exchange {
 		var field string
 		x.fault, field = checkHandshake(h)
 		x.badConn = field == fieldConnection
-		x.foreign = !originAllowed(h.Field(fieldOrigin), h.Host(), nil)
+		x.foreign = !sameOrigin.allow(h.Field(fieldOrigin), h.Host())
 	}
 	if asks {
 		x.kind = Upgrade
@@ -134,7 +134,7 @@ func (g *Guard) takeSlot(x *exchange) bool {
 }
 
 func (x *exchange) freeSlot() {
-	if x.slot && !x.opened.Load() {
+	if x.slot && !x.opened() {
 		x.slot = false
 		x.g.slots.Add(-1)
 	}

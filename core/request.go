@@ -153,16 +153,16 @@ func (r Request) Opened(nc net.Conn) net.Conn {
 		return nc
 	}
 	c.current.Store(x)
-	x.session.opened = x.g.now()
+	x.openedAt = x.g.now()
 	x.g.stats.sessions.Add(1)
 	c.set(flagUpgraded)
 	c.answer.Store(0) // the next write is the answer to the handshake
-	x.opened.Store(true)
+	x.set(stateOpened)
 	if x.g.isDraining() { // its handshake was under way: its moment is now
 		x.g.mu.Lock()
 		x.g.late = append(x.g.late, x)
 		x.g.mu.Unlock()
-		x.session.drain()
+		x.goodbye()
 	}
 	if x.status.Load() == http.StatusSwitchingProtocols {
 		x.confirm(http.StatusSwitchingProtocols)
@@ -192,10 +192,10 @@ func (r Request) adopt(c *Conn, nc net.Conn) *Conn {
 // Answered reports a status as it is written, where that can be after Done.
 func (r Request) Answered(status int) {
 	x := r.x
-	if x == nil || x.fallback || status >= 100 && status <= 199 && status != http.StatusSwitchingProtocols || x.opened.Load() {
+	if x == nil || x.fallback || status >= 100 && status <= 199 && status != http.StatusSwitchingProtocols || x.opened() {
 		return
 	}
-	if x.status.CompareAndSwap(0, int32(status)) && x.late.Load() {
+	if x.status.CompareAndSwap(0, int32(status)) && x.is(stateLate) {
 		x.settle()
 	}
 }
@@ -205,7 +205,7 @@ func (r Request) Answered(status int) {
 // when Answered has its status, or else a second after over is done.
 func (r *Request) DoneLater(over context.Context, err error) {
 	x := r.x
-	if err == nil || x == nil || !r.begun || x.status.Load() != 0 || x.opened.Load() {
+	if err == nil || x == nil || !r.begun || x.status.Load() != 0 || x.opened() {
 		r.Done(0, err)
 		return
 	}
@@ -214,7 +214,7 @@ func (r *Request) DoneLater(over context.Context, err error) {
 	if x.c != nil {
 		x.c.current.CompareAndSwap(x, nil)
 	}
-	x.late.Store(true)
+	x.set(stateLate)
 	context.AfterFunc(over, func() { time.AfterFunc(answerGrace, x.settle) })
 }
 
@@ -260,7 +260,7 @@ func (r Request) release() {
 		if !c.is(flagOrdinary) {
 			c.set(flagOrdinary)
 		}
-	} else if !r.x.opened.Load() {
+	} else if !r.x.opened() {
 		c.current.CompareAndSwap(r.x, nil)
 	}
 	c.release()
@@ -274,13 +274,13 @@ func (r *Request) Panicked(v any) (hijacked bool) {
 	c, x := r.c, r.x
 	if x != nil {
 		c = x.c
-		hijacked = x.opened.Load()
+		hijacked = x.opened()
 	}
 	attached := c != nil && c.is(flagAttached)
 	if c != nil {
 		c.set(flagPanic)
 	}
-	if x == nil || x.panicked.CompareAndSwap(false, true) {
+	if x == nil || x.set(statePanicked) {
 		e := Event{Class: HandlerPanic, Panic: v, Stack: debug.Stack()}
 		if x != nil {
 			x.fill(&e)
@@ -296,13 +296,12 @@ func (r *Request) Panicked(v any) (hijacked bool) {
 		r.guard().tell(e)
 	}
 	if hijacked {
-		x.session.mark(func(s *Session) { s.panicked = true })
 		_ = c.Close() // net/http never closes it
 	}
 	r.done = true
 	if r.begun {
 		if x != nil {
-			x.settled.Store(true)
+			x.set(stateSettled)
 			x.freeSlot()
 		}
 		r.release()

@@ -4,24 +4,12 @@ import (
 	"context"
 	"errors"
 	"reflect"
-	"sync"
 	"time"
 )
 
 // Session is a WebSocket session that the guard knows of. All methods may be
 // called on a nil Session, and do nothing then.
-type Session struct {
-	g        *Guard
-	mu       sync.Mutex
-	onDrain  []func()
-	drained  bool // its moment of the drain has come
-	over     bool
-	panicked bool
-	byServer bool // this server ended it: the drain or its deadline
-	code     int32
-	opened   time.Duration // since the guard's epoch
-	cancel   context.CancelCauseFunc
-}
+type Session exchange
 
 // exchangeKey is asked of a context for the exchange of its request.
 type exchangeKey struct{}
@@ -32,8 +20,8 @@ type exchangeKey struct{}
 // valid after the handler returned; the context of a request that is over does
 // not, for it may lead to the next one on its connection.
 func SessionOf(ctx context.Context) *Session {
-	if x := exchangeOf(ctx); x != nil && x.opened.Load() {
-		return &x.session
+	if x := exchangeOf(ctx); x != nil && x.opened() {
+		return (*Session)(x)
 	}
 	return nil
 }
@@ -43,34 +31,65 @@ func exchangeOf(ctx context.Context) *exchange {
 	return x
 }
 
+// drainMore is what few sessions need.
+type drainMore struct {
+	onDrain []func()      // the second function and the following
+	idle    chan struct{} // closed when none of them runs
+}
+
 // OnDrain registers f to be called once, in a goroutine of its own, at this
 // session's moment of the drain: it should tell the peer good-bye. If the
 // moment has come already, f is called now. A panic in f is contained. f is not
-// called for a session that has ended. stop takes f back; it returns false if f
-// has been called, or will not be. It does not wait for f.
-func (s *Session) OnDrain(f func()) (stop func() bool) {
+// called for a session that has ended.
+func (s *Session) OnDrain(f func()) {
 	if s == nil || f == nil {
-		return func() bool { return true }
+		return
 	}
 	s.mu.Lock()
-	now := s.drained && !s.over
-	i := len(s.onDrain)
-	if !s.drained && !s.over {
-		s.onDrain = append(s.onDrain, f)
-	}
-	s.mu.Unlock()
-	if now {
-		go s.g.contained("OnDrain", f)
-	}
-	return func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if i >= len(s.onDrain) || s.onDrain[i] == nil {
-			return false
+	defer s.mu.Unlock()
+	switch {
+	case s.over:
+	case s.drained:
+		s.running++
+		go (*exchange)(s).sayGoodbye(f)
+	case s.onDrain == nil:
+		s.onDrain = f
+	default:
+		if s.more == nil {
+			s.more = new(drainMore)
 		}
-		s.onDrain[i] = nil
-		return true
+		s.more.onDrain = append(s.more.onDrain, f)
 	}
+}
+
+// Settle takes back what OnDrain registered, if its moment has not come, and
+// otherwise waits until it has returned. It reports whether the moment has come.
+// A handler calls it when it is through with the session, so that how a goodbye
+// ended is known before the session is over.
+func (s *Session) Settle() (drained bool) {
+	if s == nil {
+		return false
+	}
+	s.mu.Lock()
+	s.onDrain = nil
+	if s.more != nil {
+		s.more.onDrain = nil
+	}
+	drained = s.drained
+	if s.running == 0 {
+		s.mu.Unlock()
+		return drained
+	}
+	if s.more == nil {
+		s.more = new(drainMore)
+	}
+	if s.more.idle == nil {
+		s.more.idle = make(chan struct{})
+	}
+	idle := s.more.idle
+	s.mu.Unlock()
+	<-idle
+	return drained
 }
 
 // Ended tells the close code of RFC 6455 §7.4 with which the session ended, for
@@ -85,32 +104,60 @@ func (s *Session) Ended(code int) {
 	s.mu.Unlock()
 }
 
-// drain calls what OnDrain registered.
-func (s *Session) drain() {
-	s.mu.Lock()
-	fs := s.onDrain
-	s.onDrain, s.drained = nil, true
-	s.mu.Unlock()
-	for _, f := range fs {
-		if f == nil {
-			continue
+// goodbye calls what OnDrain registered.
+func (x *exchange) goodbye() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.drained = true
+	if x.onDrain != nil {
+		x.running++
+		go x.sayGoodbye(x.onDrain)
+		x.onDrain = nil
+	}
+	if x.more != nil {
+		for _, f := range x.more.onDrain {
+			x.running++
+			go x.sayGoodbye(f)
 		}
-		go s.g.contained("OnDrain", f)
+		x.more.onDrain = nil
+	}
+}
+
+func (x *exchange) sayGoodbye(f func()) {
+	x.g.contained("OnDrain", f)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.running--
+	if x.running == 0 && x.more != nil && x.more.idle != nil {
+		close(x.more.idle)
+		x.more.idle = nil
 	}
 }
 
 // answered reports whether the session ended with a closing handshake.
-func (s *Session) answered() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.over && s.code != 0 && s.code != 1006 && !s.byServer
+func (x *exchange) answered() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.over && x.code != 0 && x.code != 1006 && !x.byServer
 }
 
-// cancelled ends the session's context after a while.
-func (s *Session) cancelled(after time.Duration) {
-	s.mu.Lock()
-	cancel := s.cancel
-	s.mu.Unlock()
+func (x *exchange) closedByServer() {
+	x.mu.Lock()
+	x.byServer = true
+	x.mu.Unlock()
+}
+
+func (x *exchange) setCancel(cancel context.CancelCauseFunc) {
+	x.mu.Lock()
+	x.cancel = cancel
+	x.mu.Unlock()
+}
+
+// endContext ends the session's context after a while.
+func (x *exchange) endContext(after time.Duration) {
+	x.mu.Lock()
+	cancel := x.cancel
+	x.mu.Unlock()
 	switch {
 	case cancel == nil:
 	case after > 0:
@@ -121,30 +168,27 @@ func (s *Session) cancelled(after time.Duration) {
 }
 
 // end marks the session as over and returns what is known of how.
-func (s *Session) end() (code int, panicked, byServer bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.over, s.onDrain = true, nil
-	return int(s.code), s.panicked, s.byServer
+func (x *exchange) end() (code int, byServer bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.over, x.onDrain = true, nil
+	if x.more != nil {
+		x.more.onDrain = nil
+	}
+	return int(x.code), x.byServer
 }
 
-// noteError takes the close code out of the error that a handler returned.
-func (s *Session) noteError(err error) {
+// noteCode takes the close code out of the error that a handler returned.
+func (x *exchange) noteCode(err error) {
 	code := closeCode(err)
 	if code == 0 {
 		return
 	}
-	s.mu.Lock()
-	if s.code == 0 {
-		s.code = int32(code)
+	x.mu.Lock()
+	if x.code == 0 {
+		x.code = int32(code)
 	}
-	s.mu.Unlock()
-}
-
-func (s *Session) mark(set func(*Session)) {
-	s.mu.Lock()
-	set(s)
-	s.mu.Unlock()
+	x.mu.Unlock()
 }
 
 // errSessionEnded is the cause of a session context's end.

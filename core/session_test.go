@@ -43,25 +43,25 @@ func TestSessionOnDrain(t *testing.T) {
 		s.OnDrain(note("before"))
 		s.OnDrain(note("second"))
 		check("before the drain", map[string]int{"before": 0, "second": 0})
-		s.drain()
+		(*exchange)(s).goodbye()
 		check("at the session's moment", map[string]int{"before": 1, "second": 1})
 		s.OnDrain(note("after"))
 		check("registered after the moment: at once", map[string]int{"after": 1})
-		s.drain()
+		(*exchange)(s).goodbye()
 		check("once", map[string]int{"before": 1, "second": 1, "after": 1})
 
 		s = &Session{g: g}
 		s.OnDrain(note("ended"))
-		s.end()
+		(*exchange)(s).end()
 		s.OnDrain(note("too late"))
-		s.drain()
+		(*exchange)(s).goodbye()
 		s.OnDrain(note("too late"))
 		check("a session that is over has no goodbye", map[string]int{"ended": 0, "too late": 0})
 
 		s = &Session{g: g}
 		s.OnDrain(func() { panic("goodbye") })
 		s.OnDrain(note("beside a panic"))
-		s.drain()
+		(*exchange)(s).goodbye()
 		check("a panic is contained", map[string]int{"beside a panic": 1})
 		lines := toldBy(t, g, log)
 		wantMessages(t, "and told", lines, "callback panicked")
@@ -74,7 +74,7 @@ func TestSessionOnDrain(t *testing.T) {
 		s = &Session{g: g}
 		s.OnDrain(func() { <-release })
 		s.OnDrain(note("beside one that blocks"))
-		s.drain()
+		(*exchange)(s).goodbye()
 		close(release)
 		check("a callback that blocks", map[string]int{"beside one that blocks": 1})
 	})
@@ -95,8 +95,8 @@ func TestSessionNil(t *testing.T) {
 	if SessionOf(ctx) != nil {
 		t.Error("a request that has not left HTTP is a session")
 	}
-	x.opened.Store(true)
-	if SessionOf(ctx) != &x.session {
+	x.set(stateOpened)
+	if SessionOf(ctx) != (*Session)(x) {
 		t.Error("a request that has left HTTP is no session")
 	}
 }
@@ -111,19 +111,19 @@ func TestSessionEnd(t *testing.T) {
 		{"nobody said anything", func(*Session) {}, 0},
 		{"Ended", func(s *Session) { s.Ended(1001) }, 1001},
 		{"Ended twice: the last", func(s *Session) { s.Ended(1001); s.Ended(4000) }, 4000},
-		{"the handler's error", func(s *Session) { s.noteError(websocket.CloseError{Code: 1000}) }, 1000},
+		{"the handler's error", func(s *Session) { (*exchange)(s).noteCode(websocket.CloseError{Code: 1000}) }, 1000},
 		{"the first error that has one", func(s *Session) {
-			s.noteError(errors.New("no code"))
-			s.noteError(websocket.CloseError{Code: 1001})
-			s.noteError(websocket.CloseError{Code: 1002})
+			(*exchange)(s).noteCode(errors.New("no code"))
+			(*exchange)(s).noteCode(websocket.CloseError{Code: 1001})
+			(*exchange)(s).noteCode(websocket.CloseError{Code: 1002})
 		}, 1001},
-		{"Ended knows better than an error before it", func(s *Session) { s.noteError(websocket.CloseError{Code: 1000}); s.Ended(1008) }, 1008},
-		{"and than one after it", func(s *Session) { s.Ended(1008); s.noteError(websocket.CloseError{Code: 1000}) }, 1008},
+		{"Ended knows better than an error before it", func(s *Session) { (*exchange)(s).noteCode(websocket.CloseError{Code: 1000}); s.Ended(1008) }, 1008},
+		{"and than one after it", func(s *Session) { s.Ended(1008); (*exchange)(s).noteCode(websocket.CloseError{Code: 1000}) }, 1008},
 	} {
 		s := new(Session)
 		row.do(s)
-		if code, panicked, byServer := s.end(); code != row.code || panicked || byServer {
-			t.Errorf("%s: code %d, want %d (%v, %v)", row.rule, code, row.code, panicked, byServer)
+		if code, byServer := (*exchange)(s).end(); code != row.code || byServer {
+			t.Errorf("%s: code %d, want %d (%v)", row.rule, code, row.code, byServer)
 		}
 	}
 }
@@ -148,9 +148,9 @@ func TestSessionAnswered(t *testing.T) {
 		s := &Session{byServer: row.byServer}
 		s.Ended(row.code)
 		if row.over {
-			s.end()
+			(*exchange)(s).end()
 		}
-		if s.answered() != row.want {
+		if (*exchange)(s).answered() != row.want {
 			t.Errorf("%s: answered is %v", row.rule, !row.want)
 		}
 	}

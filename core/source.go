@@ -9,17 +9,23 @@ import (
 type origin struct {
 	client    netip.Addr // vouched for by Config.TrustedProxies
 	forwarded string     // claimed
+	method    string     // one that is not in methods
 }
 
 // source finds out where a request comes from.
 func (x *exchange) source(h Head) {
 	g := x.g
 	if f := h.Field("X-Forwarded-For"); f != "" {
+		method := ""
+		if x.from != nil {
+			method = x.from.method
+		}
 		x.from = g.forwarded(x.remote.Addr(), f)
+		x.from.method = method
 	}
 	// What is forwarded for somebody unknown is not the platform's, whoever the
 	// last proxy is.
-	x.platform = (x.from == nil || x.from.client.IsValid()) && g.platform(x.address())
+	x.platform = (x.from == nil || x.from.forwarded == "" || x.from.client.IsValid()) && g.platform(x.address())
 }
 
 // address is the client's where a trusted proxy names it, else the peer's.
@@ -84,6 +90,26 @@ func cut(s string) string {
 		return strings.Clone(s[:maxText+1])
 	}
 	return s
+}
+
+// methods are those of RFC 9110 §9 and RFC 5789, and of an HTTP/2 preface.
+var methods = [...]string{"", "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI"}
+
+func (x *exchange) setMethod(h Head, method string) {
+	for i, m := range methods {
+		if m == method {
+			x.method = uint8(i)
+			return
+		}
+	}
+	x.from = &origin{method: keep(h, method)}
+}
+
+func (x *exchange) methodWord() string {
+	if x.method == 0 && x.from != nil {
+		return x.from.method
+	}
+	return methods[x.method]
 }
 
 // keep returns s so that it outlives the request. net/http never reuses the

@@ -95,7 +95,7 @@ func TestSource(t *testing.T) {
 		{"through the proxy, from inside", "10.1.0.1:4711", "10.0.0.5", "10.0.0.5", true},
 		{"through the proxy, from one of ProbeSources", "10.1.0.1:4711", "198.51.100.7", "198.51.100.7", true},
 		{"from one of ProbeSources, in IPv6's clothes", "[::ffff:198.51.100.7]:4711", "", "198.51.100.7", true},
-		{"from a proxy that is not trusted: the proxy itself", "10.2.0.1:4711", "203.0.113.9", "10.2.0.1", true},
+		{"from a proxy that is not trusted: the proxy itself, but not as a platform, since it asks for another", "10.2.0.1:4711", "203.0.113.9", "10.2.0.1", false},
 		{"loopback", "127.0.0.1:4711", "", "127.0.0.1", true},
 		{"a unix socket", "@", "", "invalid IP", true},
 	} {

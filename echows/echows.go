@@ -144,13 +144,15 @@ func run(q *core.HTTPRequest, c echo.Context, handler func() error) error {
 // Echo. A panic in f is told and ends the session alone.
 func Handler(g *core.Guard, f func(context.Context, echo.Context, *websocket.Conn) error, options *websocket.AcceptOptions) echo.HandlerFunc {
 	a := g.Adapter()
-	var patterns []string
-	anyOrigin := false
+	origins := new(core.Origins)
 	if options != nil {
-		patterns, anyOrigin = options.OriginPatterns, options.InsecureSkipVerify
+		origins.Patterns = options.OriginPatterns
+		if options.InsecureSkipVerify {
+			origins = nil
+		}
 	}
 	return func(c echo.Context) error {
-		q := a.AtHandler(c.Request(), c.Path(), patterns, anyOrigin)
+		q := a.AtHandler(c.Request(), c.Path(), origins)
 		return run(&q, c, func() error {
 			ws, err := websocket.Accept(c.Response(), c.Request(), options)
 			if err != nil {
@@ -158,15 +160,10 @@ func Handler(g *core.Guard, f func(context.Context, echo.Context, *websocket.Con
 			}
 			defer func() { _ = ws.CloseNow() }()
 			ctx, session := q.Session(c.Request().Context())
-			said := make(chan struct{})
-			stop := session.OnDrain(func() {
-				defer close(said)
-				goodbye(session, ws, websocket.StatusCode(a.DrainCode()))
-			})
+			session.OnDrain(func() { goodbye(session, ws, websocket.StatusCode(a.DrainCode())) })
 			err = f(ctx, c, ws)
 			switch {
-			case !stop(): // its goodbye is under way, and knows how the session ends
-				<-said
+			case session.Settle(): // the drain's goodbye is said
 			case err == nil:
 				goodbye(session, ws, websocket.StatusNormalClosure)
 			case websocket.CloseStatus(err) == -1:

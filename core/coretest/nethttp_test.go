@@ -175,7 +175,7 @@ func coderRoute(g *core.Guard, k coretest.Socket) http.HandlerFunc {
 	}
 	a := g.Adapter()
 	return func(w http.ResponseWriter, r *http.Request) {
-		q := a.AtHandler(r, k.Path, nil, false)
+		q := a.AtHandler(r, k.Path, new(core.Origins))
 		if q.Answer(w, r) {
 			return
 		}
@@ -192,7 +192,9 @@ func coderRoute(g *core.Guard, k coretest.Socket) http.HandlerFunc {
 					session.Ended(a.DrainCode())
 				}
 			})
-			return serve(ctx, ws)
+			err = serve(ctx, ws)
+			session.Settle()
+			return err
 		})
 	}
 }
