@@ -91,9 +91,9 @@ var protocolRemedies = [reasons]string{
 
 var tlsRemedies = [reasons]string{
 	ReasonRefused:   "the client does not trust the certificate: serve the full chain, leaf first, for this name and not expired; a proxy or probe with a private CA needs it (HAProxy: ca-file; nginx: proxy_ssl_trusted_certificate) or verification off",
-	ReasonVersion:   "no TLS version, cipher or protocol in common: update the client, or lower tls.Config.MinVersion (1.2 where it is not set); a client that asks by ALPN needs its protocol in tls.Config.NextProtos",
+	ReasonVersion:   "no TLS version in common: update the client, or lower tls.Config.MinVersion (1.2 where it is not set)",
 	ReasonTruncated: "the peer left in the middle of the TLS handshake: a probe or proxy with too short a timeout, or a path that drops large packets (MTU)",
-	ReasonAborted:   "the TLS handshake broke, the error says where: bytes that are not TLS, a GetCertificate that fails, or a client certificate that ClientAuth asks for and the client does not have",
+	ReasonAborted:   "the TLS handshake broke, the error says where: bytes that are not TLS, no cipher or ALPN protocol in common, a GetCertificate that fails, or a client certificate that ClientAuth asks for and the client does not have",
 	ReasonTimeout:   "the TLS handshake did not end in time: a slow client, or a path that drops large packets (MTU)",
 }
 

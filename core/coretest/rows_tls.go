@@ -61,7 +61,7 @@ func tlsRows() []row {
 	return asRows([]fact{
 		tls("certificate refused", "a client that does not trust the certificate is an operator's problem: Warn", "tls-certificate-refused", failed(core.ReasonRefused, slog.LevelWarn)),
 		tls("no common version", "no TLS version in common: Warn", "tls-no-common-version", failed(core.ReasonVersion, slog.LevelWarn)),
-		tls("no common cipher", "no cipher in common is the same trouble: Warn", "tls-no-common-cipher", failed(core.ReasonVersion, slog.LevelWarn)),
+		tls("no common cipher", "every other handshake that breaks is aborted: crypto/tls has no type for its cause, only words", "tls-no-common-cipher", failed(core.ReasonAborted, slog.LevelInfo)),
 		tls("hello cut, fin", "a handshake cut short by FIN is truncated", "tls-hello-cut-fin", failed(core.ReasonTruncated, slog.LevelInfo)),
 		aborted, cutRST, cutSilent, idle, onTLS,
 	})
