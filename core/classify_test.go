@@ -373,8 +373,8 @@ func FuzzClassify(f *testing.F) {
 	for _, head := range [][]byte{nil, lineProxyV1, proxyV2Local, proxyV2Addrs, h2Start, getApp, getHealth, []byte("\x16\x03\x01")} {
 		for end := range byte(endOther + 1) {
 			f.Add(head, uint32(0), uint32(0), end, byte(1), byte(0), uint16(0), uint16(1000))
-			f.Add(head, uint32(flagPeerFirst), uint32(400), end, byte(1), byte(0), uint16(40), uint16(1000))
-			f.Add(head, uint32(flagActive), uint32(answerTLS), end, byte(3), byte(end), uint16(40), uint16(7000))
+			f.Add(head, flagPeerFirst, uint32(400), end, byte(1), byte(0), uint16(40), uint16(1000))
+			f.Add(head, flagActive, uint32(answerTLS), end, byte(3), end, uint16(40), uint16(7000))
 		}
 	}
 	f.Fuzz(func(t *testing.T, head []byte, flags, answer uint32, end, bits, tlsErr byte, out, age uint16) {
@@ -389,7 +389,7 @@ func FuzzClassify(f *testing.F) {
 		}
 		if x.tls && !x.tlsUnknown {
 			x.tlsErr = tlsErrors[int(tlsErr)%len(tlsErrors)]
-			x.tlsVersion = uint16(out % 2 * tls.VersionTLS13)
+			x.tlsVersion = out % 2 * tls.VersionTLS13
 		}
 		class, reason := classify(x)
 		if class == Undecided || class >= classes || !belongs(class, reason) {

@@ -277,7 +277,7 @@ func TestConnPastDeadlines(t *testing.T) {
 	past := time.Unix(1, 0)
 	soon := func() time.Time { return time.Now().Add(time.Minute) }
 	type set = func(*Conn, time.Time) error
-	read, both := set((*Conn).SetReadDeadline), set((*Conn).SetDeadline)
+	var read, both set = (*Conn).SetReadDeadline, (*Conn).SetDeadline
 	for _, row := range []struct {
 		rule string
 		sets []func(*Conn) error
@@ -430,8 +430,10 @@ func TestConnCloseOnce(t *testing.T) {
 func TestConnWaitsForItsRequests(t *testing.T) {
 	g := quietGuard(t, Config{})
 	c := watched(g, &script{reads: []step{{"", io.EOF}}})
-	if !c.begin() || !c.begin() {
-		t.Fatal("a request cannot begin on an open connection")
+	for range 2 {
+		if !c.begin() {
+			t.Fatal("a request cannot begin on an open connection")
+		}
 	}
 	read(c)
 	_ = c.Close()

@@ -55,10 +55,9 @@ type env struct {
 	hooks map[string]int
 	asked []asked
 
-	opened    int  // connections that the row opened
-	ended     bool // the guard is closed
-	lastWords []string
-	shutdown  func(context.Context) error
+	opened   int  // connections that the row opened
+	ended    bool // the guard is closed
+	shutdown func(context.Context) error
 }
 
 // asked is one answer to the question whether a request is a probe.
