@@ -395,7 +395,7 @@ func FuzzClassify(f *testing.F) {
 		if class == Undecided || class >= classes || !belongs(class, reason) {
 			t.Fatalf("%v with reason %q: %+v", class, reason, x)
 		}
-		if x.flags&flagsRequest != 0 && class > HTTPProbe || x.flags&flagsRequest == 0 && class <= HTTPProbe && class != HTTP {
+		if x.flags&flagsRequest != 0 && class > HTTPProbe || x.flags&flagsRequest == 0 && class <= HTTPProbe && class != HTTP && (class != Hijacked || x.tls || x.status() != 101) {
 			t.Fatalf("%v for a connection with request flags %b", class, x.flags&flagsRequest)
 		}
 		if class == TCPProbe && (x.in > 0 || x.age > probeAge) {

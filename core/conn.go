@@ -3,14 +3,9 @@ package core
 import (
 	"context"
 	"crypto/tls"
-	"encoding/binary"
-	"errors"
-	"io"
 	"net"
 	"net/netip"
-	"os"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -81,42 +76,6 @@ const (
 	flagPreface   // the server took an HTTP/2 preface for a request
 )
 
-// endKind is how reading or writing ended.
-type endKind uint32
-
-const (
-	endNone    endKind = iota
-	endEOF             // the peer closed
-	endReset           // the peer reset, or was found to be gone
-	endTimeout         // a deadline passed
-	endClosed          // closed on this side
-	endOther
-)
-
-// The bytes of Conn.ends, by how far they are shifted: two endKinds, of which
-// the last counts, and the most telling Reason of a refused handshake.
-const (
-	readEnd    = 0
-	writeEnd   = 8
-	refusedFor = 16
-)
-
-func (c *Conn) end(which uint) endKind { return endKind(c.ends.Load() >> which & 0xff) }
-
-// setEnd returns what it was before. That the peer ended stays: what comes
-// after it is of our own making.
-func (c *Conn) setEnd(which uint, kind endKind) endKind {
-	for {
-		old := c.ends.Load()
-		if was := endKind(old >> which & 0xff); was == endEOF || was == endReset {
-			return was
-		}
-		if c.ends.CompareAndSwap(old, old&^(0xff<<which)|uint32(kind)<<which) {
-			return endKind(old >> which & 0xff)
-		}
-	}
-}
-
 func (c *Conn) is(flag uint32) bool { return c.flags.Load()&flag != 0 }
 
 // set sets flag and reports whether it was clear before.
@@ -164,195 +123,9 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 	return c.Conn.SetReadDeadline(t)
 }
 
-// noteDeadline remembers whether a read deadline was already over when it was
-// set: net/http ends its background read in that way, and such an expiry says
-// nothing about the peer.
-func (c *Conn) noteDeadline(t time.Time) {
-	if !t.IsZero() && !t.After(time.Now()) {
-		c.set(flagPastDeadline)
-	} else if c.is(flagPastDeadline) {
-		c.clear(flagPastDeadline)
-	}
-}
-
 // NetConn returns the connection below, for those who want to look under this
 // one as they look under a *tls.Conn.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
-
-func (c *Conn) noteRead(p []byte, n int64, err error) {
-	if n > 0 {
-		before := c.in.Add(n) - n
-		if before < headSize && len(p) > 0 && uint32(before) == c.headLen.Load() {
-			// Each byte's place belongs to the one Read that brought it.
-			m := copy(c.head[before:], p)
-			c.headLen.Store(uint32(before) + uint32(m))
-		}
-		if before == 0 {
-			c.first()
-		}
-		if !c.is(flagActive) && c.tls.Load() != nil {
-			c.noteTail(p)
-		}
-	}
-	if err != nil {
-		c.noteReadError(err)
-	}
-}
-
-// noteTail keeps the last eight bytes received.
-func (c *Conn) noteTail(p []byte) {
-	tail := c.tail.Load()
-	for _, b := range p[max(0, len(p)-8):] {
-		tail = tail<<8 | uint64(b)
-	}
-	c.tail.Store(tail)
-}
-
-func (c *Conn) noteReadError(err error) {
-	kind := endOf(err)
-	if kind == endTimeout && c.is(flagPastDeadline) {
-		return
-	}
-	if c.is(flagClosed) && kind != endTimeout {
-		kind = endClosed
-	}
-	if kind == endEOF || kind == endReset {
-		c.peerEnded()
-	}
-	c.endSession(errorGrace)
-	if c.setEnd(readEnd, kind) == endNone && c.in.Load() == 0 {
-		c.first()
-	}
-}
-
-func (c *Conn) noteWrite(n int64, err error) {
-	if n > 0 {
-		c.out.Add(n)
-	}
-	if err != nil {
-		kind := endOf(err)
-		if kind == endReset {
-			c.peerEnded()
-		}
-		c.setEnd(writeEnd, kind)
-		c.endSession(errorGrace)
-	}
-}
-
-// endSession ends the context of the session on c, if there is one, after a
-// while: at once for a close, and after a failed read or write when its caller
-// has had the time to see the error rather than the end of its context.
-func (c *Conn) endSession(after time.Duration) {
-	if !c.is(flagUpgraded) {
-		return
-	}
-	if x := c.current.Load(); x != nil {
-		x.endContext(after)
-	}
-}
-
-// errorGrace is how long after an error of the transport a session's context
-// ends.
-const errorGrace = 100 * time.Millisecond
-
-// peerEnded notes when the peer was seen to be gone, once.
-func (c *Conn) peerEnded() {
-	if c.out.Load() == 0 {
-		c.set(flagPeerFirst)
-	}
-	age := uint32(max(c.ln.g.now()-c.accepted, 0)/time.Millisecond) + 1
-	c.endAge.CompareAndSwap(0, age)
-}
-
-// first runs after the first Read returned. Only now may the address be asked:
-// go-proxyproto blocks for it until the preamble has come.
-func (c *Conn) first() {
-	if c.tls.Load() != nil || !c.is(flagAttached) {
-		c.ln.g.conns.index(c)
-	}
-}
-
-// The parts of Conn.answer: the status of the first response, or that the
-// first bytes written were a TLS record's.
-const (
-	answerStatus    = 0xffff
-	answerExplained = 1 << 16 // net/http: "400 Bad Request: why"
-	answerTLS       = 1 << 17
-	answerOther     = 1 << 18
-)
-
-// noteAnswer notes the status line of the first response on a plain port, for
-// the requests that a server answers without calling anyone, or that TLS is
-// above. What the server itself wrote is not hostile.
-func (c *Conn) noteAnswer(p []byte) {
-	v := uint32(answerOther)
-	switch {
-	case len(p) >= 3 && p[0] >= 0x14 && p[0] <= 0x17 && p[1] == 3:
-		v = answerTLS
-		if !c.ln.tls.Load() && c.headLen.Load() > 0 && c.head[0] == 0x16 { // a record answers a record
-			c.ln.tls.Store(true)
-		}
-	case len(p) >= 12 && string(p[:7]) == "HTTP/1." && p[8] == ' ':
-		if s := int(p[9]-'0')*100 + int(p[10]-'0')*10 + int(p[11]-'0'); s >= 100 && s <= 599 {
-			v = uint32(s)
-			if i := 12 + len(" Bad Request"); s == 400 && len(p) > i && p[i] == ':' {
-				v |= answerExplained
-			}
-		}
-	case len(p) == 0:
-		return
-	}
-	if c.is(flagUpgraded) {
-		v = c.noteUpgrade(p, v)
-	}
-	c.answer.CompareAndSwap(0, v)
-}
-
-// longestAlert is more than any TLS record that carries an alert alone, and
-// less than the record of the shortest answer to a handshake.
-const longestAlert = 64
-
-// noteUpgrade notes that a handshake was answered after the hijack, as
-// gorilla/websocket does it. Under TLS the answer cannot be read; that there is
-// one, and not only the alert of a close, shows in its length.
-func (c *Conn) noteUpgrade(p []byte, v uint32) uint32 {
-	x := c.current.Load()
-	switch {
-	case x == nil:
-	case v == answerTLS || c.tls.Load() != nil && v == answerOther:
-		if len(p) < longestAlert {
-			return 0
-		}
-		x.confirm(0)
-	case v&answerStatus != 0:
-		x.confirm(int(v & answerStatus))
-	default:
-		x.confirm(0)
-	}
-	return v
-}
-
-// endOf sorts an error of a read or a write by its type.
-func endOf(err error) endKind {
-	switch {
-	case err == io.EOF:
-		return endEOF
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return endTimeout
-	case errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe):
-		return endClosed
-	}
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		switch errno {
-		case syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED,
-			syscall.ETIMEDOUT, // keep-alive or a retransmission that nobody answered
-			syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.ENETDOWN, syscall.EHOSTDOWN:
-			return endReset
-		}
-	}
-	return endOther
-}
 
 // remote is the peer's address, the zero AddrPort where there is none. It is
 // asked only after the first Read, and under no lock.
@@ -411,10 +184,4 @@ func (c *Conn) over() {
 	if c.set(flagOver) {
 		c.release()
 	}
-}
-
-// proxyV2Length is the length of the PROXY v2 header in head, its addresses
-// included.
-func proxyV2Length(head []byte) int64 {
-	return 16 + int64(binary.BigEndian.Uint16(head[14:16]))
 }

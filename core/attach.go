@@ -1,0 +1,167 @@
+package core
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// connOf is ConnOf, and finds the connections of attached servers that the
+// guard did not accept.
+func (g *Guard) connOf(nc net.Conn) *Conn {
+	if c := ConnOf(nc); c != nil && c.ln.g == g {
+		return c
+	}
+	if c, ok := g.unseen.Load(nc); ok {
+		return c.(*Conn)
+	}
+	return nil
+}
+
+// Attach makes the guard the outermost layer of srv when it starts to serve:
+// [Guard.Wrap] around its Handler, [Guard.ErrorLog] on its ErrorLog, and hooks
+// on ConnContext and ConnState which call those that are there. Call it before
+// Serve; until then all of them may still be set, but for BaseContext, by which
+// the guard learns of the start and which has to be set before. Serve and
+// Shutdown stay yours; at Shutdown the sessions of the guard are drained, also
+// those of another server that it is attached to. A second Attach of the same
+// server does nothing; one of another guard's server is told as an error when it
+// starts, and ignored.
+func (g *Guard) Attach(srv *http.Server) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.attached[srv] {
+		return nil
+	}
+	g.attached[srv] = true
+	var once sync.Once
+	base := srv.BaseContext
+	srv.BaseContext = func(ln net.Listener) context.Context {
+		once.Do(func() { g.starting(srv) })
+		if base != nil {
+			return base(ln)
+		}
+		return context.Background()
+	}
+	srv.RegisterOnShutdown(func() { _, _ = g.Drain(context.Background()) })
+	return nil
+}
+
+// starting runs when a server begins to serve, before it accepts: Echo sets
+// Handler and ErrorLog as late as that.
+func (g *Guard) starting(srv *http.Server) {
+	if l, ok := srv.Handler.(*layer); ok && l.a.g != g {
+		g.journal.note(slog.LevelError, "the server is attached to another guard already")
+		return
+	}
+	if _, wrapped := srv.Handler.(*layer); !wrapped {
+		l := g.layer(srv.Handler)
+		if l.general = !srv.DisableGeneralOptionsHandler; l.general {
+			srv.DisableGeneralOptionsHandler = true // or net/http answers OPTIONS * unseen
+		}
+		srv.Handler = l
+	}
+	unseen := &listener{g: g}
+	for _, t := range []time.Duration{srv.ReadHeaderTimeout, srv.ReadTimeout} {
+		if t > 0 && unseen.timeout == 0 {
+			unseen.timeout = t
+		}
+	}
+	if srv.Protocols != nil && srv.Protocols.UnencryptedHTTP2() {
+		g.h2c.Store(true)
+	}
+	srv.ErrorLog = g.ErrorLog(srv.ErrorLog)
+	connContext, connState := srv.ConnContext, srv.ConnState
+	srv.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
+		if connContext != nil {
+			ctx = connContext(ctx, nc)
+		}
+		return g.connected(ctx, nc, unseen)
+	}
+	srv.ConnState = func(nc net.Conn, state http.ConnState) {
+		if connState != nil {
+			connState(nc, state)
+		}
+		g.Adapter().ConnState(nc, state)
+	}
+	g.tellRoutes()
+}
+
+// connected runs in the accept loop: it must not ask for addresses.
+func (g *Guard) connected(ctx context.Context, nc net.Conn, unseen *listener) context.Context {
+	c := ConnOf(nc)
+	if c != nil && (c.ln.g != g || c.ctx != nil) {
+		return ctx // another guard's, or known already
+	}
+	if c == nil {
+		c = &Conn{Conn: nc, ln: unseen, accepted: g.now()}
+		c.refs.Store(1)
+		c.set(flagShadow)
+		g.stats.accepted.Add(1)
+		g.conns.add(c)
+		g.unseen.Store(nc, c)
+	}
+	if t, ok := nc.(*tls.Conn); ok {
+		c.knowTLS(t)
+	}
+	c.set(flagAttached)
+	c.ctx = ctx
+	return (*connContext)(c)
+}
+
+// ConnState tells the guard what a server says of a connection, for servers of
+// both families: fasthttp's states mean the same.
+func (a Adapter) ConnState(nc net.Conn, state http.ConnState) {
+	c := a.g.connOf(nc)
+	if c == nil {
+		return
+	}
+	switch state {
+	case http.StateActive:
+		if !c.is(flagActive) {
+			c.set(flagActive)
+		}
+	case http.StateHijacked:
+		c.hijackedBy(nc)
+	case http.StateClosed:
+		a.g.unseen.Delete(nc)
+		c.over()
+	case http.StateNew:
+		if c.is(flagShadow) && isRaw(c.tls.Load()) {
+			a.g.conns.index(c) // for its line in the error log
+		}
+	}
+}
+
+// isRaw reports whether t stands on a TCP connection, whose address can be asked
+// for without waiting.
+func isRaw(t *tls.Conn) bool {
+	if t == nil {
+		return false
+	}
+	_, ok := t.NetConn().(*net.TCPConn)
+	return ok
+}
+
+// hijackedBy runs when a server hands the connection over. From here on only
+// the connection itself can tell its end.
+func (c *Conn) hijackedBy(nc net.Conn) {
+	c.set(flagLeft)
+	ordinary := c.current.Load() == nil // no layer watches the hijack
+	if ordinary {
+		c.set(flagHijacked)
+	}
+	if c.is(flagShadow) {
+		c.ln.g.unseen.Delete(nc)
+		if ordinary { // it ends here, as far as anyone can see
+			c.over()
+		}
+	}
+	if c.is(flagClosed) { // before this; nothing else comes
+		c.over()
+	}
+}

@@ -1,0 +1,249 @@
+package core
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// HTTPRequest is a [Request] of the net/http family: it writes answers, and
+// watches what is answered through the ResponseWriter.
+type HTTPRequest struct{ Request }
+
+// BeginHTTP is [Adapter.Begin] for a request of net/http. Its connection is
+// found by what [Guard.Attach] left in the request's context, or else by the
+// peer's address.
+func (a Adapter) BeginHTTP(r *http.Request) HTTPRequest {
+	c := a.g.httpConn(r)
+	var outer *exchange
+	if c == nil || r.ProtoMajor != 1 {
+		outer = exchangeOf(r.Context())
+	}
+	return HTTPRequest{a.begin(httpHead{r}, c, outer)}
+}
+
+// CurrentHTTP returns the request as a layer outside this one has begun it, the
+// zero HTTPRequest if none has or if it is an ordinary one.
+func (a Adapter) CurrentHTTP(r *http.Request) HTTPRequest {
+	return HTTPRequest{Request{x: exchangeOf(r.Context())}}
+}
+
+// AtEndpoint is for a request that has reached a WebSocket route: known probers
+// get the health answer, whatever their method, and a handshake that RFC 6455
+// forbids and a library might let pass is refused. Everything else is the
+// route's.
+// route is the pattern of the route, as far as it is a path, "" if it is not
+// known.
+func (a Adapter) AtEndpoint(r *http.Request, route string) HTTPRequest {
+	q := a.BeginHTTP(r)
+	q.Request = a.atEndpoint(q.Request, httpHead{r}, route, false, nil)
+	return q
+}
+
+// AtHandler is AtEndpoint for a route that serves nothing but WebSocket: every
+// fault is refused, with the status of its reason, and so is an Origin that
+// origins does not allow; nil allows all.
+func (a Adapter) AtHandler(r *http.Request, route string, origins *Origins) HTTPRequest {
+	q := a.BeginHTTP(r)
+	q.Request = a.atEndpoint(q.Request, httpHead{r}, route, true, origins)
+	return q
+}
+
+// Answer writes the guard's answer if the verdict has one, and ends the
+// request. It returns false where the next handler is to be called.
+func (q *HTTPRequest) Answer(w http.ResponseWriter, r *http.Request) bool {
+	if q.x == nil || q.x.kind != Probe && q.x.kind != Refuse {
+		return false
+	}
+	a := q.x.answer
+	writeAnswer(w, r, a)
+	q.Done(a.Status, nil)
+	q.recycle()
+	return true
+}
+
+// Wrap returns what to call the next handler with: a ResponseWriter that sees
+// the status and the hijack, and a request whose context leads to this one.
+// Where a layer outside has done so, they are w and r.
+func (q *HTTPRequest) Wrap(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request) {
+	x := q.x
+	if x == nil {
+		return w, r
+	}
+	if r.ProtoMajor == 1 && !canHijack(w) {
+		x.noHijack = true
+	}
+	if !q.begun {
+		return w, r
+	}
+	if exchangeOf(r.Context()) != x {
+		r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+	}
+	x.w = writer{ResponseWriter: w, x: x, r: r}
+	_, flushes := w.(http.Flusher)
+	switch {
+	case canHijack(w) && flushes:
+		return (*hijackWriter)(&x.w), r
+	case flushes:
+		return (*flushWriter)(&x.w), r
+	case canHijack(w):
+		return (*bareHijackWriter)(&x.w), r
+	}
+	return &x.w, r
+}
+
+// OnOpened registers f to be called inside Hijack, for a framework that keeps
+// its own state of the response.
+func (q *HTTPRequest) OnOpened(f func()) {
+	if q.x != nil {
+		q.x.w.opened = f
+	}
+}
+
+// Status is what was answered so far, 0 if nothing. For a handler that has
+// returned without an answer it is 200, which net/http then sends.
+func (q *HTTPRequest) Status() int {
+	if q.x == nil {
+		return 0
+	}
+	if s := q.x.status.Load(); s != 0 || q.x.opened() || !q.begun {
+		return int(s)
+	}
+	return http.StatusOK
+}
+
+// DoneWith ends a request whose handler returned err: see [Request.DoneLater].
+func (q *HTTPRequest) DoneWith(err error) {
+	if err != nil && q.x != nil && q.begun {
+		q.DoneLater(q.x.w.r.Context(), err)
+		return
+	}
+	q.Done(q.Status(), err)
+}
+
+// Recovered is to be deferred by a layer inside a framework's chain: it ends a
+// request whose handler panicked, or left by runtime.Goexit, and panics on. A
+// panic is told by the outermost layer, if there is one: somebody outside may
+// recover it yet.
+func (q *HTTPRequest) Recovered() {
+	v := recover()
+	if v == nil {
+		q.Done(0, nil)
+		return
+	}
+	switch {
+	case q.c != nil && q.c.is(flagAttached):
+		q.Done(0, nil)
+	case q.begun:
+		q.aborted(v)
+	}
+	panic(v)
+}
+
+// outermost is Recovered for the outermost layer.
+func (q *HTTPRequest) outermost() {
+	v := recover()
+	if v == nil {
+		q.Done(0, nil)
+		return
+	}
+	q.aborted(v)
+	panic(v)
+}
+
+// aborted ends a request whose handler panicked.
+func (q *HTTPRequest) aborted(v any) (hijacked bool) {
+	if v == http.ErrAbortHandler { // no fault: the way to end a response early
+		q.Done(0, http.ErrAbortHandler)
+		return false
+	}
+	return q.Panicked(v)
+}
+
+// Endpoint returns next with what a WebSocket route needs, whichever library
+// serves it: known probers get the health answer whatever their method, a
+// handshake that RFC 6455 forbids and libraries let pass is refused, and past
+// the hijack a panic is told and the connection closed. It never looks at
+// Origin and passes everything else on.
+func (g *Guard) Endpoint(next http.Handler) http.Handler {
+	a := g.Adapter()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		q := a.AtEndpoint(r, patternPath(r.Pattern))
+		if q.Answer(w, r) {
+			return
+		}
+		_ = q.Run(func() error {
+			next.ServeHTTP(q.Wrap(w, r))
+			return nil
+		})
+	})
+}
+
+// Run calls the handler of a WebSocket route and ends the request. Once the
+// connection has left HTTP a panic is told, with its stack, and the connection
+// closed, and an error becomes the session's end: for both Run returns nil. So
+// it does for an error after an answer, which could only be answered twice. An
+// error before that is the framework's to answer, and a panic goes on.
+func (q *HTTPRequest) Run(handler func() error) (err error) {
+	defer func() {
+		if v := recover(); v == nil {
+			q.Done(0, nil) // left by runtime.Goexit
+		} else {
+			opened := q.x != nil && q.x.opened()
+			if opened || q.begun { // else the layer that began it learns of it
+				q.aborted(v)
+			}
+			if !opened {
+				panic(v)
+			}
+			err = nil
+		}
+	}()
+	err = handler()
+	x := q.x
+	switch {
+	case x == nil:
+		q.Done(0, err)
+		return err
+	case x.opened(), x.status.Load() != 0: // too late for another answer
+		q.Done(0, err)
+		return nil
+	}
+	q.DoneWith(err)
+	return err
+}
+
+// Session returns, inside the handler, the session that the request has become
+// and a context for it that ends when the connection is closed by this server,
+// when a read or a write on it fails, or at the drain's deadline. Outside a
+// session it returns ctx and nil.
+func (q *HTTPRequest) Session(ctx context.Context) (context.Context, *Session) {
+	x := q.x
+	if x == nil || !x.opened() {
+		return ctx, nil
+	}
+	ctx, cancel := context.WithCancelCause(x.sessionParent(ctx))
+	x.setCancel(cancel)
+	if x.c.is(flagClosed) {
+		cancel(errSessionEnded)
+	}
+	return ctx, (*Session)(x)
+}
+
+// sessionParent is the context to derive a session's from. That of the request
+// ends with the handler, when the session has ended anyway. Where nothing else
+// can end it, what it would keep of its children is saved.
+func (x *exchange) sessionParent(ctx context.Context) context.Context {
+	if base := x.c.ctx; base == nil || base.Done() != nil || ctx != x.w.r.Context() {
+		return ctx
+	}
+	return (*sessionValues)(x)
+}
+
+// sessionValues is the request's context without its end.
+type sessionValues exchange
+
+func (*sessionValues) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (*sessionValues) Done() <-chan struct{}       { return nil }
+func (*sessionValues) Err() error                  { return nil }
+func (v *sessionValues) Value(key any) any         { return v.w.r.Context().Value(key) }

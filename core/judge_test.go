@@ -1,0 +1,301 @@
+package core
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+const (
+	kubelet  = "kube-probe/1.30"
+	inside   = "10.0.0.9:4711"
+	internet = "203.0.113.9:4711"
+)
+
+// asked is a request that is no handshake.
+func asked(m, path string, change ...func(*http.Request)) *http.Request {
+	r := httptest.NewRequest(m, path, nil)
+	r.Host, r.RemoteAddr = "example.com", inside
+	for _, c := range change {
+		c(r)
+	}
+	return r
+}
+
+func agent(ua string) func(*http.Request) {
+	return func(r *http.Request) { r.Header.Set("User-Agent", ua) }
+}
+func source(addr string) func(*http.Request) { return func(r *http.Request) { r.RemoteAddr = addr } }
+func at(path string) func(*http.Request)     { return func(r *http.Request) { r.URL.Path = path } }
+
+// appRoutes has an exact route, a subtree, a wildcard and a catch-all.
+func appRoutes() *http.ServeMux {
+	mux := http.NewServeMux()
+	for _, pattern := range []string{"/readyz", "GET /startupz", "/{key}", "/"} {
+		mux.Handle(pattern, nothing)
+	}
+	return mux
+}
+
+// What a request is before any handler has run.
+func TestJudge(t *testing.T) {
+	for _, row := range []struct {
+		rule   string
+		c      Config
+		r      *http.Request
+		kind   Kind
+		status int  // of the answer, 0: none
+		plain  bool // it is no candidate: an ordinary request
+	}{
+		// Requests of the application's.
+		{"a browser's request", Config{}, asked("GET", "/app"), Pass, 0, true},
+		{"a prober's User-Agent from the internet, on a path of the application's", Config{}, asked("GET", "/admin", agent(kubelet), source(internet)), Pass, 0, true},
+		{"a known prober from a platform's address, on a path of the application's: its answer is looked at", Config{}, asked("GET", "/admin", agent(kubelet)), Pass, 0, false},
+		{"a path that begins like a health route", Config{}, asked("GET", "/livez/x"), Pass, 0, true},
+		{"a health route in other letters", Config{}, asked("GET", "/Livez"), Pass, 0, true},
+		{"a route that is off", Config{Routes: Routes{Live: "-"}}, asked("GET", "/livez"), Pass, 0, true},
+		{"a default path whose route has another", Config{Routes: Routes{Live: "/up"}}, asked("GET", "/livez"), Pass, 0, true},
+		{"a default path that is the application's exact route", Config{}, asked("GET", "/readyz"), Pass, 0, true},
+		{"a default path that is the application's for GET", Config{}, asked("GET", "/startupz"), Pass, 0, true},
+		{"the same, asked by a known prober: its answer is looked at", Config{}, asked("GET", "/readyz", agent(kubelet)), Pass, 0, false},
+		{"a probe path asked by a person", Config{ProbePaths: []string{"/"}}, asked("GET", "/"), Pass, 0, true},
+		{"a probe path asked by POST", Config{ProbePaths: []string{"/"}}, asked("POST", "/", agent(kubelet)), Pass, 0, false},
+
+		// Health routes.
+		{"a default path that only a catch-all has", Config{}, asked("GET", "/livez"), Probe, 200, false},
+		{"a default path that only a wildcard has", Config{}, asked("HEAD", "/healthz"), Probe, 200, false},
+		{"HAProxy asks by OPTIONS", Config{}, asked("OPTIONS", "/healthz"), Probe, 200, false},
+		{"from the internet too", Config{}, asked("GET", "/healthz", source(internet)), Probe, 200, false},
+		{"another method", Config{}, asked("POST", "/livez"), Probe, 405, false},
+		{"a named path is answered before the application", Config{Routes: Routes{Ready: "/readyz"}}, asked("GET", "/readyz"), Probe, 200, false},
+		{"a named path of any name", Config{Routes: Routes{Ready: "/key"}}, asked("GET", "/key"), Probe, 200, false},
+		{"a probe path asked by a known prober", Config{ProbePaths: []string{"/"}}, asked("GET", "/", agent(kubelet)), Probe, 200, false},
+		{"a probe path asked by HEAD", Config{ProbePaths: []string{"/"}}, asked("HEAD", "/", agent(kubelet)), Probe, 200, false},
+		{"a probe path, from the internet: harmless", Config{ProbePaths: []string{"/"}}, asked("GET", "/", agent(kubelet), source(internet)), Probe, 200, false},
+
+		// A request that asks to upgrade is never a probe.
+		{"a handshake", Config{}, handshake(source(inside)), Upgrade, 0, false},
+		{"a handshake with a prober's User-Agent", Config{}, handshake(source(inside), agent(kubelet)), Upgrade, 0, false},
+		{"a handshake on a health route", Config{}, handshake(source(inside), at("/livez")), Upgrade, 0, false},
+		{"a handshake on a named health route, by a prober", Config{Routes: Routes{Live: "/up"}}, handshake(source(inside), at("/up"), agent(kubelet)), Upgrade, 0, false},
+		{"a handshake on a probe path, by a prober", Config{ProbePaths: []string{"/ws"}}, handshake(source(inside), agent(kubelet)), Upgrade, 0, false},
+		{"what a proxy left of a handshake", Config{}, handshake(source(inside), with("Upgrade"), with("Connection"), agent(kubelet)), Upgrade, 0, false},
+		{"a bad handshake is the application's to refuse", Config{}, handshake(source(inside), with("Sec-Websocket-Version", "8")), Upgrade, 0, false},
+
+		// ObserveOnly answers and refuses nothing.
+		{"observing: a health route", Config{ObserveOnly: true}, asked("GET", "/livez"), Pass, 0, false},
+		{"observing: a named one", Config{ObserveOnly: true, Routes: Routes{Live: "/up"}}, asked("GET", "/up"), Pass, 0, false},
+		{"observing: a probe path", Config{ObserveOnly: true, ProbePaths: []string{"/"}}, asked("GET", "/", agent(kubelet)), Pass, 0, false},
+		{"observing: a handshake", Config{ObserveOnly: true}, handshake(source(inside)), Upgrade, 0, false},
+	} {
+		g := quietGuard(t, row.c)
+		q := g.layer(appRoutes()).a.BeginHTTP(row.r)
+		v := q.Verdict()
+		if v.Kind != row.kind || v.Answer.Status != row.status || q.Candidate() == row.plain || v.Err != nil {
+			t.Errorf("%s: kind %d, status %d, candidate %v, %v; want kind %d, status %d, candidate %v",
+				row.rule, v.Kind, v.Answer.Status, q.Candidate(), v.Err, row.kind, row.status, !row.plain)
+		}
+		q.Done(200, nil)
+	}
+}
+
+// On a WebSocket route: Endpoint refuses only what RFC 6455 forbids and a
+// library would accept, and never looks at Origin; Handler owns its route.
+func TestJudgeAtARoute(t *testing.T) {
+	foreign := with("Origin", "https://elsewhere.example")
+	for _, row := range []struct {
+		rule              string
+		r                 *http.Request
+		endpoint, handler int // the status of our answer, 0: the route's own
+		reason            Reason
+	}{
+		{"a good handshake", handshake(), 0, 0, NoReason},
+		{"of the same origin", handshake(with("Origin", "https://example.com")), 0, 0, NoReason},
+		{"of another origin", handshake(foreign), 0, 403, ReasonOriginForbidden},
+		{"by a prober's User-Agent", handshake(agent(kubelet)), 0, 0, NoReason},
+		{"a person", asked("GET", "/ws"), 0, 426, ReasonNotUpgrade},
+		{"a POST", asked("POST", "/ws"), 0, 405, ReasonBadMethod},
+		{"a handshake by POST", handshake(method("POST")), 0, 405, ReasonBadMethod},
+		{"what a proxy left", handshake(with("Upgrade")), 0, 426, ReasonUpgradeStripped},
+		{"another version", handshake(with("Sec-Websocket-Version", "8")), 0, 400, ReasonBadVersion},
+		{"no key", handshake(with("Sec-Websocket-Key")), 0, 400, ReasonMissingKey},
+		{"two keys, which gorilla lets pass", handshake(with("Sec-Websocket-Key", goodKey, goodKey)), 400, 400, ReasonDuplicateKey},
+		{"a bad key", handshake(with("Sec-Websocket-Key", "x")), 400, 400, ReasonBadKey},
+		{"HTTP/1.0, which gorilla lets pass", handshake(http10), 426, 426, ReasonHTTP10},
+		{"HTTP/2", handshake(http2, with("Upgrade"), with("Connection")), 0, 501, ReasonHTTP2},
+		{"two faults: the first of the list", handshake(foreign, with("Sec-Websocket-Version", "8")), 0, 400, ReasonBadVersion},
+	} {
+		for kind, status := range map[string]int{"Endpoint": row.endpoint, "Handler": row.handler} {
+			g := quietGuard(t, Config{})
+			a := g.Adapter()
+			q := a.AtEndpoint(row.r, "/ws")
+			if kind == "Handler" {
+				q = a.AtHandler(row.r, "/ws", new(Origins))
+			}
+			v := q.Verdict()
+			if v.Answer.Status != status || (v.Kind == Refuse) != (status != 0) || v.Kind == Probe {
+				t.Errorf("%s, at %s: kind %d with %d, want %d", row.rule, kind, v.Kind, v.Answer.Status, status)
+			}
+			if status != 0 && (v.Err == nil || v.Err.Reason != row.reason || v.Err.Status != status) {
+				t.Errorf("%s, at %s: %v, want %v", row.rule, kind, v.Err, row.reason)
+			}
+			q.Done(status, nil)
+		}
+	}
+	g := quietGuard(t, Config{})
+	for rule, origins := range map[string]*Origins{"a pattern": {Patterns: []string{"elsewhere.*"}}, "every origin": nil} {
+		q := g.Adapter().AtHandler(handshake(foreign), "/ws", origins)
+		if v := q.Verdict(); v.Kind != Upgrade {
+			t.Errorf("%s lets a foreign page in: kind %d, %v", rule, v.Kind, v.Err)
+		}
+		q.Done(101, nil)
+	}
+}
+
+// On a WebSocket path a known prober gets the health answer whatever its
+// method, at the route and, once that is known, at the outermost layer.
+func TestJudgeProberAtARoute(t *testing.T) {
+	for _, m := range []string{"GET", "HEAD", "OPTIONS", "POST", "PUT"} {
+		for _, from := range []string{inside, internet} {
+			g := quietGuard(t, Config{})
+			a := g.Adapter()
+			r := asked(m, "/ws", agent(kubelet), source(from))
+			outer := a.BeginHTTP(r)
+			if v := outer.Verdict(); v.Kind != Pass {
+				t.Errorf("%s before the route is known: kind %d", m, v.Kind)
+			}
+			outer.Done(404, nil)
+			inner := a.AtEndpoint(r, "/ws")
+			if v := inner.Verdict(); v.Kind != Probe || v.Answer.Status != 200 {
+				t.Errorf("%s at the route: kind %d, status %d", m, v.Kind, v.Answer.Status)
+			}
+			inner.Done(200, nil)
+			again := a.BeginHTTP(r)
+			v := again.Verdict()
+			if v.Kind != Probe || v.Answer.Status != 200 {
+				t.Errorf("%s at the outermost layer: kind %d, status %d", m, v.Kind, v.Answer.Status)
+			}
+			header := make(http.Header)
+			for _, f := range v.Answer.Header {
+				header[f.Name] = f.Values
+			}
+			if header.Get("Vary") != "User-Agent" || header.Get("Cache-Control") != "no-store" {
+				t.Errorf("the answer may be cached for others: %v", header)
+			}
+			again.Done(200, nil)
+			other := a.BeginHTTP(asked(m, "/ws", source(from)))
+			if v := other.Verdict(); v.Kind != Pass {
+				t.Errorf("%s by a person at the outermost layer: kind %d", m, v.Kind)
+			}
+			other.Done(426, nil)
+		}
+	}
+}
+
+// What may be learned of WebSocket paths is bounded, whoever asks for what.
+func TestLearnIsBounded(t *testing.T) {
+	g := quietGuard(t, Config{})
+	a := g.Adapter()
+	for i := range 10 * maxEndpoints {
+		path := "/ws/" + strings.Repeat("x", i)
+		q := a.AtEndpoint(asked("GET", path), path)
+		q.Done(426, nil)
+	}
+	if m := g.endpoints.Load(); m == nil || len(*m) > maxEndpoints {
+		t.Errorf("%v paths are remembered, want at most %d", m, maxEndpoints)
+	}
+}
+
+// MaxSessions is a limit of what is open or about to be, and what did not
+// become a session gives its place back.
+func TestJudgeSlots(t *testing.T) {
+	g := quietGuard(t, Config{MaxSessions: 2})
+	a := g.Adapter()
+	begin := func(want Kind) Request {
+		t.Helper()
+		q := a.Begin(httpHead{handshake()}, nil)
+		if v := q.Verdict(); v.Kind != want {
+			t.Errorf("kind %d, want %d; %d places are taken", v.Kind, want, g.slots.Load())
+		} else if want == Refuse && (v.Err.Reason != ReasonSaturated || v.Answer.Status != 503) {
+			t.Errorf("refused as %v", v.Err)
+		}
+		return q
+	}
+	one, two := begin(Upgrade), begin(Upgrade)
+	three := begin(Refuse)
+	three.Done(503, nil)
+	two.Done(403, nil) // its own handler refused
+	four := began(t, g).open()
+	five := begin(Refuse)
+	five.Done(503, nil)
+	one.Panicked("boom")
+	six := begin(Upgrade)
+	four.end(nil)
+	seven := begin(Upgrade)
+	six.Done(404, nil)
+	seven.Done(500, nil)
+	if n := g.slots.Load(); n != 0 {
+		t.Errorf("%d places are taken, and nobody is there", n)
+	}
+	// Looking is free.
+	for range 5 {
+		g.IsProbe(handshake())
+	}
+	begin(Upgrade).freeAfter(begin(Upgrade))
+	if n := g.slots.Load(); n != 0 {
+		t.Errorf("%d places are taken by looking", n)
+	}
+}
+
+// freeAfter ends two requests.
+func (r Request) freeAfter(other Request) {
+	r.Done(404, nil)
+	other.Done(404, nil)
+}
+
+// IsProbe is for the filters of access logs, metrics and traces: what it is
+// true for disappears from them.
+func TestIsProbe(t *testing.T) {
+	c := Config{ProbePaths: []string{"/"}, Routes: Routes{Live: "/up"}}
+	for _, row := range []struct {
+		rule string
+		r    *http.Request
+		want bool
+	}{
+		{"a request of the application's", asked("GET", "/app"), false},
+		{"a prober's User-Agent from the internet on a path of the application's", asked("GET", "/admin", agent(kubelet), source(internet)), false},
+		{"a known prober from inside on a path of the application's", asked("GET", "/admin", agent(kubelet)), false},
+		{"a handshake by a prober's User-Agent", handshake(agent(kubelet), source(inside)), false},
+		{"a handshake on a health route", handshake(at("/up"), source(inside)), false},
+		{"the application's own health route, asked by a person", asked("GET", "/readyz"), false},
+		{"the application's own health route, asked by a prober's User-Agent from the internet", asked("GET", "/readyz", agent(kubelet), source(internet)), false},
+		{"the application's own health route, asked by POST", asked("POST", "/readyz", agent(kubelet)), false},
+		{"a probe path asked by a person", asked("GET", "/"), false},
+		{"a probe path asked by POST", asked("POST", "/", agent(kubelet)), false},
+		{"a known prober from inside on the application's own health route", asked("GET", "/readyz", agent(kubelet)), true},
+		{"the same by HEAD", asked("HEAD", "/readyz", agent(kubelet)), true},
+		{"a health route of ours", asked("GET", "/up"), true},
+		{"a health route of ours, from the internet", asked("GET", "/up", source(internet)), true},
+		{"a probe path asked by a known prober", asked("GET", "/", agent(kubelet)), true},
+	} {
+		g := quietGuard(t, c)
+		l := g.layer(appRoutes())
+		if got := g.IsProbe(row.r); got != row.want {
+			t.Errorf("%s, before the chain: %v", row.rule, got)
+		}
+		// After the chain a filter has the request that the layer handed on.
+		q := l.a.BeginHTTP(row.r)
+		_, r := q.Wrap(httptest.NewRecorder(), row.r)
+		if got := g.IsProbe(r); got != row.want {
+			t.Errorf("%s, inside the chain: %v", row.rule, got)
+		}
+		q.Done(200, nil)
+		if got := g.IsProbe(r); got != row.want {
+			t.Errorf("%s, after the chain: %v", row.rule, got)
+		}
+		if n := g.Snapshot().SessionsOpen; n != 0 {
+			t.Errorf("%d sessions", n)
+		}
+	}
+}

@@ -1,0 +1,52 @@
+package core
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+)
+
+// muxOwner knows which paths a mux has a pattern of exactly. It asks once for
+// each host and path: for a path without a pattern the mux does much work.
+type muxOwner struct {
+	mux   *http.ServeMux
+	mu    sync.RWMutex
+	known map[hostPath]bool
+}
+
+type hostPath struct{ host, path string }
+
+// maxHosts bounds what is remembered, since hosts are the clients' words.
+const maxHosts = 64
+
+func (m *muxOwner) owns(h Head) (owned, asked bool) {
+	key := hostPath{h.Host(), h.Path()}
+	m.mu.RLock()
+	owned, ok := m.known[key]
+	m.mu.RUnlock()
+	if ok {
+		return owned, true
+	}
+	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
+		_, pattern := m.mux.Handler(&http.Request{Method: method, Host: key.host, URL: &url.URL{Path: key.path}})
+		if strings.TrimSuffix(patternPath(pattern), "/") == key.path { // a subtree's path redirects to it
+			owned = true
+			break
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.known) < maxHosts {
+		m.known[hostPath{strings.Clone(key.host), strings.Clone(key.path)}] = owned
+	}
+	return owned, true
+}
+
+// patternPath is the path in a pattern of ServeMux, "GET example.com/ws".
+func patternPath(pattern string) string {
+	if i := strings.IndexByte(pattern, '/'); i >= 0 {
+		return pattern[i:]
+	}
+	return ""
+}
