@@ -28,7 +28,6 @@ type exchange struct {
 	credited bool // the prober may be believed: platform source or own range
 	asks     bool // asks to upgrade
 	endpoint bool // reached a WebSocket route, or came to the path of one
-	owns     bool // Handler's: every refusal is ours
 	fallback bool // a default health route; who answers it shows later
 	probing  bool // a health route, or one of Config.ProbePaths
 	preface  bool // the start of an HTTP/2 preface that the server took for a request

@@ -148,6 +148,9 @@ func (q *HTTPRequest) outermost() {
 		return
 	}
 	q.aborted(v)
+	if c := q.conn(); c != nil && c.is(flagAttached) && v != http.ErrAbortHandler {
+		c.ln.g.panics.add(c.remote()) // the server's line about it comes next
+	}
 	panic(v)
 }
 

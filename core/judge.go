@@ -17,7 +17,7 @@ func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *
 	}
 	x := r.x
 	x.learns = route == ""
-	x.endpoint, x.owns = true, own
+	x.endpoint = true
 	if x.kind == Refuse || g.config.ObserveOnly {
 		return r
 	}

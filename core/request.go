@@ -137,9 +137,9 @@ func (r Request) Fallback(h Head, status int, exact bool) (Answer, bool) {
 // It returns the connection to use from now on: nc itself where it is watched,
 // else one that is.
 func (r Request) Opened(nc net.Conn) net.Conn {
-	c, x := r.c, r.x
-	if x != nil {
-		c = x.c
+	c, x := r.conn(), r.x
+	if c == nil && x == nil {
+		return nc
 	}
 	if c == nil || c.is(flagShadow) {
 		c = r.adopt(c, nc)
@@ -189,6 +189,14 @@ func (r Request) adopt(c *Conn, nc net.Conn) *Conn {
 	return c
 }
 
+// conn is the connection of the request, nil if it is not known.
+func (r Request) conn() *Conn {
+	if r.x != nil {
+		return r.x.c
+	}
+	return r.c
+}
+
 // Answered reports a status as it is written, where that can be after Done.
 func (r Request) Answered(status int) {
 	x := r.x
@@ -222,9 +230,8 @@ func (r *Request) DoneLater(over context.Context, err error) {
 // middleware that sets a deadline ends that before the error is answered.
 const answerGrace = time.Second
 
-// Done ends the request: its handler has returned. A second Done does nothing.
-// status is what was answered,
-// 0 if that is not known; err is the handler's.
+// Done ends the request: its handler has returned. status is what was answered,
+// 0 if that is not known; err is the handler's. A second Done does nothing.
 func (r *Request) Done(status int, err error) {
 	if r.done {
 		return
@@ -249,10 +256,7 @@ func (r Request) release() {
 	if !r.begun {
 		return
 	}
-	c := r.c
-	if r.x != nil {
-		c = r.x.c
-	}
+	c := r.conn()
 	if c == nil {
 		return
 	}
@@ -271,14 +275,19 @@ func (r Request) release() {
 // has left HTTP and the layer is the innermost one. It returns whether the
 // connection had left HTTP.
 func (r *Request) Panicked(v any) (hijacked bool) {
-	c, x := r.c, r.x
-	if x != nil {
-		c = x.c
-		hijacked = x.opened()
+	c, x := r.conn(), r.x
+	hijacked = x != nil && x.opened()
+	r.done = true
+	if c == nil && x == nil {
+		return false // nothing is known of it; the server's own line tells it
 	}
-	attached := c != nil && c.is(flagAttached)
+	var g *Guard
+	attached := false
 	if c != nil {
+		g, attached = c.ln.g, c.is(flagAttached)
 		c.set(flagPanic)
+	} else {
+		g = x.g
 	}
 	if x == nil || x.set(statePanicked) {
 		e := Event{Class: HandlerPanic, Panic: v, Stack: debug.Stack()}
@@ -290,15 +299,11 @@ func (r *Request) Panicked(v any) (hijacked bool) {
 		// Where the server's log is ours its own line is swallowed; elsewhere
 		// that line tells it, and this one would be the second.
 		e.elsewhere = !hijacked && !attached
-		if attached {
-			r.guard().panics.add(c.remote())
-		}
-		r.guard().tell(e)
+		g.tell(e)
 	}
 	if hijacked {
 		_ = c.Close() // net/http never closes it
 	}
-	r.done = true
 	if r.begun {
 		if x != nil {
 			x.set(stateSettled)
@@ -307,13 +312,6 @@ func (r *Request) Panicked(v any) (hijacked bool) {
 		r.release()
 	}
 	return hijacked
-}
-
-func (r Request) guard() *Guard {
-	if r.x != nil {
-		return r.x.g
-	}
-	return r.c.ln.g
 }
 
 // DrainCode is the close code of the goodbye at a drain.

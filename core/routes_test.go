@@ -1,0 +1,114 @@
+package core
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// healthFunc is a Health.
+type healthFunc func(HealthQuery) (Answer, bool)
+
+func (f healthFunc) Answer(q HealthQuery) (Answer, bool) { return f(q) }
+
+func TestAnswerRoute(t *testing.T) {
+	routes := []Route{RouteLive, RouteReady, RouteStartup, RouteHealth}
+	teapot := textAnswer(418, "short and stout\n")
+	for _, row := range []struct {
+		rule  string
+		c     Config
+		drain bool
+		want  [4]int // live, ready, startup, health
+		ready bool
+	}{
+		{"no Health: always live, ready unless draining", Config{}, false, [4]int{200, 200, 200, 200}, true},
+		{"no Health, draining: liveness and startup do not fail", Config{}, true, [4]int{200, 503, 200, 503}, false},
+		{"a Health that knows nothing", Config{Health: healthFunc(func(HealthQuery) (Answer, bool) { return Answer{}, false })}, true, [4]int{200, 503, 200, 503}, false},
+		{"a Health decides, draining too", Config{Health: healthFunc(func(HealthQuery) (Answer, bool) { return teapot, true })}, true, [4]int{418, 418, 418, 418}, false},
+		{"a Health that is not ready", Config{Health: healthFunc(func(q HealthQuery) (Answer, bool) {
+			return answerDraining, q.Route == RouteReady
+		})}, false, [4]int{200, 503, 200, 200}, false},
+		{"a Health that panics is not ready; the process is alive", Config{Health: healthFunc(func(HealthQuery) (Answer, bool) { panic("health") })},
+			false, [4]int{200, 503, 503, 200}, false},
+	} {
+		g, log := guardLog(t, row.c, slog.LevelWarn)
+		if row.drain {
+			drained(t, g)
+		}
+		for i, route := range routes {
+			if a := g.answerRoute(route, pathHead("/")); a.Status != row.want[i] {
+				t.Errorf("%s: %v is %d, want %d", row.rule, route, a.Status, row.want[i])
+			}
+			if a := g.answerRoute(route, httpHead{asked("DELETE", "/")}); a.Status != 405 {
+				t.Errorf("%s: DELETE %v is %d", row.rule, route, a.Status)
+			}
+		}
+		if g.ready() != row.ready || g.Snapshot().Ready != row.ready {
+			t.Errorf("%s: ready is %v", row.rule, !row.ready)
+		}
+		if lines := toldBy(t, g, log); (len(lines) > 0) != strings.Contains(row.rule, "panics") {
+			t.Errorf("%s: told %v", row.rule, lines)
+		}
+	}
+}
+
+// Details are shown to nobody, unless Config.Details says so, and it is asked
+// only for those who ask for some. Its panic shows nothing.
+func TestShowDetails(t *testing.T) {
+	plain, query, accept := asked("GET", "/healthz"), asked("GET", "/healthz?verbose"), asked("GET", "/healthz", with("Accept", "application/json"))
+	for _, row := range []struct {
+		rule    string
+		details func(Head) bool
+		want    [3]bool // plain, with a query, with Accept
+	}{
+		{"nobody", nil, [3]bool{}},
+		{"no", func(Head) bool { return false }, [3]bool{}},
+		{"yes", func(Head) bool { return true }, [3]bool{false, true, true}},
+		{"by the head", func(h Head) bool { return h.Query() == "verbose" }, [3]bool{false, true, false}},
+		{"a panic", func(Head) bool { panic("details") }, [3]bool{}},
+	} {
+		var got [3]bool
+		seen := 0
+		g := quietGuard(t, Config{Details: row.details, Health: healthFunc(func(q HealthQuery) (Answer, bool) {
+			got[seen] = q.Details
+			seen++
+			return Answer{}, false
+		})})
+		for _, r := range []*http.Request{plain, query, accept} {
+			g.answerRoute(RouteHealth, httpHead{r})
+		}
+		if got != row.want {
+			t.Errorf("%s: details %v, want %v", row.rule, got, row.want)
+		}
+	}
+}
+
+// One line at the start says who answers each health route.
+func TestTellRoutes(t *testing.T) {
+	g, log := guardLog(t, Config{Routes: Routes{Live: "/up", Startup: "-"}, ProbePaths: []string{"/"}}, slog.LevelInfo)
+	h := g.Wrap(appRoutes())
+	for range 3 {
+		h.ServeHTTP(httptest.NewRecorder(), asked("GET", "/app"))
+	}
+	lines := toldBy(t, g, log)
+	wantMessages(t, "told once", lines, "health routes")
+	wantAttrs(t, lines[0], map[string]string{"/up": "quietws", "/readyz": "application", "/healthz": "quietws", "/startupz": "-", "/": "-"})
+
+	g, log = guardLog(t, Config{}, slog.LevelInfo)
+	g.Wrap(nothing).ServeHTTP(httptest.NewRecorder(), asked("GET", "/app"))
+	for path, who := range toldBy(t, g, log)[0].attrs {
+		if !strings.Contains(who.String(), "where the application answers 401, 403, 404 or 405") {
+			t.Errorf("%s is told to be %q: the handler cannot be asked", path, who)
+		}
+	}
+}
+
+func TestRouteWords(t *testing.T) {
+	for r, want := range map[Route]string{NoRoute: "", RouteLive: "live", RouteReady: "ready", RouteStartup: "startup", RouteHealth: "health", routes: "", 200: ""} {
+		if r.String() != want {
+			t.Errorf("Route(%d) is %q, want %q", r, r, want)
+		}
+	}
+}

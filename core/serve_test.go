@@ -1,0 +1,130 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestServeTimeouts(t *testing.T) {
+	for _, row := range []struct {
+		rule string
+		srv  *http.Server
+		want time.Duration
+	}{
+		{"neither is set", &http.Server{}, headTimeout},
+		{"the head's is set", &http.Server{ReadHeaderTimeout: time.Minute}, time.Minute},
+		{"it is set to never", &http.Server{ReadHeaderTimeout: -1}, -1},
+		{"the whole request's is set", &http.Server{ReadTimeout: time.Hour}, 0},
+	} {
+		g := quietGuard(t, Config{})
+		srv := row.srv
+		ctx, stop := context.WithCancel(t.Context())
+		stop()
+		if err := g.Serve(ctx, srv, &memoryListener{conns: make(chan net.Conn), closed: make(chan struct{})}); err != nil {
+			t.Errorf("%s: %v", row.rule, err)
+		}
+		if srv.ReadHeaderTimeout != row.want {
+			t.Errorf("%s: %v, want %v", row.rule, srv.ReadHeaderTimeout, row.want)
+		}
+	}
+}
+
+// Serve ends with its context, after a drain that nothing silent holds up, and
+// it leaves nothing open.
+func TestServeDrains(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := quietGuard(t, Config{})
+		ln := &memoryListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+		ctx, stop := context.WithCancel(t.Context())
+		running := make(chan struct{})
+		served := make(chan error, 1)
+		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			close(running)
+			<-time.After(2 * time.Second)
+			_, _ = io.WriteString(w, "done\n")
+		})}
+		go func() { served <- g.Serve(ctx, srv, ln) }()
+		var peers []net.Conn
+		for _, said := range []string{"", "GET / HT", string(getApp)} {
+			server, peer := net.Pipe()
+			ln.conns <- server
+			if _, err := io.WriteString(peer, said); err != nil {
+				t.Fatal(err)
+			}
+			peers = append(peers, peer)
+		}
+		<-running
+		start := time.Now()
+		stop()
+		// The silent and the half-headed one are closed at once.
+		for i, peer := range peers[:2] {
+			if _, err := peer.Read(make([]byte, 1)); err != io.EOF || time.Since(start) > 100*time.Millisecond {
+				t.Errorf("connection %d was closed after %v with %v", i, time.Since(start), err)
+			}
+		}
+		// The request that runs has its answer.
+		answer, _ := io.ReadAll(peers[2])
+		if len(answer) < 5 || string(answer[len(answer)-5:]) != "done\n" {
+			t.Errorf("the request that ran was answered %q", answer)
+		}
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+		if d := time.Since(start); d > 3*time.Second {
+			t.Errorf("Serve took %v to end", d)
+		}
+		s := g.Snapshot()
+		if s.Closed[ServerClosed] != 2 || s.Closed[HTTP] != 1 || s.Open != 0 {
+			t.Errorf("%v, %d open", s.Closed, s.Open)
+		}
+		for _, p := range peers {
+			_ = p.Close()
+		}
+	})
+}
+
+// An error of one listener is Serve's, and closes the others.
+func TestServeListenerFails(t *testing.T) {
+	g := quietGuard(t, Config{})
+	broken := errors.New("broken")
+	good := &memoryListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+	bad := &scripted{script: []any{broken}, closed: make(chan struct{})}
+	if err := g.Serve(t.Context(), &http.Server{}, good, bad); !errors.Is(err, broken) {
+		t.Errorf("Serve: %v", err)
+	}
+	select {
+	case <-good.closed:
+	default:
+		t.Error("the other listener is open")
+	}
+}
+
+// Where somebody else calls Shutdown, Serve drains as well and ends well.
+func TestServeWithShutdownOfOnesOwn(t *testing.T) {
+	g := quietGuard(t, Config{})
+	srv := &http.Server{}
+	ln := &memoryListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+	serving := make(chan struct{})
+	srv.BaseContext = func(net.Listener) context.Context { close(serving); return context.Background() }
+	served := make(chan error, 1)
+	go func() { served <- g.Serve(t.Context(), srv, ln) }()
+	<-serving
+	if err := srv.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-served; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+	select {
+	case <-g.Draining():
+	default:
+		t.Error("a Shutdown did not begin the drain")
+	}
+	drained(t, g) // and it is over before goroutines are counted
+}
