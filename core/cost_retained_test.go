@@ -69,7 +69,7 @@ func stageFor(t *testing.T, g *Guard, handler http.Handler) stage {
 		<-served
 		open.Wait()
 		if g != nil {
-			g.conns.waitEmpty(t)
+			waitClosed(t, g)
 			// The contexts of sessions outlive the transport for a moment, by
 			// timers that fire before this one.
 			<-time.After(2 * errorGrace)

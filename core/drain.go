@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -78,7 +79,11 @@ func (g *Guard) drain() {
 		_ = x.c.Close()
 	}
 	g.mu.Lock()
-	sessions = append(sessions, g.late...)
+	for _, x := range g.late {
+		if !slices.Contains(sessions, x) { // one that opened just as it began
+			sessions = append(sessions, x)
+		}
+	}
 	g.late = nil
 	g.mu.Unlock()
 	g.report.Sessions = len(sessions)

@@ -437,7 +437,7 @@ func TestDrainClosesWhatStandsAbout(t *testing.T) {
 	serving.set(flagOrdinary)
 	_ = serving.Close()
 	serving.release()
-	g.conns.waitEmpty(t)
+	waitClosed(t, g)
 	closed := events.of(t, g, ServerClosed)
 	for _, e := range closed {
 		if e.Reason != ReasonDrain {

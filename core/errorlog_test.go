@@ -209,20 +209,20 @@ func TestErrorLogSwallows(t *testing.T) {
 			}
 		}
 	}
-	g.conns.waitEmpty(t)
+	waitClosed(t, g)
 	book.none(t, "all connections are over")
 }
 
-// waitEmpty waits until every connection is over.
-func (r *registry) waitEmpty(t *testing.T) {
+// waitClosed waits until every connection is over and counted.
+func waitClosed(t *testing.T, g *Guard) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for late := time.After(10 * time.Second); r.len() > 0; {
+	for late := time.After(10 * time.Second); g.conns.len() > 0 || g.Snapshot().Open > 0; {
 		select {
 		case <-tick.C:
 		case <-late:
-			t.Fatalf("%d connections are still open after ten seconds", r.len())
+			t.Fatalf("%d connections are still open after ten seconds", g.conns.len())
 		}
 	}
 }
@@ -255,7 +255,7 @@ func TestErrorLogEveryPanicOfAConnection(t *testing.T) {
 	}
 	transport.CloseIdleConnections()
 	_ = srv.Close()
-	g.conns.waitEmpty(t)
+	waitClosed(t, g)
 	_ = toldBy(t, g, log)
 	mu.Lock()
 	defer mu.Unlock()

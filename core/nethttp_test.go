@@ -1,8 +1,6 @@
 package core
 
 import (
-	"context"
-	"fmt"
 	"io"
 	"log"
 	"net"
@@ -10,7 +8,6 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 )
@@ -46,125 +43,6 @@ func TestHTTPHead(t *testing.T) {
 	}
 }
 
-// A default health path is the application's where it has exactly that route.
-func TestMuxOwner(t *testing.T) {
-	mux := http.NewServeMux()
-	for _, pattern := range []string{"/livez", "GET /readyz", "POST /startupz", "/deep/sub/", "/{key}", "example.org/healthz", "/files/{rest...}"} {
-		mux.Handle(pattern, nothing)
-	}
-	o := &muxOwner{mux: mux, known: make(map[hostPath]bool)}
-	for _, row := range []struct {
-		rule, host, path string
-		want             bool
-	}{
-		{"an exact pattern", "a", "/livez", true},
-		{"an exact pattern for GET", "a", "/readyz", true},
-		{"a wildcard", "a", "/anything", false},
-		{"an exact pattern for another method", "a", "/startupz", true},
-		{"on that host", "example.org", "/healthz", true},
-		{"on another host", "a", "/healthz", false},
-		{"a subtree's path without its slash: it redirects", "a", "/deep/sub", true},
-		{"below a subtree", "a", "/deep/sub/x", false},
-		{"nothing", "a", "/x/y", false},
-		{"a wildcard of many segments", "a", "/files/x", false},
-	} {
-		for round := range 2 { // the second is from memory
-			owned, asked := o.owns(httpHead{asked("GET", row.path, func(r *http.Request) { r.Host = row.host })})
-			if !asked || owned != row.want {
-				t.Errorf("%s, round %d: owned %v, asked %v", row.rule, round, owned, asked)
-			}
-		}
-	}
-	for i := range 10 * maxHosts {
-		o.owns(httpHead{asked("GET", "/livez", func(r *http.Request) { r.Host = fmt.Sprint("host", i) })})
-	}
-	if len(o.known) > maxHosts {
-		t.Errorf("%d hosts are remembered, which are the clients' words", len(o.known))
-	}
-}
-
-// Attach calls the hooks that were there, and a second Attach does nothing.
-func TestAttachChainsHooks(t *testing.T) {
-	type key struct{}
-	var mu sync.Mutex
-	called := make(map[string]int)
-	note := func(what string) {
-		mu.Lock()
-		defer mu.Unlock()
-		called[what]++
-	}
-	var shutdown sync.WaitGroup
-	shutdown.Add(1)
-	user, book := userLog()
-	srv := &http.Server{
-		ErrorLog: user,
-		BaseContext: func(net.Listener) context.Context {
-			note("BaseContext")
-			return context.WithValue(context.Background(), key{}, "base")
-		},
-		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {
-			note("ConnContext")
-			return context.WithValue(ctx, key{}, ctx.Value(key{}).(string)+" conn")
-		},
-		ConnState: func(_ net.Conn, s http.ConnState) { note(s.String()) },
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			note("Handler")
-			if v := r.Context().Value(key{}); v != "base conn" {
-				t.Errorf("the request's context has %v", v)
-			}
-			if r.Context().Value(http.ServerContextKey) == nil || r.Context().Value(http.LocalAddrContextKey) == nil {
-				t.Error("what net/http puts into the context is gone")
-			}
-			if r.URL.Path == "/panic" {
-				panic("the handler's")
-			}
-		}),
-	}
-	srv.RegisterOnShutdown(func() { note("OnShutdown"); shutdown.Done() })
-	g := quietGuard(t, Config{})
-	for range 2 {
-		if err := g.Attach(srv); err != nil {
-			t.Fatal(err)
-		}
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(g.Listener(ln)) }()
-	for _, path := range []string{"/app", "/panic"} {
-		c, err := net.Dial("tcp", ln.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _ = io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-		_, _ = io.Copy(io.Discard, c)
-		_ = c.Close()
-	}
-	srv.ErrorLog.Print("a line of the server's own")
-	if line := book.next(t, "the user's log"); !strings.Contains(line, "a line of the server's own") {
-		t.Errorf("the user's log got %q", line)
-	}
-	g.conns.waitEmpty(t)
-	if err := srv.Shutdown(t.Context()); err != nil {
-		t.Error(err)
-	}
-	<-served
-	shutdown.Wait()
-	drained(t, g)
-	mu.Lock()
-	defer mu.Unlock()
-	for what, want := range map[string]int{"BaseContext": 1, "ConnContext": 2, "Handler": 2, "new": 2, "active": 2, "closed": 2, "OnShutdown": 1} {
-		if called[what] != want {
-			t.Errorf("%s was called %d times, want %d", what, called[what], want)
-		}
-	}
-	if s := g.Snapshot(); s.Accepted != 2 || s.Closed[HTTP] != 1 || s.Closed[HandlerPanic] != 1 {
-		t.Errorf("accepted %d, closed %v", s.Accepted, s.Closed)
-	}
-}
-
 // OPTIONS * is answered as net/http answers it, and by the application where
 // that has asked for it.
 func TestGeneralOptions(t *testing.T) {
@@ -197,7 +75,7 @@ func TestGeneralOptions(t *testing.T) {
 			t.Errorf("the application wants it %v: it was reached %v, answered %q", own, reached.Load(), answer)
 		}
 		srv.Close()
-		g.conns.waitEmpty(t)
+		waitClosed(t, g)
 		if s := g.Snapshot(); s.Closed[HTTP] != 1 {
 			t.Errorf("%v", s.Closed)
 		}

@@ -1,0 +1,194 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// What Run makes of the ways in which a WebSocket handler can end: what it
+// returns, what is told, and what the connection was.
+func TestRun(t *testing.T) {
+	failed := errors.New("the handler's")
+	closed := websocket.CloseError{Code: 1008}
+	upgrade := func(w http.ResponseWriter) io.ReadWriteCloser {
+		nc, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(nc, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
+		return nc
+	}
+	for _, row := range []struct {
+		rule    string
+		handler func(http.ResponseWriter) error
+		err     error // what Run returns
+		panics  any   // what it panics with
+		class   Class
+		reason  Reason
+		status  int
+		end     string
+		code    int
+	}{
+		{rule: "an error before an answer is the framework's", handler: func(http.ResponseWriter) error { return failed },
+			err: failed, class: HandshakeRefused, reason: ReasonApplication, status: 418},
+		{rule: "an error after an answer could only be answered twice", handler: func(w http.ResponseWriter) error { w.WriteHeader(403); return failed },
+			class: HandshakeRefused, reason: ReasonApplication, status: 403},
+		{rule: "answered 5xx", handler: func(w http.ResponseWriter) error { w.WriteHeader(500); return nil },
+			class: UpgradeFailed, reason: ReasonServerError, status: 500},
+		{rule: "returned without an answer, so net/http answers 200", handler: func(http.ResponseWriter) error { return nil },
+			class: HandshakeRefused, reason: ReasonApplication, status: 200},
+		{rule: "a panic before the hijack goes on", handler: func(http.ResponseWriter) error { panic(failed) },
+			panics: failed, class: HandlerPanic},
+		{rule: "a session that ended well", handler: func(w http.ResponseWriter) error { return upgrade(w).Close() },
+			class: SessionEnded, status: 101, end: "ended"},
+		{rule: "a session's error is its end", handler: func(w http.ResponseWriter) error { _ = upgrade(w).Close(); return closed },
+			class: SessionEnded, status: 101, end: "closed", code: 1008},
+		{rule: "a session that its handler left open", handler: func(w http.ResponseWriter) error { upgrade(w); return failed },
+			class: SessionEnded, status: 101, end: "ended"},
+		{rule: "a panic past the hijack is contained", handler: func(w http.ResponseWriter) error { upgrade(w); panic(failed) },
+			class: HandlerPanic, status: 101},
+		{rule: "a panic past the hijack, and a deferred close", handler: func(w http.ResponseWriter) error {
+			nc := upgrade(w)
+			defer func() { _ = nc.Close() }()
+			panic(failed)
+		}, class: HandlerPanic, status: 101},
+		{rule: "hijacked, and not a byte written", handler: func(w http.ResponseWriter) error {
+			nc, _, _ := w.(http.Hijacker).Hijack()
+			return errors.Join(nc.Close(), failed)
+		}, class: UpgradeFailed, reason: ReasonNothingWritten},
+	} {
+		t.Run(row.rule, func(t *testing.T) {
+			events := new(book)
+			g := quietGuard(t, Config{Observe: events.observe})
+			nc := &script{addr: tcpAddr("10.0.0.9:4711")}
+			c := watched(g, nc)
+			g.conns.index(c)
+			r := handshake(source("10.0.0.9:4711"))
+			a := g.Adapter()
+			q := a.AtEndpoint(r, "/ws")
+			w, r := q.Wrap(handed{ResponseRecorder: httptest.NewRecorder(), nc: c}, r)
+			var err error
+			panicked := func() (v any) {
+				defer func() { v = recover() }()
+				err = q.Run(func() error { return row.handler(w) })
+				return nil
+			}()
+			if panicked != row.panics || err != row.err {
+				t.Errorf("Run returned %v and panicked with %v, want %v and %v", err, panicked, row.err, row.panics)
+			}
+			if err != nil {
+				w.WriteHeader(row.status) // as a framework's error handler does
+			}
+			if row.class == SessionEnded || row.class == HandlerPanic && row.panics == nil {
+				if open := !c.is(flagClosed); open != strings.Contains(row.rule, "left open") {
+					t.Errorf("the connection is open: %v", open)
+				}
+			}
+			_ = c.Close()
+			told := events.of(t, g, row.class)
+			if len(told) != 1 || told[0].Reason != row.reason || row.status != 0 && row.class != HandlerPanic && told[0].Status != row.status {
+				t.Fatalf("told %+v, want one %v/%v with %d", told, row.class, row.reason, row.status)
+			}
+			if e := told[0]; e.Session.End != row.end || e.Session.Code != row.code || e.Path != "/ws" || e.Remote.String() != "10.0.0.9:4711" {
+				t.Errorf("told %+v", e)
+			}
+			if e := told[0]; row.class == HandlerPanic && (e.Panic != error(failed) || len(e.Stack) == 0) {
+				t.Errorf("the panic is told as %v with a stack of %d bytes", e.Panic, len(e.Stack))
+			}
+			for _, other := range Classes() {
+				for _, e := range events.of(t, g, other) {
+					// How the session of a panic ended is told too, at Debug.
+					if other != row.class && e.Session.End != "panic" {
+						t.Errorf("told as %v as well", other)
+					}
+				}
+			}
+			if s := g.Snapshot(); s.Closed[row.class] != 1 || s.Open != 0 || s.SessionsOpen != 0 {
+				t.Errorf("counted %v", s.Closed)
+			}
+		})
+	}
+}
+
+// A handler that leaves by runtime.Goexit, such as t.FailNow, ends its request
+// like one that returns.
+func TestRunGoexit(t *testing.T) {
+	g := quietGuard(t, Config{})
+	c := watched(g, &script{addr: tcpAddr("10.0.0.9:4711")})
+	g.conns.index(c)
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		q := g.Adapter().AtEndpoint(handshake(source("10.0.0.9:4711")), "/ws")
+		_ = q.Run(func() error { runtime.Goexit(); return nil })
+	}()
+	<-left
+	_ = c.Close()
+	if s := g.Snapshot(); s.Open != 0 || s.Closed[UpgradeFailed] != 1 {
+		t.Errorf("%v, %d open: the outcome is unknown, and unknown is loud", s.Closed, s.Open)
+	}
+}
+
+// The context of Session ends with the connection, by whoever ended it, and
+// leads to all that the request's leads to.
+func TestSessionContext(t *testing.T) {
+	type key struct{}
+	for _, row := range []struct {
+		rule string
+		conn *script
+		end  func(*Conn)
+	}{
+		{"closed by this server", &script{}, func(c *Conn) { _ = c.Close() }},
+		{"a read failed", &script{reads: []step{{"", io.EOF}}}, read},
+		{"a write failed", &script{writes: []step{{"", io.ErrClosedPipe}}}, write},
+		{"closed before it was asked for", &script{}, nil},
+	} {
+		g, _ := guardLog(t, Config{}, slog.LevelError)
+		row.conn.addr = tcpAddr("10.0.0.9:4711")
+		c := watched(g, row.conn)
+		g.conns.index(c)
+		r := handshake(source("10.0.0.9:4711"))
+		r = r.WithContext(context.WithValue(r.Context(), key{}, "the application's"))
+		q := g.Adapter().AtHandler(r, "/ws", nil)
+		if ctx, s := q.Session(r.Context()); ctx != r.Context() || s != nil {
+			t.Errorf("%s: a session before the hijack", row.rule)
+		}
+		w, r := q.Wrap(handed{ResponseRecorder: httptest.NewRecorder(), nc: c}, r)
+		if _, _, err := w.(http.Hijacker).Hijack(); err != nil {
+			t.Fatal(err)
+		}
+		if row.end == nil {
+			_ = c.Close()
+		}
+		ctx, s := q.Session(r.Context())
+		if s == nil || s != SessionOf(ctx) || ctx.Value(key{}) != "the application's" {
+			t.Errorf("%s: the context leads to session %v and value %v", row.rule, SessionOf(ctx), ctx.Value(key{}))
+		}
+		if row.end != nil {
+			if ctx.Err() != nil {
+				t.Errorf("%s: ended before: %v", row.rule, ctx.Err())
+			}
+			row.end(c)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(10 * time.Second):
+			t.Errorf("%s: the context did not end", row.rule)
+		}
+		if cause := context.Cause(ctx); cause != errSessionEnded {
+			t.Errorf("%s: because of %v", row.rule, cause)
+		}
+		_ = c.Close()
+		q.Done(0, nil)
+	}
+}

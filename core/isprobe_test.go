@@ -1,0 +1,53 @@
+package core
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+)
+
+// IsProbe is for the filters of access logs, metrics and traces: what it is
+// true for disappears from them.
+func TestIsProbe(t *testing.T) {
+	c := Config{ProbePaths: []string{"/"}, Routes: Routes{Live: "/up"}}
+	for _, row := range []struct {
+		rule string
+		r    *http.Request
+		want bool
+	}{
+		{"a request of the application's", asked("GET", "/app"), false},
+		{"a prober's User-Agent from the internet on a path of the application's", asked("GET", "/admin", agent(kubelet), source(internet)), false},
+		{"a known prober from inside on a path of the application's", asked("GET", "/admin", agent(kubelet)), false},
+		{"a handshake by a prober's User-Agent", handshake(agent(kubelet), source(inside)), false},
+		{"a handshake on a health route", handshake(at("/up"), source(inside)), false},
+		{"the application's own health route, asked by a person", asked("GET", "/readyz"), false},
+		{"the application's own health route, asked by a prober's User-Agent from the internet", asked("GET", "/readyz", agent(kubelet), source(internet)), false},
+		{"the application's own health route, asked by POST", asked("POST", "/readyz", agent(kubelet)), false},
+		{"a probe path asked by a person", asked("GET", "/"), false},
+		{"a probe path asked by POST", asked("POST", "/", agent(kubelet)), false},
+		{"a known prober from inside on the application's own health route", asked("GET", "/readyz", agent(kubelet)), true},
+		{"the same by HEAD", asked("HEAD", "/readyz", agent(kubelet)), true},
+		{"a health route of ours", asked("GET", "/up"), true},
+		{"a health route of ours, from the internet", asked("GET", "/up", source(internet)), true},
+		{"a probe path asked by a known prober", asked("GET", "/", agent(kubelet)), true},
+	} {
+		g := quietGuard(t, c)
+		l := g.layer(appRoutes())
+		if got := g.IsProbe(row.r); got != row.want {
+			t.Errorf("%s, before the chain: %v", row.rule, got)
+		}
+		// After the chain a filter has the request that the layer handed on.
+		q := l.a.BeginHTTP(row.r)
+		_, r := q.Wrap(httptest.NewRecorder(), row.r)
+		if got := g.IsProbe(r); got != row.want {
+			t.Errorf("%s, inside the chain: %v", row.rule, got)
+		}
+		q.Done(200, nil)
+		if got := g.IsProbe(r); got != row.want {
+			t.Errorf("%s, after the chain: %v", row.rule, got)
+		}
+		if n := g.Snapshot().SessionsOpen; n != 0 {
+			t.Errorf("%d sessions", n)
+		}
+	}
+}
