@@ -76,7 +76,7 @@ func TestRun(t *testing.T) {
 			r := handshake(source("10.0.0.9:4711"))
 			a := g.Adapter()
 			q := a.AtEndpoint(r, "/ws")
-			w, r := q.Wrap(handed{ResponseRecorder: httptest.NewRecorder(), nc: c}, r)
+			w, _ := q.Wrap(handed{ResponseRecorder: httptest.NewRecorder(), nc: c}, r)
 			var err error
 			panicked := func() (v any) {
 				defer func() { v = recover() }()
@@ -102,7 +102,7 @@ func TestRun(t *testing.T) {
 			if e := told[0]; e.Session.End != row.end || e.Session.Code != row.code || e.Path != "/ws" || e.Remote.String() != "10.0.0.9:4711" {
 				t.Errorf("told %+v", e)
 			}
-			if e := told[0]; row.class == HandlerPanic && (e.Panic != error(failed) || len(e.Stack) == 0) {
+			if e := told[0]; row.class == HandlerPanic && (e.Panic != failed || len(e.Stack) == 0) {
 				t.Errorf("the panic is told as %v with a stack of %d bytes", e.Panic, len(e.Stack))
 			}
 			for _, other := range Classes() {
