@@ -124,14 +124,16 @@ func (x *exchange) goodbye() {
 }
 
 func (x *exchange) sayGoodbye(f func()) {
+	defer func() {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.running--
+		if x.running == 0 && x.more != nil && x.more.idle != nil {
+			close(x.more.idle)
+			x.more.idle = nil
+		}
+	}()
 	x.g.contained("OnDrain", f)
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.running--
-	if x.running == 0 && x.more != nil && x.more.idle != nil {
-		close(x.more.idle)
-		x.more.idle = nil
-	}
 }
 
 // answered reports whether the session ended with a closing handshake.

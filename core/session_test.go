@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -222,4 +223,25 @@ func tryCloseCode(t *testing.T, rule string, err error) int {
 		}
 	}()
 	return closeCode(err)
+}
+
+// A goodbye that leaves by runtime.Goexit, as a test's FailNow does, has said it.
+func TestSettleOutlivesGoexit(t *testing.T) {
+	s := &Session{g: quietGuard(t, Config{})}
+	s.OnDrain(runtime.Goexit)
+	(*exchange)(s).goodbye()
+	if !s.Settle() {
+		t.Error("the moment had come")
+	}
+}
+
+// Settle takes back what has not been called.
+func TestSettleTakesBack(t *testing.T) {
+	s := &Session{g: quietGuard(t, Config{})}
+	s.OnDrain(func() { t.Error("called") })
+	s.OnDrain(func() { t.Error("called") })
+	if s.Settle() {
+		t.Error("no drain was under way")
+	}
+	(*exchange)(s).goodbye()
 }
