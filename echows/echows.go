@@ -29,7 +29,7 @@ func Middleware(g *core.Guard) echo.MiddlewareFunc {
 			once.Do(func() { a = a.Owner(owner(c.Echo())) })
 			q := a.BeginHTTP(c.Request())
 			if q.Candidate() {
-				return candidate(&q, next, c)
+				return candidate(q, next, c)
 			}
 			defer q.Recovered()
 			err := next(c)
@@ -39,11 +39,12 @@ func Middleware(g *core.Guard) echo.MiddlewareFunc {
 	}
 }
 
-func candidate(q *core.HTTPRequest, next echo.HandlerFunc, c echo.Context) error {
+// candidate takes q by value, so that an ordinary request's stays on the stack.
+func candidate(q core.HTTPRequest, next echo.HandlerFunc, c echo.Context) error {
 	if q.Answer(c.Response(), c.Request()) {
 		return nil
 	}
-	wrap(q, c)
+	wrap(&q, c)
 	defer q.Recovered()
 	err := next(c)
 	q.DoneWith(err)
