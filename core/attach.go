@@ -41,11 +41,12 @@ func (g *Guard) Attach(srv *http.Server) error {
 	var once sync.Once
 	base := srv.BaseContext
 	srv.BaseContext = func(ln net.Listener) context.Context {
-		once.Do(func() { g.starting(srv) })
+		ctx := context.Background()
 		if base != nil {
-			return base(ln)
+			ctx = base(ln)
 		}
-		return context.Background()
+		once.Do(func() { g.starting(srv) })
+		return ctx
 	}
 	srv.RegisterOnShutdown(func() { _, _ = g.Drain(context.Background()) })
 	return nil

@@ -2,12 +2,20 @@ package core
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+
+	xhttp2 "golang.org/x/net/http2"
+	"golang.org/x/net/http2/h2c" //nolint:staticcheck // what Echo v4 still serves h2c with
 )
 
 // Attach calls the hooks that were there, and a second Attach does nothing.
@@ -89,5 +97,202 @@ func TestAttachChainsHooks(t *testing.T) {
 	}
 	if s := g.Snapshot(); s.Accepted != 2 || s.Closed[HTTP] != 1 || s.Closed[HandlerPanic] != 1 {
 		t.Errorf("accepted %d, closed %v", s.Accepted, s.Closed)
+	}
+}
+
+// A user may set ConnState and ConnContext after Attach as well as before: both
+// are called, and nothing is lost of what the guard learns by them.
+func TestAttachBeforeTheUsersHooks(t *testing.T) {
+	for _, s := range stands4[2:] {
+		for _, row := range []struct {
+			rule                   string
+			connState, connContext bool
+		}{{"ConnState", true, false}, {"ConnContext", false, true}, {"both", true, true}} {
+			t.Run(row.rule+"/"+s.name, func(t *testing.T) {
+				g := quietGuard(t, Config{})
+				var states, contexts atomic.Int64
+				srv := &http.Server{Handler: http.NotFoundHandler()}
+				if err := g.Attach(srv); err != nil {
+					t.Fatal(err)
+				}
+				if row.connState {
+					srv.ConnState = func(_ net.Conn, state http.ConnState) {
+						if state == http.StateNew {
+							states.Add(1)
+						}
+					}
+				}
+				if row.connContext {
+					srv.ConnContext = func(ctx context.Context, _ net.Conn) context.Context { contexts.Add(1); return ctx }
+				}
+				address := s.serve(t, g, srv)
+				for range 3 {
+					heard(t, address, lastGET)
+				}
+				waitClosed(t, g)
+				if n := g.Snapshot().Closed[HTTP]; n != 3 {
+					t.Errorf("three requests on a connection each: %d of class http, %v", n, g.Snapshot().Closed)
+				}
+				if n := states.Load(); row.connState != (n == 3) {
+					t.Errorf("the user's ConnState heard of %d new connections", n)
+				}
+				if n := contexts.Load(); row.connContext != (n == 3) {
+					t.Errorf("the user's ConnContext was called %d times", n)
+				}
+			})
+		}
+	}
+}
+
+// A server that two guards are attached to serves as before, and one of them
+// says so as an error, whichever of them watches the listener.
+func TestAttachTwoGuards(t *testing.T) {
+	type key struct{}
+	for _, row := range []string{"the first listens", "the second listens", "nobody listens", "both listen"} {
+		t.Run(row, func(t *testing.T) {
+			first, firstLog := guardLog(t, Config{}, slog.LevelWarn)
+			second, secondLog := guardLog(t, Config{}, slog.LevelWarn)
+			srv := &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = fmt.Fprint(w, "asked ", r.Context().Value(key{})) // for what no context of the chain has
+			})}
+			if err := errors.Join(first.Attach(srv), second.Attach(srv)); err != nil {
+				t.Fatal(err)
+			}
+			address := served(t, srv, func(ln net.Listener) net.Listener {
+				switch row {
+				case "the first listens":
+					return first.Listener(ln)
+				case "the second listens":
+					return second.Listener(ln)
+				case "nobody listens":
+					return ln
+				}
+				return first.Listener(second.Listener(ln))
+			})
+			if got := heard(t, address, lastGET); !strings.Contains(got, "asked <nil>") {
+				t.Errorf("answered %q", got)
+			}
+			waitClosed(t, first)
+			waitClosed(t, second)
+			wantMessages(t, "the first tells nothing", toldBy(t, first, firstLog))
+			wantMessages(t, "the second is told to be one too many", toldBy(t, second, secondLog),
+				"the server is attached to another guard already")
+		})
+	}
+}
+
+// OPTIONS * is answered as the bare server answers it, whoever asks.
+func TestAttachKeepsOptionsStar(t *testing.T) {
+	date := func(answer string) string {
+		head, rest, _ := strings.Cut(answer, "Date: ")
+		_, rest, _ = strings.Cut(rest, "\r\n")
+		return head + rest
+	}
+	bare := served(t, &http.Server{Handler: http.NewServeMux()}, func(ln net.Listener) net.Listener { return ln })
+	for _, s := range stands4[2:] {
+		for who, lines := range map[string]string{
+			"anybody": "", "a known prober": "User-Agent: kube-probe/1.30\r\n",
+			"with a key":    "Sec-WebSocket-Key: " + goodKey + "\r\n",
+			"a handshake's": "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + goodKey + "\r\n",
+		} {
+			g := quietGuard(t, Config{})
+			address := s.serve(t, g, &http.Server{Handler: http.NewServeMux()})
+			question := "OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + lines + "\r\n"
+			want, got := date(heard(t, bare, question)), date(heard(t, address, question))
+			if got != want || !strings.HasPrefix(got, "HTTP/1.1 200 ") {
+				t.Errorf("%s, %s: answered %q, by the bare server %q", s.name, who, got, want)
+			}
+			waitClosed(t, g)
+			if n := g.Snapshot().Closed[HTTP]; n != 1 {
+				t.Errorf("%s, %s: %v, want http", s.name, who, g.Snapshot().Closed)
+			}
+		}
+	}
+}
+
+// On a server that speaks HTTP/2 without TLS its preface is the right protocol,
+// also of a peer that says no more than that and leaves.
+func TestAttachUnencryptedHTTP2(t *testing.T) {
+	const preface, settings = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+	for _, s := range stands4[2:] {
+		for _, row := range []struct {
+			rule, sent string
+			speaks     bool // HTTP/2
+		}{
+			{"a server of HTTP/1 alone: the wrong one", preface + settings, false},
+			{"the preface, and gone", preface, true},
+			{"the preface and settings, and gone", preface + settings, true},
+		} {
+			t.Run(row.rule+"/"+s.name, func(t *testing.T) {
+				g := quietGuard(t, Config{})
+				srv := &http.Server{Handler: http.NotFoundHandler(), Protocols: new(http.Protocols)}
+				srv.Protocols.SetHTTP1(true)
+				srv.Protocols.SetUnencryptedHTTP2(row.speaks)
+				address := s.serve(t, g, srv)
+				dialed(t, address, func(c net.Conn) {
+					_, _ = io.WriteString(c, row.sent)
+					_, _ = c.Read(make([]byte, 9)) // its settings, or its refusal
+				})
+				waitClosed(t, g)
+				closed := g.Snapshot().Closed
+				if got := closed[WrongProtocol] == 1; got == row.speaks || g.Snapshot().Accepted != 1 {
+					t.Errorf("%v", closed)
+				}
+			})
+		}
+	}
+}
+
+// A connection that became HTTP/2 out of a request, as h2c.NewHandler has it,
+// carries many requests at once: none is taken for another or for the preface.
+func TestEndpointOverH2C(t *testing.T) {
+	for _, s := range stands4 {
+		t.Run(s.name, func(t *testing.T) {
+			g := quietGuard(t, Config{})
+			mux := http.NewServeMux()
+			mux.Handle("/ws", g.Endpoint(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = fmt.Fprint(w, "the application's, a session: ", SessionOf(r.Context()) != nil)
+			})))
+			// Inside the upgrade, where Wrap alone sees the requests.
+			handler, srv := http.Handler(mux), &http.Server{}
+			if !s.attached {
+				handler = g.Wrap(mux)
+			}
+			srv.Handler = h2c.NewHandler(handler, &xhttp2.Server{}) //nolint:staticcheck // as Echo v4 does
+			address := s.serve(t, g, srv)
+			transport := &http.Transport{Protocols: new(http.Protocols)}
+			transport.Protocols.SetUnencryptedHTTP2(true)
+			var all sync.WaitGroup
+			for i := range 40 {
+				all.Go(func() {
+					r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+address+"/ws", nil)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					want := "the application's, a session: false"
+					if i%2 == 0 {
+						r.Header.Set("User-Agent", "kube-probe/1.30")
+						want = "ok\n"
+					}
+					res, err := transport.RoundTrip(r)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					p, _ := io.ReadAll(res.Body)
+					_ = res.Body.Close()
+					if string(p) != want {
+						t.Errorf("request %d was answered %d %q, want %q", i, res.StatusCode, p, want)
+					}
+				})
+			}
+			all.Wait()
+			transport.CloseIdleConnections()
+			waitClosed(t, g)
+			if n := g.Snapshot().SessionsOpen; n != 0 {
+				t.Errorf("%d sessions are open", n)
+			}
+		})
 	}
 }

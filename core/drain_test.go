@@ -448,3 +448,38 @@ func TestDrainClosesWhatStandsAbout(t *testing.T) {
 		t.Errorf("%d events, %v", len(closed), s.Closed)
 	}
 }
+
+// A handshake that is under way when the drain begins is waited for, though no
+// session is open: it ends with a goodbye, without a session, or at the deadline.
+func TestDrainWaitsForAHandshake(t *testing.T) {
+	for _, row := range []struct {
+		rule string
+		then func(s *fakeSession) // a second into the drain
+		want DrainReport
+	}{
+		{"it opens", func(s *fakeSession) {
+			s.open()
+			s.OnDrain(func() { s.Ended(1001); s.end(nil) })
+		}, DrainReport{Sessions: 1, Closed: 1, Answered: 1, Duration: time.Second}},
+		{"it is refused", func(s *fakeSession) { s.q.Done(401, nil) }, DrainReport{Duration: time.Second}},
+		{"it fails", func(s *fakeSession) { s.q.Done(503, errors.New("database")) }, DrainReport{Duration: time.Second}},
+		{"it never comes to an end", func(*fakeSession) {}, DrainReport{Duration: 9 * time.Second}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g := quietGuard(t, Config{})
+			s := began(t, g)
+			go func() {
+				<-time.After(time.Second)
+				row.then(s)
+			}()
+			if r := drained(t, g); r.Duration.Round(time.Second) != row.want.Duration {
+				t.Errorf("%s: the drain took %v, want %v", row.rule, r.Duration, row.want.Duration)
+			} else if r.Duration = row.want.Duration; r != row.want {
+				t.Errorf("%s: %+v, want %+v", row.rule, r, row.want)
+			}
+			if !s.c.is(flagClosed) {
+				s.end(nil)
+			}
+		})
+	}
+}

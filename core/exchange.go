@@ -100,7 +100,10 @@ func (x *exchange) settle() {
 	if x.opened() && x.c != nil {
 		return
 	}
-	if !x.set(stateSettled) {
+	x.mu.Lock()
+	first := x.set(stateSettled) // from here on nothing of it changes
+	x.mu.Unlock()
+	if !first {
 		return
 	}
 	if x.is(stateLate) {
@@ -264,6 +267,15 @@ func (x *exchange) settleSession(c *Conn) {
 func (x *exchange) noteError(err error) {
 	x.err.CompareAndSwap(nil, &err)
 	x.noteCode(err)
+}
+
+// cannotHijack notes that the server would not hand over the connection.
+func (x *exchange) cannotHijack() {
+	x.mu.Lock()
+	if !x.is(stateSettled) {
+		x.noHijack = true
+	}
+	x.mu.Unlock()
 }
 
 func (x *exchange) mark(flag uint32) {

@@ -89,7 +89,7 @@ func (w *writer) flush() {
 func (w *writer) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	nc, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err != nil {
-		w.x.noHijack = true
+		w.x.cannotHijack()
 		w.x.noteError(err)
 		return nc, rw, err
 	}

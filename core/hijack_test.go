@@ -220,3 +220,72 @@ func TestWriterFallback(t *testing.T) {
 		}
 	}
 }
+
+// abilities are what handlers ask a ResponseWriter for.
+func abilities(w http.ResponseWriter) (has []string) {
+	if _, ok := w.(http.Flusher); ok {
+		has = append(has, "Flusher")
+	}
+	if _, ok := w.(http.Hijacker); ok {
+		has = append(has, "Hijacker")
+	}
+	if _, ok := w.(io.StringWriter); ok {
+		has = append(has, "StringWriter")
+	}
+	if _, ok := w.(interface{ CloseNotify() <-chan bool }); ok {
+		has = append(has, "CloseNotifier")
+	}
+	return has
+}
+
+// A candidate's ResponseWriter can do what the server's own can.
+func TestWriterKeepsItsAbilities(t *testing.T) {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, strings.Join(abilities(w), " "))
+	})
+	for _, http2 := range []bool{false, true} {
+		ask := func(handler http.Handler) string {
+			protocols := new(http.Protocols)
+			protocols.SetHTTP1(!http2)
+			protocols.SetUnencryptedHTTP2(http2)
+			address := served(t, &http.Server{Handler: handler, Protocols: protocols}, func(ln net.Listener) net.Listener { return ln })
+			transport := &http.Transport{Protocols: protocols}
+			defer transport.CloseIdleConnections()
+			r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+address+"/app", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("User-Agent", "kube-probe/1.30")
+			res, err := transport.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = res.Body.Close() }()
+			p, _ := io.ReadAll(res.Body)
+			return string(p)
+		}
+		want, got := ask(handler), ask(quietGuard(t, Config{}).Wrap(handler))
+		if got != want || !strings.Contains(want, "CloseNotifier") {
+			t.Errorf("HTTP/2 %v: a candidate's writer is %q, the server's %q", http2, got, want)
+		}
+	}
+}
+
+// A handler that asks by CloseNotifier whether its client is still there learns
+// that it has left.
+func TestWriterTellsThatTheClientLeft(t *testing.T) {
+	g := quietGuard(t, Config{})
+	waiting, told := make(chan struct{}), make(chan struct{})
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		gone := w.(interface{ CloseNotify() <-chan bool }).CloseNotify()
+		close(waiting)
+		<-gone
+		close(told)
+	})}
+	dialed(t, stands4[3].serve(t, g, srv), func(c net.Conn) {
+		_, _ = io.WriteString(c, "GET /app HTTP/1.1\r\nHost: a\r\nUser-Agent: kube-probe/1.30\r\n\r\n")
+		<-waiting
+	})
+	<-told
+	waitClosed(t, g)
+}

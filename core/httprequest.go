@@ -71,7 +71,7 @@ func (q *HTTPRequest) Wrap(w http.ResponseWriter, r *http.Request) (http.Respons
 		return w, r
 	}
 	if r.ProtoMajor == 1 && !canHijack(w) {
-		x.noHijack = true
+		x.cannotHijack()
 	}
 	if !q.begun {
 		return w, r

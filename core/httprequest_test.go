@@ -192,3 +192,29 @@ func TestSessionContext(t *testing.T) {
 		q.Done(0, nil)
 	}
 }
+
+// Routers without patterns cut off what they have routed by in place:
+// r.URL.Path = rest. The health route is still the one that was asked for.
+func TestWrapPathThatTheApplicationRewrites(t *testing.T) {
+	for path, want := range map[string]int{"/livez": 200, "/readyz": 503, "/startupz": 200, "/healthz": 503} {
+		for _, status := range []int{401, 403, 404, 405, 200, 500} {
+			for _, rewritten := range []string{"", "/", "/livez", "/elsewhere"} {
+				g := quietGuard(t, Config{})
+				h := g.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					r.URL.Path = rewritten
+					w.WriteHeader(status)
+				}))
+				g.draining.Store(true) // so that the routes differ
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+				want := want
+				if status == 200 || status == 500 {
+					want = status // the application's
+				}
+				if w.Code != want {
+					t.Errorf("%s that became %q and was answered %d: %d, want %d", path, rewritten, status, w.Code, want)
+				}
+			}
+		}
+	}
+}

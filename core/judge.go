@@ -16,6 +16,11 @@ func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *
 		r.remember()
 	}
 	x := r.x
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.is(stateSettled) { // a layer in between, such as http.TimeoutHandler, has answered
+		return Request{}
+	}
 	x.learns = route == ""
 	x.endpoint = true
 	if x.kind == Refuse || g.config.ObserveOnly {

@@ -28,7 +28,7 @@ func (m *muxOwner) owns(h Head) (owned, asked bool) {
 	if ok {
 		return owned, true
 	}
-	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
+	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
 		_, pattern := m.mux.Handler(&http.Request{Method: method, Host: key.host, URL: &url.URL{Path: key.path}})
 		if strings.TrimSuffix(patternPath(pattern), "/") == key.path { // a subtree's path redirects to it
 			owned = true
@@ -37,7 +37,7 @@ func (m *muxOwner) owns(h Head) (owned, asked bool) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.known) < maxHosts {
+	if len(m.known) < maxHosts && len(key.host) <= maxText {
 		m.known[hostPath{strings.Clone(key.host), strings.Clone(key.path)}] = owned
 	}
 	return owned, true

@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 )
 
@@ -40,5 +41,46 @@ func TestMuxOwner(t *testing.T) {
 	}
 	if len(o.known) > maxHosts {
 		t.Errorf("%d hosts are remembered, which are the clients' words", len(o.known))
+	}
+}
+
+// A health path for which the mux has a pattern is the application's for every
+// method, whichever method is asked for first.
+func TestMuxOwnerWhateverTheMethod(t *testing.T) {
+	methods := []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+	for _, row := range []struct {
+		rule, pattern string
+		owned         bool
+	}{
+		{"no pattern", "GET /app", false},
+		{"a wildcard is none", "POST /{any}", false},
+		{"a subtree is none of what is in it", "POST /", false},
+		{"POST", "POST /healthz", true},
+		{"PUT", "PUT /healthz", true},
+		{"PATCH", "PATCH /healthz", true},
+		{"DELETE", "DELETE /healthz", true},
+		{"OPTIONS", "OPTIONS /healthz", true},
+		{"GET", "GET /healthz", true},
+		{"every method", "/healthz", true},
+		{"with a host", "POST example.com/healthz", true},
+	} {
+		for _, first := range methods {
+			g := quietGuard(t, Config{})
+			mux := http.NewServeMux()
+			mux.HandleFunc(row.pattern, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusCreated) })
+			h := g.Wrap(mux)
+			for _, method := range append([]string{first}, methods...) {
+				got, bare := httptest.NewRecorder(), httptest.NewRecorder()
+				r := httptest.NewRequest(method, "http://example.com/healthz", nil)
+				h.ServeHTTP(got, r)
+				mux.ServeHTTP(bare, r)
+				if row.owned && got.Code != bare.Code {
+					t.Errorf("%s: %s after %s was answered %d, by the mux alone %d", row.rule, method, first, got.Code, bare.Code)
+				}
+				if !row.owned && method == "GET" && got.Code != http.StatusOK {
+					t.Errorf("%s: GET after %s was answered %d, want the health answer", row.rule, first, got.Code)
+				}
+			}
+		}
 	}
 }

@@ -2,6 +2,7 @@ package core
 
 import (
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -110,5 +111,64 @@ func TestRouteWords(t *testing.T) {
 		if r.String() != want {
 			t.Errorf("Route(%d) is %q, want %q", r, r, want)
 		}
+	}
+}
+
+// panicking is a Health as it should not be.
+type panicking struct{}
+
+func (panicking) Answer(HealthQuery) (Answer, bool) { panic("health") }
+
+// A Health that panics is told, and answered as what it is: not ready. Whether
+// the process lives it cannot say.
+func TestHealthThatPanics(t *testing.T) {
+	for _, s := range stands4 {
+		for path, status := range map[string]string{"/livez": "200 OK", "/readyz": "503 Service Unavailable", "/startupz": "503 Service Unavailable", "/healthz": "200 OK"} {
+			t.Run(path+"/"+s.name, func(t *testing.T) {
+				g, log := guardLog(t, Config{Health: panicking{}}, slog.LevelError)
+				address := s.serve(t, g, &http.Server{Handler: http.NewServeMux()})
+				got := heard(t, address, "GET "+path+" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+				if !strings.HasPrefix(got, "HTTP/1.1 "+status+"\r\n") || strings.Contains(got, "health\r\n") {
+					t.Errorf("answered %q, want %s", got, status)
+				}
+				waitClosed(t, g)
+				if n := g.Snapshot().Open; n != 0 {
+					t.Errorf("%d connections are open", n)
+				}
+				lines := toldBy(t, g, log)
+				if len(lines) == 0 {
+					t.Fatal("nothing was told")
+				}
+				for _, l := range lines {
+					wantMessages(t, "told", []logLine{l}, "callback panicked")
+					wantAttrs(t, l, map[string]string{"callback": "Health", "panic": "health"})
+				}
+			})
+		}
+	}
+}
+
+// Whether the server is ready is asked of a Health for each probe that fails: a
+// Health that panics is none that says yes.
+func TestHealthThatPanicsIsNotReady(t *testing.T) {
+	g := quietGuard(t, Config{Health: panicking{}})
+	if g.ready() {
+		t.Error("ready")
+	}
+}
+
+// What clients ask for on a route with wildcards is not learned: the paths are
+// theirs, as many and as long as they like.
+func TestEndpointLearnsNoPathsOfClients(t *testing.T) {
+	g := quietGuard(t, Config{})
+	mux := http.NewServeMux()
+	mux.Handle("GET /rooms/{room}", g.Endpoint(http.NotFoundHandler()))
+	mux.Handle("/ws", g.Endpoint(http.NotFoundHandler()))
+	address := served(t, &http.Server{Handler: g.Wrap(mux)}, func(ln net.Listener) net.Listener { return ln })
+	for _, path := range []string{"/rooms/1", "/rooms/2", "/rooms/" + strings.Repeat("a", 1000), "/ws"} {
+		heard(t, address, "GET "+path+" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+	}
+	if m := g.endpoints.Load(); m == nil || len(*m) != 1 || !(*m)["/ws"] {
+		t.Errorf("learned %v, want /ws alone", m)
 	}
 }

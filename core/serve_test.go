@@ -2,10 +2,13 @@ package core
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -127,4 +130,74 @@ func TestServeWithShutdownOfOnesOwn(t *testing.T) {
 		t.Error("a Shutdown did not begin the drain")
 	}
 	drained(t, g) // and it is over before goroutines are counted
+}
+
+// Serve takes TLS as Listener's documentation has it, above the watched
+// listener, and as TLSListener makes it: with HTTP/2 and Request.TLS, and each
+// connection watched once.
+func TestServeOverTLS(t *testing.T) {
+	own := httptest.NewUnstartedServer(nil)
+	own.StartTLS()
+	defer own.Close()
+	for _, http2 := range []bool{false, true} {
+		config, protocols := own.TLS.Clone(), new(http.Protocols)
+		config.NextProtos = []string{"http/1.1"}
+		if http2 {
+			config.NextProtos = []string{"h2", "http/1.1"}
+		}
+		protocols.SetHTTP1(!http2)
+		protocols.SetHTTP2(http2)
+		for name, listen := range map[string]func(*Guard, net.Listener) net.Listener{
+			"tls.NewListener": func(g *Guard, ln net.Listener) net.Listener { return tls.NewListener(g.Listener(ln), config) },
+			"TLSListener":     func(g *Guard, ln net.Listener) net.Listener { return g.TLSListener(ln, config) },
+		} {
+			t.Run(fmt.Sprint(name, ", HTTP/2 ", http2), func(t *testing.T) {
+				g := quietGuard(t, Config{})
+				ln, err := net.Listen("tcp", "127.0.0.1:0")
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				done := make(chan error, 1)
+				srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("Saw", fmt.Sprint(r.ProtoMajor, r.TLS != nil))
+				})}
+				go func() {
+					err := g.Serve(ctx, srv, listen(g, ln))
+					_ = ln.Close() // or who asks would wait for an answer
+					done <- err
+				}()
+				trust := own.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+				trust.ServerName = "example.com"
+				transport := &http.Transport{TLSClientConfig: trust, Protocols: protocols}
+				r, err := http.NewRequestWithContext(t.Context(), "GET", "https://"+ln.Addr().String()+"/app", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				res, err := transport.RoundTrip(r)
+				if err != nil {
+					t.Errorf("asked: %v; Serve: %v", err, <-done)
+					return
+				}
+				_ = res.Body.Close()
+				want := "1 true"
+				if http2 {
+					want = "2 true"
+				}
+				if got := res.Header.Get("Saw"); got != want {
+					t.Errorf("the handler saw %q, want %q", got, want)
+				}
+				transport.CloseIdleConnections()
+				waitClosed(t, g)
+				if s := g.Snapshot(); s.Accepted != 1 || s.Closed[HTTP] != 1 {
+					t.Errorf("accepted %d, %v", s.Accepted, s.Closed)
+				}
+				cancel()
+				if err := <-done; err != nil {
+					t.Errorf("Serve: %v", err)
+				}
+			})
+		}
+	}
 }

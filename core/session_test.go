@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/coder/websocket"
 	gorilla "github.com/gorilla/websocket"
@@ -244,4 +245,62 @@ func TestSettleTakesBack(t *testing.T) {
 		t.Error("no drain was under way")
 	}
 	(*exchange)(s).goodbye()
+}
+
+// A handler that is through with its session learns whether the goodbye is the
+// drain's, and waits for it: how that ended is how the session did.
+func TestSessionSettle(t *testing.T) {
+	if (*Session)(nil).Settle() {
+		t.Error("no session has had its moment")
+	}
+	for _, row := range []struct {
+		rule    string
+		drains  bool
+		goodbye int           // functions
+		takes   time.Duration // each goodbye
+		waits   time.Duration
+	}{
+		{"its moment has not come", false, 1, time.Second, 0},
+		{"a drain without a goodbye", true, 0, 0, 0},
+		{"a goodbye is said", true, 1, time.Second, time.Second},
+		{"goodbyes are said", true, 3, time.Second, time.Second},
+		{"a goodbye was said", true, 1, 0, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &Session{g: quietGuard(t, Config{})}
+			said := 0
+			for range row.goodbye {
+				s.OnDrain(func() {
+					<-time.After(row.takes)
+					s.mu.Lock()
+					said++
+					s.mu.Unlock()
+					s.Ended(1001)
+				})
+			}
+			if row.drains {
+				(*exchange)(s).goodbye()
+			}
+			start := time.Now()
+			if got := s.Settle(); got != row.drains {
+				t.Errorf("%s: Settle is %v", row.rule, got)
+			}
+			if waited := time.Since(start); waited != row.waits {
+				t.Errorf("%s: waited %v, want %v", row.rule, waited, row.waits)
+			}
+			if !row.drains { // taken back: the handler says its own
+				(*exchange)(s).goodbye()
+				synctest.Wait()
+			}
+			s.mu.Lock()
+			if want := row.goodbye; row.takes > 0 && row.drains && said != want || !row.drains && said != 0 {
+				t.Errorf("%s: %d goodbyes were said", row.rule, said)
+			}
+			s.mu.Unlock()
+			if code, _ := (*exchange)(s).end(); row.drains && row.takes > 0 && code != 1001 {
+				t.Errorf("%s: the session ended with %d", row.rule, code)
+			}
+			synctest.Wait()
+		})
+	}
 }

@@ -1,10 +1,13 @@
 package core
 
 import (
+	"bufio"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
+	"unsafe"
 )
 
 func prefixes(s ...string) (p []netip.Prefix) {
@@ -122,6 +125,74 @@ func TestKeepIsBounded(t *testing.T) {
 		}
 		if got := keep(h, "/ws"); got != "/ws" {
 			t.Errorf("%s: /ws became %q", name, got)
+		}
+	}
+}
+
+// Of a request's strings nothing else is kept: net/http cuts path, query and
+// method out of one line, so that one of them would keep it whole.
+func TestKeepHoldsNoLongLine(t *testing.T) {
+	long := strings.Repeat("a", 1<<16)
+	for _, row := range []struct{ rule, line string }{
+		{"a long query", "GET /ws?" + long + " HTTP/1.1"},
+		{"a long path", "GET /" + long + " HTTP/1.1"},
+		{"a long method", long + " /ws HTTP/1.1"},
+		{"a long method that is not known, and a long query", "A" + long + " /ws?" + long + " HTTP/1.1"},
+	} {
+		text := row.line + "\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-Forwarded-For: 192.0.2.1, " + long + "\r\n\r\n"
+		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.RemoteAddr = "192.0.2.9:4711"
+		g := quietGuard(t, Config{})
+		x := g.Adapter().judge(httpHead{r}, nil, false)
+		var e Event
+		x.fill(&e)
+		for name, kept := range map[string]string{"path": e.Path, "method": e.Method, "forwarded": e.Forwarded} {
+			for of, whole := range map[string]string{"request line": r.RequestURI, "method": r.Method, "field": r.Header.Get("X-Forwarded-For")} {
+				if len(whole) > maxText && within(kept, whole) {
+					t.Errorf("%s: %s keeps the %s of %d bytes", row.rule, name, of, len(whole))
+				}
+			}
+		}
+	}
+}
+
+// within reports whether part shares the memory of whole.
+func within(part, whole string) bool {
+	if part == "" {
+		return false
+	}
+	p, w := uintptr(unsafe.Pointer(unsafe.StringData(part))), uintptr(unsafe.Pointer(unsafe.StringData(whole)))
+	return w <= p && p < w+uintptr(len(whole))
+}
+
+// Behind a proxy that is not trusted every client would have the platform's
+// address: what is forwarded is no probe of the platform's, whoever it says it
+// is, and cannot be one that fails.
+func TestForwardedIsNoProbeOfThePlatform(t *testing.T) {
+	for _, row := range []struct {
+		rule, forwarded string
+		class           Class // of the one event, 0 for none
+	}{
+		{"the prober itself", "", ProbeFailing},
+		{"for a client of the internet", "203.0.113.9", 0},
+		{"for one that claims to be inside", "10.0.0.5", 0},
+		{"for nobody knows whom", "unknown", 0},
+	} {
+		events := new(book)
+		g := quietGuard(t, Config{Observe: events.observe})
+		r := httptest.NewRequest("GET", "/no-such-page", nil)
+		r.RemoteAddr = "10.0.0.7:1234"
+		r.Header.Set("User-Agent", "kube-probe/1.30")
+		if row.forwarded != "" {
+			r.Header.Set("X-Forwarded-For", row.forwarded)
+		}
+		g.Wrap(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), r)
+		failing := events.of(t, g, ProbeFailing)
+		if platform := row.class == ProbeFailing; platform != (len(failing) == 1) || platform != (len(g.Snapshot().LastSeen) == 1) {
+			t.Errorf("%s: %d failing probes, last seen %v", row.rule, len(failing), g.Snapshot().LastSeen)
 		}
 	}
 }

@@ -1,0 +1,24 @@
+package core
+
+import (
+	"strings"
+	"testing"
+)
+
+// What is learned of paths is theirs alone, not the line that they were cut out
+// of, and none is longer than what is kept of any text.
+func TestLearnKeepsNothingElse(t *testing.T) {
+	g := quietGuard(t, Config{})
+	line := "GET /ws?" + strings.Repeat("a", 1<<16)
+	g.learn(line[4:7])
+	g.learn("/" + strings.Repeat("a", maxText))
+	m := g.endpoints.Load()
+	if m == nil || len(*m) != 1 || !g.isEndpoint("/ws") {
+		t.Fatalf("learned %v, want /ws alone", m)
+	}
+	for path := range *m {
+		if within(path, line) {
+			t.Errorf("%s keeps a line of %d bytes", path, len(line))
+		}
+	}
+}

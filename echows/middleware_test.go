@@ -1,0 +1,298 @@
+package echows_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+	"golang.org/x/net/http2"
+
+	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/probetest"
+	"github.com/quietws/quietws/echows"
+)
+
+// listening returns a guard and the channel of its events.
+func listening(t *testing.T, c core.Config) (*core.Guard, chan core.Event) {
+	t.Helper()
+	events := make(chan core.Event, 64)
+	c.Logger, c.Observe = slog.New(slog.DiscardHandler), func(e core.Event) { events <- e }
+	g, err := core.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = g.Close() })
+	return g, events
+}
+
+// next returns the next event of one of these classes.
+func next(t *testing.T, events chan core.Event, classes ...core.Class) core.Event {
+	t.Helper()
+	for late := time.After(10 * time.Second); ; {
+		select {
+		case e := <-events:
+			for _, c := range classes {
+				if e.Class == c {
+					return e
+				}
+			}
+		case <-late:
+			t.Fatalf("no event of %v in ten seconds", classes)
+		}
+	}
+}
+
+// A chain is where Middleware stands, and what else there is.
+type chain struct {
+	name string
+	add  func(*core.Guard, *echo.Echo) error
+}
+
+func chains() []chain {
+	pre := func(g *core.Guard, e *echo.Echo, others ...echo.MiddlewareFunc) error {
+		e.Pre(echows.Middleware(g))
+		e.Use(others...)
+		return nil
+	}
+	timeout, gzip := middleware.ContextTimeout(time.Minute), middleware.Gzip()
+	return []chain{
+		{"Pre", func(g *core.Guard, e *echo.Echo) error { return pre(g, e) }},
+		{"Use", func(g *core.Guard, e *echo.Echo) error { e.Use(echows.Middleware(g)); return nil }},
+		{"Attach", echows.Attach},
+		{"Attach, then Pre", func(g *core.Guard, e *echo.Echo) error { return errors.Join(echows.Attach(g, e), pre(g, e)) }},
+		{"Use, then Attach", func(g *core.Guard, e *echo.Echo) error { e.Use(echows.Middleware(g)); return echows.Attach(g, e) }},
+		{"ContextTimeout inside", func(g *core.Guard, e *echo.Echo) error { return pre(g, e, timeout) }},
+		{"ContextTimeout outside", func(g *core.Guard, e *echo.Echo) error { e.Use(timeout, echows.Middleware(g)); return nil }},
+		{"ContextTimeout outside, and Attach", func(g *core.Guard, e *echo.Echo) error {
+			e.Use(timeout, echows.Middleware(g))
+			return echows.Attach(g, e)
+		}},
+		{"Gzip inside", func(g *core.Guard, e *echo.Echo) error { return pre(g, e, gzip) }},
+		{"Gzip outside", func(g *core.Guard, e *echo.Echo) error { e.Use(gzip, echows.Middleware(g)); return nil }},
+		{"Gzip outside, and Attach", func(g *core.Guard, e *echo.Echo) error {
+			e.Use(gzip, echows.Middleware(g))
+			return echows.Attach(g, e)
+		}},
+		{"both outside", func(g *core.Guard, e *echo.Echo) error {
+			e.Use(gzip, timeout, echows.Middleware(g))
+			return nil
+		}},
+	}
+}
+
+// An error that a handler returns becomes a status only after Echo's chain, in
+// its error handler, which may take its time. Of a refused handshake that status
+// is told, and once, whatever stands around Middleware.
+func TestMiddlewareTellsTheStatusOfErrors(t *testing.T) {
+	for _, c := range chains() {
+		for _, row := range []struct {
+			path   string
+			err    error
+			class  core.Class
+			reason core.Reason
+			status int
+		}{
+			{"/nowhere", nil, core.HandshakeRefused, core.ReasonNoRoute, 404},
+			{"/ws", echo.ErrUnauthorized, core.HandshakeRefused, core.ReasonApplication, 401},
+			{"/ws", echo.NewHTTPError(503, "database"), core.UpgradeFailed, core.ReasonServerError, 503},
+			{"/ws", errors.New("no status of its own"), core.UpgradeFailed, core.ReasonServerError, 500},
+		} {
+			t.Run(fmt.Sprint(c.name, "/", row.status), func(t *testing.T) {
+				t.Parallel()
+				g, events := listening(t, core.Config{})
+				e := echo.New()
+				e.HideBanner, e.HidePort = true, true
+				e.Logger.SetOutput(io.Discard)
+				early := make(chan core.Event, 1)
+				e.HTTPErrorHandler = func(err error, c echo.Context) {
+					select { // whoever tells it before it is answered has the time to
+					case e := <-events:
+						early <- e
+					case <-time.After(20 * time.Millisecond):
+					}
+					e.DefaultHTTPErrorHandler(err, c)
+				}
+				e.GET("/ws", func(echo.Context) error { return row.err })
+				if err := c.add(g, e); err != nil {
+					t.Fatal(err)
+				}
+				r := probetest.WebSocket(row.path).With(probetest.Field{Name: "Accept-Encoding", Value: "gzip"})
+				res, err := probetest.Do(t.Context(), probetest.Target{Addr: started(t, e, nil)}, r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if res.Status != row.status {
+					t.Errorf("answered %d, want %d", res.Status, row.status)
+				}
+				select {
+				case e := <-early:
+					t.Errorf("told before it was answered: %v/%v, status %d", e.Class, e.Reason, e.Status)
+					return
+				default:
+				}
+				told := next(t, events, core.HandshakeRefused, core.UpgradeFailed)
+				if told.Class != row.class || told.Reason != row.reason || told.Status != row.status {
+					t.Errorf("told as %v/%v, status %d, want %v/%v, %d", told.Class, told.Reason, told.Status, row.class, row.reason, row.status)
+				}
+			})
+		}
+	}
+}
+
+// Over h2c, which Echo makes of a request that becomes an HTTP/2 connection,
+// Middleware sees each request as what it is, and Attach besides changes nothing.
+func TestMiddlewareOverH2C(t *testing.T) {
+	for name, add := range map[string]func(*core.Guard, *echo.Echo) error{
+		"Pre": func(g *core.Guard, e *echo.Echo) error { e.Pre(echows.Middleware(g)); return nil },
+		"Use": func(g *core.Guard, e *echo.Echo) error { e.Use(echows.Middleware(g)); return nil },
+		"Attach and Use": func(g *core.Guard, e *echo.Echo) error {
+			e.Use(echows.Middleware(g))
+			return echows.Attach(g, e)
+		},
+	} {
+		for _, watch := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, "/Listener ", watch), func(t *testing.T) {
+				t.Parallel()
+				g, _ := listening(t, core.Config{})
+				e := echo.New()
+				e.HideBanner, e.HidePort = true, true
+				e.Logger.SetOutput(io.Discard)
+				if err := add(g, e); err != nil {
+					t.Fatal(err)
+				}
+				e.GET("/app", func(c echo.Context) error { return c.String(200, "app") })
+				e.GET("/ws", func(c echo.Context) error {
+					return c.String(200, fmt.Sprint("a session: ", core.SessionOf(c.Request().Context()) != nil))
+				}, echows.Endpoint(g))
+				ln, err := net.Listen("tcp", "127.0.0.1:0")
+				if err != nil {
+					t.Fatal(err)
+				}
+				address := ln.Addr().String()
+				if watch {
+					ln = g.Listener(ln)
+				}
+				e.Listener = ln
+				served := make(chan error, 1)
+				go func() { served <- e.StartH2CServer("", new(http2.Server)) }()
+				transport := &http.Transport{Protocols: new(http.Protocols)}
+				transport.Protocols.SetUnencryptedHTTP2(true)
+				var all sync.WaitGroup
+				for i := range 40 {
+					all.Go(func() {
+						asks := []struct{ path, agent, want string }{
+							{"/ws", "", "a session: false"}, {"/ws", "kube-probe/1.30", "ok\n"}, {"/app", "", "app"}, {"/healthz", "", "ok\n"},
+						}[i%4]
+						r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+address+asks.path, nil)
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						r.Header.Set("User-Agent", asks.agent)
+						res, err := transport.RoundTrip(r)
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						p, _ := io.ReadAll(res.Body)
+						_ = res.Body.Close()
+						if string(p) != asks.want {
+							t.Errorf("GET %s by %q was answered %d %q, want %q", asks.path, asks.agent, res.StatusCode, p, asks.want)
+						}
+					})
+				}
+				all.Wait()
+				transport.CloseIdleConnections()
+				if err := e.Close(); err != nil {
+					t.Error(err)
+				}
+				<-served
+				if s := g.Snapshot(); s.SessionsOpen != 0 {
+					t.Errorf("%d sessions are open", s.SessionsOpen)
+				}
+			})
+		}
+	}
+}
+
+// The drain's goodbye may come at any moment of Handler's function: between two
+// reads, while it reads, when it is through. The code of the end is known in
+// each.
+func TestHandlerKnowsHowItsGoodbyeEnded(t *testing.T) {
+	for name, at := range map[string]func(context.Context, *core.Guard, *websocket.Conn) error{
+		"while it reads": func(ctx context.Context, _ *core.Guard, ws *websocket.Conn) error {
+			_, _, err := ws.Read(ctx)
+			return err
+		},
+		"between two reads": func(ctx context.Context, g *core.Guard, ws *websocket.Conn) error {
+			<-g.Draining()
+			_, _, err := ws.Read(ctx)
+			return err
+		},
+		"when it is through": func(_ context.Context, g *core.Guard, _ *websocket.Conn) error {
+			<-g.Draining()
+			return nil
+		},
+		"when it has failed": func(_ context.Context, g *core.Guard, _ *websocket.Conn) error {
+			<-g.Draining()
+			return errors.New("an error of its own")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g, events := listening(t, core.Config{Drain: core.DrainConfig{Spread: 100 * time.Millisecond}})
+			e := echo.New()
+			e.HideBanner, e.HidePort = true, true
+			opened := make(chan struct{}, 8)
+			e.GET("/ws", echows.Handler(g, func(ctx context.Context, _ echo.Context, ws *websocket.Conn) error {
+				opened <- struct{}{}
+				return at(ctx, g, ws)
+			}, nil))
+			if err := echows.Attach(g, e); err != nil {
+				t.Fatal(err)
+			}
+			address := started(t, e, nil)
+			const clients = 8
+			codes := make(chan int, clients)
+			for range clients {
+				ws, _, err := websocket.Dial(t.Context(), "ws://"+address+"/ws", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				<-opened
+				go func() {
+					_, _, err := ws.Read(t.Context())
+					codes <- int(websocket.CloseStatus(err))
+					_ = ws.CloseNow()
+				}()
+			}
+			if _, err := g.Drain(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			var saw, told []int
+			for range clients {
+				end := next(t, events, core.SessionEnded).Session
+				if end.End != "closed" {
+					t.Errorf("a session ended %q with %d", end.End, end.Code)
+				}
+				saw, told = append(saw, <-codes), append(told, end.Code)
+			}
+			slices.Sort(saw)
+			slices.Sort(told)
+			if !slices.Equal(saw, told) {
+				t.Errorf("the peers saw %v, told was %v", saw, told)
+			}
+		})
+	}
+}
