@@ -37,7 +37,8 @@ type journal struct {
 	closed    atomic.Bool
 	abandoned atomic.Bool // close gave up waiting: stop at the next entry
 	lost      atomic.Uint64
-	queue     chan entry // made at the first post
+	late      atomic.Uint64 // came when it was closed
+	queue     chan entry    // made at the first post
 	stop      chan struct{}
 	done      chan struct{}
 
@@ -112,8 +113,8 @@ func (j *journal) note(level slog.Level, msg string, attrs ...slog.Attr) {
 }
 
 func (j *journal) offer(e *entry) {
-	if j.closed.Load() {
-		j.lost.Add(1)
+	if j.closed.Load() { // counted, but not told: nobody is there to tell it
+		j.late.Add(1)
 		return
 	}
 	j.once.Do(j.start)
@@ -126,7 +127,7 @@ func (j *journal) offer(e *entry) {
 
 // dropped is how many events and lines were lost: the queue was full, the
 // journal closed, or the log handler panicked.
-func (j *journal) dropped() uint64 { return j.lost.Load() }
+func (j *journal) dropped() uint64 { return j.lost.Load() + j.late.Load() }
 
 // flush waits until everything posted before has been handled. Repeats that
 // are being counted stay so.

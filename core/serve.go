@@ -12,6 +12,10 @@ import (
 // the head of a request: without one a slow client holds a connection for ever.
 const headTimeout = 10 * time.Second
 
+// closeChecks is how often Serve looks, before it returns, whether the handlers
+// of closed sessions have: 0.2 s.
+const closeChecks = 20
+
 // errNoListener is the error of Serve without a listener.
 var errNoListener = errors.New("quietws: Serve was given no listener")
 
@@ -71,6 +75,13 @@ func (g *Guard) shutdown(srv *http.Server) error {
 	_, _ = g.Drain(ctx)
 	if err := srv.Shutdown(ctx); err != nil {
 		_ = srv.Close() // requests that are still running
+	}
+	for range closeChecks { // handlers of what was closed return now: how it ended can be told yet
+		if !g.conns.anySession() {
+			break
+		}
+		t := time.NewTimer(drainCheck)
+		<-t.C
 	}
 	return nil
 }
