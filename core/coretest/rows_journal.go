@@ -126,6 +126,7 @@ func journalRows() []row {
 			}
 			e.until("it is told", func() bool { return len(e.log.told()) == 1 })
 			e.attrs(e.log.told()[0], refused(core.ReasonSaturated, 503))
+			e.until("it is observed", func() bool { return len(e.events.of(core.HandshakeRefused)) == 1 })
 			if ev := e.events.of(core.HandshakeRefused)[0]; !errors.Is(ev.Err, core.ErrSaturated) {
 				e.Errorf("event %s", describe(ev))
 			}
