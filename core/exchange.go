@@ -210,11 +210,11 @@ func (x *exchange) handshakeError(reason Reason, status int) *HandshakeError {
 // class is decided.
 func (x *exchange) settleSession(c *Conn) {
 	g := x.g
-	g.stats.sessions.Add(-1)
 	if x.slot {
 		x.slot = false
 		g.slots.Add(-1)
 	}
+	g.stats.sessions.Add(-1) // when it is counted as ended, its place is free
 	code, byServer := x.end()
 	panicked := x.is(statePanicked)
 	status := int(x.status.Load())

@@ -133,8 +133,10 @@ func journalRows() []row {
 			if _, err := s.Close(e.ctx, 1000); err != nil {
 				e.Error(err)
 			}
-			e.until("the session has ended", func() bool { return e.guard.Snapshot().SessionsOpen == 0 })
+			free := func() { e.until("its place is free", func() bool { return e.guard.Snapshot().SessionsOpen == 0 }) }
+			free()
 			e.stimulus("handshake-valid", 1)
+			free()
 			e.do(probetest.WebSocket("/fail")) // takes a place and gives it back
 			e.stimulus("handshake-valid", 1)
 			e.until("all sessions have ended", func() bool { return len(e.events.of(core.SessionEnded)) == 3 })
