@@ -260,7 +260,9 @@ func TestEndpointOverH2C(t *testing.T) {
 			}
 			srv.Handler = h2c.NewHandler(handler, &xhttp2.Server{}) //nolint:staticcheck // as Echo v4 does
 			address := s.serve(t, g, srv)
-			transport := &http.Transport{Protocols: new(http.Protocols)}
+			// One connection for all of them: a second one, dialled for a request that
+			// the first then carried, would stay open beyond CloseIdleConnections.
+			transport := &http.Transport{Protocols: new(http.Protocols), MaxConnsPerHost: 1}
 			transport.Protocols.SetUnencryptedHTTP2(true)
 			var all sync.WaitGroup
 			for i := range 40 {
