@@ -7,10 +7,12 @@ import (
 	"sync"
 )
 
-// muxOwner knows which paths a mux has a pattern of exactly. It asks once for
-// each host and path: for a path without a pattern the mux does much work.
+// muxOwner knows which paths a mux has a pattern of exactly, or the framework
+// that stands in it. It asks once for each host and path: for a path without a
+// pattern the mux does much work.
 type muxOwner struct {
 	mux   *http.ServeMux
+	inner *ownerFunc // the framework's, nil if there is none
 	mu    sync.RWMutex
 	known map[hostPath]bool
 }
@@ -34,6 +36,9 @@ func (m *muxOwner) owns(h Head) (owned, asked bool) {
 			owned = true
 			break
 		}
+	}
+	if !owned && m.inner != nil {
+		owned, _ = (*m.inner)(h)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

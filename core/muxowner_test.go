@@ -84,3 +84,18 @@ func TestMuxOwnerWhateverTheMethod(t *testing.T) {
 		}
 	}
 }
+
+// Where a framework stands in the mux, its routes are the application's too.
+func TestMuxOwnerWithAFrameworkInside(t *testing.T) {
+	g := quietGuard(t, Config{})
+	g.Adapter().Owner(func(h Head) (owned, asked bool) { return h.Path() == "/readyz", true })
+	mux := http.NewServeMux()
+	mux.Handle("/", nothing)
+	mux.Handle("/startupz", nothing)
+	l := g.layer(mux)
+	for path, want := range map[string]bool{"/readyz": true, "/startupz": true, "/livez": false} {
+		if owned, _ := l.a.owns(httpHead{asked("GET", path)}); owned != want {
+			t.Errorf("%s: owned %t, want %t", path, owned, want)
+		}
+	}
+}

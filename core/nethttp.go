@@ -99,7 +99,8 @@ func (g *Guard) layer(next http.Handler) *layer {
 	}
 	a := g.Adapter()
 	if mux, ok := next.(*http.ServeMux); ok {
-		a = a.Owner((&muxOwner{mux: mux, known: make(map[hostPath]bool)}).owns)
+		m := &muxOwner{mux: mux, inner: g.owner.Load(), known: make(map[hostPath]bool)}
+		a = a.Owner(m.owns)
 	}
 	return &layer{a: a, next: next}
 }
