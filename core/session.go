@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"errors"
+	"net/http"
 	"reflect"
 	"time"
 )
@@ -20,11 +21,26 @@ type exchangeKey struct{}
 // valid after the handler returned; the context of a request that is over does
 // not, for it may lead to the next one on its connection.
 func SessionOf(ctx context.Context) *Session {
-	if x := exchangeOf(ctx); x != nil && x.opened() {
+	x := exchangeOf(ctx)
+	for i := 0; x == nil && i < len(requestKeys); i++ {
+		if r, ok := ctx.Value(requestKeys[i]).(*http.Request); ok && r != nil {
+			x = exchangeOf(r.Context())
+		}
+	}
+	if x != nil && x.opened() {
 		return (*Session)(x)
 	}
 	return nil
 }
+
+// requestKeys are never changed once main runs.
+var requestKeys []any
+
+// RequestKey is for the init function of an adapter whose framework has a
+// context.Context of its own that does not lead to that of the request, as
+// *gin.Context: key is what such a context gives its *http.Request for, and
+// SessionOf finds the session there.
+func RequestKey(key any) { requestKeys = append(requestKeys, key) }
 
 func exchangeOf(ctx context.Context) *exchange {
 	x, _ := ctx.Value(exchangeKey{}).(*exchange)

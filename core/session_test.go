@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"runtime"
 	"sync"
 	"testing"
@@ -100,6 +101,51 @@ func TestSessionNil(t *testing.T) {
 	x.set(stateOpened)
 	if SessionOf(ctx) != (*Session)(x) {
 		t.Error("a request that has left HTTP is no session")
+	}
+}
+
+// ownContext is a framework's context that does not lead to that of the request.
+type ownContext struct {
+	context.Context
+	r *http.Request
+}
+
+type ownKey struct{}
+
+func (c ownContext) Value(key any) any {
+	if key == (ownKey{}) {
+		return c.r
+	}
+	return nil
+}
+
+// A framework's own context leads to the session where its adapter has named
+// the key of the request.
+func TestSessionOfAFrameworksContext(t *testing.T) {
+	x := new(exchange)
+	x.set(stateOpened)
+	r, err := http.NewRequestWithContext(context.WithValue(t.Context(), exchangeKey{}, x), http.MethodGet, "/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := ownContext{t.Context(), r}
+	if SessionOf(own) != nil {
+		t.Error("found a session that nothing leads to")
+	}
+	before := requestKeys
+	t.Cleanup(func() { requestKeys = before })
+	RequestKey("a key that it does not know")
+	RequestKey(ownKey{})
+	if SessionOf(own) != (*Session)(x) {
+		t.Error("the session is not found")
+	}
+	for name, ctx := range map[string]context.Context{
+		"without a request": ownContext{Context: t.Context()},
+		"of another kind":   t.Context(),
+	} {
+		if SessionOf(ctx) != nil {
+			t.Errorf("a context %s has a session", name)
+		}
 	}
 }
 
