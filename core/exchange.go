@@ -172,7 +172,7 @@ func (x *exchange) settleHandshake(status int) {
 	case reason != NoReason && status != 0:
 	case status == http.StatusForbidden && x.foreign:
 		reason = ReasonOriginForbidden
-	case status >= 500 && x.noHijack:
+	case status >= 500 && x.noHijack, status == http.StatusSwitchingProtocols: // promised, and still HTTP
 		class, reason = UpgradeFailed, ReasonHijackFailed
 	case status >= 500:
 		class, reason = UpgradeFailed, ReasonServerError

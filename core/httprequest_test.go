@@ -45,6 +45,8 @@ func TestRun(t *testing.T) {
 			class: HandshakeRefused, reason: ReasonApplication, status: 403},
 		{rule: "answered 5xx", handler: func(w http.ResponseWriter) error { w.WriteHeader(500); return nil },
 			class: UpgradeFailed, reason: ReasonServerError, status: 500},
+		{rule: "answered 101, and could not take the connection over", handler: func(w http.ResponseWriter) error { w.WriteHeader(101); return failed },
+			class: UpgradeFailed, reason: ReasonHijackFailed, status: 101},
 		{rule: "returned without an answer, so net/http answers 200", handler: func(http.ResponseWriter) error { return nil },
 			class: HandshakeRefused, reason: ReasonApplication, status: 200},
 		{rule: "a panic before the hijack goes on", handler: func(http.ResponseWriter) error { panic(failed) },
