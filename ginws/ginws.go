@@ -1,0 +1,224 @@
+// Package ginws puts a [core.Guard] on Gin. It translates and holds no rule:
+// what is a probe, what is refused and what is told the core decides.
+package ginws
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/coder/websocket"
+	"github.com/gin-gonic/gin"
+
+	"github.com/quietws/quietws/core"
+)
+
+// A *gin.Context does for [core.SessionOf], whether or not the engine has
+// ContextWithFallback.
+func init() { core.RequestKey(gin.ContextRequestKey) }
+
+// Middleware answers health routes and probers and explains refused handshakes,
+// from inside Gin's chain. Register it with engine.Use before the routes, as Gin
+// gives a route only the middleware that is there by then. Redirects of the
+// router never reach it; [Attach] sees them too.
+//
+// Which health routes are the application's it asks the engine, where that is
+// the server's Handler, as with engine.Run. Behind another handler, [Attach]
+// tells it; without, a health route is the application's unless it answers 401,
+// 403, 404 or 405.
+func Middleware(g *core.Guard) gin.HandlerFunc {
+	a := g.Adapter()
+	var once sync.Once
+	return func(c *gin.Context) {
+		once.Do(func() { a = ask(a, c.Request) })
+		q := a.BeginHTTP(c.Request)
+		if answered(&q, c) {
+			return
+		}
+		var w *writer
+		if q.Candidate() {
+			w = wrap(&q, c)
+		}
+		defer q.Recovered()
+		c.Next()
+		q.DoneWith(w.ended(c))
+	}
+}
+
+// answered writes the guard's answer if there is one, and ends the chain.
+func answered(q *core.HTTPRequest, c *gin.Context) bool {
+	if !q.Answer(c.Writer, c.Request) {
+		return false
+	}
+	c.Writer.WriteHeaderNow()
+	c.Abort()
+	return true
+}
+
+// Attach makes the guard the outermost layer of srv, whose Handler is engine or
+// something around it, and quiets the server's own log; see [core.Guard.Attach].
+// Call it before srv serves: at the start the engine is asked for its routes, to
+// leave it the health paths that it has. Serve and Shutdown stay yours; at
+// Shutdown the sessions are drained. To have every connection counted in its
+// exact class, serve on one of [core.Guard.Listener] or [core.Guard.TLSListener].
+//
+// A Handler that takes connections over, as h2c.NewHandler does, leaves their
+// further requests to [Middleware]; http.Server.Protocols does not.
+//
+// In Gin's access log a session shows as 101 where its route has [Endpoint] or
+// [Handler], or the engine has [Middleware] too.
+func Attach(g *core.Guard, srv *http.Server, engine *gin.Engine) error {
+	g.Adapter().Owner(owner(engine))
+	return g.Attach(srv)
+}
+
+// ask lets a ask the engine that serves r, where that can be found.
+func ask(a core.Adapter, r *http.Request) core.Adapter {
+	if srv, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok {
+		if engine, ok := srv.Handler.(*gin.Engine); ok {
+			return a.Owner(owner(engine))
+		}
+	}
+	return a
+}
+
+// owner asks engine whether the application has a route of exactly the path of a
+// request, for any method, or one that Gin redirects it to. The routes are read
+// once, with the first question: none may be added while it serves.
+func owner(engine *gin.Engine) func(core.Head) (owned, asked bool) {
+	paths := sync.OnceValue(func() map[string]bool {
+		known := make(map[string]bool)
+		for _, route := range engine.Routes() {
+			known[route.Path] = true
+			if engine.RedirectTrailingSlash {
+				known[strings.TrimSuffix(route.Path, "/")] = true
+			}
+		}
+		return known
+	})
+	return func(h core.Head) (bool, bool) { return paths()[h.Path()], true }
+}
+
+// Endpoint is for a route on which the application's own library serves
+// WebSocket; put it before the handler: known probers get the health answer,
+// handshakes that RFC 6455 forbids and libraries let pass are refused, and once
+// the connection has left HTTP a panic of the handler, or an error that it
+// leaves with c.Error, ends the session, and what it writes to c.Writer goes
+// nowhere. Origin stays the library's.
+func Endpoint(g *core.Guard) gin.HandlerFunc {
+	a := g.Adapter()
+	return func(c *gin.Context) {
+		q := a.AtEndpoint(c.Request, c.FullPath())
+		run(&q, c, func(w *writer) error { c.Next(); return w.ended(c) })
+	}
+}
+
+// run ends the chain too where a panic ended the session.
+func run(q *core.HTTPRequest, c *gin.Context, handler func(*writer) error) {
+	if answered(q, c) {
+		return
+	}
+	w, panicked := wrap(q, c), true
+	_ = q.Run(func() error { err := handler(w); panicked = false; return err })
+	if panicked {
+		c.Abort()
+	}
+}
+
+// Handler serves WebSocket with coder/websocket. It owns its route: every
+// handshake that RFC 6455 forbids is refused with the status of its reason,
+// pages of another origin are refused unless options allow them, a person in a
+// browser gets 426 and a known prober the health answer.
+//
+// f has the session until it returns; its context ends when the connection is
+// closed here, when a read or a write fails, or at the drain's deadline. At the
+// session's moment of a drain the connection is closed with
+// core.DrainConfig.Code, which f sees as an error of its next read. If f
+// returns nil the session is closed with 1000 (normal closure), if it returns
+// an error that is not a websocket.CloseError with 1011 (internal error); the
+// error is part of the session's end in log and metrics and not among c.Errors.
+// A panic in f is told and ends the session alone.
+func Handler(g *core.Guard, f func(context.Context, *gin.Context, *websocket.Conn) error, options *websocket.AcceptOptions) gin.HandlerFunc {
+	a := g.Adapter()
+	origins := new(core.Origins)
+	if options != nil {
+		origins.Patterns = options.OriginPatterns
+		if options.InsecureSkipVerify {
+			origins = nil
+		}
+	}
+	return func(c *gin.Context) {
+		q := a.AtHandler(c.Request, c.FullPath(), origins)
+		run(&q, c, func(*writer) error {
+			ws, err := websocket.Accept(c.Writer, c.Request, options)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = ws.CloseNow() }()
+			ctx, session := q.Session(c.Request.Context())
+			return session.Serve(func(code int) error { return ws.Close(websocket.StatusCode(code), "") },
+				func() error { return f(ctx, c, ws) })
+		})
+	}
+}
+
+// Quiet returns a function for gin.LoggerConfig.Skip, and for the filters of
+// metrics or traces: true for probes that quietws answers, and for GET and HEAD
+// by a known prober from a platform's address on a health route, whether it is
+// asked before the chain or after it.
+func Quiet(g *core.Guard) func(*gin.Context) bool {
+	var once sync.Once
+	return func(c *gin.Context) bool {
+		once.Do(func() { ask(g.Adapter(), c.Request) }) // asked before the guard has seen a request
+		return g.IsProbe(c.Request)
+	}
+}
+
+// Serve serves engine on addr until ctx ends, and then drains; see
+// [core.Guard.Serve]. It is an http.Server, Attach, a listener, and the drain in
+// one, and takes the place of engine.Run.
+func Serve(ctx context.Context, g *core.Guard, engine *gin.Engine, addr string) error {
+	return serve(ctx, g, engine, addr, g.Listener)
+}
+
+// ServeTLS is Serve over TLS. config needs a certificate; where it names no
+// protocols, HTTP/2 and HTTP/1.1 are offered.
+func ServeTLS(ctx context.Context, g *core.Guard, engine *gin.Engine, addr string, config *tls.Config) error {
+	if config == nil {
+		return errors.New("ginws: ServeTLS needs a tls.Config with a certificate")
+	}
+	if config = config.Clone(); len(config.NextProtos) == 0 {
+		config.NextProtos = []string{"h2", "http/1.1"}
+	}
+	return serve(ctx, g, engine, addr, func(ln net.Listener) net.Listener { return g.TLSListener(ln, config) })
+}
+
+func serve(ctx context.Context, g *core.Guard, engine *gin.Engine, addr string, watch func(net.Listener) net.Listener) error {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	return ServeListener(ctx, g, engine, watch(ln))
+}
+
+// ServeListener is Serve on listeners of one's own, for TLS one of
+// [core.Guard.TLSListener]. Where engine.UseH2C is set, HTTP/2 is served in the
+// clear too, to clients that begin with it. To serve with an http.Server of
+// one's own, with hooks and timeouts, use [Attach] and [core.Guard.Serve].
+func ServeListener(ctx context.Context, g *core.Guard, engine *gin.Engine, listeners ...net.Listener) error {
+	srv := &http.Server{Handler: engine}
+	if engine.UseH2C { // the handler of engine.Handler would hide these requests
+		srv.Protocols = new(http.Protocols)
+		srv.Protocols.SetHTTP1(true)
+		srv.Protocols.SetHTTP2(true)
+		srv.Protocols.SetUnencryptedHTTP2(true)
+	}
+	if err := Attach(g, srv, engine); err != nil {
+		return err
+	}
+	return g.Serve(ctx, srv, listeners...)
+}
