@@ -60,7 +60,25 @@ type Verdict struct {
 	Answer Answer
 	// Err says why, for Refuse.
 	Err *HandshakeError
+	// Connection, where it is not "", is what the request's field of that name
+	// may be rewritten to: that of a good handshake, for servers and libraries
+	// that read one line of it, or one item.
+	Connection string
 }
+
+// Match is how a framework came to the handler that answered a request.
+type Match uint8
+
+const (
+	// MatchUnknown: that cannot be known.
+	MatchUnknown Match = iota
+	// MatchExact: a route of exactly this path.
+	MatchExact
+	// MatchPattern: a route with a wildcard or a parameter, or a catch-all.
+	MatchPattern
+	// MatchMiddleware: no route, a middleware that was in the way.
+	MatchMiddleware
+)
 
 // Route is one of the four health routes.
 type Route uint8

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -52,6 +53,16 @@ func (g *Guard) Attach(srv *http.Server) error {
 	return nil
 }
 
+// First reports whether the guard was not yet attached to server, a pointer,
+// and notes that it is.
+func (a Adapter) First(server any) bool {
+	a.g.mu.Lock()
+	defer a.g.mu.Unlock()
+	first := !a.g.attached[server]
+	a.g.attached[server] = true
+	return first
+}
+
 // starting runs when a server begins to serve, before it accepts: Echo sets
 // Handler and ErrorLog as late as that.
 func (g *Guard) starting(srv *http.Server) {
@@ -94,9 +105,32 @@ func (g *Guard) starting(srv *http.Server) {
 
 // connected runs in the accept loop: it must not ask for addresses.
 func (g *Guard) connected(ctx context.Context, nc net.Conn, unseen *listener) context.Context {
+	c := g.attach(nc, unseen)
+	if c == nil || c.ctx != nil { // known already
+		return ctx
+	}
+	c.ctx = ctx
+	return (*connContext)(c)
+}
+
+// Accepted tells the guard of a connection that its server has accepted, for
+// servers that have no ConnContext. From here on [Adapter.ConnState] has to tell
+// the end of it, or the hijack. It runs in the accept loop and asks for no
+// address. A connection whose server has put something of its own around it is
+// left alone: its listener may know it.
+func (a Adapter) Accepted(nc net.Conn) {
+	switch nc.(type) {
+	case syscall.Conn, interface{ NetConn() net.Conn }:
+		a.g.attach(nc, a.g.adopted)
+	}
+}
+
+// attach makes nc known as a connection of a server that tells its states. It
+// returns nil for another guard's.
+func (g *Guard) attach(nc net.Conn, unseen *listener) *Conn {
 	c := ConnOf(nc)
-	if c != nil && (c.ln.g != g || c.ctx != nil) {
-		return ctx // another guard's, or known already
+	if c != nil && c.ln.g != g {
+		return nil
 	}
 	if c == nil {
 		c = &Conn{Conn: nc, ln: unseen, accepted: g.now()}
@@ -110,8 +144,7 @@ func (g *Guard) connected(ctx context.Context, nc net.Conn, unseen *listener) co
 		c.knowTLS(t)
 	}
 	c.set(flagAttached)
-	c.ctx = ctx
-	return (*connContext)(c)
+	return c
 }
 
 // ConnState tells the guard what a server says of a connection, for servers of
@@ -130,6 +163,7 @@ func (a Adapter) ConnState(nc net.Conn, state http.ConnState) {
 		c.hijackedBy(nc)
 	case http.StateClosed:
 		a.g.unseen.Delete(nc)
+		c.stayed()
 		c.over()
 	case http.StateNew:
 		if c.is(flagShadow) && isRaw(c.tls.Load()) {
@@ -152,6 +186,7 @@ func isRaw(t *tls.Conn) bool {
 // the connection itself can tell its end.
 func (c *Conn) hijackedBy(nc net.Conn) {
 	c.set(flagLeft)
+	c.leave(nc)
 	ordinary := c.current.Load() == nil // no layer watches the hijack
 	if ordinary {
 		c.set(flagHijacked)

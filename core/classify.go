@@ -15,6 +15,7 @@ import (
 type facts struct {
 	flags   uint32
 	refused Reason // the most telling of its refused handshakes
+	unread  Reason // the server's own, for a request that it could not read
 
 	head    []byte // the first bytes received, at most headSize
 	in, out int64
@@ -144,6 +145,8 @@ func (f facts) aboveTLS() (Class, Reason) {
 		return TLSFailed, ReasonTimeout
 	case f.tlsUnknown && f.answer&answerTLS == 0 && f.in > 0:
 		return TLSFailed, ReasonTruncated // the ClientHello was never answered
+	case f.tlsErr == nil && f.unread != NoReason:
+		return BadRequest, f.unread
 	case f.tlsErr == nil && f.is(flagActive) && !f.h2 && f.readEnd == endTimeout:
 		return BadRequest, ReasonTimeout
 	case f.tlsErr == nil && f.is(flagActive) && !f.h2:
@@ -204,6 +207,8 @@ func isTimeout(err error) bool {
 func (f facts) plain() (Class, Reason) {
 	status := f.status()
 	switch {
+	case !f.seen && f.unread != NoReason:
+		return BadRequest, f.unread
 	case !f.seen && f.is(flagActive):
 		return BadRequest, ReasonUnknown
 	case !f.seen:

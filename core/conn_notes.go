@@ -23,11 +23,13 @@ const (
 )
 
 // The bytes of Conn.ends, by how far they are shifted: two endKinds, of which
-// the last counts, and the most telling Reason of a refused handshake.
+// the last counts, the most telling Reason of a refused handshake, and the
+// server's own for a request that it could not read.
 const (
 	readEnd    = 0
 	writeEnd   = 8
 	refusedFor = 16
+	unreadFor  = 24
 )
 
 func (c *Conn) end(which uint) endKind { return endKind(c.ends.Load() >> which & 0xff) }

@@ -57,7 +57,8 @@ func toldByRequest(c Class) bool {
 func (c *Conn) facts() facts {
 	f := facts{
 		flags:       c.flags.Load(),
-		refused:     Reason(c.ends.Load() >> refusedFor),
+		refused:     Reason(c.ends.Load() >> refusedFor & 0xff),
+		unread:      Reason(c.ends.Load() >> unreadFor),
 		head:        c.head[:c.headLen.Load()],
 		in:          c.in.Load(),
 		out:         c.out.Load(),

@@ -39,7 +39,10 @@ type exchange struct {
 	badConn  bool // the fault is in Connection, rather than in Upgrade
 	kind     Kind // the verdict
 	route    Route
-	http1    bool // HTTP/1.0 or 1.1
+	http1    bool        // HTTP/1.0 or 1.1
+	own      bool        // the route is an adapter's Handler
+	leaving  atomic.Bool // a hijack was asked for, and is to come
+	opening  sync.Once
 	learns   bool // its path is one to remember, if the handshake is good
 
 	state  atomic.Uint32 // the bits below
@@ -292,7 +295,7 @@ func (x *exchange) markRefused(r Reason) {
 	}
 	for {
 		old := x.c.ends.Load()
-		if was := Reason(old >> refusedFor); was != 0 && was <= r {
+		if was := Reason(old >> refusedFor & 0xff); was != 0 && was <= r {
 			break
 		}
 		if x.c.ends.CompareAndSwap(old, old&^(0xff<<refusedFor)|uint32(r)<<refusedFor) {

@@ -2,7 +2,6 @@ package core
 
 import (
 	"log/slog"
-	"net/http"
 	"net/netip"
 	"runtime/debug"
 	"strings"
@@ -41,7 +40,7 @@ type Guard struct {
 	adopted   *listener    // of the sessions on connections that were not watched before
 
 	mu       sync.Mutex
-	attached map[*http.Server]bool
+	attached map[any]bool
 	late     []*exchange // sessions that opened when the drain had begun
 	unseen   sync.Map    // net.Conn -> *Conn, those of attached servers that the guard did not accept
 	closed   atomic.Bool
@@ -74,7 +73,7 @@ func New(config Config) (*Guard, error) {
 		drainCh:   make(chan struct{}),
 		drainDone: make(chan struct{}),
 		hurry:     make(chan struct{}),
-		attached:  make(map[*http.Server]bool),
+		attached:  make(map[any]bool),
 	}
 	g.adopted = &listener{g: g}
 	g.journal = newJournal(journalConfig{

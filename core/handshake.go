@@ -148,6 +148,9 @@ type Origins struct {
 	// in any letter case. A pattern with "://" in it is matched against scheme
 	// and host, another against the host alone.
 	Patterns []string
+	// Only lets no other page in than these patterns allow, not even one of the
+	// same host.
+	Only bool
 }
 
 // allow reports whether a browser page of this origin may open a session on
@@ -161,13 +164,16 @@ func (o *Origins) allow(origin, host string) bool {
 	if err != nil {
 		return false
 	}
-	if u.Host != "" && strings.EqualFold(u.Host, host) {
+	if !o.Only && u.Host != "" && strings.EqualFold(u.Host, host) {
 		return true
 	}
 	for _, p := range o.Patterns {
 		target := u.Host
 		if strings.Contains(p, "://") {
 			target = u.Scheme + "://" + u.Host
+		}
+		if strings.EqualFold(p, target) { // also one that is no pattern: http://[::1]:8080
+			return true
 		}
 		if ok, err := path.Match(strings.ToLower(p), strings.ToLower(target)); err == nil && ok {
 			return true

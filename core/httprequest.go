@@ -36,7 +36,7 @@ func (a Adapter) CurrentHTTP(r *http.Request) HTTPRequest {
 // known.
 func (a Adapter) AtEndpoint(r *http.Request, route string) HTTPRequest {
 	q := a.BeginHTTP(r)
-	q.Request = a.atEndpoint(q.Request, httpHead{r}, route, false, nil)
+	q.Request = a.Endpoint(q.Request, httpHead{r}, route)
 	return q
 }
 
@@ -45,7 +45,7 @@ func (a Adapter) AtEndpoint(r *http.Request, route string) HTTPRequest {
 // origins does not allow; nil allows all.
 func (a Adapter) AtHandler(r *http.Request, route string, origins *Origins) HTTPRequest {
 	q := a.BeginHTTP(r)
-	q.Request = a.atEndpoint(q.Request, httpHead{r}, route, true, origins)
+	q.Request = a.Handler(q.Request, httpHead{r}, route, origins)
 	return q
 }
 

@@ -2,6 +2,23 @@ package core
 
 import "sync"
 
+// Endpoint is for a request that has reached a WebSocket route whose pattern
+// is route, as far as it is a path, "" if it is not known: known probers get the
+// health answer, whatever their method, and a handshake that RFC 6455 forbids
+// and a library might let pass is refused. Everything else is the route's.
+func (a Adapter) Endpoint(r Request, h Head, route string) Request {
+	return a.atEndpoint(r, h, route, false, nil)
+}
+
+// Handler is Endpoint for a route that serves nothing but WebSocket: every
+// fault is refused, with the status of its reason, and so is an Origin that
+// origins does not allow; nil allows all.
+func (a Adapter) Handler(r Request, h Head, route string, origins *Origins) Request {
+	r = a.atEndpoint(r, h, route, true, origins)
+	r.x.own = true
+	return r
+}
+
 // atEndpoint takes a request that reached a WebSocket route, whose pattern route
 // is, "" if that is not known. own is true for a route that is wholly Handler's,
 // origins then says which pages may open it, nil for every one. A path that is the whole pattern is
@@ -23,14 +40,21 @@ func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *
 	}
 	x.learns = route == ""
 	x.endpoint = true
-	if x.kind == Refuse || g.config.ObserveOnly {
+	forbidden := own && x.asks && origins != nil && !origins.allow(h.Field(fieldOrigin), h.Host())
+	switch {
+	case x.kind == Refuse:
+		return r
+	case g.config.ObserveOnly:
+		if forbidden { // on a route of ours nobody else looks
+			x.refuse(ReasonOriginForbidden)
+		}
 		return r
 	}
 	if x.prober != 0 && !x.asks {
 		x.kind, x.answer = Probe, g.answerProber()
 		return r
 	}
-	if own && x.fault == NoReason && origins != nil && !origins.allow(h.Field(fieldOrigin), h.Host()) {
+	if x.fault == NoReason && forbidden {
 		x.fault = ReasonOriginForbidden
 	}
 	if x.fault != NoReason && (own || x.asks && libraryAccepts(x.fault)) {

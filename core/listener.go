@@ -155,6 +155,8 @@ func ConnOf(nc net.Conn) *Conn {
 			return v
 		case interface{ NetConn() net.Conn }:
 			nc = v.NetConn()
+		case interface{ UnsafeConn() net.Conn }: // a hijacked connection of fasthttp
+			nc = v.UnsafeConn()
 		case interface{ Raw() net.Conn }:
 			nc = v.Raw()
 		default:

@@ -42,6 +42,15 @@ func (a Adapter) Owner(f func(Head) (owned, asked bool)) Adapter {
 	return a
 }
 
+// Inside is Begin for a layer that may be inside another one: outer is the
+// request as that one has begun it, the zero Request where none is known.
+func (a Adapter) Inside(outer Request, h Head, nc net.Conn) Request {
+	if outer.x != nil && outer.x.g == a.g {
+		return Request{c: outer.x.c, x: outer.x}
+	}
+	return a.Begin(h, nc)
+}
+
 // Begin judges a request by its head, before any handler has run. nc is its
 // connection, or nil: where one is given that stands on a watched connection
 // the request counts for that. A request that was begun by a layer outside this
@@ -49,7 +58,9 @@ func (a Adapter) Owner(f func(Head) (owned, asked bool)) Adapter {
 func (a Adapter) Begin(h Head, nc net.Conn) Request {
 	var c *Conn
 	if nc != nil {
-		c = a.g.connOf(nc)
+		if c = a.g.connOf(nc); c == nil && a.g.stats.accepted.Load() != 0 {
+			c = a.g.conns.find(h.Remote()) // the server has put something of its own around it
+		}
 	}
 	return a.begin(h, c, nil)
 }
@@ -103,6 +114,9 @@ func (r Request) Verdict() Verdict {
 	if r.x.answer != nil {
 		v.Answer = *r.x.answer
 	}
+	if v.Kind == Upgrade && r.x.fault == NoReason && r.x.http1 && !r.x.g.config.ObserveOnly {
+		v.Connection = "Upgrade"
+	}
 	if v.Kind == Refuse {
 		v.Err = r.x.handshakeError(r.x.fault, v.Answer.Status)
 	}
@@ -114,18 +128,29 @@ func (r Request) Verdict() Verdict {
 func (r Request) Candidate() bool { return r.x != nil }
 
 // Fallback is asked when the status of an answer is known and not yet written,
-// on a default health route whose owner could not be asked before. exact is
-// true if a route of exactly this path answered. It returns the answer to write
-// instead: 401, 403, 404 and 405 are no route's.
-func (r Request) Fallback(h Head, status int, exact bool) (Answer, bool) {
+// on a default health route whose owner could not be asked before; m says who
+// answered. It returns the answer to write instead, unless it is the
+// application's route: 401, 403, 404 and 405 are no route's, a wildcard is none,
+// and a middleware answers health questions by 200 or 503.
+func (r Request) Fallback(h Head, status int, m Match) (Answer, bool) {
 	x := r.x
-	if x == nil || !x.fallback || exact {
+	if x == nil || !x.fallback {
 		return Answer{}, false
 	}
-	switch status {
-	case 401, 403, 404, 405:
-	default:
+	switch m {
+	case MatchExact:
 		return Answer{}, false
+	case MatchMiddleware:
+		if status == 200 || status == 503 {
+			return Answer{}, false
+		}
+	case MatchPattern:
+	default:
+		switch status {
+		case 401, 403, 404, 405:
+		default:
+			return Answer{}, false
+		}
 	}
 	a := x.g.answerRoute(x.route, h)
 	x.fallback = false
@@ -316,3 +341,9 @@ func (r *Request) Panicked(v any) (hijacked bool) {
 
 // DrainCode is the close code of the goodbye at a drain.
 func (a Adapter) DrainCode() int { return a.g.config.Drain.Code }
+
+// Outermost reports whether no layer outside this one has begun the request.
+func (r Request) Outermost() bool { return r.begun }
+
+// Undecided reports whether [Request.Fallback] will have to be asked.
+func (r Request) Undecided() bool { return r.x != nil && r.x.fallback }

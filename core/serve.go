@@ -36,6 +36,25 @@ func (g *Guard) Serve(ctx context.Context, srv *http.Server, listeners ...net.Li
 	if srv.ReadHeaderTimeout == 0 && srv.ReadTimeout == 0 {
 		srv.ReadHeaderTimeout = headTimeout
 	}
+	return g.Adapter().Serve(ctx, srv, listeners...)
+}
+
+// Server is a server of any framework. *http.Server is one.
+type Server interface {
+	// Serve serves until Shutdown or Close. After Shutdown it returns nil or
+	// http.ErrServerClosed.
+	Serve(net.Listener) error
+	Shutdown(context.Context) error
+	Close() error
+}
+
+// Serve is [Guard.Serve] for a server of any framework, which the adapter has
+// attached.
+func (a Adapter) Serve(ctx context.Context, srv Server, listeners ...net.Listener) error {
+	g := a.g
+	if len(listeners) == 0 {
+		return errNoListener
+	}
 	failed := make(chan error, len(listeners))
 	for _, ln := range listeners {
 		go func() { failed <- srv.Serve(g.watched(ln)) }()
@@ -47,7 +66,7 @@ func (g *Guard) Serve(ctx context.Context, srv *http.Server, listeners ...net.Li
 		err = g.shutdown(srv)
 	case err = <-failed:
 		running--
-		if errors.Is(err, http.ErrServerClosed) { // somebody called Shutdown: the drain is under way
+		if err == nil || errors.Is(err, http.ErrServerClosed) { // somebody called Shutdown: the drain is under way
 			err = g.shutdown(srv)
 		} else {
 			_ = srv.Close()
@@ -69,7 +88,7 @@ func (g *Guard) watched(ln net.Listener) net.Listener {
 }
 
 // shutdown drains, and then shuts srv down for as long as the deadline lets it.
-func (g *Guard) shutdown(srv *http.Server) error {
+func (g *Guard) shutdown(srv Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), g.config.Drain.Timeout)
 	defer cancel()
 	_, _ = g.Drain(ctx)
