@@ -92,7 +92,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 
 // Write implements net.Conn.
 func (c *Conn) Write(p []byte) (int, error) {
-	first := c.answer.Load() == 0
+	first := c.answer.Load() == 0 && !c.is(flagClosed)
 	upgrade := first && c.is(flagUpgraded)
 	if first && !upgrade {
 		c.noteAnswer(p)

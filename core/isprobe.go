@@ -47,7 +47,7 @@ func (x *exchange) quiet() bool {
 	case x.kind == Probe:
 		return x.probing || x.credited
 	case x.fallback: // nearly always ours
-		return isRead(x.methodWord())
+		return true
 	}
 	return x.probing && x.credited && (x.methodWord() == "GET" || x.methodWord() == "HEAD")
 }

@@ -9,7 +9,7 @@ import (
 
 // Unread reports that a server that tells why could not read a request, and is
 // about to answer by itself. err is the transport's own, not wrapped, where not
-// a byte of a request had come. status is that of a limit which the application
+// a byte of a request had come: such a connection is closed. status is that of a limit which the application
 // has set and which was passed, 0 for everything else. Unread returns the answer
 // to give: nobody's handler is asked about what is no request. For a limit it
 // returns false: that is the application's to answer.
@@ -21,14 +21,18 @@ func (a Adapter) Unread(nc net.Conn, status int, err error) (Answer, bool) {
 	if status == 0 {
 		status = answer.Status
 	}
-	if c := a.g.connOf(nc); c != nil && !c.is(flagsRequest) {
-		if _, bare := err.(net.Error); bare {
+	c := a.g.connOf(nc)
+	_, bare := err.(net.Error)
+	switch {
+	case bare: // nothing was asked, and nothing is to be answered
+		if c != nil {
 			c.setEnd(readEnd, endOf(err))
-		} else {
-			c.setUnread(reason)
-			if c.is(flagShadow) || c.tls.Load() != nil {
-				c.answer.Or(uint32(status))
-			}
+		}
+		_ = nc.Close()
+	case c != nil && !c.is(flagsRequest):
+		c.setUnread(reason)
+		if c.is(flagShadow) || c.tls.Load() != nil {
+			c.answer.Or(uint32(status))
 		}
 	}
 	return *answer, status == answer.Status

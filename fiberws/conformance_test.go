@@ -25,7 +25,18 @@ import (
 // and by itself behind Endpoint.
 func TestConformance(t *testing.T) {
 	coretest.Run(t, coretest.Adapter{
-		Start: start, ErrorHandler: true,
+		Start: start, ErrorHandler: true, Reasons: true, Unfollowed: true,
+		Except: map[string]string{
+			"endpoint/foreign origin":                  "contrib/websocket lets every Origin in, unless it is told which",
+			"outcome/early data":                       "fasthttp/websocket serves a client that does not wait",
+			"panic/bare/panic":                         "contrib/websocket recovers by itself, and tells nobody",
+			"panic/bare/panic-open":                    "contrib/websocket recovers by itself, and tells nobody",
+			"wire/split connection/ws":                 "contrib/websocket refuses it",
+			"wire/split connection/own":                "contrib/websocket refuses it",
+			"wire/split connection/bare":               "contrib/websocket refuses it",
+			"session/handler returns early/own/early":  "fasthttp closes the connection when the function returns",
+			"session/handler returns early/bare/early": "fasthttp closes the connection when the function returns",
+		},
 		Hooks: []string{"ConnState", "OnListen", "OnShutdown"},
 	})
 }

@@ -42,34 +42,38 @@ func Middleware(g *core.Guard) fiber.Handler {
 		once.Do(func() { a = a.Owner(owner(c.App())) })
 		h := head{c.Context()}
 		q := a.Inside(begun(h.ctx), h, h.ctx.Conn())
-		defer panicked(&q)
-		if !q.Candidate() {
-			err := c.Next()
-			q.Done(0, nil)
-			return err
-		}
-		if answered(&q, h) {
+		if q.Candidate() && answered(&q, h) {
 			return nil
 		}
-		err := c.Next()
-		if err != nil && q.Outermost() { // as Fiber's own logger does it, to know the status
+		return run(&q, h, c, c.Next)
+	}
+}
+
+// run calls the next handler and ends the request, where this layer has begun
+// it.
+func run(q *core.Request, h head, c *fiber.Ctx, next func() error) error {
+	if !q.Outermost() {
+		return next()
+	}
+	defer panicked(q)
+	err := next()
+	if q.Candidate() {
+		if err != nil { // as Fiber's own logger does it, to know the status
 			if err = c.App().ErrorHandler(c, err); err != nil {
 				err = c.SendStatus(fiber.StatusInternalServerError)
 			}
 		}
-		fallback(&q, h, c)
-		leave(&q, h)
-		return err
+		fallback(q, h, c)
 	}
+	leave(q, h)
+	return err
 }
 
 // panicked ends a request whose handler panicked, which a layer outside may
 // recover.
 func panicked(q *core.Request) {
 	if v := recover(); v != nil {
-		if q.Outermost() {
-			q.Panicked(v)
-		}
+		q.Panicked(v)
 		panic(v)
 	}
 }
@@ -138,8 +142,7 @@ func Endpoint(g *core.Guard) fiber.Handler {
 		if answered(&q, h) {
 			return nil
 		}
-		defer leave(&q, h)
-		return c.Next()
+		return run(&q, h, c, c.Next)
 	}
 }
 
@@ -197,9 +200,8 @@ func Handler(g *core.Guard, f func(context.Context, *websocket.Conn) error, conf
 		if answered(&q, h) {
 			return nil
 		}
-		defer leave(&q, h)
 		parent, nc, session := c.UserContext(), h.ctx.Conn(), q
-		return websocket.New(func(conn *websocket.Conn) {
+		upgrade := websocket.New(func(conn *websocket.Conn) {
 			session.RunSession(parent, nc, func(ctx context.Context, s *core.Session) error {
 				inner := conn.Conn // contrib's is another client's as soon as this one is through
 				s.OnDrain(func() { _ = sayClose(inner, a.DrainCode()) })
@@ -214,7 +216,8 @@ func Handler(g *core.Guard, f func(context.Context, *websocket.Conn) error, conf
 				}
 				return err
 			})
-		}, cfg)(c)
+		}, cfg)
+		return run(&q, h, c, func() error { return upgrade(c) })
 	}
 }
 

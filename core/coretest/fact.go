@@ -47,12 +47,18 @@ type fact struct {
 	at    func(l Layer, p port, w want) want                                // and on the layers that see less
 }
 
+// library reports whether the route is served by the application's own library.
+func (f fact) library() bool {
+	return strings.HasPrefix(f.path, "/own") || strings.HasPrefix(f.path, "/bare")
+}
+
 // unsaid is a status that depends on who was faster.
 const unsaid = -1
 
 // asRow makes a row of f.
 func (f fact) asRow() row {
 	r := f.row
+	r.follow = f.library() && (f.want.class == core.SessionEnded || f.want.class == core.HandlerPanic)
 	r.run = func(e *env) {
 		n := f.times
 		if n == 0 {
@@ -68,10 +74,10 @@ func (f fact) asRow() row {
 			results = e.stimulus(f.does, n)
 		}
 		w := f.want
-		if f.tls != nil && e.port == secure {
+		if f.tls != nil && e.port == secure && !(e.a.Reasons && w.class == core.BadRequest) {
 			w = *f.tls
 		}
-		if f.at != nil {
+		if f.at != nil && !(e.a.Reasons && w.class == core.BadRequest) {
 			w = f.at(e.layer, e.port, w)
 		}
 		for _, res := range results {

@@ -95,7 +95,7 @@ func drainRows() []row {
 			}
 		},
 	}, {
-		name: "drain/goodbye", layers: everywhere,
+		name: "drain/goodbye", layers: everywhere, follow: true,
 		rule: "every session of Handler gets a close frame of 1001, one of OnDrain its own goodbye, and the peer's answer is waited for",
 		run: func(e *env) {
 			var peers []*probetest.Session
@@ -140,7 +140,7 @@ func drainRows() []row {
 			})
 		},
 	}, {
-		name: "drain/deadline", layers: everywhere,
+		name: "drain/deadline", layers: everywhere, follow: true,
 		rule:   "a session that is still open at the deadline is closed and reported as dropped",
 		config: func(c *core.Config) { c.Drain.Timeout = 200 * time.Millisecond },
 		run: func(e *env) {

@@ -31,7 +31,7 @@ func sessionRows() (rows []row) {
 	}
 	early := func(path string) row {
 		return row{
-			name: "session/handler returns early" + path, layers: everywhere,
+			name: "session/handler returns early" + path, layers: everywhere, follow: true,
 			rule: "a handler may return while a goroutine of its own keeps the session: it is open until its connection ends",
 			run: func(e *env) {
 				s := e.open(path)
@@ -114,6 +114,7 @@ func panicRows() (rows []row) {
 // errorRow is asRow for sessions whose end differs by library.
 func (f fact) errorRow() row {
 	r := f.row
+	r.follow = f.library()
 	r.run = func(e *env) {
 		e.target.Path = f.path
 		results := e.times(3, f.do)
@@ -146,7 +147,7 @@ func (f fact) errorRow() row {
 
 func panicRow(path, rule string, layers []Layer, w want) row {
 	return row{
-		name: "panic" + path, rule: rule, layers: layers,
+		name: "panic" + path, rule: rule, layers: layers, follow: fact{path: path}.library(),
 		run: func(e *env) {
 			const n = 3
 			e.target.Path = path

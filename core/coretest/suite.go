@@ -20,6 +20,16 @@ type Adapter struct {
 	// ErrorHandler says that the framework turns returned errors into answers
 	// by a handler that users replace; see [App.ErrorHandler].
 	ErrorHandler bool
+	// Reasons says that the server tells why it could not read a request: then
+	// the guard knows it under TLS too, and where it does not see the bytes.
+	Reasons bool
+	// Unfollowed says that the server hands connections over in a way that only
+	// a listener of the guard sees their end: then the sessions of the
+	// application's own library are n.a. with Attach alone and with the
+	// middleware alone.
+	Unfollowed bool
+	// Except names the rows that cannot hold, each with the reason.
+	Except map[string]string
 	// Hooks names the hooks of the server that users set themselves and that
 	// the adapter uses too. Start sets each and lets it call [Setup.Hook] with
 	// its name.
@@ -117,6 +127,7 @@ type row struct {
 	layers []Layer // none: Serve
 	http2  bool    // needs a server that negotiates HTTP/2
 	errors bool    // needs Adapter.ErrorHandler
+	follow bool    // follows sessions of the application's own library
 
 	app         App
 	headTimeout time.Duration
@@ -130,8 +141,21 @@ func Run(t *testing.T, a Adapter) {
 		t.Fatal("coretest: Adapter.Start is not set")
 	}
 	certs := certificates(t)
+	known := make(map[string]bool)
+	for _, r := range rows() {
+		known[r.name] = true
+	}
+	for name, reason := range a.Except {
+		if !known[name] || reason == "" {
+			t.Errorf("coretest: Adapter.Except: no row %q, or no reason", name)
+		}
+	}
 	t.Run("rows", func(t *testing.T) {
 		for _, r := range rows() {
+			if reason := a.Except[r.name]; reason != "" {
+				t.Logf("n.a.: %s: %s", r.name, reason)
+				continue
+			}
 			if r.http2 && !a.HTTP2 || r.errors && !a.ErrorHandler {
 				continue // the documentation of Adapter's fields says so
 			}
@@ -162,7 +186,7 @@ func (r row) start(t *testing.T, a Adapter, c certs) {
 	}
 	for _, layer := range r.layers {
 		for _, p := range []port{plain, secure} {
-			if r.ports&p == 0 {
+			if r.ports&p == 0 || r.follow && a.Unfollowed && !layer.exact() {
 				continue
 			}
 			t.Run(r.name+"/"+layer.String()+"/"+p.String(), func(t *testing.T) {
