@@ -80,6 +80,9 @@ func (f fact) asRow() row {
 		if f.at != nil && !(e.a.Reasons && w.class == core.BadRequest) {
 			w = f.at(e.layer, e.port, w)
 		}
+		if w.class == core.BadRequest && w.reason == core.ReasonTimeout {
+			w.status = e.a.LateStatus
+		}
 		for _, res := range results {
 			answer := w.answer
 			if answer == 0 {

@@ -27,7 +27,7 @@ func tlsRows() []row {
 	tls := func(name, rule, does string, w want) fact {
 		return fact{row: row{name: "tls/" + name, rule: rule, ports: secure, layers: attached}, does: does, want: w}
 	}
-	wrong := want{class: core.WrongProtocol, reason: core.ReasonHTTPOnTLS, told: whole, level: slog.LevelWarn, status: 400}
+	wrong := want{class: core.WrongProtocol, reason: core.ReasonHTTPOnTLS, told: whole, level: slog.LevelWarn, status: unsaid} // net/http says 400 in the clear
 	cutSilent := tls("hello cut, silence", "a handshake whose rest never comes timed out", "tls-hello-cut-silent", failed(core.ReasonTimeout, slog.LevelInfo))
 	cutSilent.headTimeout, cutSilent.times = silence, 2
 	idle := tls("handshake, silence", "a handshake and nothing more until the server's limit is no probe: idle_connect, once", "tls-handshake-silent",
@@ -36,7 +36,7 @@ func tlsRows() []row {
 	onTLS := tls("http on tls", "plain HTTP to the TLS port is named", "http-on-tls", wrong)
 	onTLS.at = func(l Layer, _ port, w want) want {
 		if l == Attach { // the bytes are not seen; the stored error is a RecordHeaderError
-			w.class, w.reason, w.level, w.status, w.answer = core.TLSFailed, core.ReasonAborted, slog.LevelInfo, 0, 400
+			w.class, w.reason, w.level, w.status, w.answer = core.TLSFailed, core.ReasonAborted, slog.LevelInfo, 0, unsaid
 		}
 		return w
 	}

@@ -23,6 +23,9 @@ type Adapter struct {
 	// Reasons says that the server tells why it could not read a request: then
 	// the guard knows it under TLS too, and where it does not see the bytes.
 	Reasons bool
+	// LateStatus is what the server answers to a head whose rest does not come in
+	// time, 0: nothing.
+	LateStatus int
 	// Unfollowed says that the server hands connections over in a way that only
 	// a listener of the guard sees their end: then the sessions of the
 	// application's own library are n.a. with Attach alone and with the
