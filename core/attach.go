@@ -53,6 +53,9 @@ func (g *Guard) Attach(srv *http.Server) error {
 	return nil
 }
 
+// Starting tells the guard that a server begins to serve.
+func (a Adapter) Starting() { a.g.tellRoutes() }
+
 // First reports whether the guard was not yet attached to server, a pointer,
 // and notes that it is.
 func (a Adapter) First(server any) bool {

@@ -210,7 +210,7 @@ func (g *Guard) tellRoutes() {
 			case owned:
 				who = "application"
 			case !asked:
-				who = "quietws where the application answers 401, 403, 404 or 405"
+				who = "quietws where the application has no route or middleware of its own"
 			}
 		}
 		attrs = append(attrs, slog.String(path, who))

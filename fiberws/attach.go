@@ -40,6 +40,7 @@ func Attach(g *core.Guard, app *fiber.App) error {
 	if srv.Logger != nil {
 		srv.Logger = logger{srv.Logger}
 	}
+	app.Hooks().OnListen(func(fiber.ListenData) error { a.Starting(); return nil })
 	app.Hooks().OnShutdown(func() error { l.drain(); return nil })
 	return nil
 }
@@ -152,12 +153,12 @@ func owner(app *fiber.App) func(core.Head) (owned, asked bool) {
 	}
 }
 
-// match says which handler answered.
+// match says what kind of handler answered a request for which there is no exact
+// route: else owner has said so.
 func match(c *fiber.Ctx) core.Match {
-	route := c.Route()
-	switch {
-	case route.Path == string(c.Request().URI().PathOriginal()):
-		return core.MatchExact
+	switch route := c.Route(); {
+	case len(route.Handlers) == 0: // made up by Fiber where there is none
+		return core.MatchUnknown
 	case len(route.Params) > 0:
 		return core.MatchPattern
 	}

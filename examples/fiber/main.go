@@ -1,0 +1,107 @@
+// Command fiber is a WebSocket server on Fiber with quietws. Open
+// http://localhost:8080 and see what there is to try.
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	fastws "github.com/fasthttp/websocket"
+	"github.com/gofiber/contrib/websocket"
+	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/middleware/adaptor"
+	"github.com/gofiber/fiber/v2/middleware/logger"
+	"github.com/gofiber/fiber/v2/middleware/recover"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/prom"
+	"github.com/quietws/quietws/examples/internal/setup"
+	"github.com/quietws/quietws/fiberws"
+)
+
+func main() {
+	if err := run(setup.Parse()); err != nil {
+		slog.Error("stopped", "error", err)
+		os.Exit(1)
+	}
+}
+
+func run(o setup.Options) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+
+	guard, err := core.New(core.Config{
+		Collapse: o.Collapse,
+		Drain:    core.DrainConfig{Timeout: o.Drain},
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = guard.Close() }()
+	prometheus.MustRegister(prom.NewCollector(guard))
+
+	app := fiber.New(fiber.Config{DisableStartupMessage: true})
+	app.Use(accessLog(guard), recover.New())
+	app.Get("/ws", fiberws.Handler(guard, echoes))
+	app.Get("/contrib", fiberws.Endpoint(guard), echoesWithContrib(guard))
+	app.Get("/metrics", adaptor.HTTPHandler(promhttp.Handler()))
+	app.Get("/", adaptor.HTTPHandler(http.HandlerFunc(setup.Page)))
+
+	slog.Info("starting", "addr", o.Addr)
+	if o.TLS != nil {
+		return fiberws.ServeTLS(ctx, guard, app, o.Addr, o.TLS)
+	}
+	return fiberws.Serve(ctx, guard, app, o.Addr)
+}
+
+// accessLog is Fiber's own, without the probes.
+func accessLog(guard *core.Guard) fiber.Handler {
+	return logger.New(logger.Config{
+		Next:   fiberws.Quiet(guard),
+		Output: io.Discard, // Done has all of it, for slog
+		Done: func(c *fiber.Ctx, _ []byte) {
+			slog.Info("request", "method", c.Method(), "path", c.Path(),
+				"status", c.Response().StatusCode(), "remote", c.IP())
+		},
+	})
+}
+
+// echoes sends every message back. How the session ends is seen to: a client
+// that leaves is an error of ReadMessage, and at a drain the client is told.
+func echoes(_ context.Context, ws *websocket.Conn) error {
+	for {
+		kind, data, err := ws.ReadMessage()
+		if err != nil {
+			return err
+		}
+		if err := ws.WriteMessage(kind, data); err != nil {
+			return err
+		}
+	}
+}
+
+// echoesWithContrib does the same with a handler of one's own: goodbye and close
+// code are one's own too.
+func echoesWithContrib(guard *core.Guard) fiber.Handler {
+	return websocket.New(func(ws *websocket.Conn) {
+		session, inner := fiberws.SessionOf(guard, ws), ws.Conn
+		session.OnDrain(func() {
+			goodbye := websocket.FormatCloseMessage(websocket.CloseGoingAway, "")
+			_ = inner.WriteControl(websocket.CloseMessage, goodbye, time.Now().Add(time.Second))
+		})
+		defer session.Settle() // ws is another client's after this
+		var closed *fastws.CloseError
+		if errors.As(echoes(context.Background(), ws), &closed) {
+			session.Ended(closed.Code)
+		}
+	}, websocket.Config{RecoverHandler: fiberws.Recover(guard)})
+}

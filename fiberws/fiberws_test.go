@@ -1,0 +1,378 @@
+package fiberws_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gofiber/contrib/websocket"
+	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/middleware/healthcheck"
+
+	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/probetest"
+	"github.com/quietws/quietws/fiberws"
+)
+
+// served is an app that Serve serves until the test ends.
+type served struct {
+	*testing.T
+	guard  *core.Guard
+	target probetest.Target
+	stop   func()
+
+	mu     sync.Mutex
+	events []core.Event
+}
+
+func serve(t *testing.T, config core.Config, app *fiber.App, routes func(*core.Guard)) *served {
+	t.Helper()
+	s := &served{T: t}
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	config.Observe = func(e core.Event) {
+		s.mu.Lock()
+		s.events = append(s.events, e)
+		s.mu.Unlock()
+	}
+	g, err := core.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.guard = g
+	routes(g)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.target = probetest.Target{Addr: ln.Addr().String(), Path: "/ws"}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- fiberws.ServeListener(ctx, g, app, ln) }()
+	s.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+		if err := g.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(s.stop)
+	return s
+}
+
+func newApp(config fiber.Config) *fiber.App {
+	config.DisableStartupMessage = true
+	return fiber.New(config)
+}
+
+func (s *served) do(r probetest.Request) probetest.Result {
+	s.Helper()
+	res, err := probetest.Do(s.Context(), s.target, r)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return res
+}
+
+// ended waits until n connections have ended.
+func (s *served) ended(n uint64) core.Snapshot {
+	s.Helper()
+	deadline := time.Now().Add(8 * time.Second)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		snap := s.guard.Snapshot()
+		if snap.Accepted >= n && snap.Open == 0 && snap.SessionsOpen == 0 {
+			return snap
+		}
+		if time.Now().After(deadline) {
+			s.Fatalf("accepted %d, open %d: want %d that have ended", snap.Accepted, snap.Open, n)
+		}
+		<-tick.C
+	}
+}
+
+func field(name, value string) probetest.Field { return probetest.Field{Name: name, Value: value} }
+
+// echo is the function of a Handler that sends everything back.
+func echo(_ context.Context, ws *websocket.Conn) error {
+	for {
+		kind, b, err := ws.ReadMessage()
+		if err != nil {
+			return err
+		}
+		if err := ws.WriteMessage(kind, b); err != nil {
+			return err
+		}
+	}
+}
+
+// What is no request reaches nobody's ErrorHandler and comes back to nobody; a
+// passed limit of the app's does reach it.
+func TestErrorHandlerGetsWhatIsTheApps(t *testing.T) {
+	var mu sync.Mutex
+	var got []string
+	app := newApp(fiber.Config{BodyLimit: 10, ReadTimeout: 100 * time.Millisecond, ErrorHandler: func(c *fiber.Ctx, err error) error {
+		mu.Lock()
+		got = append(got, err.Error())
+		mu.Unlock()
+		return c.Status(418).SendString("mine")
+	}})
+	s := serve(t, core.Config{}, app, func(*core.Guard) {
+		app.Post("/body", func(c *fiber.Ctx) error { return nil })
+	})
+	for _, name := range []string{"tcp-connect-rst", "tcp-connect-fin", "tcp-connect-silent", "request-cut-rst", "request-cut-fin", "request-cut-silent", "junk-random", "proxy-v1-fin"} {
+		stimulus, ok := probetest.Find(name)
+		if !ok {
+			t.Fatalf("no stimulus %q", name)
+		}
+		if _, err := stimulus.Run(t.Context(), s.target); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	res, err := probetest.Exchange(t.Context(), s.target, []byte("s3cr3t\r\n\r\n"), probetest.HalfClose)
+	if err != nil || res.Status != 400 || strings.Contains(res.Body, "s3cr3t") {
+		t.Errorf("answered %d %q, %v", res.Status, res.Body, err)
+	}
+	s.ended(9)
+	mu.Lock()
+	if len(got) > 0 {
+		t.Errorf("the ErrorHandler got %q", got)
+	}
+	mu.Unlock()
+	for rule, r := range map[string]probetest.Request{
+		"a body over BodyLimit":              {Method: "POST", Path: "/body", Body: "more than ten bytes"},
+		"a head over ReadBufferSize":         probetest.Request{Path: "/body"}.With(field("X-Long", strings.Repeat("x", 8<<10))),
+		"a request for a path without route": {Path: "/nowhere"},
+	} {
+		if res := s.do(r); res.Status != 418 || res.Body != "mine" {
+			t.Errorf("%s: answered %d %q", rule, res.Status, res.Body)
+		}
+	}
+	if len(got) != 3 {
+		t.Errorf("the ErrorHandler got %q", got)
+	}
+}
+
+// fasthttp says hijacked where the request says close, and then closes.
+func TestConnectionCloseIsASession(t *testing.T) {
+	app := newApp(fiber.Config{})
+	s := serve(t, core.Config{}, app, func(g *core.Guard) {
+		app.Get("/ws", fiberws.Handler(g, echo))
+		app.Get("/own", fiberws.Endpoint(g), websocket.New(func(ws *websocket.Conn) { _ = echo(context.Background(), ws) }))
+	})
+	n := uint64(0)
+	for _, path := range []string{"/ws", "/own"} {
+		for _, lines := range [][]string{{"close, Upgrade"}, {"Upgrade, close"}, {"close", "Upgrade"}, {"Upgrade", "close"}, {"keep-alive", "Upgrade"}} {
+			r := probetest.WebSocket(path).Without("Connection")
+			for _, l := range lines {
+				r = r.With(field("Connection", l))
+			}
+			n++
+			res, err := probetest.Handshake(t.Context(), s.target, r)
+			if err != nil || res.Status != 101 {
+				t.Errorf("%s, Connection: %q: answered %d, %v", path, lines, res.Status, err)
+			}
+		}
+	}
+	if snap := s.ended(n); snap.Closed[core.SessionEnded] != n {
+		t.Errorf("classes: %v, want %d sessions", snap.Closed, n)
+	}
+}
+
+// Origins are honoured as given; without them pages of the same host are let in,
+// and clients that are no browsers always.
+func TestOrigins(t *testing.T) {
+	app := newApp(fiber.Config{})
+	s := serve(t, core.Config{}, app, func(g *core.Guard) {
+		for path, origins := range map[string][]string{"/same": nil, "/all": {"*"}, "/listed": {"https://one.example", "http://[::1]:8080"}} {
+			app.Get(path, fiberws.Handler(g, echo, websocket.Config{Origins: origins}))
+		}
+	})
+	self := "http://" + s.target.Addr
+	for _, row := range []struct {
+		path, origin string
+		status       int
+	}{
+		{"/same", "https://evil.example", 403},
+		{"/listed", "https://evil.example", 403},
+		{"/listed", "http://one.example", 403},
+		{"/listed", self, 403},
+		{"/same", "", 101},
+		{"/same", self, 101},
+		{"/all", "https://evil.example", 101},
+		{"/listed", "", 101},
+		{"/listed", "https://one.example", 101},
+		{"/listed", "http://[::1]:8080", 101},
+	} {
+		r := probetest.WebSocket(row.path)
+		if row.origin != "" {
+			r = r.With(field("Origin", row.origin))
+		}
+		if res := s.do(r); res.Status != row.status {
+			t.Errorf("%s from %q: answered %d, want %d", row.path, row.origin, res.Status, row.status)
+		}
+	}
+}
+
+// The app's own healthcheck, which is a middleware and in no route table, keeps
+// its answers; what it does not answer is ours.
+func TestHealthcheckKeepsItsAnswers(t *testing.T) {
+	for _, attach := range []bool{true, false} {
+		app := newApp(fiber.Config{})
+		ready := false
+		routes := func(g *core.Guard) {
+			if !attach {
+				app.Use(fiberws.Middleware(g))
+			}
+			app.Use(healthcheck.New(healthcheck.Config{ReadinessProbe: func(*fiber.Ctx) bool { return ready }}))
+			app.Get("/app", func(c *fiber.Ctx) error { return c.SendString("app") })
+		}
+		s := serve(t, core.Config{}, app, routes)
+		for path, want := range map[string]struct {
+			status int
+			body   string
+		}{"/readyz": {503, "Service Unavailable"}, "/livez": {200, "OK"}, "/healthz": {200, "ok\n"}, "/startupz": {200, "ok\n"}, "/app": {200, "app"}} {
+			if res := s.do(probetest.Curl(path)); res.Status != want.status || res.Body != want.body {
+				t.Errorf("%s: answered %d %q, want %d %q", path, res.Status, res.Body, want.status, want.body)
+			}
+		}
+	}
+}
+
+// What is kept of a request is what it was, though fasthttp uses its buffers
+// again.
+func TestStringsStay(t *testing.T) {
+	app := newApp(fiber.Config{})
+	s := serve(t, core.Config{}, app, func(*core.Guard) {})
+	r := probetest.WebSocket("/first/of/all").With(field("X-Forwarded-For", "203.0.113.77"), field("X-Last", "1"))
+	r.Method = "GET"
+	s.do(r)
+	for range 20 {
+		s.do(probetest.Request{Path: "/XXXXXXXXXXXX", Header: []probetest.Field{field("X-Forwarded-For", "XXXXXXXXXXXX")}})
+	}
+	s.ended(21)
+	s.stop()
+	if len(s.events) != 1 || s.events[0].Path != "/first/of/all" || s.events[0].Method != "GET" || s.events[0].Forwarded != "203.0.113.77" {
+		t.Errorf("events: %+v", s.events)
+	}
+}
+
+func TestPrefork(t *testing.T) {
+	app := newApp(fiber.Config{Prefork: true})
+	g, err := core.New(core.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{
+		"Serve":    fiberws.Serve(t.Context(), g, app, "127.0.0.1:0"),
+		"ServeTLS": fiberws.ServeTLS(t.Context(), g, app, "127.0.0.1:0", nil),
+	} {
+		if name == "Serve" && !errors.Is(err, fiberws.ErrPrefork) || err == nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// With MaxConnsPerIP fasthttp puts something of its own around connections: they
+// are still counted, answered and followed; those over the limit are ours to
+// count too.
+func TestMaxConnsPerIP(t *testing.T) {
+	app := newApp(fiber.Config{})
+	app.Server().MaxConnsPerIP = 1
+	s := serve(t, core.Config{}, app, func(g *core.Guard) {
+		app.Get("/ws", fiberws.Handler(g, echo))
+		app.Get("/own", fiberws.Endpoint(g), websocket.New(func(ws *websocket.Conn) { _ = echo(context.Background(), ws) }))
+	})
+	n := uint64(0)
+	for _, path := range []string{"/ws", "/own"} {
+		target := s.target
+		target.Path = path
+		ws, _, err := probetest.Open(t.Context(), target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res, err := probetest.Get(t.Context(), s.target, "/livez", ""); err != nil || res.Status != 429 {
+			t.Errorf("a second connection: answered %d, %v", res.Status, err)
+		}
+		if _, err := ws.Close(t.Context(), 1000); err != nil {
+			t.Error(err)
+		}
+		n += 2
+		s.ended(n)
+	}
+	if snap := s.ended(n); snap.Closed[core.SessionEnded] != 2 || snap.Closed[core.ServerClosed] != 2 {
+		t.Errorf("classes: %v, want 2 sessions and 2 server_closed", snap.Closed)
+	}
+}
+
+// Sessions come and go while the drain says goodbye: contrib and fasthttp use
+// their connections again, and no frame of one session may reach another's
+// client. Each session sends its own name all the time, and gets one close frame
+// at most, the last thing it gets.
+func TestGoodbyeReachesItsOwnSession(t *testing.T) {
+	app := newApp(fiber.Config{})
+	s := serve(t, core.Config{Drain: core.DrainConfig{Timeout: 8 * time.Second, Spread: 300 * time.Millisecond}}, app, func(g *core.Guard) {
+		app.Get("/ws", fiberws.Handler(g, func(_ context.Context, ws *websocket.Conn) error {
+			for range 3 { // few, so that they end while others begin
+				kind, b, err := ws.ReadMessage()
+				if err != nil {
+					return err
+				}
+				if err := ws.WriteMessage(kind, b); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+	})
+	var clients sync.WaitGroup
+	for i := range 8 {
+		clients.Go(func() {
+			name := base64.StdEncoding.EncodeToString([]byte{byte(i)})
+			for {
+				ws, res, err := probetest.Open(t.Context(), s.target)
+				if err != nil {
+					if res.Status == 101 {
+						t.Errorf("the session has no beginning: %v", err)
+					}
+					return // refused by the drain
+				}
+				for {
+					if ws.SendText(t.Context(), name) != nil {
+						break
+					}
+					f, err := ws.Read(t.Context())
+					if err != nil {
+						t.Errorf("ended without a close frame: %v", err)
+						break
+					}
+					if f.Opcode == probetest.OpClose {
+						if code := f.Code(); code != 1000 && code != 1001 {
+							t.Errorf("close code %d", code)
+						}
+						break
+					}
+					if string(f.Payload) != name {
+						t.Errorf("%q got %q", name, f.Payload)
+					}
+				}
+				_, _ = ws.Close(t.Context(), 1000)
+			}
+		})
+	}
+	for s.guard.Snapshot().Accepted < 200 {
+		<-time.After(time.Millisecond)
+	}
+	s.stop()
+	clients.Wait()
+}
