@@ -136,9 +136,13 @@ func (c *Conn) NetConn() net.Conn { return c.Conn }
 // asked only after the first Read, and under no lock.
 func (c *Conn) remote() netip.AddrPort { return addrPort(c.Conn.RemoteAddr()) }
 
+// AddrPort returns the address of a TCP peer as [Head.Remote] has it, the zero
+// AddrPort where there is none.
+func AddrPort(a net.Addr) netip.AddrPort { return addrPort(a) }
+
 func addrPort(a net.Addr) netip.AddrPort {
 	t, ok := a.(*net.TCPAddr)
-	if !ok || t == nil {
+	if !ok || t == nil || t.Port == 0 {
 		return netip.AddrPort{}
 	}
 	ap := t.AddrPort()

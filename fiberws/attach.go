@@ -75,17 +75,12 @@ func (l *layer) serve(ctx *fasthttp.RequestCtx) {
 			q.Panicked(v)
 		}
 	}()
-	if !q.Candidate() {
-		l.next(ctx)
-		q.Done(0, nil)
+	switch {
+	case answered(&q, h):
 		return
-	}
-	if answered(&q, h) {
-		return
-	}
-	if q.Undecided() {
+	case q.Undecided():
 		l.ask(&q, h)
-	} else {
+	default:
 		l.next(ctx)
 	}
 	leave(&q, h)

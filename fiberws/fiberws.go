@@ -42,16 +42,16 @@ func Middleware(g *core.Guard) fiber.Handler {
 		once.Do(func() { a = a.Owner(owner(c.App())) })
 		h := head{c.Context()}
 		q := a.Inside(begun(h.ctx), h, h.ctx.Conn())
-		if q.Candidate() && answered(&q, h) {
-			return nil
-		}
 		return run(&q, h, c, c.Next)
 	}
 }
 
-// run calls the next handler and ends the request, where this layer has begun
-// it.
+// run writes the guard's answer, or calls the next handler and ends the request
+// where this layer has begun it.
 func run(q *core.Request, h head, c *fiber.Ctx, next func() error) error {
+	if answered(q, h) {
+		return nil
+	}
 	if !q.Outermost() {
 		return next()
 	}
@@ -81,13 +81,16 @@ func panicked(q *core.Request) {
 // answered writes the guard's answer, if it has one. Otherwise the request is
 // made ready for the next handler.
 func answered(q *core.Request, h head) bool {
+	if !q.Candidate() {
+		return false
+	}
 	v := q.Verdict()
-	if v.Kind == core.Probe || v.Kind == core.Refuse {
+	switch {
+	case v.Kind == core.Probe, v.Kind == core.Refuse:
 		write(h.ctx, v.Answer)
 		q.Done(v.Answer.Status, nil)
 		return true
-	}
-	if v.Connection != "" {
+	case v.Connection != "":
 		h.ctx.Request.Header.ResetConnectionClose()
 		h.ctx.Request.Header.Del(fiber.HeaderConnection)
 		h.ctx.Request.Header.Set(fiber.HeaderConnection, v.Connection)
@@ -107,24 +110,17 @@ func fallback(q *core.Request, h head, c *fiber.Ctx) {
 
 // leave ends a request whose handler has returned.
 func leave(q *core.Request, h head) {
-	status := h.ctx.Response.StatusCode()
-	if h.ctx.Hijacked() {
+	if status := h.ctx.Response.StatusCode(); h.ctx.Hijacked() {
 		q.Leave(status)
-		return
+	} else {
+		q.Done(status, nil)
 	}
-	q.Done(status, nil)
 }
 
 func write(ctx *fasthttp.RequestCtx, a core.Answer) {
 	ctx.SetStatusCode(a.Status)
 	for _, f := range a.Header {
-		for i, v := range f.Values {
-			if i == 0 {
-				ctx.Response.Header.Set(f.Name, v)
-			} else {
-				ctx.Response.Header.Add(f.Name, v)
-			}
-		}
+		ctx.Response.Header.Set(f.Name, strings.Join(f.Values, ", "))
 	}
 	ctx.SetBodyString(a.Body)
 }
@@ -139,9 +135,6 @@ func Endpoint(g *core.Guard) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		h := head{c.Context()}
 		q := a.Endpoint(a.Inside(begun(h.ctx), h, h.ctx.Conn()), h, c.Route().Path)
-		if answered(&q, h) {
-			return nil
-		}
 		return run(&q, h, c, c.Next)
 	}
 }
@@ -197,9 +190,6 @@ func Handler(g *core.Guard, f func(context.Context, *websocket.Conn) error, conf
 		}
 		h := head{c.Context()}
 		q := a.Handler(a.Inside(begun(h.ctx), h, h.ctx.Conn()), h, c.Route().Path, origins)
-		if answered(&q, h) {
-			return nil
-		}
 		parent, nc, session := c.UserContext(), h.ctx.Conn(), q
 		upgrade := websocket.New(func(conn *websocket.Conn) {
 			session.RunSession(parent, nc, func(ctx context.Context, s *core.Session) error {

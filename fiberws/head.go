@@ -1,13 +1,14 @@
 package fiberws
 
 import (
-	"net"
+	"bytes"
 	"net/netip"
-	"strings"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/utils"
 	"github.com/valyala/fasthttp"
+
+	"github.com/quietws/quietws/core"
 )
 
 // head is the core.Head of a request of fasthttp. Its strings are those of the
@@ -21,39 +22,21 @@ func (h head) Host() string   { return utils.UnsafeString(h.ctx.Host()) }
 func (h head) Proto() string  { return utils.UnsafeString(h.ctx.Request.Header.Protocol()) }
 func (h head) TLS() bool      { return h.ctx.IsTLS() }
 
+func (h head) Remote() netip.AddrPort { return core.AddrPort(h.ctx.RemoteAddr()) }
+
 func (h head) Field(name string) string {
 	header := &h.ctx.Request.Header
+	lines := header.PeekAll(name)
 	if name == fiber.HeaderConnection && header.ConnectionClose() { // PeekAll then knows of "close" alone
-		var lines []string
+		lines = nil
 		header.VisitAll(func(key, value []byte) {
 			if string(key) == name {
-				lines = append(lines, string(value))
+				lines = append(lines, bytes.Clone(value))
 			}
 		})
-		return strings.Join(lines, ", ")
 	}
-	switch lines := header.PeekAll(name); len(lines) {
-	case 0:
-		return ""
-	case 1:
+	if len(lines) == 1 {
 		return utils.UnsafeString(lines[0])
-	default:
-		var all strings.Builder
-		for i, line := range lines {
-			if i > 0 {
-				all.WriteString(", ")
-			}
-			all.Write(line)
-		}
-		return all.String()
 	}
-}
-
-func (h head) Remote() netip.AddrPort {
-	a, ok := h.ctx.RemoteAddr().(*net.TCPAddr)
-	if !ok || a == nil || a.Port == 0 {
-		return netip.AddrPort{}
-	}
-	ap := a.AddrPort()
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	return string(bytes.Join(lines, []byte(", ")))
 }

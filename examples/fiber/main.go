@@ -63,12 +63,17 @@ func run(o setup.Options) error {
 	return fiberws.Serve(ctx, guard, app, o.Addr)
 }
 
-// accessLog is Fiber's own, without the probes.
+// accessLog is Fiber's own, without the probes. Quiet may be its Next too; that
+// is asked before the chain, when a prober's first request to a WebSocket route
+// does not yet show as one.
 func accessLog(guard *core.Guard) fiber.Handler {
+	quiet := fiberws.Quiet(guard)
 	return logger.New(logger.Config{
-		Next:   fiberws.Quiet(guard),
 		Output: io.Discard, // Done has all of it, for slog
 		Done: func(c *fiber.Ctx, _ []byte) {
+			if quiet(c) {
+				return
+			}
 			slog.Info("request", "method", c.Method(), "path", c.Path(),
 				"status", c.Response().StatusCode(), "remote", c.IP())
 		},
