@@ -142,7 +142,7 @@ func AddrPort(a net.Addr) netip.AddrPort { return addrPort(a) }
 
 func addrPort(a net.Addr) netip.AddrPort {
 	t, ok := a.(*net.TCPAddr)
-	if !ok || t == nil || t.Port == 0 {
+	if !ok || t == nil {
 		return netip.AddrPort{}
 	}
 	ap := t.AddrPort()
