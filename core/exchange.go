@@ -39,10 +39,8 @@ type exchange struct {
 	badConn  bool // the fault is in Connection, rather than in Upgrade
 	kind     Kind // the verdict
 	route    Route
-	http1    bool        // HTTP/1.0 or 1.1
-	own      bool        // the route is an adapter's Handler
-	leaving  atomic.Bool // a hijack was asked for, and is to come
-	opening  sync.Once
+	http1    bool // HTTP/1.0 or 1.1
+	own      bool // the route is an adapter's Handler
 	learns   bool // its path is one to remember, if the handshake is good
 
 	state  atomic.Uint32 // the bits below
@@ -70,7 +68,8 @@ const (
 	stateConfirmed                    // 101 was answered
 	stateSettled                      // the outcome is told
 	statePanicked
-	stateLate // the handler returned an error, and its answer is to come
+	stateLeaving // a hijack was asked for, and is to come
+	stateLate    // the handler returned an error, and its answer is to come
 )
 
 func (x *exchange) is(state uint32) bool { return x.state.Load()&state != 0 }

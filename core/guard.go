@@ -39,6 +39,7 @@ type Guard struct {
 	slots     atomic.Int64 // taken of Config.MaxSessions
 	adopted   *listener    // of the sessions on connections that were not watched before
 
+	opening  sync.Mutex // held while a session opens that was handed over
 	mu       sync.Mutex
 	attached map[any]bool
 	late     []*exchange // sessions that opened when the drain had begun

@@ -30,7 +30,7 @@ func (r *Request) Leave(status int) {
 	default:
 		r.done = true
 		x.status.CompareAndSwap(0, int32(status))
-		x.leaving.Store(true)
+		x.set(stateLeaving)
 	}
 }
 
@@ -43,22 +43,29 @@ func (x *exchange) untracked() {
 	}
 }
 
-// open makes a session of a handshake that was answered 101, once.
+// left ends the wait for a hijack, and reports whether there was one.
+func (x *exchange) left() bool { return x.state.And(^stateLeaving)&stateLeaving != 0 }
+
+// open makes a session of a handshake that was answered 101, once: the server
+// and the one that it hands the connection over to may come at the same time.
 func (x *exchange) open(nc net.Conn) {
-	x.opening.Do(func() {
-		x.status.Store(http.StatusSwitchingProtocols)
-		if x.g.config.MaxSessions > 0 && !x.slot {
-			x.slot = true
-			x.g.slots.Add(1)
-		}
-		Request{c: x.c, x: x}.Opened(nc)
-	})
+	x.g.opening.Lock()
+	defer x.g.opening.Unlock()
+	if x.opened() {
+		return
+	}
+	x.status.Store(http.StatusSwitchingProtocols)
+	if x.g.config.MaxSessions > 0 && !x.slot {
+		x.slot = true
+		x.g.slots.Add(1)
+	}
+	Request{c: x.c, x: x}.Opened(nc)
 }
 
 // leave runs when the server has handed the connection over.
 func (c *Conn) leave(nc net.Conn) {
 	x := c.current.Load()
-	if x == nil || !x.leaving.CompareAndSwap(true, false) {
+	if x == nil || !x.left() {
 		return
 	}
 	c.ln.g.unseen.Delete(nc)
@@ -73,7 +80,7 @@ func (c *Conn) leave(nc net.Conn) {
 // handed over.
 func (c *Conn) stayed() {
 	x := c.current.Load()
-	if x == nil || !x.leaving.CompareAndSwap(true, false) {
+	if x == nil || !x.left() {
 		return
 	}
 	x.status.Store(0)
@@ -89,7 +96,7 @@ func (a Adapter) SessionOn(nc net.Conn) *Session {
 		return nil
 	}
 	x := c.current.Load()
-	if x == nil || !x.opened() && !x.leaving.Load() {
+	if x == nil || !x.opened() && !x.is(stateLeaving) {
 		return nil
 	}
 	x.open(nc)
