@@ -49,8 +49,17 @@ func (g *Guard) Attach(srv *http.Server) error {
 		once.Do(func() { g.starting(srv) })
 		return ctx
 	}
-	srv.RegisterOnShutdown(func() { _, _ = g.Drain(context.Background()) })
+	srv.RegisterOnShutdown(g.Adapter().ShuttingDown)
 	return nil
+}
+
+// ShuttingDown tells the guard that a server accepts no connection any more: it
+// drains, without a wait for probers that cannot come, and returns when that is
+// done.
+func (a Adapter) ShuttingDown() {
+	a.g.shutOnce.Do(func() { close(a.g.shut) })
+	_, _ = a.g.Drain(context.Background())
+	a.g.closeIdle()
 }
 
 // Starting tells the guard that a server begins to serve.

@@ -86,6 +86,11 @@ type DrainConfig struct {
 	// Timeout is when connections that are still open are closed. 0: 9s, so
 	// that the process is gone before the 10 s of Docker and Cloud Run are.
 	Timeout time.Duration
+	// Fall is how many answers of 503 in a row a prober of the readiness route
+	// needs until it sends nobody here any more: a drain goes on accepting until
+	// each has had them, if Timeout leaves room for that. 0: 3, as the kubelet,
+	// HAProxy and most load balancers have it. Negative: a drain does not wait.
+	Fall int
 	// Spread is the time over which the goodbyes are spread, so that clients
 	// do not all come back at once. 0: a quarter of Timeout. Negative: none.
 	Spread time.Duration
@@ -99,6 +104,7 @@ const (
 	defaultCollapse     = time.Minute
 	defaultDrainTimeout = 9 * time.Second
 	defaultDrainCode    = 1001
+	defaultDrainFall    = 3
 )
 
 // defaultPaths are the health routes where Config.Routes names none.
@@ -139,6 +145,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Drain.Spread == 0 {
 		c.Drain.Spread = c.Drain.Timeout / 4
+	}
+	if c.Drain.Fall == 0 {
+		c.Drain.Fall = defaultDrainFall
 	}
 	if c.Drain.Spread > c.Drain.Timeout {
 		bad("Config.Drain.Spread is %v, longer than the deadline of %v", c.Drain.Spread, c.Drain.Timeout)

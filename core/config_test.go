@@ -105,7 +105,7 @@ func TestConfigDefaults(t *testing.T) {
 	}
 	want := Config{
 		Logger: slog.Default(), Summary: time.Hour, Collapse: time.Minute,
-		Drain: DrainConfig{Timeout: 9 * time.Second, Spread: 9 * time.Second / 4, Code: 1001},
+		Drain: DrainConfig{Timeout: 9 * time.Second, Fall: 3, Spread: 9 * time.Second / 4, Code: 1001},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("the defaults are %+v\nwant %+v", c, want)

@@ -4,20 +4,41 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"time"
 )
 
-// DrainReport says what became of the sessions at a drain.
+// DrainReport says what became of the sessions at a drain, and how long its
+// phases took.
 type DrainReport struct {
-	// Sessions were open when it began, or opened from a handshake that was
-	// under way.
+	// Sessions were open when the goodbyes began, or opened from a handshake
+	// that was under way.
 	Sessions int
 	// Closed ended before the deadline; of those, Answered completed the
 	// closing handshake of RFC 6455 §7.1.2 as far as is known. Dropped were
 	// closed at the deadline.
 	Closed, Answered, Dropped int
-	Duration                  time.Duration
+
+	// Notice is how long the wait for probers took, with handshakes still
+	// accepted; Goodbyes how long it took to tell the sessions, and Closing
+	// until all were gone. Duration is that of the whole drain.
+	Notice, Goodbyes, Closing, Duration time.Duration
+
+	// Probers asked the readiness route when the drain began.
+	Probers []DrainProber
+	// TooShort: Config.Drain.Timeout does not let the slowest of them notice.
+	TooShort bool
+}
+
+// DrainProber is a prober of the readiness route. Refused is how often it has
+// been answered 503 in a row, counted once an Interval: Config.Drain.Fall or
+// more, and it has noticed.
+type DrainProber struct {
+	Prober   string // a name of [Probers], or "unknown"
+	Addr     netip.Addr
+	Interval time.Duration
+	Refused  int
 }
 
 // Draining is closed when the drain begins.
@@ -25,13 +46,17 @@ func (g *Guard) Draining() <-chan struct{} { return g.drainCh }
 
 func (g *Guard) isDraining() bool { return g.draining.Load() }
 
-// Drain ends every session politely: readiness turns 503, handshakes are
-// refused with 503, each session gets its goodbye at a moment of its own
-// within Config.Drain.Spread, and what is still open at Config.Drain.Timeout,
-// or when ctx ends, is closed. Then every connection without a request in
-// progress is closed, so that nothing delays the server's own Shutdown, which
-// is yours to call. There is no way back. A second Drain joins the first and
-// returns the same report. The error is ctx's, if that ended first.
+// Drain ends every session politely. Readiness turns 503 at once, liveness
+// stays. Handshakes are accepted until each prober that asks the readiness
+// route has been answered 503 Config.Drain.Fall times; without such probers
+// they are refused with 503 from the start, and where Config.Drain.Timeout is
+// too short for the slowest of them after two seconds. Then each session gets
+// its goodbye at a moment of its own within Config.Drain.Spread, and what is
+// still open at Config.Drain.Timeout, or when ctx ends, is closed, as is every
+// connection without a request in progress, so that nothing delays the server's
+// own Shutdown, which is yours to call. There is no way back. A second Drain
+// joins the first and returns the same report. The error is ctx's, if that ended
+// first.
 func (g *Guard) Drain(ctx context.Context) (DrainReport, error) {
 	g.drainOnce.Do(func() {
 		g.draining.Store(true)
@@ -48,36 +73,43 @@ func (g *Guard) Drain(ctx context.Context) (DrainReport, error) {
 	}
 }
 
-// drainCheck is how often the drain looks whether its sessions are gone.
-const drainCheck = 10 * time.Millisecond
+const (
+	// drainCheck is how often the drain looks whether what it waits for has come.
+	drainCheck = 10 * time.Millisecond
+	// noticePointless is how long a drain accepts handshakes that is too short
+	// for its probers: some platforms take a server out without asking it.
+	noticePointless = 2 * time.Second
+	// noticeSettles is how long a load balancer may take to act on an answer.
+	noticeSettles = 200 * time.Millisecond
+	// idleYouth is how old a connection is at which its request may still be on
+	// its way.
+	idleYouth = 200 * time.Millisecond
+)
 
 func (g *Guard) drain() {
 	defer close(g.drainDone)
 	start := g.now()
-	sessions := g.openSessions()
-	g.report.Sessions = len(sessions)
-	g.journal.note(slog.LevelInfo, "draining", slog.Int("sessions", len(sessions)),
-		slog.Duration("timeout", g.config.Drain.Timeout))
-	deadline := time.NewTimer(g.config.Drain.Timeout)
+	deadline := time.AfterFunc(g.config.Drain.Timeout, func() { g.hurryOnce.Do(func() { close(g.hurry) }) })
 	defer deadline.Stop()
+	g.journal.note(slog.LevelInfo, "draining", slog.Int("sessions", len(g.openSessions())),
+		slog.Duration("timeout", g.config.Drain.Timeout))
 
-	late := g.sayGoodbye(sessions, deadline.C)
-	for !late && g.conns.anySession() {
-		t := time.NewTimer(drainCheck)
-		select {
-		case <-t.C:
-		case <-deadline.C:
-			late = true
-		case <-g.hurry:
-			late = true
-		}
-		t.Stop()
-	}
+	r := &g.report
+	g.awaitNotice(r)
+	told := g.now()
+	r.Notice = told - start
+	g.refusing.Store(true)
+	sessions := g.openSessions()
+	g.sayGoodbye(sessions)
+	gone := g.now()
+	r.Goodbyes = gone - told
+	g.await(g.config.Drain.Timeout, func() bool { return !g.conns.anySession() }, nil)
 	left := g.openSessions()
 	for _, x := range left {
 		x.closedByServer()
 		_ = x.c.Close()
 	}
+	r.Closing = g.now() - gone
 	g.mu.Lock()
 	for _, x := range g.late {
 		if !slices.Contains(sessions, x) { // one that opened just as it began
@@ -86,27 +118,88 @@ func (g *Guard) drain() {
 	}
 	g.late = nil
 	g.mu.Unlock()
-	g.report.Sessions = len(sessions)
-	g.report.Dropped = len(left)
-	g.report.Closed = max(g.report.Sessions-len(left), 0)
+	r.Sessions = len(sessions)
+	r.Dropped = len(left)
+	r.Closed = max(r.Sessions-len(left), 0)
 	for _, x := range sessions {
 		if x.answered() {
-			g.report.Answered++
+			r.Answered++
 		}
 	}
 	g.closeIdle()
-	g.report.Duration = g.now() - start
-	g.stats.drained[drainClosed].Add(uint64(max(g.report.Closed-g.report.Answered, 0)))
-	g.stats.drained[drainAnswered].Add(uint64(g.report.Answered))
-	g.stats.drained[drainDropped].Add(uint64(g.report.Dropped))
-	g.journal.note(slog.LevelInfo, "drained", slog.Int("sessions", g.report.Sessions),
-		slog.Int("closed", g.report.Closed), slog.Int("answered", g.report.Answered),
-		slog.Int("dropped", g.report.Dropped), slog.Duration("duration", g.report.Duration))
+	r.Duration = g.now() - start
+	g.stats.drained[drainClosed].Add(uint64(max(r.Closed-r.Answered, 0)))
+	g.stats.drained[drainAnswered].Add(uint64(r.Answered))
+	g.stats.drained[drainDropped].Add(uint64(r.Dropped))
+	g.journal.note(slog.LevelInfo, "drained", r.attrs(g.config.Drain.Fall)...)
+}
+
+// attrs are those of the report's line.
+func (r *DrainReport) attrs(fall int) []slog.Attr {
+	attrs := []slog.Attr{
+		slog.Int("sessions", r.Sessions), slog.Int("closed", r.Closed), slog.Int("answered", r.Answered), slog.Int("dropped", r.Dropped),
+		slog.Duration("notice", r.Notice), slog.Duration("goodbyes", r.Goodbyes), slog.Duration("closing", r.Closing), slog.Duration("duration", r.Duration),
+	}
+	if len(r.Probers) == 0 {
+		return attrs
+	}
+	noticed := 0
+	for _, p := range r.Probers {
+		if p.Refused >= fall {
+			noticed++
+		}
+	}
+	attrs = append(attrs, slog.Int("probers", len(r.Probers)), slog.Int("noticed", noticed))
+	if r.TooShort {
+		attrs = append(attrs, slog.Bool("too_short", true))
+	}
+	return attrs
+}
+
+// await waits until done, but no longer than limit, the drain's deadline, and
+// until closed, if that is not nil. It reports whether it was done.
+func (g *Guard) await(limit time.Duration, done func() bool, closed <-chan struct{}) bool {
+	end := time.NewTimer(limit)
+	defer end.Stop()
+	check := time.NewTicker(drainCheck)
+	defer check.Stop()
+	for {
+		if done() {
+			return true
+		}
+		select {
+		case <-check.C:
+		case <-end.C:
+			return false
+		case <-g.hurry:
+			return false
+		case <-closed:
+			return false
+		}
+	}
+}
+
+// awaitNotice goes on accepting until each prober of the readiness route sends
+// nobody here any more.
+func (g *Guard) awaitNotice(r *DrainReport) {
+	fall := g.config.Drain.Fall
+	probers, longest := g.pollers.active(g.now())
+	if fall < 0 || len(probers) == 0 {
+		return
+	}
+	limit := g.config.Drain.room()
+	if r.TooShort = longest*time.Duration(fall) > limit; r.TooShort {
+		limit = min(limit, noticePointless)
+	}
+	if g.await(limit, func() bool { return g.pollers.noticed(probers, fall, g.now()) }, g.shut) {
+		g.await(noticeSettles, func() bool { return false }, g.shut)
+	}
+	r.Probers = g.pollers.report(probers)
 }
 
 // sayGoodbye gives each session its moment, in an order of no meaning, evenly
-// over the spread. It returns true if the time was up before.
-func (g *Guard) sayGoodbye(sessions []*exchange, deadline <-chan time.Time) (late bool) {
+// over the spread. When the time is up the rest gets none.
+func (g *Guard) sayGoodbye(sessions []*exchange) {
 	rand.Shuffle(len(sessions), func(i, j int) { sessions[i], sessions[j] = sessions[j], sessions[i] })
 	pause := time.Duration(0)
 	if n := len(sessions); n > 1 && g.config.Drain.Spread > 0 {
@@ -121,19 +214,13 @@ func (g *Guard) sayGoodbye(sessions []*exchange, deadline <-chan time.Time) (lat
 			t := time.NewTimer(wait)
 			select {
 			case <-t.C:
-			case <-deadline:
-				late = true
 			case <-g.hurry:
-				late = true
+				t.Stop()
+				return
 			}
-			t.Stop()
 		}
 		x.goodbye()
-		if late {
-			return true
-		}
 	}
-	return false
 }
 
 // openSessions returns the sessions that are open now.
@@ -156,10 +243,23 @@ func (c *Conn) session() *exchange {
 
 // closeIdle closes every connection that never had a request: silent,
 // handshaken, or with half a head. The server's own Shutdown waits for those,
-// for seconds or until its deadline; those that are kept alive it closes.
+// for seconds or until its deadline; those that are kept alive it closes. It
+// waits a little for what has only just come.
 func (g *Guard) closeIdle() {
+	g.await(idleYouth+drainCheck, func() bool { return g.closeIdleConns(idleYouth) == 0 }, nil)
+	g.closeIdleConns(0)
+}
+
+// closeIdleConns closes those that are older than youth, and returns how many
+// are not.
+func (g *Guard) closeIdleConns(youth time.Duration) (young int) {
+	now := g.now()
 	for _, c := range g.conns.all() {
-		if c.refs.Load() == 1 && !c.is(flagsRequest|flagUpgraded|flagLeft) {
+		switch {
+		case c.refs.Load() != 1 || c.is(flagsRequest|flagUpgraded|flagLeft|flagClosed):
+		case now-c.accepted < youth:
+			young++
+		default:
 			c.set(flagDrained)
 			if t := c.tls.Load(); t != nil && c.is(flagShadow) {
 				_ = t.NetConn().Close() // its own Close would wait for the peer to read an alert
@@ -167,4 +267,5 @@ func (g *Guard) closeIdle() {
 			_ = c.Close()
 		}
 	}
+	return young
 }

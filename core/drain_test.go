@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -97,7 +98,7 @@ func TestDrainOfNothing(t *testing.T) {
 			t.Error("draining before Drain")
 		default:
 		}
-		if r := drained(t, g); r != (DrainReport{}) {
+		if r := drained(t, g); !reflect.DeepEqual(r, DrainReport{}) {
 			t.Errorf("%+v", r)
 		}
 		select {
@@ -245,7 +246,10 @@ func TestDrainReport(t *testing.T) {
 			}
 		}()
 		r := drained(t, g)
-		if want := (DrainReport{Sessions: 5, Closed: 3, Answered: 1, Dropped: 2, Duration: 8 * time.Second}); r != want {
+		if want := (DrainReport{
+			Sessions: 5, Closed: 3, Answered: 1, Dropped: 2,
+			Goodbyes: 1600 * time.Millisecond, Closing: 6400 * time.Millisecond, Duration: 8 * time.Second, // 2s for five
+		}); !reflect.DeepEqual(r, want) {
 			t.Errorf("%+v, want %+v", r, want)
 		}
 		close(blocked)
@@ -263,7 +267,10 @@ func TestDrainReport(t *testing.T) {
 		}
 		lines := toldBy(t, g, log)
 		last := lines[len(lines)-1]
-		wantAttrs(t, last, map[string]string{"sessions": "5", "closed": "3", "answered": "1", "dropped": "2", "duration": "8s"})
+		wantAttrs(t, last, map[string]string{
+			"sessions": "5", "closed": "3", "answered": "1", "dropped": "2",
+			"notice": "0s", "goodbyes": "1.6s", "closing": "6.4s", "duration": "8s",
+		})
 		emptyRegistry(t, g.conns)
 	})
 }
@@ -300,7 +307,7 @@ func TestDrainHurry(t *testing.T) {
 		hurried := 0
 		for range 3 {
 			r := <-results
-			if want := (DrainReport{Sessions: 3, Dropped: 3, Duration: 700 * time.Millisecond}); r.DrainReport != want || r.at != want.Duration {
+			if want := (DrainReport{Sessions: 3, Dropped: 3, Goodbyes: 700 * time.Millisecond, Duration: 700 * time.Millisecond}); !reflect.DeepEqual(r.DrainReport, want) || r.at != want.Duration {
 				t.Errorf("at %v: %+v, want %+v for all who asked", r.at, r.DrainReport, want)
 			}
 			if r.err != nil {
@@ -474,7 +481,7 @@ func TestDrainWaitsForAHandshake(t *testing.T) {
 			}()
 			if r := drained(t, g); r.Duration.Round(time.Second) != row.want.Duration {
 				t.Errorf("%s: the drain took %v, want %v", row.rule, r.Duration, row.want.Duration)
-			} else if r.Duration = row.want.Duration; r != row.want {
+			} else if r.Duration, r.Closing = row.want.Duration, 0; !reflect.DeepEqual(r, row.want) {
 				t.Errorf("%s: %+v, want %+v", row.rule, r, row.want)
 			}
 			if !s.c.is(flagClosed) {

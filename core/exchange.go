@@ -139,6 +139,9 @@ func (x *exchange) settleProbe(status int) {
 	} else {
 		x.mark(flagProbe)
 	}
+	if x.route == RouteReady && x.kind == Probe && (x.platform || x.credited) {
+		g.polled(pollerKey{x.address(), x.prober}, status)
+	}
 	p := x.prober
 	if !x.credited {
 		p = 0

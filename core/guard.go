@@ -26,7 +26,11 @@ type Guard struct {
 	owner     atomic.Pointer[ownerFunc]       // who knows the application's routes
 	told      atomic.Bool                     // who owns the health routes was told
 
-	draining  atomic.Bool
+	draining  atomic.Bool // not ready
+	refusing  atomic.Bool // and takes no session any more
+	pollers   pollers
+	shut      chan struct{} // closed when a server accepts no more
+	shutOnce  sync.Once
 	drainCh   chan struct{}
 	drainOnce sync.Once
 	drainDone chan struct{}
@@ -74,6 +78,7 @@ func New(config Config) (*Guard, error) {
 		drainCh:   make(chan struct{}),
 		drainDone: make(chan struct{}),
 		hurry:     make(chan struct{}),
+		shut:      make(chan struct{}),
 		attached:  make(map[any]bool),
 	}
 	g.adopted = &listener{g: g}

@@ -204,7 +204,8 @@ const retrySteps = 8
 var (
 	unavailable = func() (all [2][retrySteps]Answer) {
 		for i := range retrySteps {
-			all[0][i] = textAnswer(503, "shutting down, try again\n", HeaderField{"Retry-After", []string{strconv.Itoa(1 + i)}})
+			all[0][i] = textAnswer(503, "shutting down, try again\n", HeaderField{"Retry-After", []string{strconv.Itoa(1 + i)}},
+				HeaderField{fieldConnection, []string{"close"}})
 			all[1][i] = textAnswer(503, "too many sessions, try again later\n", HeaderField{"Retry-After", []string{strconv.Itoa(5 + 2*i)}})
 		}
 		return all

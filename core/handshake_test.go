@@ -478,9 +478,9 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%v: header %v for a body of %d bytes", reason, header, len(a.Body))
 		}
 		for field, at := range map[string]bool{
-			"Upgrade":               status == 426, // RFC 9110 §15.5.22
-			"Connection":            status == 426,
-			"Allow":                 status == 405, // RFC 9110 §15.5.6
+			"Upgrade":               status == 426,                             // RFC 9110 §15.5.22
+			"Connection":            status == 426 || reason == ReasonDraining, // RFC 9112 §9.6
+			"Allow":                 status == 405,                             // RFC 9110 §15.5.6
 			"Sec-Websocket-Version": reason == ReasonBadVersion,
 			"Retry-After":           status == 503,
 		} {

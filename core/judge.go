@@ -113,7 +113,7 @@ func (a Adapter) judge(h Head, c *Conn, endpoint bool) *exchange {
 		return x
 	}
 	switch {
-	case asks && g.isDraining():
+	case asks && g.refusing.Load():
 		x.refuse(ReasonDraining)
 	case asks && !g.takeSlot(x):
 		x.refuse(ReasonSaturated)

@@ -183,7 +183,7 @@ func (r Request) Opened(nc net.Conn) net.Conn {
 	c.set(flagUpgraded)
 	c.answer.Store(0) // the next write is the answer to the handshake
 	x.set(stateOpened)
-	if x.g.isDraining() { // its handshake was under way: its moment is now
+	if x.g.refusing.Load() { // its handshake was under way: its moment is now
 		x.g.mu.Lock()
 		x.g.late = append(x.g.late, x)
 		x.g.mu.Unlock()

@@ -63,6 +63,7 @@ func TestServeDrains(t *testing.T) {
 			peers = append(peers, peer)
 		}
 		<-running
+		<-time.After(time.Second) // what has only just come would get a moment for its request
 		start := time.Now()
 		stop()
 		// The silent and the half-headed one are closed at once.

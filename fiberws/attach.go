@@ -1,7 +1,6 @@
 package fiberws
 
 import (
-	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -41,7 +40,7 @@ func Attach(g *core.Guard, app *fiber.App) error {
 		srv.Logger = logger{srv.Logger}
 	}
 	app.Hooks().OnListen(func(fiber.ListenData) error { a.Starting(); return nil })
-	app.Hooks().OnShutdown(func() error { l.drain(); return nil })
+	app.Hooks().OnShutdown(func() error { a.ShuttingDown(); return nil })
 	return nil
 }
 
@@ -55,14 +54,12 @@ type layer struct {
 	once    sync.Once
 }
 
-func (l *layer) drain() { _, _ = l.a.Guard().Drain(context.Background()) }
-
 func (l *layer) serve(ctx *fasthttp.RequestCtx) {
 	l.once.Do(func() {
 		done := ctx.Done()
 		go func() { // Fiber's own hook comes when the shutdown is through
 			<-done
-			l.drain()
+			l.a.ShuttingDown()
 		}()
 	})
 	h := head{ctx}

@@ -1,0 +1,165 @@
+package core
+
+import (
+	"cmp"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// pollers are the probers that ask the readiness route, so that a drain knows
+// for whom to wait. Only those from a platform's address are here: nobody else
+// may hold up a drain.
+type pollers struct {
+	mu   sync.Mutex
+	m    map[pollerKey]*poller
+	told atomic.Bool // that the drain is too short for one
+}
+
+// pollerKey is who asks. Two probers of a kind at one address look like one
+// that asks more often.
+type pollerKey struct {
+	addr   netip.Addr
+	prober prober
+}
+
+// poller is one of them. Times are since the guard's epoch.
+type poller struct {
+	key     pollerKey
+	asked   int              // how often, bursts once
+	last    time.Duration    // when it last asked
+	gaps    [4]time.Duration // between the last times it asked
+	refused int              // answered 503 so often in a row, once an interval
+	since   time.Duration    // the last of these
+}
+
+const (
+	// maxPollers bounds the table. Whoever has not asked for longest leaves it.
+	maxPollers = 64
+	// pollBurst is how close to the one before a question has to be to belong
+	// to it: no prober asks that often.
+	pollBurst = 50 * time.Millisecond
+	// pollsMissed is after how many intervals without a question a prober is
+	// taken to be gone.
+	pollsMissed = 3
+)
+
+// interval is the longest time that p lately let pass between two questions, 0
+// where it has asked but once.
+func (p *poller) interval() (longest time.Duration) {
+	for _, gap := range p.gaps {
+		longest = max(longest, gap)
+	}
+	return longest
+}
+
+// active reports whether p is a prober that is still there.
+func (p *poller) active(now time.Duration) bool {
+	return p.asked > 1 && now-p.last <= pollsMissed*p.interval()
+}
+
+// ask notes a question and what it was answered.
+func (p *poller) ask(now time.Duration, unready bool) {
+	gap := now - p.last
+	if p.asked == 0 || gap >= pollBurst {
+		if p.asked > 0 {
+			p.gaps[p.asked%len(p.gaps)] = gap
+		}
+		p.asked++
+		p.last = now
+	}
+	switch {
+	case !unready:
+		p.refused = 0
+	case p.refused == 0, now-p.since >= p.interval()/2:
+		p.refused++
+		p.since = now
+	}
+}
+
+// polled notes that somebody at a platform's address was answered on the
+// readiness route. Where the drain is too short for such a prober, that is told
+// once, while there is time to mend it.
+func (g *Guard) polled(key pollerKey, status int) {
+	now := g.now()
+	g.pollers.mu.Lock()
+	p := g.pollers.get(key)
+	p.ask(now, status >= 500)
+	interval := p.interval()
+	known := p.asked > len(p.gaps)
+	g.pollers.mu.Unlock()
+	need := time.Duration(g.config.Drain.Fall) * interval
+	if !known || need <= g.config.Drain.room() || g.pollers.told.Swap(true) {
+		return
+	}
+	g.journal.note(slog.LevelInfo, "this drain is shorter than a prober needs",
+		slog.String("prober", proberWord(key.prober)), slog.String("remote", key.addr.String()),
+		slog.Duration("interval", interval.Round(time.Millisecond)), slog.Int("fall", g.config.Drain.Fall),
+		slog.Duration("timeout", g.config.Drain.Timeout),
+		slog.String("remedy", "let it ask more often or fall sooner, or set Config.Drain.Timeout, and the platform's grace period with it, to "+
+			(need+g.config.Drain.Timeout-g.config.Drain.room()).Round(time.Second).String()+" or more"))
+}
+
+// get returns the poller of key, a new one in the place of another where the
+// table is full.
+func (p *pollers) get(key pollerKey) *poller {
+	if known := p.m[key]; known != nil {
+		return known
+	}
+	if p.m == nil {
+		p.m = make(map[pollerKey]*poller)
+	}
+	if len(p.m) >= maxPollers {
+		var oldest pollerKey
+		for k, v := range p.m {
+			if o := p.m[oldest]; o == nil || v.last < o.last {
+				oldest = k
+			}
+		}
+		delete(p.m, oldest)
+	}
+	fresh := &poller{key: key}
+	p.m[key] = fresh
+	return fresh
+}
+
+// active returns those that are still there, and the longest of their intervals.
+func (p *pollers) active(now time.Duration) (found []*poller, longest time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, v := range p.m {
+		if v.active(now) {
+			found = append(found, v)
+			longest = max(longest, v.interval())
+		}
+	}
+	return found, longest
+}
+
+// noticed reports whether each of them has been answered 503 fall times, or is
+// gone.
+func (p *pollers) noticed(of []*poller, fall int, now time.Duration) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !slices.ContainsFunc(of, func(v *poller) bool { return v.refused < fall && v.active(now) })
+}
+
+// report says what became of them.
+func (p *pollers) report(of []*poller) (all []DrainProber) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, v := range of {
+		all = append(all, DrainProber{Prober: proberWord(v.key.prober), Addr: v.key.addr, Interval: v.interval(), Refused: v.refused})
+	}
+	slices.SortFunc(all, func(a, b DrainProber) int { return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.Prober, b.Prober)) })
+	return all
+}
+
+// room is how long a drain can wait for probers: what the goodbyes, and a second
+// for their answers, leave of it.
+func (c DrainConfig) room() time.Duration {
+	return max(c.Timeout-max(c.Spread, 0)-time.Second, 0)
+}

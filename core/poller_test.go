@@ -1,0 +1,251 @@
+package core
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A question of a prober that is answered by the guard, as its layer does it.
+func question(h http.Handler, path, from, by string) int {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, asked("GET", path, source(from), agent(by)))
+	return w.Code
+}
+
+// asks lets a prober ask every interval until the test is over.
+func asks(t *testing.T, h http.Handler, path, from, by string, interval time.Duration) {
+	done := make(chan struct{})
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(interval)
+		defer tick.Stop()
+		for {
+			question(h, path, from, by)
+			select {
+			case <-tick.C:
+			case <-done:
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() { close(done); <-stopped })
+}
+
+// A drain goes on accepting until every prober of the readiness route has been
+// answered 503 Fall times, if it has the time, and not at all where nobody asks.
+func TestDrainNotice(t *testing.T) {
+	type prober struct {
+		path, from, agent string
+		interval          time.Duration
+	}
+	ready := func(interval time.Duration) prober { return prober{"/readyz", inside, kubelet, interval} }
+	for _, row := range []struct {
+		rule        string
+		config      DrainConfig
+		probers     []prober
+		least, most time.Duration // that the drain goes on accepting
+		short       bool
+		reported    int
+	}{
+		{"nobody asks", DrainConfig{}, nil, 0, 0, false, 0},
+		{"HAProxy's defaults, and time", DrainConfig{Timeout: 20 * time.Second},
+			[]prober{ready(2 * time.Second)}, 4 * time.Second, 6*time.Second + noticeSettles + drainCheck, false, 1},
+		{"HAProxy's defaults, and no time", DrainConfig{}, []prober{ready(2 * time.Second)}, 2 * time.Second, 2 * time.Second, true, 1},
+		{"a prober that falls at once", DrainConfig{Fall: 1},
+			[]prober{ready(500 * time.Millisecond)}, 0, 500*time.Millisecond + noticeSettles + drainCheck, false, 1},
+		{"one that asks often", DrainConfig{}, []prober{ready(time.Second)}, 2 * time.Second, 3*time.Second + noticeSettles + drainCheck, false, 1},
+		{"the slowest is waited for", DrainConfig{Timeout: 30 * time.Second},
+			[]prober{ready(time.Second), {"/readyz", "10.0.0.2:1", "", 5 * time.Second}}, 10 * time.Second, 15*time.Second + noticeSettles + drainCheck, false, 2},
+		{"no wait is wanted", DrainConfig{Fall: -1}, []prober{ready(time.Second)}, 0, 0, false, 0},
+		{"liveness is nobody's reason to wait", DrainConfig{}, []prober{{"/livez", inside, kubelet, time.Second}}, 0, 0, false, 0},
+		{"nor is the health route", DrainConfig{}, []prober{{"/healthz", inside, kubelet, time.Second}}, 0, 0, false, 0},
+		{"nor is somebody in the internet who says that he is a prober", DrainConfig{}, []prober{{"/readyz", internet, kubelet, time.Second}}, 0, 0, false, 0},
+	} {
+		t.Run(row.rule, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := quietGuard(t, Config{Drain: row.config})
+				h := g.Wrap(http.NotFoundHandler())
+				for i, p := range row.probers {
+					asks(t, h, p.path, p.from, p.agent, p.interval)
+					<-time.After(time.Duration(i+1) * 70 * time.Millisecond)
+				}
+				<-time.After(time.Minute)
+				accepting := func() bool {
+					w := httptest.NewRecorder()
+					h.ServeHTTP(w, handshake())
+					return w.Code == 404 // the application's answer
+				}
+				if !accepting() {
+					t.Fatal("a handshake is refused before the drain")
+				}
+				start := time.Now()
+				over := make(chan DrainReport)
+				go func() { over <- drained(t, g) }()
+				<-g.Draining()
+				for accepting() && time.Since(start) < time.Minute {
+					<-time.After(drainCheck)
+				}
+				synctest.Wait()
+				refused := time.Since(start)
+				if refused < row.least || refused > row.most+drainCheck {
+					t.Errorf("accepted for %v, want %v to %v", refused, row.least, row.most)
+				}
+				r := <-over
+				if r.TooShort != row.short || len(r.Probers) != row.reported {
+					t.Errorf("too short %v, want %v; probers %+v, want %d", r.TooShort, row.short, r.Probers, row.reported)
+				}
+				if d := r.Notice - refused; d.Abs() > drainCheck {
+					t.Errorf("the report says %v, it was %v", r.Notice, refused)
+				}
+				for _, p := range r.Probers {
+					if enough := p.Refused >= max(row.config.Fall, 3); enough == row.short && row.config.Fall == 0 {
+						t.Errorf("%+v: noticed %v", p, enough)
+					}
+				}
+			})
+		})
+	}
+}
+
+// Who was there and is gone is not waited for, and a server that accepts no more
+// has no reason to wait.
+func TestDrainNoticeEndsEarly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := quietGuard(t, Config{Drain: DrainConfig{Timeout: time.Minute}})
+		h := g.Wrap(http.NotFoundHandler())
+		for range 5 {
+			question(h, "/readyz", inside, kubelet)
+			<-time.After(2 * time.Second)
+		}
+		// Its last question was two seconds ago; it is taken to be gone after six.
+		if r := drained(t, g); r.Notice < 4*time.Second || r.Notice > 4*time.Second+noticeSettles+2*drainCheck {
+			t.Errorf("waited %v for a prober that never came back", r.Notice)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		g := quietGuard(t, Config{Drain: DrainConfig{Timeout: time.Minute}})
+		h := g.Wrap(http.NotFoundHandler())
+		asks(t, h, "/readyz", inside, kubelet, 2*time.Second)
+		<-time.After(time.Minute)
+		g.Adapter().ShuttingDown()
+		if r := drained(t, g); r.Notice != 0 {
+			t.Errorf("waited %v though the server accepts no more", r.Notice)
+		}
+	})
+}
+
+// What a load balancer asks in a burst counts once an interval.
+func TestPollerBursts(t *testing.T) {
+	var p poller
+	at := time.Duration(0)
+	for range 10 { // three questions at once, every second
+		for i := range 3 {
+			p.ask(at+time.Duration(i)*time.Millisecond, false)
+		}
+		at += time.Second
+	}
+	if p.interval() != time.Second || p.asked != 10 {
+		t.Fatalf("an interval of %v in %d questions, want 1s in 10", p.interval(), p.asked)
+	}
+	for i := range 3 {
+		p.ask(at+time.Duration(i)*time.Millisecond, true)
+	}
+	if p.refused != 1 {
+		t.Errorf("refused %d times, want 1: it was one interval", p.refused)
+	}
+	p.ask(at+time.Second, true)
+	p.ask(at+2*time.Second, true)
+	if p.refused != 3 {
+		t.Errorf("refused %d times, want 3", p.refused)
+	}
+	p.ask(at+3*time.Second, false)
+	if p.refused != 0 {
+		t.Error("an answer that it is ready ends the row")
+	}
+}
+
+// An interval that was long once is forgotten.
+func TestPollerInterval(t *testing.T) {
+	var p poller
+	if p.ask(time.Second, false); p.active(time.Second) {
+		t.Error("one question is no prober")
+	}
+	p.ask(time.Hour, false)
+	for i := range 4 {
+		p.ask(time.Hour+time.Duration(i+1)*time.Second, false)
+	}
+	if p.interval() != time.Second {
+		t.Errorf("an interval of %v, want 1s", p.interval())
+	}
+	last := time.Hour + 4*time.Second
+	if !p.active(last+3*time.Second) || p.active(last+3*time.Second+1) {
+		t.Error("a prober is gone after three intervals, and not before")
+	}
+}
+
+// The table is bounded, and whoever asks stays in it.
+func TestPollersBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := quietGuard(t, Config{})
+		h := g.Wrap(http.NotFoundHandler())
+		for i := range 10 * maxPollers {
+			question(h, "/readyz", inside, kubelet)
+			question(h, "/readyz", fmt.Sprintf("10.1.%d.%d:1", i/250, i%250), "")
+			<-time.After(time.Second)
+		}
+		if n := len(g.pollers.m); n != maxPollers {
+			t.Errorf("%d probers are remembered, want %d", n, maxPollers)
+		}
+		kube := proberByHead(httpHead{&http.Request{Header: http.Header{"User-Agent": {kubelet}}}})
+		if p := g.pollers.m[pollerKey{netip.MustParseAddr("10.0.0.9"), kube}]; p == nil || p.asked != 10*maxPollers {
+			t.Errorf("the one that asks is remembered as %+v", p)
+		}
+	})
+}
+
+// A drain that is too short for a prober is told while there is time, once.
+func TestTooShortIsTold(t *testing.T) {
+	for _, row := range []struct {
+		rule     string
+		drain    DrainConfig
+		interval time.Duration
+		told     bool
+	}{
+		{"it fits", DrainConfig{}, time.Second, false},
+		{"it does not", DrainConfig{}, 10 * time.Second, true},
+		{"it does with the time", DrainConfig{Timeout: time.Minute}, 10 * time.Second, false},
+		{"nobody waits", DrainConfig{Fall: -1}, 10 * time.Second, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g, log := guardLog(t, Config{Drain: row.drain}, slog.LevelInfo)
+			h := g.Wrap(http.NotFoundHandler())
+			for range 20 {
+				question(h, "/readyz", inside, kubelet)
+				question(h, "/readyz", "10.0.0.2:1", "")
+				<-time.After(row.interval)
+			}
+			const told = "this drain is shorter than a prober needs"
+			lines := toldBy(t, g, log)
+			i := slices.IndexFunc(lines, func(l logLine) bool { return l.msg == told })
+			if (i >= 0) != row.told {
+				t.Fatalf("%s: told %v, want %v", row.rule, i >= 0, row.told)
+			}
+			if i < 0 {
+				return
+			}
+			wantAttrs(t, lines[i], map[string]string{"prober": "kubelet", "remote": "10.0.0.9", "interval": "10s", "fall": "3", "timeout": "9s",
+				"remedy": "let it ask more often or fall sooner, or set Config.Drain.Timeout, and the platform's grace period with it, to 33s or more"})
+			if slices.ContainsFunc(lines[i+1:], func(l logLine) bool { return l.msg == told }) {
+				t.Errorf("%s: told twice", row.rule)
+			}
+		})
+	}
+}
