@@ -37,7 +37,7 @@ type DrainReport struct {
 type DrainProber struct {
 	Prober   string // a name of [Probers], or "unknown"
 	Addr     netip.Addr
-	Interval time.Duration
+	Interval time.Duration // 0 where it has asked but once
 	Refused  int
 }
 

@@ -81,6 +81,7 @@ func New(config Config) (*Guard, error) {
 		shut:      make(chan struct{}),
 		attached:  make(map[any]bool),
 	}
+	g.pollers.rare = config.Drain.room() / time.Duration(max(config.Drain.Fall, 1))
 	g.adopted = &listener{g: g}
 	g.journal = newJournal(journalConfig{
 		logger: config.Logger, observe: config.Observe,

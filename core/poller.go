@@ -16,7 +16,8 @@ import (
 type pollers struct {
 	mu   sync.Mutex
 	m    map[pollerKey]*poller
-	told atomic.Bool // that the drain is too short for one
+	rare time.Duration // the longest interval that a drain can wait for: of one that has asked but once
+	told atomic.Bool   // that the drain is too short for one
 }
 
 // pollerKey is who asks. Two probers of a kind at one address look like one
@@ -47,18 +48,22 @@ const (
 	pollsMissed = 3
 )
 
-// interval is the longest time that p lately let pass between two questions, 0
-// where it has asked but once.
-func (p *poller) interval() (longest time.Duration) {
+// interval is the longest time that p lately let pass between two questions,
+// unknown where it has asked but once.
+func (p *poller) interval(unknown time.Duration) (longest time.Duration) {
+	if p.asked < 2 {
+		return unknown
+	}
 	for _, gap := range p.gaps {
 		longest = max(longest, gap)
 	}
 	return longest
 }
 
-// active reports whether p is a prober that is still there.
-func (p *poller) active(now time.Duration) bool {
-	return p.asked > 1 && now-p.last <= pollsMissed*p.interval()
+// active reports whether p is a prober that is still there. One that has asked
+// but once may be: it is if it comes back in time.
+func (p *poller) active(now, unknown time.Duration) bool {
+	return now-p.last <= pollsMissed*p.interval(unknown)
 }
 
 // ask notes a question and what it was answered.
@@ -74,7 +79,7 @@ func (p *poller) ask(now time.Duration, unready bool) {
 	switch {
 	case !unready:
 		p.refused = 0
-	case p.refused == 0, now-p.since >= p.interval()/2:
+	case p.refused == 0, now-p.since >= p.interval(0)/2:
 		p.refused++
 		p.since = now
 	}
@@ -88,7 +93,7 @@ func (g *Guard) polled(key pollerKey, status int) {
 	g.pollers.mu.Lock()
 	p := g.pollers.get(key)
 	p.ask(now, status >= 500)
-	interval := p.interval()
+	interval := p.interval(0)
 	known := p.asked > len(p.gaps)
 	g.pollers.mu.Unlock()
 	need := time.Duration(g.config.Drain.Fall) * interval
@@ -131,9 +136,9 @@ func (p *pollers) active(now time.Duration) (found []*poller, longest time.Durat
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, v := range p.m {
-		if v.active(now) {
+		if v.active(now, p.rare) {
 			found = append(found, v)
-			longest = max(longest, v.interval())
+			longest = max(longest, v.interval(p.rare))
 		}
 	}
 	return found, longest
@@ -144,7 +149,7 @@ func (p *pollers) active(now time.Duration) (found []*poller, longest time.Durat
 func (p *pollers) noticed(of []*poller, fall int, now time.Duration) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return !slices.ContainsFunc(of, func(v *poller) bool { return v.refused < fall && v.active(now) })
+	return !slices.ContainsFunc(of, func(v *poller) bool { return v.refused < fall && v.active(now, p.rare) })
 }
 
 // report says what became of them.
@@ -152,7 +157,7 @@ func (p *pollers) report(of []*poller) (all []DrainProber) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, v := range of {
-		all = append(all, DrainProber{Prober: proberWord(v.key.prober), Addr: v.key.addr, Interval: v.interval(), Refused: v.refused})
+		all = append(all, DrainProber{Prober: proberWord(v.key.prober), Addr: v.key.addr, Interval: v.interval(0), Refused: v.refused})
 	}
 	slices.SortFunc(all, func(a, b DrainProber) int { return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.Prober, b.Prober)) })
 	return all

@@ -54,20 +54,23 @@ func TestDrainNotice(t *testing.T) {
 		least, most time.Duration // that the drain goes on accepting
 		short       bool
 		reported    int
+		since       time.Duration // they ask
 	}{
-		{"nobody asks", DrainConfig{}, nil, 0, 0, false, 0},
+		{"nobody asks", DrainConfig{}, nil, 0, 0, false, 0, time.Minute},
 		{"HAProxy's defaults, and time", DrainConfig{Timeout: 20 * time.Second},
-			[]prober{ready(2 * time.Second)}, 4 * time.Second, 6*time.Second + noticeSettles + drainCheck, false, 1},
-		{"HAProxy's defaults, and no time", DrainConfig{}, []prober{ready(2 * time.Second)}, 2 * time.Second, 2 * time.Second, true, 1},
+			[]prober{ready(2 * time.Second)}, 4 * time.Second, 6*time.Second + noticeSettles + drainCheck, false, 1, time.Minute},
+		{"HAProxy's defaults, and no time", DrainConfig{}, []prober{ready(2 * time.Second)}, 2 * time.Second, 2 * time.Second, true, 1, time.Minute},
 		{"a prober that falls at once", DrainConfig{Fall: 1},
-			[]prober{ready(500 * time.Millisecond)}, 0, 500*time.Millisecond + noticeSettles + drainCheck, false, 1},
-		{"one that asks often", DrainConfig{}, []prober{ready(time.Second)}, 2 * time.Second, 3*time.Second + noticeSettles + drainCheck, false, 1},
+			[]prober{ready(500 * time.Millisecond)}, 0, 500*time.Millisecond + noticeSettles + drainCheck, false, 1, time.Minute},
+		{"one that asks often", DrainConfig{}, []prober{ready(time.Second)}, 2 * time.Second, 3*time.Second + noticeSettles + drainCheck, false, 1, time.Minute},
 		{"the slowest is waited for", DrainConfig{Timeout: 30 * time.Second},
-			[]prober{ready(time.Second), {"/readyz", "10.0.0.2:1", "", 5 * time.Second}}, 10 * time.Second, 15*time.Second + noticeSettles + drainCheck, false, 2},
-		{"no wait is wanted", DrainConfig{Fall: -1}, []prober{ready(time.Second)}, 0, 0, false, 0},
-		{"liveness is nobody's reason to wait", DrainConfig{}, []prober{{"/livez", inside, kubelet, time.Second}}, 0, 0, false, 0},
-		{"nor is the health route", DrainConfig{}, []prober{{"/healthz", inside, kubelet, time.Second}}, 0, 0, false, 0},
-		{"nor is somebody in the internet who says that he is a prober", DrainConfig{}, []prober{{"/readyz", internet, kubelet, time.Second}}, 0, 0, false, 0},
+			[]prober{ready(time.Second), {"/readyz", "10.0.0.2:1", "", 5 * time.Second}}, 10 * time.Second, 15*time.Second + noticeSettles + drainCheck, false, 2, time.Minute},
+		{"one that has asked but once, and comes again", DrainConfig{Timeout: 20 * time.Second},
+			[]prober{ready(2 * time.Second)}, 4 * time.Second, 6*time.Second + noticeSettles + drainCheck, false, 1, time.Second},
+		{"no wait is wanted", DrainConfig{Fall: -1}, []prober{ready(time.Second)}, 0, 0, false, 0, time.Minute},
+		{"liveness is nobody's reason to wait", DrainConfig{}, []prober{{"/livez", inside, kubelet, time.Second}}, 0, 0, false, 0, time.Minute},
+		{"nor is the health route", DrainConfig{}, []prober{{"/healthz", inside, kubelet, time.Second}}, 0, 0, false, 0, time.Minute},
+		{"nor is somebody in the internet who says that he is a prober", DrainConfig{}, []prober{{"/readyz", internet, kubelet, time.Second}}, 0, 0, false, 0, time.Minute},
 	} {
 		t.Run(row.rule, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -77,7 +80,7 @@ func TestDrainNotice(t *testing.T) {
 					asks(t, h, p.path, p.from, p.agent, p.interval)
 					<-time.After(time.Duration(i+1) * 70 * time.Millisecond)
 				}
-				<-time.After(time.Minute)
+				<-time.After(row.since)
 				accepting := func() bool {
 					w := httptest.NewRecorder()
 					h.ServeHTTP(w, handshake())
@@ -152,8 +155,8 @@ func TestPollerBursts(t *testing.T) {
 		}
 		at += time.Second
 	}
-	if p.interval() != time.Second || p.asked != 10 {
-		t.Fatalf("an interval of %v in %d questions, want 1s in 10", p.interval(), p.asked)
+	if p.interval(0) != time.Second || p.asked != 10 {
+		t.Fatalf("an interval of %v in %d questions, want 1s in 10", p.interval(0), p.asked)
 	}
 	for i := range 3 {
 		p.ask(at+time.Duration(i)*time.Millisecond, true)
@@ -175,18 +178,19 @@ func TestPollerBursts(t *testing.T) {
 // An interval that was long once is forgotten.
 func TestPollerInterval(t *testing.T) {
 	var p poller
-	if p.ask(time.Second, false); p.active(time.Second) {
-		t.Error("one question is no prober")
+	p.ask(time.Second, false)
+	if p.active(time.Second+1, 0) || !p.active(10*time.Second, 3*time.Second) || p.active(10*time.Second+1, 3*time.Second) {
+		t.Error("one question is a prober's if it may come back in time")
 	}
 	p.ask(time.Hour, false)
 	for i := range 4 {
 		p.ask(time.Hour+time.Duration(i+1)*time.Second, false)
 	}
-	if p.interval() != time.Second {
-		t.Errorf("an interval of %v, want 1s", p.interval())
+	if p.interval(0) != time.Second {
+		t.Errorf("an interval of %v, want 1s", p.interval(0))
 	}
 	last := time.Hour + 4*time.Second
-	if !p.active(last+3*time.Second) || p.active(last+3*time.Second+1) {
+	if !p.active(last+3*time.Second, 0) || p.active(last+3*time.Second+1, 0) {
 		t.Error("a prober is gone after three intervals, and not before")
 	}
 }

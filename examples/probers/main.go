@@ -1,0 +1,74 @@
+// Command probers runs programs that others wrote, and clients by the thousand,
+// against the example servers, and prints what was seen. It fails where a server
+// did not do what quietws promises.
+//
+//	go run . [flags] PART...
+//
+// The parts:
+//
+//	drain     10,000 sessions and a SIGTERM: what each client was told
+//	kill      1,000 sessions, SIGTERM, and SIGKILL five seconds later
+//	hanging   a silent, a handshaken and a half-headed connection at the exit
+//	restarts  ten rolling restarts behind HAProxy, under steady connects
+//
+// It needs Linux, and installs HAProxy with apt-get where that is missing.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+)
+
+// parts are what can be run, in order.
+var parts = []struct {
+	name string
+	run  func(*bench) error
+}{
+	{"drain", drain},
+	{"kill", kill},
+	{"hanging", hanging},
+	{"restarts", restarts},
+}
+
+func main() {
+	b := new(bench)
+	only := flag.String("servers", "nethttp,echo,gin,fiber", "the example `servers` to run")
+	flag.IntVar(&b.sessions, "sessions", 10_000, "how many sessions the drain has")
+	flag.Parse()
+	b.servers = strings.Split(*only, ",")
+	if err := run(b, flag.Args()); err != nil {
+		fmt.Fprintln(os.Stderr, "failed:", err)
+		os.Exit(1)
+	}
+}
+
+func run(b *bench, names []string) (err error) {
+	for _, name := range names {
+		if !slices.ContainsFunc(parts, func(p part) bool { return p.name == name }) {
+			return fmt.Errorf("there is no part %q", name)
+		}
+	}
+	if err := b.build(); err != nil {
+		return err
+	}
+	defer b.clean()
+	for _, p := range parts {
+		if len(names) > 0 && !slices.Contains(names, p.name) {
+			continue
+		}
+		fmt.Printf("\n%s\n", p.name)
+		if failed := p.run(b); failed != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", p.name, failed))
+		}
+	}
+	return err
+}
+
+type part = struct {
+	name string
+	run  func(*bench) error
+}
