@@ -29,6 +29,7 @@ type exchange struct {
 	asks     bool // asks to upgrade
 	endpoint bool // reached a WebSocket route, or came to the path of one
 	fallback bool // a default health route; who answers it shows later
+	machine  bool // asks for readiness and says to be no person: a known prober, or nobody
 	probing  bool // a health route, or one of Config.ProbePaths
 	preface  bool // the start of an HTTP/2 preface that the server took for a request
 	foreign  bool // Origin names another host
@@ -140,7 +141,7 @@ func (x *exchange) settleProbe(status int) {
 		x.mark(flagProbe)
 	}
 	if x.route == RouteReady && x.kind == Probe && (x.platform || x.credited) {
-		g.polled(pollerKey{x.address(), x.prober}, status)
+		g.polled(pollerKey{x.address(), x.prober}, x.machine, status)
 	}
 	p := x.prober
 	if !x.credited {

@@ -99,6 +99,7 @@ func (a Adapter) judge(h Head, c *Conn, endpoint bool) *exchange {
 	x.http1 = isHTTP1(h)
 	if x.probing = rule != nil; x.probing {
 		x.route = rule.route
+		x.machine = rule.route == RouteReady && (p != 0 || h.Field("User-Agent") == "") // HAProxy's own check has none
 	}
 	if asks || endpoint {
 		var field string

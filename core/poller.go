@@ -30,6 +30,7 @@ type pollerKey struct {
 // poller is one of them. Times are since the guard's epoch.
 type poller struct {
 	key     pollerKey
+	machine bool             // it says that it is one
 	asked   int              // how often, bursts once
 	last    time.Duration    // when it last asked
 	gaps    [4]time.Duration // between the last times it asked
@@ -60,10 +61,10 @@ func (p *poller) interval(unknown time.Duration) (longest time.Duration) {
 	return longest
 }
 
-// active reports whether p is a prober that is still there. One that has asked
-// but once may be: it is if it comes back in time.
+// active reports whether p is a prober that is still there. A machine that has
+// asked but once may be: it is if it comes back in time.
 func (p *poller) active(now, unknown time.Duration) bool {
-	return now-p.last <= pollsMissed*p.interval(unknown)
+	return (p.machine || p.asked > 1) && now-p.last <= pollsMissed*p.interval(unknown)
 }
 
 // ask notes a question and what it was answered.
@@ -88,10 +89,11 @@ func (p *poller) ask(now time.Duration, unready bool) {
 // polled notes that somebody at a platform's address was answered on the
 // readiness route. Where the drain is too short for such a prober, that is told
 // once, while there is time to mend it.
-func (g *Guard) polled(key pollerKey, status int) {
+func (g *Guard) polled(key pollerKey, machine bool, status int) {
 	now := g.now()
 	g.pollers.mu.Lock()
 	p := g.pollers.get(key)
+	p.machine = machine
 	p.ask(now, status >= 500)
 	interval := p.interval(0)
 	known := p.asked > len(p.gaps)

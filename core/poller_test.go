@@ -67,6 +67,10 @@ func TestDrainNotice(t *testing.T) {
 			[]prober{ready(time.Second), {"/readyz", "10.0.0.2:1", "", 5 * time.Second}}, 10 * time.Second, 15*time.Second + noticeSettles + drainCheck, false, 2, time.Minute},
 		{"one that has asked but once, and comes again", DrainConfig{Timeout: 20 * time.Second},
 			[]prober{ready(2 * time.Second)}, 4 * time.Second, 6*time.Second + noticeSettles + drainCheck, false, 1, time.Second},
+		{"one that says nothing of itself, as HAProxy's own check", DrainConfig{Timeout: 20 * time.Second},
+			[]prober{{"/readyz", inside, "", 2 * time.Second}}, 4 * time.Second, 6*time.Second + noticeSettles + drainCheck, false, 1, time.Second},
+		{"a person who has asked but once", DrainConfig{Timeout: 20 * time.Second},
+			[]prober{{"/readyz", inside, "curl/8.0", time.Hour}}, 0, 0, false, 0, time.Second},
 		{"no wait is wanted", DrainConfig{Fall: -1}, []prober{ready(time.Second)}, 0, 0, false, 0, time.Minute},
 		{"liveness is nobody's reason to wait", DrainConfig{}, []prober{{"/livez", inside, kubelet, time.Second}}, 0, 0, false, 0, time.Minute},
 		{"nor is the health route", DrainConfig{}, []prober{{"/healthz", inside, kubelet, time.Second}}, 0, 0, false, 0, time.Minute},
@@ -179,6 +183,10 @@ func TestPollerBursts(t *testing.T) {
 func TestPollerInterval(t *testing.T) {
 	var p poller
 	p.ask(time.Second, false)
+	if p.active(time.Second, 3*time.Second) {
+		t.Error("one question may be a person's")
+	}
+	p.machine = true
 	if p.active(time.Second+1, 0) || !p.active(10*time.Second, 3*time.Second) || p.active(10*time.Second+1, 3*time.Second) {
 		t.Error("one question is a prober's if it may come back in time")
 	}

@@ -81,7 +81,7 @@ func newEnv(t *testing.T, a Adapter, r row, layer Layer, p port, c certs) *env {
 			Observe:  e.events.observe,
 			Collapse: time.Hour, // what is collapsed is told by Close
 			Summary:  -1,
-			Drain:    core.DrainConfig{Timeout: patience, Spread: -1},
+			Drain:    core.DrainConfig{Timeout: patience, Spread: -1, Fall: -1},
 		}
 		if r.config != nil {
 			r.config(&config)
