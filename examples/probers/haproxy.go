@@ -74,7 +74,7 @@ func (h *haproxy) status(backend, server string) string {
 
 // await waits until HAProxy says so of a server.
 func (h *haproxy) await(backend, server, status string) error {
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); <-time.After(50 * time.Millisecond) {
 		if h.status(backend, server) == status {
 			return nil
 		}

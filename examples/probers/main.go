@@ -23,11 +23,14 @@ import (
 	"strings"
 )
 
-// parts are what can be run, in order.
-var parts = []struct {
+// part is something to run.
+type part struct {
 	name string
 	run  func(*bench) error
-}{
+}
+
+// parts are all, in order.
+var parts = []part{
 	{"drain", drain},
 	{"kill", kill},
 	{"hanging", hanging},
@@ -66,9 +69,4 @@ func run(b *bench, names []string) (err error) {
 		}
 	}
 	return err
-}
-
-type part = struct {
-	name string
-	run  func(*bench) error
 }

@@ -129,7 +129,7 @@ func (b *bench) start(name, addr string, overTLS bool, flags ...string) (*server
 		s.at = time.Now()
 		close(s.exited)
 	}()
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); <-time.After(20 * time.Millisecond) {
 		if status, _ := s.get(client, "/livez"); status == http.StatusOK {
 			return s, nil
 		}
