@@ -42,8 +42,8 @@ const (
 	HTTPProbe
 
 	// ProxyProbe: no request: a PROXY v2 LOCAL preamble and nothing after it,
-	// or a preamble whose sender was gone before the answer was written
-	// (HAProxy's doc/proxy-protocol.txt, section 2.2).
+	// or a preamble whose sender left without another byte (HAProxy's
+	// doc/proxy-protocol.txt, section 2.2).
 	ProxyProbe
 
 	// WrongProtocol: no request: the first bytes are another protocol's.

@@ -18,6 +18,7 @@ type facts struct {
 	unread  Reason // the server's own, for a request that it could not read
 
 	head    []byte // the first bytes received, at most headSize
+	tail    uint64 // the last, where they matter
 	in, out int64
 	seen    bool // bytes were seen: the guard accepted the connection
 
@@ -95,7 +96,7 @@ func (f facts) preamble() (Class, Reason) {
 	if v2 || bytes.HasPrefix(f.head, []byte(proxyV1)) {
 		local := v2 && len(f.head) == headSize && f.head[12] == 0x20 && f.in == proxyV2Length(f.head)
 		switch {
-		case local, f.is(flagPeerFirst):
+		case local, f.is(flagPeerFirst), preambleAlone(f.head, f.in, f.tail) && (f.readEnd == endEOF || f.readEnd == endReset):
 			return ProxyProbe, NoReason
 		case !f.expectProxy:
 			return WrongProtocol, ReasonProxyPreamble
@@ -114,6 +115,26 @@ func (f facts) preamble() (Class, Reason) {
 		return WrongProtocol, ReasonTLSOnPlain
 	}
 	return Undecided, NoReason
+}
+
+// proxyV1Max is the length of the longest PROXY v1 line (HAProxy's
+// proxy-protocol.txt §2.1).
+const proxyV1Max = 107
+
+// mayBeProxyV1 reports whether p begins a PROXY v1 line, or is the beginning of
+// one.
+func mayBeProxyV1(p []byte) bool {
+	n := min(len(p), len(proxyV1))
+	return string(p[:n]) == proxyV1[:n]
+}
+
+// preambleAlone reports whether a connection that began with head brought a
+// whole PROXY preamble and not a byte after it. tail are its last bytes.
+func preambleAlone(head []byte, in int64, tail uint64) bool {
+	if bytes.HasPrefix(head, []byte(proxyV1)) {
+		return in <= proxyV1Max && tail&0xffff == '\r'<<8|'\n'
+	}
+	return len(head) == headSize && bytes.HasPrefix(head, []byte(proxyV2)) && in == proxyV2Length(head)
 }
 
 // isTLS reports whether head begins a TLS handshake record (RFC 8446 §5.1) of

@@ -73,6 +73,11 @@ func answered(status int) func(*facts) {
 
 func explained(f *facts) { f.answer |= answerExplained }
 
+// leftAfter is the end of a peer that was answered, after these last bytes.
+func leftAfter(tail uint64) func(*facts) {
+	return func(f *facts) { f.tail, f.readEnd = tail, endEOF }
+}
+
 // failedTLS is a handshake that was never completed.
 func failedTLS(err error) func(*facts) {
 	return func(f *facts) { f.tls, f.tlsErr, f.tlsVersion = true, err, 0 }
@@ -104,6 +109,10 @@ func TestClassify(t *testing.T) {
 		{"PROXY v2 LOCAL to a TLS port", arrived(proxyV2Local, failedTLS(tls.RecordHeaderError{})), ProxyProbe, NoReason},
 
 		// wrong_protocol
+		{"a v1 line that was answered, and its sender left without more", arrived(lineProxyV1, answered(400), leftAfter('\r'<<8|'\n')), ProxyProbe, NoReason},
+		{"the same after more than the line", arrived(lineProxyV1, answered(400), leftAfter(1)), WrongProtocol, ReasonProxyPreamble},
+		{"v2 addresses that were answered, and their sender left without more", arrived(proxyV2Addrs, answered(400), leftAfter(0)), ProxyProbe, NoReason},
+		{"the same after more than those", arrived(append(bytes.Clone(proxyV2Addrs), "GET"...), answered(400), leftAfter(0)), WrongProtocol, ReasonProxyPreamble},
 		{"a v1 line that was answered", arrived(lineProxyV1, answered(400)), WrongProtocol, ReasonProxyPreamble},
 		{"a v2 header with addresses that was answered", arrived(proxyV2Addrs, answered(400)), WrongProtocol, ReasonProxyPreamble},
 		{"PROXY v2 LOCAL and a byte after it", arrived(append(bytes.Clone(proxyV2Local), 'G'), answered(400)), WrongProtocol, ReasonProxyPreamble},

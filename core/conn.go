@@ -39,7 +39,7 @@ type Conn struct {
 	hash     uint32         // in the registry's index, 0: not there
 	shard    uint8          // of the registry
 	ends     atomic.Uint32  // how reading and writing ended, and what was refused: see readEnd
-	tail     atomic.Uint64  // the last bytes received, while a TLS handshake may run
+	tail     atomic.Uint64  // the last bytes received, while a TLS handshake or a PROXY line may come
 }
 
 // headSize is enough for a PROXY v2 header without its addresses, the start of
@@ -107,6 +107,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 
 // Close implements net.Conn.
 func (c *Conn) Close() error {
+	c.lastLook()
 	first := c.set(flagClosed)
 	err := c.Conn.Close()
 	if first {

@@ -70,13 +70,53 @@ func (c *Conn) noteRead(p []byte, n int64, err error) {
 		if before == 0 {
 			c.first()
 		}
-		if !c.is(flagActive) && c.tls.Load() != nil {
+		switch {
+		case before < proxyV1Max && (before > 0 && c.tail.Load() != 0 || before == 0 && mayBeProxyV1(p)):
+			c.noteLine(p)
+		case !c.is(flagActive) && c.tls.Load() != nil:
 			c.noteTail(p)
 		}
 	}
 	if err != nil {
 		c.noteReadError(err)
 	}
+}
+
+// lastLook finds out, before a connection is closed here that brought a PROXY
+// preamble and nothing else, whether its peer has left. A health check of a
+// proxy's does, in the moment in which the server refuses the preamble; behind a
+// proxy that sends it for real a request follows.
+func (c *Conn) lastLook() {
+	head := c.head[:c.headLen.Load()]
+	if len(head) < len(proxyV1) || head[0] != proxyV1[0] && head[0] != proxyV2[0] || c.end(readEnd) != endNone ||
+		c.is(flagsRequest|flagClosed|flagDrained) || !preambleAlone(head, c.in.Load(), c.tail.Load()) {
+		return
+	}
+	if c.Conn.SetReadDeadline(time.Now().Add(lastLooks)) != nil {
+		return
+	}
+	var more [1]byte
+	n, err := c.Conn.Read(more[:])
+	if end := endOf(err); n > 0 || end == endEOF || end == endReset {
+		c.noteRead(more[:n], int64(n), err)
+	}
+}
+
+// lastLooks is how long lastLook waits for a peer that may be leaving.
+const lastLooks = 10 * time.Millisecond
+
+// noteLine keeps the last bytes of what may be a PROXY line, or 1 where more
+// came after it.
+func (c *Conn) noteLine(p []byte) {
+	tail := c.tail.Load()
+	for _, b := range p[:min(len(p), proxyV1Max)] {
+		if tail == 1 || tail&0xff == '\n' {
+			tail = 1
+			break
+		}
+		tail = tail<<8 | uint64(b)
+	}
+	c.tail.Store(tail)
 }
 
 // noteTail keeps the last eight bytes received.

@@ -60,6 +60,7 @@ func (c *Conn) facts() facts {
 		refused:     Reason(c.ends.Load() >> refusedFor & 0xff),
 		unread:      Reason(c.ends.Load() >> unreadFor),
 		head:        c.head[:c.headLen.Load()],
+		tail:        c.tail.Load(),
 		in:          c.in.Load(),
 		out:         c.out.Load(),
 		seen:        !c.is(flagShadow | flagSeenLate | flagUncounted),

@@ -84,6 +84,9 @@ func (a Adapter) judge(h Head, c *Conn, endpoint bool) *exchange {
 	asks := asksToUpgrade(h)
 	p := proberByHead(h)
 	method := h.Method()
+	if rule == nil && method == "OPTIONS" && (path == "*" || path == "/" && p == proberHAProxy) {
+		rule = &wholeServer
+	}
 	preface := method == "PRI" && path == "*"
 	endpoint = endpoint || g.isEndpoint(path)
 	if !asks && rule == nil && p == 0 && !endpoint && !preface {
@@ -97,6 +100,10 @@ func (a Adapter) judge(h Head, c *Conn, endpoint bool) *exchange {
 	x.source(h)
 	x.credited = p != 0 && (x.platform || p.inOwnRange(x.address()))
 	x.http1 = isHTTP1(h)
+	if rule == &wholeServer && !x.platform {
+		exchanges.Put(reset(x))
+		return nil
+	}
 	if x.probing = rule != nil; x.probing {
 		x.route = rule.route
 		x.machine = rule.route == RouteReady && (p != 0 || h.Field("User-Agent") == "") // HAProxy's own check has none
@@ -119,7 +126,7 @@ func (a Adapter) judge(h Head, c *Conn, endpoint bool) *exchange {
 	case asks && !g.takeSlot(x):
 		x.refuse(ReasonSaturated)
 	case asks:
-	case rule != nil && rule.route != NoRoute && (rule.named || !a.appOwns(h, x)):
+	case rule != nil && rule.route != NoRoute && (rule.named || !a.appOwns(h, x, rule)):
 		if !x.fallback {
 			x.kind, x.answer = Probe, answers.Get().(*Answer)
 			*x.answer = g.answerRoute(rule.route, h)
@@ -134,12 +141,21 @@ func (a Adapter) judge(h Head, c *Conn, endpoint bool) *exchange {
 	return x
 }
 
+// wholeServer is the rule for HAProxy's "option httpchk" as it comes, OPTIONS /,
+// and for OPTIONS *, which asks for the server and no page of it (RFC 9110
+// §9.3.7). Few applications answer either: then it is a question about health.
+var wholeServer = pathRule{route: RouteHealth}
+
 // isRead reports whether a health question is asked with this method.
 func isRead(method string) bool { return method == "GET" || method == "HEAD" || method == "OPTIONS" }
 
 // appOwns reports whether a default health route is the application's. Where
 // that shows only when it has answered, it notes so.
-func (a Adapter) appOwns(h Head, x *exchange) bool {
+func (a Adapter) appOwns(h Head, x *exchange, rule *pathRule) bool {
+	if rule == &wholeServer {
+		x.fallback = true
+		return false
+	}
 	ask := a.owns
 	if ask == nil {
 		ask = a.g.owned

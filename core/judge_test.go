@@ -23,6 +23,12 @@ func asked(m, path string, change ...func(*http.Request)) *http.Request {
 	return r
 }
 
+// bareHTTP10 leaves what HAProxy's "option httpchk" sends by itself.
+func bareHTTP10(r *http.Request) {
+	r.Proto, r.ProtoMajor, r.ProtoMinor, r.Host = "HTTP/1.0", 1, 0, ""
+	r.Header = make(http.Header)
+}
+
 func agent(ua string) func(*http.Request) {
 	return func(r *http.Request) { r.Header.Set("User-Agent", ua) }
 }
@@ -68,6 +74,13 @@ func TestJudge(t *testing.T) {
 		{"HAProxy asks by OPTIONS", Config{}, asked("OPTIONS", "/healthz"), Probe, 200, false},
 		{"from the internet too", Config{}, asked("GET", "/healthz", source(internet)), Probe, 200, false},
 		{"another method", Config{}, asked("POST", "/livez"), Probe, 405, false},
+		{"HAProxy's check as it comes: if the application has no answer it is ours", Config{}, asked("OPTIONS", "/", bareHTTP10), Pass, 0, false},
+		{"the same on a probe path", Config{ProbePaths: []string{"/"}}, asked("OPTIONS", "/", bareHTTP10), Probe, 200, false},
+		{"the same from the internet", Config{}, asked("OPTIONS", "/", bareHTTP10, source(internet)), Pass, 0, true},
+		{"the same by GET", Config{}, asked("GET", "/", bareHTTP10), Pass, 0, true},
+		{"a browser's question before another origin's request", Config{}, asked("OPTIONS", "/", agent("Mozilla/5.0 (X11) Gecko/1 Firefox/1.0")), Pass, 0, true},
+		{"a question about the whole server", Config{}, asked("OPTIONS", "/", at("*")), Pass, 0, false},
+		{"the same from the internet", Config{}, asked("OPTIONS", "/", at("*"), source(internet)), Pass, 0, true},
 		{"a named path is answered before the application", Config{Routes: Routes{Ready: "/readyz"}}, asked("GET", "/readyz"), Probe, 200, false},
 		{"a named path of any name", Config{Routes: Routes{Ready: "/key"}}, asked("GET", "/key"), Probe, 200, false},
 		{"a probe path asked by a known prober", Config{ProbePaths: []string{"/"}}, asked("GET", "/", agent(kubelet)), Probe, 200, false},

@@ -57,6 +57,9 @@ func init() {
 func proberByHead(h Head) prober {
 	agent := h.Field(fieldUserAgent)
 	if agent == "" {
+		if h.Method() == "OPTIONS" && h.Path() == "/" && h.Proto() == "HTTP/1.0" && h.Host() == "" {
+			return proberHAProxy // its "option httpchk" as it comes
+		}
 		return proberByField(h, fieldsNoAgent)
 	}
 	browser := looksLikeBrowser(agent)

@@ -188,7 +188,8 @@ type proberField struct {
 //   - X-MS-Auth-Internal-Token: its value is a secret of the operator's.
 var (
 	// HAProxy's own check sends no User-Agent (doc/configuration.txt, "option
-	// httpchk"), and this only with "http-check send-state".
+	// httpchk"), and this only with "http-check send-state". Without any
+	// setting it sends no field at all, which proberByHead knows.
 	fieldsNoAgent = []proberField{
 		{proberHAProxy, "X-Haproxy-Server-State", "", "haproxy/haproxy doc/configuration.txt@50872da, http-check send-state"},
 	}

@@ -137,6 +137,7 @@ func (r Request) Fallback(h Head, status int, m Match) (Answer, bool) {
 	if x == nil || !x.fallback {
 		return Answer{}, false
 	}
+	x.fallback = false
 	switch m {
 	case MatchExact:
 		return Answer{}, false
@@ -153,7 +154,6 @@ func (r Request) Fallback(h Head, status int, m Match) (Answer, bool) {
 		}
 	}
 	a := x.g.answerRoute(x.route, h)
-	x.fallback = false
 	x.kind, x.answer = Probe, &a
 	return a, true
 }

@@ -218,7 +218,8 @@ func TestRequestSplitAtEveryOffset(t *testing.T) {
 		{string(getHealth), HTTPProbe, "HTTP/1.1 200 OK\r\n"},
 		{upgradeGET + "\x88\x82\x00\x00\x00\x00\x03\xe8", SessionEnded, "HTTP/1.1 101 Switching Protocols\r\n"},
 		{strings.Replace(upgradeGET, ": 13", ": 8", 1), HandshakeRefused, "HTTP/1.1 400 Bad Request\r\n"},
-		{string(lineProxyV1), WrongProtocol, "HTTP/1.1 400 Bad Request\r\n"},
+		{string(lineProxyV1), ProxyProbe, "HTTP/1.1 400 Bad Request\r\n"},
+		{string(lineProxyV1) + string(getApp), WrongProtocol, "HTTP/1.1 400 Bad Request\r\n"},
 		{"\x16\x03\x01\x00\x05\r\n\r\n", WrongProtocol, "HTTP/1.1 400 Bad Request\r\n"},
 	} {
 		for cut := range len(row.sent) {

@@ -172,3 +172,38 @@ func TestEndpointLearnsNoPathsOfClients(t *testing.T) {
 		t.Errorf("learned %v, want /ws alone", m)
 	}
 }
+
+// HAProxy's "option httpchk" as it comes asks for the whole server. What the
+// application answers stays; that it knows nothing of it is no failure.
+func TestWholeServer(t *testing.T) {
+	for _, row := range []struct {
+		rule     string
+		app      int
+		draining bool
+		want     int
+		class    Class
+	}{
+		{"the application has no such page", 404, false, 200, HTTPProbe},
+		{"the application has it for GET", 405, false, 200, HTTPProbe},
+		{"the same while draining", 405, true, 503, HTTPProbe},
+		{"the application answers", 204, false, 204, HTTPProbe},
+		{"the application fails", 500, false, 500, ProbeFailing},
+	} {
+		t.Run(row.rule, func(t *testing.T) {
+			events := new(book)
+			g := quietGuard(t, Config{Observe: events.observe})
+			h := g.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(row.app) }))
+			if row.draining {
+				drained(t, g)
+			}
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, asked("OPTIONS", "/", bareHTTP10))
+			if w.Code != row.want {
+				t.Errorf("answered %d, want %d", w.Code, row.want)
+			}
+			if got := events.of(t, g, row.class); len(got) != 1 || got[0].Prober != "haproxy" {
+				t.Errorf("%v of haproxy: %+v", row.class, got)
+			}
+		})
+	}
+}

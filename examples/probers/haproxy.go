@@ -54,30 +54,37 @@ func (h *haproxy) kill() {
 	_ = h.cmd.Wait()
 }
 
-// status returns what HAProxy says of a server: UP, DOWN, or on the way.
-func (h *haproxy) status(backend, server string) string {
+// checked is what HAProxy says of a server: UP, DOWN, or on the way, and how
+// many checks failed.
+type checked struct{ status, failed string }
+
+// stats returns it for each server, as backend/server.
+func (h *haproxy) stats() (map[string]checked, error) {
 	nc, err := net.DialTimeout("unix", h.sock, time.Second)
 	if err != nil {
-		return err.Error()
+		return nil, err
 	}
 	defer func() { _ = nc.Close() }()
 	if _, err := io.WriteString(nc, "show stat\n"); err != nil {
-		return err.Error()
+		return nil, err
 	}
-	for lines := bufio.NewScanner(nc); lines.Scan(); {
-		if fields := strings.Split(lines.Text(), ","); len(fields) > 17 && fields[0] == backend && fields[1] == server {
-			return fields[17]
+	all := make(map[string]checked)
+	lines := bufio.NewScanner(nc)
+	for lines.Scan() { // the columns of HAProxy's management guide, 9.1
+		if fields := strings.Split(lines.Text(), ","); len(fields) > 21 {
+			all[fields[0]+"/"+fields[1]] = checked{fields[17], fields[21]}
 		}
 	}
-	return "unknown"
+	return all, lines.Err()
 }
 
 // await waits until HAProxy says so of a server.
 func (h *haproxy) await(backend, server, status string) error {
 	for end := time.Now().Add(patience); time.Now().Before(end); <-time.After(50 * time.Millisecond) {
-		if h.status(backend, server) == status {
+		all, err := h.stats()
+		if err == nil && all[backend+"/"+server].status == status {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s/%s is %s, not %s: %s", backend, server, h.status(backend, server), status, h.log)
+	return fmt.Errorf("%s/%s is not %s: %s", backend, server, status, h.log)
 }

@@ -6,6 +6,7 @@
 //
 // The parts:
 //
+//	checks    HAProxy's checks, all of them on all servers, for a minute
 //	drain     10,000 sessions and a SIGTERM: what each client was told
 //	kill      1,000 sessions, SIGTERM, and SIGKILL five seconds later
 //	hanging   a silent, a handshaken and a half-headed connection at the exit
@@ -21,6 +22,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 )
 
 // part is something to run.
@@ -31,6 +33,7 @@ type part struct {
 
 // parts are all, in order.
 var parts = []part{
+	{"checks", checks},
 	{"drain", drain},
 	{"kill", kill},
 	{"hanging", hanging},
@@ -41,6 +44,7 @@ func main() {
 	b := new(bench)
 	only := flag.String("servers", "nethttp,echo,gin,fiber", "the example `servers` to run")
 	flag.IntVar(&b.sessions, "sessions", 10_000, "how many sessions the drain has")
+	flag.DurationVar(&b.long, "for", time.Minute, "how long the checks go on")
 	flag.Parse()
 	b.servers = strings.Split(*only, ",")
 	if err := run(b, flag.Args()); err != nil {

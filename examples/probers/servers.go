@@ -27,6 +27,7 @@ import (
 type bench struct {
 	servers   []string
 	sessions  int
+	long      time.Duration
 	dir       string
 	cert, key string
 }
