@@ -96,7 +96,7 @@ func (a Adapter) judge(h Head, c *Conn, endpoint bool) *exchange {
 	x.g, x.c, x.asks, x.endpoint, x.prober, x.preface = g, c, asks, endpoint, p, preface
 	x.path = keep(h, path)
 	x.setMethod(h, method)
-	x.remote = h.Remote()
+	x.remote, x.platform = g.peer(h)
 	x.source(h)
 	x.credited = p != 0 && (x.platform || p.inOwnRange(x.address()))
 	x.http1 = isHTTP1(h)
