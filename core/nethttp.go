@@ -99,7 +99,7 @@ func (g *Guard) layer(next http.Handler) *layer {
 	}
 	a := g.Adapter()
 	if mux, ok := next.(*http.ServeMux); ok {
-		m := &muxOwner{mux: mux, inner: g.owner.Load(), known: make(map[hostPath]bool)}
+		m := &muxOwner{mux: mux, inner: g.owner.Load(), known: make(map[hostPath]*ownedPath)}
 		a = a.Owner(m.owns)
 	}
 	return &layer{a: a, next: next}
