@@ -39,7 +39,10 @@ func (h httpHead) Field(name string) string {
 func (h httpHead) Remote() netip.AddrPort {
 	a, err := netip.ParseAddrPort(h.r.RemoteAddr)
 	if err != nil {
-		return netip.AddrPort{}
+		// A middleware such as chi's RealIP leaves the port out. Without an
+		// address everybody would be on a unix socket, and so the platform.
+		alone, _ := netip.ParseAddr(h.r.RemoteAddr)
+		return netip.AddrPortFrom(alone.Unmap(), 0)
 	}
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
