@@ -13,6 +13,10 @@ import (
 // often, a crowd behind one address may.
 const hushWindow = pollBurst
 
+// hushStuck is how long a window may be open beyond its end, because the
+// journal waits for the logger: when a prober was last seen hangs on it.
+const hushStuck = time.Second
+
 // windowMask is how much of a window's number is kept beside a source.
 const windowMask = 1<<24 - 1
 
@@ -33,7 +37,7 @@ type hush struct {
 	// The rest belongs to the journal's goroutine.
 	windows uint32
 	end     time.Time   // of the running window, zero while none runs
-	shut    *time.Timer // closes the window whatever the journal waits for
+	shut    *time.Timer // closes the window if the journal does not
 	latest  time.Time   // when the latest probe was heard of
 	taken   [probers]uint64
 }
@@ -81,9 +85,13 @@ func (j *journal) hushAfter(now time.Time) {
 	}
 }
 
+// openHush opens a window, in the place of one that is over, unless somebody
+// wants every probe.
 func (j *journal) openHush(now time.Time) {
 	h := &j.hush
 	if j.observe != nil || j.closed.Load() || j.enabled(slog.LevelDebug) {
+		h.open.Store(0)
+		h.end = time.Time{}
 		return
 	}
 	if h.windows++; h.windows&windowMask == 0 {
@@ -93,26 +101,36 @@ func (j *journal) openHush(now time.Time) {
 	j.arm(h.end)
 	h.open.Store(h.windows)
 	if h.shut == nil {
-		h.shut = time.AfterFunc(hushWindow, func() { h.open.Store(0) })
+		h.shut = time.AfterFunc(hushStuck, func() { h.open.Store(0) })
 	} else {
-		h.shut.Reset(hushWindow)
+		h.shut.Reset(hushStuck)
 	}
 }
 
-// endHush ends the running window if it is over, or at once.
+// endHush ends the running window if it is over, or at once. Where it is over
+// and probes were counted in it another one follows, without a gap in which all
+// of a crowd would be handed over.
 func (j *journal) endHush(now time.Time, atOnce bool) {
 	h := &j.hush
-	if !atOnce && now.Before(h.end) {
+	running := !h.end.IsZero()
+	if running && !atOnce && now.Before(h.end) {
 		j.arm(h.end)
+		return
+	}
+	if atOnce {
+		h.open.Store(0)
+	}
+	if j.takeHushed(now) && running && !atOnce {
+		j.openHush(now)
 		return
 	}
 	h.open.Store(0)
 	h.end = time.Time{}
-	j.takeHushed(now)
 }
 
-// takeHushed counts for the summary what was counted without the journal.
-func (j *journal) takeHushed(now time.Time) {
+// takeHushed counts for the summary what was counted without the journal, and
+// reports whether there was something.
+func (j *journal) takeHushed(now time.Time) (some bool) {
 	h := &j.hush
 	for p := range h.counted {
 		n := h.counted[p].Load() - h.taken[p]
@@ -120,9 +138,10 @@ func (j *journal) takeHushed(now time.Time) {
 			continue
 		}
 		h.taken[p] += n
-		h.latest = now
+		h.latest, some = now, true
 		j.depictMore(now, pair{HTTPProbe, prober(p).String()}, n)
 		j.picture.suppressed += n
 		j.suppressed(HTTPProbe, n)
 	}
+	return some
 }
