@@ -38,7 +38,10 @@ func (c *Conn) decide() {
 		if e.Platform {
 			p = proberByAddr(e.Remote.Addr())
 		}
-		g.stats.countProbe(class, p, false, e.Platform)
+		g.stats.countProbe(class, p, false)
+		if e.Platform {
+			g.stats.seeProber(p, time.Now())
+		}
 	}
 	g.tell(e)
 }

@@ -133,26 +133,29 @@ func (x *exchange) settleProbe(status int) {
 		x.mark(flagOrdinary)
 		return
 	}
-	ok := status >= 200 && status < 400
-	failing := !ok && x.credited && status != 0 && g.ready()
-	if failing {
-		x.mark(flagProbeFailing)
-	} else {
-		x.mark(flagProbe)
-	}
-	if x.route == RouteReady && x.kind == Probe && (x.platform || x.credited) {
-		g.polled(pollerKey{x.address(), x.prober}, x.machine, status)
-	}
 	p := x.prober
 	if !x.credited {
 		p = 0
 	}
-	class := HTTPProbe
-	if failing {
-		class = ProbeFailing
+	ok := status >= 200 && status < 400
+	if ok && g.journal.hushed(x.address(), p, x.route) { // what is to be done was done a moment ago
+		x.mark(flagProbe)
+		g.stats.countProbe(HTTPProbe, p, false)
+		return
 	}
-	g.stats.countProbe(class, p, !ok, x.credited)
-	e := Event{Class: class, Status: status}
+	class, flag := HTTPProbe, flagProbe
+	if !ok && x.credited && status != 0 && g.ready() {
+		class, flag = ProbeFailing, flagProbeFailing
+	}
+	x.mark(flag)
+	if x.route == RouteReady && x.kind == Probe && (x.platform || x.credited) {
+		g.polled(pollerKey{x.address(), x.prober}, x.machine, status)
+	}
+	g.stats.countProbe(class, p, !ok)
+	e := Event{Class: class, Status: status, Time: time.Now()}
+	if x.credited {
+		g.stats.seeProber(p, e.Time)
+	}
 	x.fill(&e)
 	g.tell(e)
 }
@@ -324,7 +327,9 @@ func (x *exchange) fill(e *Event) {
 
 // tell hands an event to the journal.
 func (g *Guard) tell(e Event) {
-	e.Time = time.Now()
+	if e.Time.IsZero() {
+		e.Time = time.Now()
+	}
 	if e.Remedy == "" {
 		e.Remedy = remedy(e.Class, e.Reason, e.Prober)
 	}

@@ -20,6 +20,7 @@ type Guard struct {
 	journal *journal
 	conns   *registry
 	stats   stats
+	peers   peerCache
 
 	paths     []pathRule                      // what Config says of paths; never changes
 	endpoints atomic.Pointer[map[string]bool] // paths of Endpoint and Handler, as they are learned

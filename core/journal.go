@@ -49,6 +49,7 @@ type journal struct {
 	failures failureTable
 	picture  picture
 	floods   floodWatch
+	hush     hush
 	lostTold uint64
 	lostNext time.Time // no second line about lost ones before
 }
@@ -207,11 +208,13 @@ func (j *journal) finish() {
 		default:
 		}
 		j.timer.Stop()
+		j.endHush(time.Now(), true)
 		j.repeats(time.Now(), true)
 		j.tellLost(time.Now(), true)
 		return
 	}
 	j.timer.Stop()
+	j.endHush(time.Now(), true)
 	j.lost.Add(uint64(len(j.queue)))
 }
 
@@ -222,6 +225,7 @@ func (j *journal) handle() {
 	}
 	switch {
 	case j.now.flushed != nil:
+		j.endHush(now, true)
 		close(j.now.flushed)
 	case j.now.note != nil:
 		n := j.now.note
@@ -252,6 +256,7 @@ func (j *journal) show(now time.Time, e *Event) {
 // one left; if none has, no timer runs.
 func (j *journal) due(now time.Time) {
 	j.next = time.Time{}
+	j.endHush(now, false)
 	j.repeats(now, false)
 	j.summarize(now)
 	j.floodMinute(now)

@@ -96,7 +96,7 @@ func (a Adapter) judge(h Head, c *Conn, endpoint bool) *exchange {
 	x.g, x.c, x.asks, x.endpoint, x.prober, x.preface = g, c, asks, endpoint, p, preface
 	x.path = keep(h, path)
 	x.setMethod(h, method)
-	x.remote = h.Remote()
+	x.remote, x.platform = g.peer(h)
 	x.source(h)
 	x.credited = p != 0 && (x.platform || p.inOwnRange(x.address()))
 	x.http1 = isHTTP1(h)
@@ -128,9 +128,11 @@ func (a Adapter) judge(h Head, c *Conn, endpoint bool) *exchange {
 	case asks:
 	case rule != nil && rule.route != NoRoute && (rule.named || !a.appOwns(h, x, rule)):
 		if !x.fallback {
-			x.kind, x.answer = Probe, answers.Get().(*Answer)
-			*x.answer = g.answerRoute(rule.route, h)
-			x.pooled = true
+			room := answers.Get().(*Answer)
+			x.kind, x.answer = Probe, g.answerRoute(rule.route, h, room)
+			if x.pooled = x.answer == room; !x.pooled {
+				answers.Put(room)
+			}
 		}
 	case p != 0 && (endpoint || rule != nil && rule.probe && isRead(method)):
 		x.kind, x.answer = Probe, g.answerProber()

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // muxOwner knows which paths a mux has a pattern of exactly, or the framework
@@ -13,8 +14,15 @@ import (
 type muxOwner struct {
 	mux   *http.ServeMux
 	inner *ownerFunc // the framework's, nil if there is none
+	last  [4]atomic.Pointer[ownedPath]
 	mu    sync.RWMutex
-	known map[hostPath]bool
+	known map[hostPath]*ownedPath
+}
+
+// ownedPath is what is known of one path on one host.
+type ownedPath struct {
+	hostPath
+	owned bool
 }
 
 type hostPath struct{ host, path string }
@@ -24,11 +32,17 @@ const maxHosts = 64
 
 func (m *muxOwner) owns(h Head) (owned, asked bool) {
 	key := hostPath{h.Host(), h.Path()}
+	// The four default paths differ in their length.
+	last := &m.last[len(key.path)%len(m.last)]
+	if o := last.Load(); o != nil && o.hostPath == key {
+		return o.owned, true
+	}
 	m.mu.RLock()
-	owned, ok := m.known[key]
+	o := m.known[key]
 	m.mu.RUnlock()
-	if ok {
-		return owned, true
+	if o != nil {
+		last.Store(o)
+		return o.owned, true
 	}
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
 		_, pattern := m.mux.Handler(&http.Request{Method: method, Host: key.host, URL: &url.URL{Path: key.path}})
@@ -43,7 +57,8 @@ func (m *muxOwner) owns(h Head) (owned, asked bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.known) < maxHosts && len(key.host) <= maxText {
-		m.known[hostPath{strings.Clone(key.host), strings.Clone(key.path)}] = owned
+		key = hostPath{strings.Clone(key.host), strings.Clone(key.path)}
+		m.known[key] = &ownedPath{key, owned}
 	}
 	return owned, true
 }

@@ -13,7 +13,7 @@ func TestMuxOwner(t *testing.T) {
 	for _, pattern := range []string{"/livez", "GET /readyz", "POST /startupz", "/deep/sub/", "/{key}", "example.org/healthz", "/files/{rest...}"} {
 		mux.Handle(pattern, nothing)
 	}
-	o := &muxOwner{mux: mux, known: make(map[hostPath]bool)}
+	o := &muxOwner{mux: mux, known: make(map[hostPath]*ownedPath)}
 	for _, row := range []struct {
 		rule, host, path string
 		want             bool

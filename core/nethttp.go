@@ -39,7 +39,10 @@ func (h httpHead) Field(name string) string {
 func (h httpHead) Remote() netip.AddrPort {
 	a, err := netip.ParseAddrPort(h.r.RemoteAddr)
 	if err != nil {
-		return netip.AddrPort{}
+		// A middleware such as chi's RealIP leaves the port out. Without an
+		// address everybody would be on a unix socket, and so the platform.
+		alone, _ := netip.ParseAddr(h.r.RemoteAddr)
+		return netip.AddrPortFrom(alone.Unmap(), 0)
 	}
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
@@ -99,7 +102,7 @@ func (g *Guard) layer(next http.Handler) *layer {
 	}
 	a := g.Adapter()
 	if mux, ok := next.(*http.ServeMux); ok {
-		m := &muxOwner{mux: mux, inner: g.owner.Load(), known: make(map[hostPath]bool)}
+		m := &muxOwner{mux: mux, inner: g.owner.Load(), known: make(map[hostPath]*ownedPath)}
 		a = a.Owner(m.owns)
 	}
 	return &layer{a: a, next: next}

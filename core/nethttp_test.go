@@ -27,7 +27,13 @@ func TestHTTPHead(t *testing.T) {
 	if h.Remote() != netip.MustParseAddrPort("192.0.2.1:4711") {
 		t.Errorf("Remote is %v", h.Remote())
 	}
-	for _, none := range []string{"", "@", "example.com:80", "192.0.2.1"} {
+	for _, alone := range []string{"192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1"} { // as chi's RealIP leaves it
+		r.RemoteAddr = alone
+		if got := h.Remote(); got.Addr() != netip.MustParseAddr(alone).Unmap() || got.Port() != 0 || quietGuard(t, Config{}).platform(got.Addr()) {
+			t.Errorf("RemoteAddr %q is %v", alone, got)
+		}
+	}
+	for _, none := range []string{"", "@", "example.com:80"} {
 		r.RemoteAddr = none
 		if h.Remote().IsValid() {
 			t.Errorf("RemoteAddr %q is %v", none, h.Remote())

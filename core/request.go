@@ -153,9 +153,9 @@ func (r Request) Fallback(h Head, status int, m Match) (Answer, bool) {
 			return Answer{}, false
 		}
 	}
-	a := x.g.answerRoute(x.route, h)
-	x.kind, x.answer = Probe, &a
-	return a, true
+	a := x.g.answerRoute(x.route, h, new(Answer))
+	x.kind, x.answer = Probe, a
+	return *a, true
 }
 
 // Opened reports that the connection left HTTP, from inside Hijack on net/http.

@@ -25,35 +25,37 @@ func vary(a Answer) Answer {
 	return a
 }
 
-// answerRoute answers a health route.
-func (g *Guard) answerRoute(route Route, h Head) Answer {
+// answerRoute answers a health route. It returns room with what Health says, or
+// an answer that is shared.
+func (g *Guard) answerRoute(route Route, h Head, room *Answer) *Answer {
 	switch h.Method() {
 	case "GET", "HEAD", "OPTIONS": // HAProxy asks by OPTIONS unless told otherwise
 	default:
-		return answerMethod
+		return &answerMethod
 	}
 	draining := g.isDraining()
 	if health := g.config.Health; health != nil {
 		q := HealthQuery{Route: route, Draining: draining, Details: g.showDetails(h), Head: h}
-		if a, ok := g.askHealth(health, q); ok {
-			return a
+		if g.askHealth(health, q, room) {
+			return room
 		}
 	}
 	if draining && (route == RouteReady || route == RouteHealth) {
-		return answerDraining
+		return &answerDraining
 	}
-	return answerOK
+	return &answerOK
 }
 
 // askHealth asks the user's Health. One that panics is not ready.
-func (g *Guard) askHealth(health Health, q HealthQuery) (a Answer, ok bool) {
+func (g *Guard) askHealth(health Health, q HealthQuery, a *Answer) (ok bool) {
 	defer func() {
 		if v := recover(); v != nil {
 			g.tellPanic("Health", v)
-			a, ok = answerBroken, q.Route == RouteReady || q.Route == RouteStartup
+			*a, ok = answerBroken, q.Route == RouteReady || q.Route == RouteStartup
 		}
 	}()
-	return health.Answer(q)
+	*a, ok = health.Answer(q)
+	return ok
 }
 
 // showDetails asks Config.Details, but not for the many who do not ask for any.
@@ -81,7 +83,8 @@ func (g *Guard) ready() bool {
 		return false
 	}
 	if g.config.Health != nil {
-		if a, ok := g.askHealth(g.config.Health, HealthQuery{Route: RouteReady, Head: pathHead(defaultPaths[RouteReady])}); ok {
+		var a Answer
+		if g.askHealth(g.config.Health, HealthQuery{Route: RouteReady, Head: pathHead(defaultPaths[RouteReady])}, &a) {
 			return a.Status < 400
 		}
 	}

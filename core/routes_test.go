@@ -39,10 +39,10 @@ func TestAnswerRoute(t *testing.T) {
 			drained(t, g)
 		}
 		for i, route := range routes {
-			if a := g.answerRoute(route, pathHead("/")); a.Status != row.want[i] {
+			if a := g.answerRoute(route, pathHead("/"), new(Answer)); a.Status != row.want[i] {
 				t.Errorf("%s: %v is %d, want %d", row.rule, route, a.Status, row.want[i])
 			}
-			if a := g.answerRoute(route, httpHead{asked("DELETE", "/")}); a.Status != 405 {
+			if a := g.answerRoute(route, httpHead{asked("DELETE", "/")}, new(Answer)); a.Status != 405 {
 				t.Errorf("%s: DELETE %v is %d", row.rule, route, a.Status)
 			}
 		}
@@ -78,7 +78,7 @@ func TestShowDetails(t *testing.T) {
 			return Answer{}, false
 		})})
 		for _, r := range []*http.Request{plain, query, accept} {
-			g.answerRoute(RouteHealth, httpHead{r})
+			g.answerRoute(RouteHealth, httpHead{r}, new(Answer))
 		}
 		if got != row.want {
 			t.Errorf("%s: details %v, want %v", row.rule, got, row.want)

@@ -12,20 +12,21 @@ type origin struct {
 	method    string     // one that is not in methods
 }
 
-// source finds out where a request comes from.
+// source finds out where a request comes from, if that is not its peer.
 func (x *exchange) source(h Head) {
-	g := x.g
-	if f := h.Field("X-Forwarded-For"); f != "" {
-		method := ""
-		if x.from != nil {
-			method = x.from.method
-		}
-		x.from = g.forwarded(x.remote.Addr(), f)
-		x.from.method = method
+	f := h.Field("X-Forwarded-For")
+	if f == "" {
+		return
 	}
+	method := ""
+	if x.from != nil {
+		method = x.from.method
+	}
+	x.from = x.g.forwarded(x.remote.Addr(), f)
+	x.from.method = method
 	// What is forwarded for somebody unknown is not the platform's, whoever the
 	// last proxy is.
-	x.platform = (x.from == nil || x.from.forwarded == "" || x.from.client.IsValid()) && g.platform(x.address())
+	x.platform = x.from.client.IsValid() && x.g.platform(x.from.client)
 }
 
 // address is the client's where a trusted proxy names it, else the peer's.

@@ -85,14 +85,18 @@ func (s *stats) countClosed(c *Conn, class Class) {
 	s.stripes[c.shard%statStripes].closed[class].Add(1)
 }
 
-func (s *stats) countProbe(class Class, p prober, failing bool, seen bool) {
+func (s *stats) countProbe(class Class, p prober, failing bool) {
 	outcome := 0
 	if failing {
 		outcome = 1
 	}
 	s.probes[class][p][outcome].Add(1)
-	if seen && p != 0 {
-		s.lastSeen[p].Store(time.Now().UnixNano())
+}
+
+// seeProber notes when a prober was seen, from where it may be believed.
+func (s *stats) seeProber(p prober, at time.Time) {
+	if p != 0 {
+		s.lastSeen[p].Store(at.UnixNano())
 	}
 }
 

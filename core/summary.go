@@ -36,22 +36,37 @@ func (j *journal) depict(now time.Time, e *Event, kept bool) {
 	if j.summary < 0 {
 		return
 	}
-	p := &j.picture
-	if p.since.IsZero() {
+	j.begin(now)
+	j.picture.sources.add(sourceOf(e), maxSummarySources)
+	j.picture.count(pair{e.Class, e.Prober}, 1, kept)
+}
+
+// depictMore counts n probes of a pair, whose sources the summary knows.
+func (j *journal) depictMore(now time.Time, k pair, n uint64) {
+	if j.summary >= 0 {
+		j.begin(now)
+		j.picture.count(k, n, true)
+	}
+}
+
+// begin makes sure that an interval of the summary runs.
+func (j *journal) begin(now time.Time) {
+	if p := &j.picture; p.since.IsZero() {
 		p.since = now
 		j.arm(now.Add(j.summary))
 	}
-	p.sources.add(sourceOf(e), maxSummarySources)
-	k := pair{e.Class, e.Prober}
+}
+
+func (p *picture) count(k pair, n uint64, kept bool) {
 	t, known := p.pairs[k]
 	if !known && len(p.pairs) >= maxPairs {
-		p.other++
+		p.other += n
 		return
 	}
 	if p.pairs == nil {
 		p.pairs = make(map[pair]tally)
 	}
-	p.pairs[k] = tally{t.n + 1, t.kept || kept}
+	p.pairs[k] = tally{t.n + n, t.kept || kept}
 }
 
 // summarize ends the interval if it is over, and prints it if what was kept
@@ -66,6 +81,7 @@ func (j *journal) summarize(now time.Time) {
 		j.arm(end)
 		return
 	}
+	j.endHush(now, true) // what it counted belongs to this interval
 	kept := make(map[pair]struct{})
 	for k, t := range p.pairs {
 		if t.kept {

@@ -142,13 +142,16 @@ func (j *journal) tell(now time.Time, e *Event) {
 				attrs = append(attrs, slog.String("remedy", hint))
 			}
 			j.write(e.Time, level, msgSeen, attrs...)
-			return
+			break
 		}
 		j.suppress(e.Class)
 		j.debug(e)
 	case tellWhole:
 		j.depict(now, e, false)
 		j.fail(now, level, e)
+	}
+	if e.Class == HTTPProbe {
+		j.hushAfter(now)
 	}
 }
 

@@ -157,7 +157,7 @@ func (s *snapshot) parse(raw string) (q query) {
 // §12.5.1), names application/health+json with a weight other than 0. A
 // wildcard does not: what asks for anything gets the short answer.
 func acceptsJSON(accept string) bool {
-	for accept != "" {
+	for len(accept) >= len(typeJSON) {
 		var item string
 		item, accept, _ = strings.Cut(accept, ",")
 		kind, params, _ := strings.Cut(item, ";")

@@ -91,21 +91,40 @@ func ExampleConfig_onChange() {
 	// ready pending to fail
 }
 
-// The sessions of a guard as a readiness check: at 95 % of the limit the
-// server takes itself out of rotation before it has to refuse anybody.
+// A queue as a readiness check: at its limit the server takes itself out of
+// rotation.
 func ExampleBelow() {
-	sessions := 960.0 // float64(guard.Snapshot().SessionsOpen)
-	check := health.Below(func() float64 { return sessions }, 950, "sessions")
+	waiting := 960.0
+	check := health.Below(func() float64 { return waiting }, 950, "messages")
 	fmt.Println(check(context.Background()))
-	sessions = 12
+	waiting = 12
 	fmt.Println(check(context.Background()))
 	// Output:
-	// 960 sessions, the limit is 950
+	// 960 messages, the limit is 950
 	// <nil>
 }
 
-// The share of handshakes that failed since the last run, judged only where
-// there were at least 20.
+// What the guard knows of its sessions and handshakes as readiness checks. The
+// guard has to be there before they are added.
+func ExampleSessions() {
+	checks := health.New(health.Config{})
+	defer checks.Close()
+	guard, err := core.New(core.Config{Health: checks, MaxSessions: 1000})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer guard.Close()
+	err = checks.Add(
+		health.Check{Name: "sessions", Func: health.Sessions(guard, 950)},
+		health.Check{Name: "handshakes", Func: health.Handshakes(guard, 0.5, 20), FailAfter: 3},
+	)
+	fmt.Println(err, len(checks.Checks()))
+	// Output: <nil> 2
+}
+
+// The share of what failed since the last run, judged only where there were at
+// least 20.
 func ExampleShareBelow() {
 	var failed, all uint64
 	check := health.ShareBelow(func() (uint64, uint64) { return failed, all }, 0.5, 20)

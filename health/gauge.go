@@ -41,10 +41,7 @@ func (o *observation) load() (value float64, unit string, made bool) {
 }
 
 // Below returns a check that fails while value is at limit or above it. The
-// unit is for the report. With the sessions of a guard it takes a server out
-// of rotation before it has to refuse anybody:
-//
-//	health.Below(func() float64 { return float64(guard.Snapshot().SessionsOpen) }, 950, "sessions")
+// unit is for the report. For the sessions of a guard there is [Sessions].
 func Below(value func() float64, limit float64, unit string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		v := value()
@@ -60,7 +57,8 @@ func Below(value func() float64, limit float64, unit string) func(context.Contex
 // a share of whole, from 0 to 1, between one run and the next. Both are
 // counters that only grow; one that has become smaller has been started anew.
 // With fewer than least new in whole there is nothing to judge and the check
-// passes, as it does in its first run. Give each check its own ShareBelow.
+// passes, as it does in its first run. Give each check its own ShareBelow. For
+// the handshakes of a guard there is [Handshakes].
 func ShareBelow(count func() (part, whole uint64), limit float64, least uint64) func(context.Context) error {
 	var mu sync.Mutex
 	var begun bool

@@ -1,0 +1,243 @@
+package core
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// probed is an answered probe as a request reports it; it says whether the
+// journal was given it.
+func probed(j *journal, a netip.AddrPort, p prober) (handed bool) {
+	if j.hushed(a.Addr(), p, RouteReady) {
+		return false
+	}
+	j.post(Event{Class: HTTPProbe, Platform: true, Remote: a, Prober: p.String(), Status: 200})
+	return true
+}
+
+// However many probes come and however fast, the summary and the counts are
+// those of all of them, and nearly none is handed over.
+func TestHushLosesNoCount(t *testing.T) {
+	const rounds, sources = 20_000, 5
+	var suppressed uint64
+	c := journalConfig{summary: time.Minute, suppressed: func(_ Class, n uint64) { suppressed += n }}
+	inJournal(t, c, func(t *testing.T, j *journal, log *logLines) {
+		handed, gaps := 0, 0
+		for i := range rounds {
+			for s := range sources {
+				if probed(j, from(s), proberKubelet) {
+					handed++
+				}
+			}
+			if probed(j, from(sources), proberHAProxy) {
+				handed++
+			}
+			switch {
+			case j.hush.open.Load() == 0:
+				gaps++
+				synctest.Wait()
+			case i%200 == 0:
+				after(5 * time.Millisecond)
+			}
+		}
+		if handed > 200 || gaps > 2 {
+			t.Errorf("%d of %d probes were handed over, %d times there was no window", handed, rounds*(sources+1), gaps)
+		}
+		after(2 * time.Minute)
+		lines := log.take()
+		wantMessages(t, "two sights and a summary", lines, msgSeen, msgSeen, msgSummary)
+		wantAttrs(t, lines[2], map[string]string{
+			"http_probe.kubelet": "100000", "http_probe.haproxy": "20000", "sources": "6", "suppressed": "119998", "other": "-",
+		})
+		inspect(t, j, func() {
+			if suppressed != rounds*(sources+1)-2 {
+				t.Errorf("%d lines are counted as kept quiet, want all but the two sights", suppressed)
+			}
+			if !j.next.IsZero() || !j.hush.end.IsZero() || j.hush.open.Load() != 0 {
+				t.Errorf("nothing happens, and a timer is set to %v, a window ends at %v", j.next, j.hush.end)
+			}
+		})
+	})
+}
+
+// A source that goes on is in every summary, and what was counted in an
+// interval is in the summary of that one.
+func TestHushKeepsEachSummaryWhole(t *testing.T) {
+	const half = 30_020 // not whole windows, so that a summary comes within one
+	inJournal(t, journalConfig{summary: half * time.Millisecond}, func(t *testing.T, j *journal, log *logLines) {
+		for i := range 2 * half {
+			probed(j, from(1), proberKubelet) // the one that opens each window
+			synctest.Wait()
+			probed(j, from(2), proberKubelet)
+			if i >= half {
+				probed(j, from(1), proberEnvoy) // so that there is a second summary
+			}
+			after(time.Millisecond)
+		}
+		after(time.Minute)
+		lines := log.take()
+		wantMessages(t, "a summary of each half", lines, msgSeen, msgSummary, msgSeen, msgSummary)
+		wantAttrs(t, lines[1], map[string]string{"sources": "2", "http_probe.kubelet": "60040", "http_probe.envoy": "-"})
+		wantAttrs(t, lines[3], map[string]string{"sources": "2", "http_probe.kubelet": "60040", "http_probe.envoy": "30020"})
+	})
+}
+
+// Who wants every probe gets every probe.
+func TestHushSparesNobodyWhoLooks(t *testing.T) {
+	debug := &logLines{level: slog.LevelDebug}
+	seen := 0
+	for rule, c := range map[string]journalConfig{
+		"an observer":    {observe: func(Event) { seen++ }},
+		"a log at Debug": {logger: slog.New(debug)},
+	} {
+		inJournal(t, c, func(t *testing.T, j *journal, _ *logLines) {
+			for range 500 {
+				if !probed(j, from(1), proberKubelet) {
+					t.Fatalf("%s: a probe was not handed over", rule)
+				}
+				synctest.Wait()
+			}
+		})
+	}
+	if n := len(debug.take()); n != 500 || seen != 500 {
+		t.Errorf("%d lines at Debug and %d events, want 500 each", n, seen)
+	}
+}
+
+// At the pace of a prober there are no windows, and so no timer.
+func TestHushLeavesProbersAlone(t *testing.T) {
+	inJournal(t, journalConfig{summary: -1}, func(t *testing.T, j *journal, _ *logLines) {
+		for range 1000 {
+			if !probed(j, from(1), proberKubelet) {
+				t.Fatal("a probe was not handed over")
+			}
+			after(hushWindow)
+		}
+		inspect(t, j, func() {
+			if j.hush.windows != 0 {
+				t.Errorf("%d windows were opened", j.hush.windows)
+			}
+		})
+	})
+}
+
+// A log that is turned to Debug shows every probe from the next window on.
+func TestHushSeesDebugTurnedOn(t *testing.T) {
+	var level slog.LevelVar
+	log := &logLines{}
+	synctest.Test(t, func(t *testing.T) {
+		j := newJournal(journalConfig{logger: slog.New(levelled{log, &level})})
+		defer j.close(time.Second)
+		for range 100 {
+			probed(j, from(1), proberKubelet)
+			synctest.Wait()
+		}
+		if n := len(log.take()); n != 1 || j.hush.open.Load() == 0 {
+			t.Errorf("%d lines, want the sight, and a window to be open", n)
+		}
+		level.Set(slog.LevelDebug)
+		after(hushWindow)
+		for range 100 {
+			probed(j, from(1), proberKubelet)
+			synctest.Wait()
+		}
+		if n := len(log.take()); n != 100 {
+			t.Errorf("%d lines, want 100", n)
+		}
+	})
+}
+
+// levelled is logLines with a level that changes.
+type levelled struct {
+	*logLines
+	at *slog.LevelVar
+}
+
+func (l levelled) Enabled(_ context.Context, level slog.Level) bool { return level >= l.at.Level() }
+
+// Another prober, or the same from another source, is handed over at once.
+func TestHushTellsSourcesApart(t *testing.T) {
+	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, _ *logLines) {
+		for range 10 {
+			probed(j, from(1), proberKubelet)
+			synctest.Wait()
+		}
+		if probed(j, from(1), proberKubelet) {
+			t.Error("no window is open")
+		}
+		six := netip.MustParseAddrPort("[2001:db8::1]:1")
+		for _, row := range []struct {
+			a netip.AddrPort
+			p prober
+		}{{from(2), proberKubelet}, {from(1), proberHAProxy}, {from(1), noProber}, {six, proberKubelet}, {netip.AddrPort{}, proberKubelet}} {
+			if !probed(j, row.a, row.p) {
+				t.Errorf("%v from %v was not handed over", row.p, row.a)
+			}
+		}
+		if j.hushed(from(1).Addr(), proberKubelet, RouteLive) {
+			t.Error("another route was not handed over")
+		}
+	})
+}
+
+// A window ends though the logger blocks: when a prober was last seen must not
+// hang on it.
+func TestHushEndsWhileTheLoggerBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		log := &logLines{before: func(r slog.Record) {
+			if r.Message == "block" {
+				<-release
+			}
+		}}
+		j := newJournal(journalConfig{logger: slog.New(levelled{log, new(slog.LevelVar)})})
+		for range 10 {
+			probed(j, from(1), proberKubelet)
+			synctest.Wait()
+		}
+		j.note(slog.LevelInfo, "block")
+		if probed(j, from(1), proberKubelet) {
+			t.Error("no window is open")
+		}
+		after(hushStuck)
+		if !probed(j, from(1), proberKubelet) {
+			t.Error("the window is still open")
+		}
+		close(release)
+		if err := j.close(time.Second); err != nil {
+			t.Error(err)
+		}
+		if j.hushed(from(1).Addr(), proberKubelet, RouteReady) {
+			t.Error("a window is open after close")
+		}
+	})
+}
+
+// For the race detector, and once more that none is lost.
+func TestHushConcurrent(t *testing.T) {
+	var suppressed uint64
+	j := newJournal(journalConfig{logger: slog.New(&logLines{level: slog.LevelInfo}), suppressed: func(_ Class, n uint64) { suppressed += n }})
+	var wg sync.WaitGroup
+	for s := range 4 {
+		wg.Go(func() {
+			for i := range 5000 {
+				probed(j, from(s), proberKubelet)
+				if i%100 == 0 {
+					_ = j.flush(t.Context())
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if err := j.close(10 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if got := suppressed + j.dropped() + 1; got != 20_000 {
+		t.Errorf("%d of 20000 are accounted for", got)
+	}
+}

@@ -1,0 +1,45 @@
+package health
+
+import (
+	"context"
+
+	"github.com/quietws/quietws/core"
+)
+
+// Guard is what the checks in this file ask, a *[core.Guard]. What it knows is
+// of this process alone, so that a check of it may be of any kind; a restart
+// ends every session, though, which is why Live is seldom right.
+type Guard interface{ Snapshot() core.Snapshot }
+
+// Sessions returns a check that fails while limit WebSocket sessions or more
+// are open. A little below [core.Config.MaxSessions] it takes the server out of
+// rotation before anybody has to be refused:
+//
+//	health.Check{Name: "sessions", Func: health.Sessions(guard, 950)}
+func Sessions(g Guard, limit int) func(context.Context) error {
+	return Below(func() float64 { return float64(g.Snapshot().SessionsOpen) }, float64(limit), "sessions")
+}
+
+// Handshakes returns a check that fails while, of the good handshakes since its
+// run before, limit or more as a share from 0 to 1 were not completed by this
+// server: a handler that answers 500, a hijack that fails. Refused ones do not
+// count, or anybody who sends bad ones could take the server out of rotation.
+// With fewer than least good ones there is nothing to judge and the check
+// passes. Give each check its own.
+//
+// Where it fails for readiness no more handshakes come from the balancer, and
+// it passes again: FailAfter and PassAfter set how fast that swings.
+func Handshakes(g Guard, limit float64, least uint64) func(context.Context) error {
+	return ShareBelow(func() (failed, good uint64) {
+		for _, h := range g.Snapshot().Handshakes {
+			switch h.Result {
+			case "failed":
+				failed += h.N
+				good += h.N
+			case "accepted":
+				good += h.N
+			}
+		}
+		return failed, good
+	}, limit, least)
+}

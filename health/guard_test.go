@@ -1,0 +1,136 @@
+package health
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/quietws/quietws/core"
+)
+
+// guarded is a WebSocket server with a guard around it. "/ws?broken" is a
+// handler that fails.
+func guarded(t *testing.T, config core.Config) (g *core.Guard, dial func(query string) (*websocket.Conn, *http.Response)) {
+	t.Helper()
+	config.Logger = slog.New(slog.DiscardHandler)
+	g, err := core.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/ws", g.Endpoint(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery == "broken" {
+			http.Error(w, "broken", http.StatusInternalServerError)
+			return
+		}
+		if c, err := websocket.Accept(w, r, nil); err == nil {
+			_, _, _ = c.Read(r.Context())
+			_ = c.CloseNow()
+		}
+	})))
+	server := httptest.NewServer(g.Wrap(mux))
+	t.Cleanup(func() { server.Close(); _ = g.Close() })
+	return g, func(query string) (*websocket.Conn, *http.Response) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		c, res, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(server.URL, "http")+"/ws"+query, nil)
+		if err == nil {
+			t.Cleanup(func() { _ = c.CloseNow() })
+		}
+		return c, res
+	}
+}
+
+// until waits for what another goroutine is about to do.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s did not come", what)
+		}
+		<-time.After(time.Millisecond)
+	}
+}
+
+func TestSessionsAgainstALimit(t *testing.T) {
+	g, dial := guarded(t, core.Config{})
+	check := Sessions(g, 2)
+	first, _ := dial("")
+	if err := check(t.Context()); err != nil {
+		t.Errorf("one session, below a limit of 2: %v", err)
+	}
+	dial("")
+	until(t, "the second session", func() bool { return g.Snapshot().SessionsOpen == 2 })
+	if err, o := observed(check); describe(err) != "2 sessions, the limit is 2" || o.value != 2 || o.unit != "sessions" {
+		t.Errorf("two sessions: %v, observed %v %s", err, o.value, o.unit)
+	}
+	_ = first.Close(websocket.StatusNormalClosure, "")
+	until(t, "the end of a session", func() bool { return g.Snapshot().SessionsOpen == 1 })
+	if err := check(t.Context()); err != nil {
+		t.Errorf("one session again: %v", err)
+	}
+}
+
+func TestShareOfHandshakesFailing(t *testing.T) {
+	g, dial := guarded(t, core.Config{MaxSessions: 3})
+	check := Handshakes(g, 0.5, 4)
+	// A client has its answer before the server has counted it.
+	step := func(rule, want string, handshakes uint64) {
+		t.Helper()
+		until(t, "the count", func() bool {
+			var n uint64
+			for _, h := range g.Snapshot().Handshakes {
+				n += h.N
+			}
+			return n == handshakes
+		})
+		if err := check(t.Context()); describe(err) != want {
+			t.Errorf("%s: %v, want %q", rule, err, want)
+		}
+	}
+	step("the first run", "", 0)
+	dial("")
+	for range 3 {
+		dial("?broken")
+	}
+	step("three of four fail", "3 of 4, the limit is 50 %", 4)
+	for range 3 {
+		dial("?broken")
+	}
+	step("too few to judge", "", 7)
+
+	// Those that the server refuses, full as it is, or because they are bad.
+	dial("")
+	dial("")
+	until(t, "the third session", func() bool { return g.Snapshot().SessionsOpen == 3 })
+	for range 20 {
+		if _, res := dial(""); res == nil || res.StatusCode != http.StatusServiceUnavailable {
+			t.Fatalf("a handshake above the limit was answered %v", res)
+		}
+	}
+	step("refused handshakes", "", 29)
+}
+
+// Readiness follows the limit: not ready before anybody is refused, and ready
+// again when there is room.
+func TestReadinessFollowsTheSessions(t *testing.T) {
+	c := New(Config{Logger: slog.New(slog.DiscardHandler)})
+	defer c.Close()
+	g, dial := guarded(t, core.Config{Health: c, MaxSessions: 3})
+	mustAdd(t, c, Check{Name: "sessions", Func: Sessions(g, 2), Interval: 5 * time.Millisecond})
+	until(t, "readiness", func() bool { return g.Snapshot().Ready })
+	dial("")
+	second, _ := dial("")
+	until(t, "the limit", func() bool { return !g.Snapshot().Ready })
+	if a, _ := c.Answer(core.HealthQuery{Route: core.RouteLive, Head: ask{}}); a.Status != 200 {
+		t.Errorf("live answers %d", a.Status)
+	}
+	_ = second.CloseNow()
+	until(t, "room again", func() bool { return g.Snapshot().Ready })
+}
