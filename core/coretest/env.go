@@ -42,6 +42,7 @@ type env struct {
 	a      Adapter
 	layer  Layer
 	port   port
+	limit  *Limit // of the framework, that applies here
 	certs  certs
 	guard  *core.Guard
 	target probetest.Target
@@ -123,7 +124,7 @@ func (e *env) start() {
 	e.target = probetest.Target{Addr: ln.Addr().String()}
 	if e.port == secure {
 		s.TLS = &tls.Config{Certificates: []tls.Certificate{e.certs.server}, NextProtos: []string{"http/1.1"}}
-		if e.a.HTTP2 {
+		if !e.a.Framework.lacks(HTTP2) {
 			s.TLS.NextProtos = []string{"h2", "http/1.1"}
 		}
 		e.target.TLS = &tls.Config{RootCAs: e.certs.pool}

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // TestNetHTTP runs the suite on plain net/http: coder/websocket on the routes
 // that are wholly ours, gorilla/websocket on those of the application.
 func TestNetHTTP(t *testing.T) {
-	coretest.Run(t, coretest.Adapter{Start: start, HTTP2: true, Hooks: []string{"ConnState", "ConnContext", "BaseContext", "OnShutdown"}})
+	coretest.Run(t, coretest.Adapter{Start: start, Framework: coretest.NetHTTP(), Hooks: []string{"ConnState", "ConnContext", "BaseContext", "OnShutdown"}})
 }
 
 func start(t testing.TB, s coretest.Setup) func(context.Context) error {

@@ -69,7 +69,7 @@ func drainRows() []row {
 			}
 		},
 	}, {
-		name: "drain/handshakes", layers: everywhere,
+		name: "drain/handshakes", layers: everywhere, sees: []kind{{core.HandshakeRefused, core.ReasonDraining}},
 		rule: "while draining handshakes are refused with 503 and Retry-After, before anyone's session is closed, and without a line",
 		run: func(e *env) {
 			e.draining(func() {
@@ -95,7 +95,7 @@ func drainRows() []row {
 			}
 		},
 	}, {
-		name: "drain/goodbye", layers: everywhere, follow: true,
+		name: "drain/goodbye", layers: everywhere, needs: EndOfSession, sees: []kind{{class: core.SessionEnded}},
 		rule: "every session of Handler gets a close frame of 1001, one of OnDrain its own goodbye, and the peer's answer is waited for",
 		run: func(e *env) {
 			var peers []*probetest.Session
@@ -140,7 +140,7 @@ func drainRows() []row {
 			})
 		},
 	}, {
-		name: "drain/deadline", layers: everywhere, follow: true,
+		name: "drain/deadline", layers: everywhere, needs: EndOfSession, sees: []kind{{class: core.SessionEnded}},
 		rule:   "a session that is still open at the deadline is closed and reported as dropped",
 		config: func(c *core.Config) { c.Drain.Timeout = 200 * time.Millisecond },
 		run: func(e *env) {
@@ -180,7 +180,7 @@ func drainRows() []row {
 // seconds, and fasthttp's longer.
 func idleRow() row {
 	return row{
-		name: "drain/idle connections", layers: attached,
+		name: "drain/idle connections", layers: attached, sees: []kind{{core.ServerClosed, core.ReasonDrain}},
 		rule: "silent, handshaken and half-headed connections do not hold up the shutdown; they are server_closed, and nobody's fault",
 		run: func(e *env) {
 			raw := func(first []byte) net.Conn {

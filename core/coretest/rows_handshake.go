@@ -48,7 +48,7 @@ func handshakeRows() []row {
 	}
 	http2 := handler("http 2", "a handshake's key that arrives over HTTP/2 is a proxy's fault and is explained (RFC 9113 §8.6)",
 		"handshake-http-2", refused(core.ReasonHTTP2, 501), nil)
-	http2.ports, http2.http2 = secure, true
+	http2.ports, http2.needs = secure, HTTP2
 	return asRows([]fact{
 		handler("upgrade stripped", "Sec-WebSocket-Key without Upgrade is a handshake from which a proxy took it: 426 with Upgrade (RFC 9110 §15.5.22)",
 			"handshake-no-upgrade", refused(core.ReasonUpgradeStripped, 426), upgrade),
@@ -98,12 +98,15 @@ func endpointRows() []row {
 	theirs := func(name, rule, does string, r core.Reason) row {
 		f := endpoint(name, rule, does, refused(r, 0))
 		row := f.row
+		row.sees = []kind{{core.HandshakeRefused, r}}
 		row.run = func(e *env) {
 			e.target.Path = f.path
 			const n = 5
 			results := e.stimulus(f.does, n)
 			w := f.want
-			if w.status = results[0].Status; w.status < 400 || w.status >= 500 {
+			if e.limit != nil {
+				w = e.limit.instead(w)
+			} else if w.status = results[0].Status; w.status < 400 || w.status >= 500 {
 				e.Errorf("the peer was answered %d, want a status of 4xx", w.status)
 			}
 			e.became(w, n)
@@ -111,7 +114,7 @@ func endpointRows() []row {
 		return row
 	}
 	http2 := theirs("http 2", "a key over HTTP/2 is explained, whatever the library makes of it", "handshake-http-2", core.ReasonHTTP2)
-	http2.ports, http2.http2 = secure, true
+	http2.ports, http2.needs = secure, HTTP2
 	return append([]row{
 		http2,
 		theirs("upgrade stripped", "what the library refuses is explained all the same", "handshake-no-upgrade", core.ReasonUpgradeStripped),

@@ -114,7 +114,7 @@ func journalRows() []row {
 			}
 		},
 	}, {
-		name: "journal/limit", layers: everywhere,
+		name: "journal/limit", layers: everywhere, sees: []kind{{core.HandshakeRefused, core.ReasonSaturated}},
 		rule:   "above Config.MaxSessions a handshake is refused with 503 and Retry-After, and a session that ends makes room",
 		config: func(c *core.Config) { c.MaxSessions = 1 },
 		run: func(e *env) {

@@ -100,7 +100,7 @@ func healthRows() []row {
 		return f
 	}
 	h2 := fact{
-		row:  row{name: "health/http 2", rule: "health is answered over HTTP/2 as over HTTP/1", ports: secure, layers: everywhere, http2: true},
+		row:  row{name: "health/http 2", rule: "health is answered over HTTP/2 as over HTTP/1", ports: secure, layers: everywhere, needs: HTTP2},
 		want: answered("kubelet"),
 		do: func(ctx context.Context, t probetest.Target) (probetest.Result, error) {
 			return overHTTP2(ctx, t, "/readyz", http.Header{"User-Agent": {"kube-probe/1.33"}})

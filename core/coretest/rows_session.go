@@ -17,21 +17,13 @@ func sessionRows() (rows []row) {
 					rule: "a client that vanishes is no error: no line, no 500, one line with 101 in the access log"},
 				does: does, path: path,
 				want: want{class: core.SessionEnded, status: 101, end: "vanished", code: 1006, access: "101"},
-				// A client that is gone before the hijack, while the server's own
-				// background read still runs, is seen by nobody else there.
-				at: func(l Layer, _ port, w want) want {
-					if !l.exact() {
-						w.end = ""
-					}
-					return w
-				},
 			}.asRow()
 		}
 		rows = append(rows, vanish("vanish, fin", "session-vanish-fin"), vanish("vanish, rst", "session-vanish-rst"))
 	}
 	early := func(path string) row {
 		return row{
-			name: "session/handler returns early" + path, layers: everywhere, follow: true,
+			name: "session/handler returns early" + path, layers: everywhere, needs: EndOfSession, sees: []kind{{class: core.SessionEnded}},
 			rule: "a handler may return while a goroutine of its own keeps the session: it is open until its connection ends",
 			run: func(e *env) {
 				s := e.open(path)
@@ -114,7 +106,10 @@ func panicRows() (rows []row) {
 // errorRow is asRow for sessions whose end differs by library.
 func (f fact) errorRow() row {
 	r := f.row
-	r.follow = f.library()
+	r.sees = []kind{{class: f.want.class}}
+	if f.library() {
+		r.needs = EndOfSession
+	}
 	r.run = func(e *env) {
 		e.target.Path = f.path
 		results := e.times(3, f.do)
@@ -146,8 +141,12 @@ func (f fact) errorRow() row {
 }
 
 func panicRow(path, rule string, layers []Layer, w want) row {
+	var needs Need
+	if (fact{path: path}).library() {
+		needs = EndOfSession
+	}
 	return row{
-		name: "panic" + path, rule: rule, layers: layers, follow: fact{path: path}.library(),
+		name: "panic" + path, rule: rule, layers: layers, needs: needs, sees: []kind{{class: core.HandlerPanic}},
 		run: func(e *env) {
 			const n = 3
 			e.target.Path = path
