@@ -58,7 +58,7 @@ const unsaid = -1
 // asRow makes a row of f.
 func (f fact) asRow() row {
 	r := f.row
-	r.sees = []kind{{f.want.class, f.want.reason}}
+	r.fact = &f.want
 	if f.library() && f.want.class == core.SessionEnded {
 		r.needs |= EndOfSession
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"strconv"
 	"sync"
@@ -162,18 +163,57 @@ func drainRows() []row {
 	}, {
 		name: "drain/shutdown", layers: attached,
 		rule: "the server's own shutdown is the drain: a session of Handler gets its goodbye",
+		run:  func(e *env) { e.shutDownWith("/ws") },
+	}, {
+		name: "drain/shutdown, own library", layers: attached, needs: EndOfSession,
+		rule: "and one of the application's own library the goodbye of its OnDrain",
+		run:  func(e *env) { e.shutDownWith("/own") },
+	}, {
+		name: "drain/http 2", ports: secure, layers: attached, needs: HTTP2,
+		rule: "while draining /readyz is 503 over HTTP/2 too, and an idle connection does not hold up the shutdown",
 		run: func(e *env) {
-			s := e.open("/ws")
-			e.echo(s, "hello")
-			var wg sync.WaitGroup
-			wg.Go(e.stop)
-			if f, err := s.Read(e.ctx); err != nil || f.Code() != 1001 {
-				e.Errorf("the session got %v and code %d, want a close frame of 1001", err, f.Code())
+			tr := transportOn(e.dial("h2"))
+			ask := func(status int) {
+				e.Helper()
+				req, err := http.NewRequestWithContext(e.ctx, http.MethodGet, "https://"+e.target.Addr+"/readyz", nil)
+				if err != nil {
+					e.Fatal(err)
+				}
+				resp, err := tr.RoundTrip(req)
+				if err != nil {
+					e.Fatal(err)
+				}
+				if _ = resp.Body.Close(); resp.StatusCode != status || resp.ProtoMajor != 2 {
+					e.Errorf("/readyz: %s over %s, want %d", resp.Status, resp.Proto, status)
+				}
 			}
-			_, _ = s.Close(e.ctx, 1001)
-			wg.Wait()
+			ask(200)
+			e.draining(func() { ask(503) })
+			begin := time.Now()
+			e.stop()
+			if took := time.Since(begin); took > quickly {
+				e.Errorf("the shutdown took %v", took)
+			}
 		},
 	}}, idleRow())
+}
+
+// quickly is how long a shutdown may take that has nobody to wait for. net/http
+// waits 5 s for a connection that it believes is about to ask.
+const quickly = 3 * time.Second
+
+// shutDownWith shuts the server down under a session on path.
+func (e *env) shutDownWith(path string) {
+	e.Helper()
+	s := e.open(path)
+	e.echo(s, "hello")
+	var wg sync.WaitGroup
+	wg.Go(e.stop)
+	if f, err := s.Read(e.ctx); err != nil || f.Code() != 1001 {
+		e.Errorf("the session got %v and code %d, want a close frame of 1001", err, f.Code())
+	}
+	_, _ = s.Close(e.ctx, 1001)
+	wg.Wait()
 }
 
 // idleRow is about connections that net/http's own Shutdown waits for, for five
@@ -202,7 +242,7 @@ func idleRow() row {
 			e.until("all are accepted", func() bool { return e.guard.Snapshot().Accepted == uint64(e.opened) })
 			begin := time.Now()
 			e.stop()
-			if took := time.Since(begin); took > 3*time.Second {
+			if took := time.Since(begin); took > quickly {
 				e.Errorf("the shutdown took %v", took)
 			}
 			for _, c := range idle {

@@ -1,6 +1,7 @@
 package coretest
 
 import (
+	"context"
 	"log/slog"
 	"strings"
 
@@ -84,6 +85,7 @@ func handshakeRows() []row {
 			"handshake-odd-case", closed1000, nil),
 		handler("token lists", "Upgrade and Connection are lists (RFC 6455 §4.2.1 items 3, 4)",
 			"handshake-token-lists", closed1000, nil),
+		closeUpgrade("handler/close, upgrade", "/ws"),
 	})
 }
 
@@ -136,12 +138,30 @@ func endpointRows() []row {
 		endpoint("split connection", "the lines of a field are one list (RFC 9110 §5.3)", "handshake-split-connection", ownClosed),
 		endpoint("odd case", "names and tokens are compared without regard to case", "handshake-odd-case", ownClosed),
 		endpoint("token lists", "Upgrade and Connection are lists", "handshake-token-lists", ownClosed),
+		closeUpgrade("endpoint/close, upgrade", "/own"), closeUpgrade("library/close, upgrade", "/bare"),
 	})...)
 }
 
 // ownClosed is a session of the application's own library that the peer closed.
 // Its handler returns the error with the code in it.
 var ownClosed = want{class: core.SessionEnded, status: 101, end: "closed", code: 1000, access: "101"}
+
+// closeUpgrade is about a client that does not mean to use the connection for a
+// second request, which fasthttp takes for one that wants no session.
+func closeUpgrade(name, path string) fact {
+	w := closed1000
+	if path == "/bare" {
+		w.access, w.end = "", "" // there is no layer inside the access log, and the code is the library's
+	}
+	return fact{
+		row:  row{name: name, layers: attached, rule: "a handshake with Connection: close, Upgrade is a session"},
+		path: path, want: w,
+		do: func(ctx context.Context, t probetest.Target) (probetest.Result, error) {
+			r := probetest.WebSocket(path).Without("Connection").With(probetest.Field{Name: "Connection", Value: "close, Upgrade"})
+			return probetest.Handshake(ctx, t, r)
+		},
+	}
+}
 
 // outcomeRows are about what becomes of good handshakes.
 func outcomeRows() []row {
@@ -153,6 +173,8 @@ func outcomeRows() []row {
 	return asRows([]fact{
 		at("server error", "a good handshake that is answered 5xx is the server's failure: Error", "/fail", failed),
 		at("framework error", "the status that the framework makes of an error is the one that counts", "/error", failed),
+		at("hijack failed", "a 101 whose connection stays HTTP is a failed upgrade", "/promise",
+			want{class: core.UpgradeFailed, reason: core.ReasonHijackFailed, told: whole, level: slog.LevelError, status: 101}),
 		at("no route", "a handshake for a path without a handler is told with its remedy", "/nowhere", refused(core.ReasonNoRoute, 404)),
 		at("unauthorized", "401, 403 and 429 of the application are meant: Debug", "/forbidden", intended),
 		at("plain answer", "a handshake that a handler answers 200 to was refused by the application", "/app", refused(core.ReasonApplication, 200)),

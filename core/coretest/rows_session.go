@@ -1,7 +1,10 @@
 package coretest
 
 import (
+	"context"
+	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 
 	"github.com/quietws/quietws/core"
@@ -78,12 +81,12 @@ func sessionRows() (rows []row) {
 // panicRows are about handlers that panic or fail.
 func panicRows() (rows []row) {
 	panicked := want{class: core.HandlerPanic, told: whole, level: slog.LevelError, status: 101, access: "101"}
-	for path, end := range map[string]string{
-		"/ws/panic":       "Handler ends the session",
-		"/own/panic":      "the connection was closed by the deferred Close, before anybody learned of the panic",
-		"/own/panic-open": "the guard closes the connection, which net/http never does after a hijack",
+	for _, at := range []struct{ path, end string }{
+		{"/ws/panic", "Handler ends the session"},
+		{"/own/panic", "the connection was closed by the deferred Close, before anybody learned of the panic"},
+		{"/own/panic-open", "the guard closes the connection, which net/http never does after a hijack"},
 	} {
-		rows = append(rows, panicRow(path, "a panic in a session is one connection of one class, told with its stack and not to the peer; "+end, everywhere, panicked))
+		rows = append(rows, panicRow(at.path, "a panic in a session is one connection of one class, told with its stack and not to the peer; "+at.end, everywhere, panicked))
 	}
 	for _, path := range []string{"/bare/panic", "/bare/panic-open"} {
 		p := panicked
@@ -91,6 +94,17 @@ func panicRows() (rows []row) {
 		rows = append(rows, panicRow(path, "the outermost layer sees a panic without Endpoint too", attached, p))
 	}
 	ordinary := want{class: core.HandlerPanic, told: whole, level: slog.LevelError}
+	h2 := fact{
+		row: row{name: "panic/http 2", rule: "the same over HTTP/2, where the server itself would write a line for each", ports: secure, layers: attached, needs: HTTP2},
+		do: func(ctx context.Context, t probetest.Target) (probetest.Result, error) {
+			if res, err := overHTTP2(ctx, t, "/panic", http.Header{}); err == nil && res.Status < 500 {
+				return res, fmt.Errorf("answered %d", res.Status)
+			}
+			return probetest.Result{}, nil
+		},
+		want: ordinary,
+	}
+	rows = append(rows, h2.asRow())
 	rows = append(rows, panicRow("/panic", "a panic of an ordinary handler is told once, by the guard and not by the server's log too", attached, ordinary))
 	for _, path := range []string{"/ws/error", "/own/error", "/bare/error"} {
 		rows = append(rows, fact{

@@ -115,7 +115,8 @@ type row struct {
 	ports  port    // 0: anyPort
 	layers []Layer // none: Serve
 	needs  Need    // what not every framework has
-	sees   []kind  // what its events are, where no limit says otherwise
+	sees   []kind  // among its events, where no limit says otherwise
+	fact   *want   // in place of sees
 
 	app         App
 	headTimeout time.Duration
