@@ -89,10 +89,6 @@ func (l Layer) String() string {
 	return [...]string{"serve", "attach+listener", "attach", "middleware", "inner", "bare"}[l]
 }
 
-// exact reports whether the guard accepts the connections itself, so that every
-// class is exact.
-func (l Layer) exact() bool { return l == Serve || l == AttachListener }
-
 // counted reports whether connections are counted.
 func (l Layer) counted() bool { return l <= Attach }
 
