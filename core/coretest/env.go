@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -180,15 +181,41 @@ func nonZero(m map[core.Class]uint64) string {
 // what the client saw.
 func (e *env) stimulus(name string, n int) []probetest.Result {
 	e.Helper()
+	return e.times(n, e.find(name))
+}
+
+// stimulation is what a client does.
+type stimulation func(context.Context, probetest.Target) (probetest.Result, error)
+
+func (e *env) find(name string) stimulation {
+	e.Helper()
 	s, ok := probetest.Find(name)
 	if !ok {
 		e.Fatalf("coretest: probetest has no stimulus %q", name)
 	}
-	return e.times(n, s.Run)
+	return s.Run
+}
+
+// atOnce does run n times at once.
+func (e *env) atOnce(n int, run stimulation) []probetest.Result {
+	e.Helper()
+	ctx, cancel := context.WithTimeout(e.ctx, patience)
+	defer cancel()
+	results, errs := make([]probetest.Result, n), make([]error, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { results[i], errs[i] = run(ctx, e.target) })
+	}
+	wg.Wait()
+	e.opened += n
+	if err := errors.Join(errs...); err != nil {
+		e.Fatalf("the stimulus: %v", err)
+	}
+	return results
 }
 
 // times does run n times, one after the other.
-func (e *env) times(n int, run func(context.Context, probetest.Target) (probetest.Result, error)) []probetest.Result {
+func (e *env) times(n int, run stimulation) []probetest.Result {
 	e.Helper()
 	results := make([]probetest.Result, 0, n)
 	for range n {

@@ -38,13 +38,14 @@ type want struct {
 // fact is a row that does one thing several times.
 type fact struct {
 	row
-	does  string                                                            // a name in probetest.Stimuli
-	do    func(context.Context, probetest.Target) (probetest.Result, error) // or what it does
-	path  string                                                            // of the WebSocket route
-	times int                                                               // 0: five
-	also  func(e *env, res probetest.Result)                                // what else the client sees
-	want  want                                                              // on every port and layer but for
-	tls   *want                                                             // under TLS
+	does   string                                                            // a name in probetest.Stimuli
+	do     func(context.Context, probetest.Target) (probetest.Result, error) // or what it does
+	path   string                                                            // of the WebSocket route
+	times  int                                                               // 0: five
+	atOnce int                                                               // in place of times, where each takes long
+	also   func(e *env, res probetest.Result)                                // what else the client sees
+	want   want                                                              // on every port and layer but for
+	tls    *want                                                             // under TLS
 }
 
 // library reports whether the route is served by the application's own library.
@@ -70,11 +71,16 @@ func (f fact) asRow() row {
 		if f.path != "" {
 			e.target.Path = f.path
 		}
+		do := f.do
+		if do == nil {
+			do = e.find(f.does)
+		}
 		var results []probetest.Result
-		if f.do != nil {
-			results = e.times(n, f.do)
+		if f.atOnce > 0 {
+			n = f.atOnce
+			results = e.atOnce(n, do)
 		} else {
-			results = e.stimulus(f.does, n)
+			results = e.times(n, do)
 		}
 		w := f.want
 		if f.tls != nil && e.port == secure {

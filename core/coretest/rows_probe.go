@@ -33,7 +33,7 @@ func probeRows() []row {
 	idle := fact{
 		row: row{name: "probe/silence", layers: attached, headTimeout: silence,
 			rule: "a connection that says nothing until the server's limit is no probe: idle_connect, told once"},
-		does: "tcp-connect-silent", times: 2,
+		does: "tcp-connect-silent", atOnce: 2,
 		want: want{class: core.IdleConnect, told: whole, level: slog.LevelInfo, access: none},
 	}
 	return append(asRows([]fact{

@@ -15,8 +15,13 @@ var attached = []Layer{Serve, AttachListener, Attach}
 // exactly is where the guard sees every byte.
 var exactly = []Layer{Serve, AttachListener}
 
-// silence is the limit for a head in rows where nothing comes.
-const silence = 150 * time.Millisecond
+// The limits for a head, in rows where it does not come.
+const (
+	silence = 300 * time.Millisecond
+	// patientSilence is for rows that shake hands first, which a busy machine
+	// must not make too late.
+	patientSilence = time.Second
+)
 
 // tlsRows are about what fails at or under TLS. All of it is decided by typed
 // errors: Attach alone knows it too.
@@ -29,10 +34,10 @@ func tlsRows() []row {
 	}
 	wrong := want{class: core.WrongProtocol, reason: core.ReasonHTTPOnTLS, told: whole, level: slog.LevelWarn, status: 400} // in the clear
 	cutSilent := tls("hello cut, silence", "a handshake whose rest never comes timed out", "tls-hello-cut-silent", failed(core.ReasonTimeout, slog.LevelInfo))
-	cutSilent.headTimeout, cutSilent.times = silence, 2
+	cutSilent.headTimeout, cutSilent.atOnce = silence, 2
 	idle := tls("handshake, silence", "a handshake and nothing more until the server's limit is no probe: idle_connect, once", "tls-handshake-silent",
 		want{class: core.IdleConnect, told: whole, level: slog.LevelInfo})
-	idle.headTimeout, idle.times = silence, 2
+	idle.headTimeout, idle.atOnce = patientSilence, 2
 	onTLS := tls("http on tls", "plain HTTP to the TLS port is named", "http-on-tls", wrong)
 	cutRST := tls("hello cut, rst", "a handshake cut short by RST is truncated", "tls-hello-cut-rst", failed(core.ReasonTruncated, slog.LevelInfo))
 	aborted := tls("random bytes", "bytes that are no TLS are aborted, and no certificate trouble", "", failed(core.ReasonAborted, slog.LevelInfo))
@@ -62,7 +67,7 @@ func junkRows() []row {
 		return f
 	}
 	timeout := junk("request cut, silence", "a request whose rest never comes timed out", "request-cut-silent", bad(core.ReasonTimeout, 0))
-	timeout.headTimeout, timeout.times, timeout.needs = silence, 2, 0 // the server's timeout shows
+	timeout.headTimeout, timeout.atOnce, timeout.needs = patientSilence, 2, 0 // the server's timeout shows
 	preface := junk("h2 preface", "HTTP/2 with prior knowledge to an HTTP/1 port: nothing that the proxy asks is answered, so it is loud",
 		"h2-preface", want{class: core.WrongProtocol, reason: core.ReasonH2Preface, told: whole, level: slog.LevelWarn, status: unsaid})
 	onPlain := junk("tls on plain", "a ClientHello to a plain port is named", "tls-on-plain",
