@@ -304,14 +304,57 @@ func (e *env) settled() {
 	})
 }
 
-// close waits for every connection to end, and makes the guard tell what is
-// pending. What is said later is not heard.
+// told reports whether what is counted has its events: an event follows its
+// counter, and its line in the log comes before it is observed.
+func (e *env) told() bool {
+	s, events := e.guard.Snapshot(), make(map[core.Class]uint64)
+	for _, ev := range e.events.list() {
+		events[ev.Class]++
+	}
+	want := make(map[core.Class]uint64)
+	if e.layer.counted() {
+		for _, c := range []core.Class{
+			core.Hijacked, core.ProxyProbe, core.WrongProtocol, core.TLSFailed, core.BadRequest,
+			core.ServerClosed, core.IdleConnect, core.TLSProbe, core.TCPProbe,
+		} {
+			want[c] = s.Closed[c]
+		}
+	}
+	for _, ended := range s.SessionsEnded {
+		want[core.SessionEnded] += ended.N
+	}
+	for _, h := range s.Handshakes {
+		switch h.Result {
+		case "refused":
+			want[core.HandshakeRefused] += h.N
+		case "failed":
+			want[core.UpgradeFailed] += h.N
+		}
+	}
+	for _, p := range s.Probes {
+		if p.Class == core.HTTPProbe || p.Class == core.ProbeFailing {
+			want[p.Class] += p.N
+		}
+	}
+	for c, n := range want {
+		if events[c] < n {
+			return false
+		}
+	}
+	return true
+}
+
+// close waits for every connection to end and to be told, and makes the guard
+// tell what is pending. What is said later is not heard.
 func (e *env) close() {
 	e.Helper()
 	if e.guard == nil || e.ended {
 		return
 	}
 	e.settled()
+	if !e.row.unheard {
+		e.until("what is counted is told", e.told)
+	}
 	e.ended = true
 	if err := e.guard.Close(); err != nil {
 		e.Errorf("Guard.Close: %v", err)

@@ -75,7 +75,7 @@ func journalRows() []row {
 			close(free.(chan struct{}))
 		},
 	}, {
-		name: "journal/observer panics", layers: []Layer{Serve},
+		name: "journal/observer panics", layers: []Layer{Serve}, unheard: true,
 		rule:   "a panic of the observer is told and goes no further",
 		config: func(c *core.Config) { c.Observe = func(core.Event) { panic(PanicText) } },
 		run: func(e *env) {

@@ -116,6 +116,7 @@ type row struct {
 
 	app         App
 	headTimeout time.Duration
+	unheard     bool // the row takes the place of the observer
 	config      func(*core.Config)
 	run         func(*env)
 }
