@@ -85,7 +85,7 @@ func handshakeRows() []row {
 			"handshake-odd-case", closed1000, nil),
 		handler("token lists", "Upgrade and Connection are lists (RFC 6455 §4.2.1 items 3, 4)",
 			"handshake-token-lists", closed1000, nil),
-		closeUpgrade("handler/close, upgrade", "/ws"),
+		closeUpgrade("handler/close, upgrade", "/ws", "close, Upgrade"), closeUpgrade("handler/close, upgrade split", "/ws", "Upgrade", "close"),
 	})
 }
 
@@ -138,7 +138,8 @@ func endpointRows() []row {
 		endpoint("split connection", "the lines of a field are one list (RFC 9110 §5.3)", "handshake-split-connection", ownClosed),
 		endpoint("odd case", "names and tokens are compared without regard to case", "handshake-odd-case", ownClosed),
 		endpoint("token lists", "Upgrade and Connection are lists", "handshake-token-lists", ownClosed),
-		closeUpgrade("endpoint/close, upgrade", "/own"), closeUpgrade("library/close, upgrade", "/bare"),
+		closeUpgrade("endpoint/close, upgrade", "/own", "close, Upgrade"), closeUpgrade("endpoint/close, upgrade split", "/own", "Upgrade", "close"),
+		closeUpgrade("library/close, upgrade", "/bare", "close, Upgrade"),
 	})...)
 }
 
@@ -147,8 +148,9 @@ func endpointRows() []row {
 var ownClosed = want{class: core.SessionEnded, status: 101, end: "closed", code: 1000, access: "101"}
 
 // closeUpgrade is about a client that does not mean to use the connection for a
-// second request, which fasthttp takes for one that wants no session.
-func closeUpgrade(name, path string) fact {
+// second request, which fasthttp takes for one that wants no session: by the
+// version, where "close" is in the line, or a line of its own.
+func closeUpgrade(name, path string, lines ...string) fact {
 	w := closed1000
 	if path == "/bare" {
 		w.access, w.end = "", "" // there is no layer inside the access log, and the code is the library's
@@ -157,7 +159,10 @@ func closeUpgrade(name, path string) fact {
 		row:  row{name: name, layers: attached, rule: "a handshake with Connection: close, Upgrade is a session"},
 		path: path, want: w,
 		do: func(ctx context.Context, t probetest.Target) (probetest.Result, error) {
-			r := probetest.WebSocket(path).Without("Connection").With(probetest.Field{Name: "Connection", Value: "close, Upgrade"})
+			r := probetest.WebSocket(path).Without("Connection")
+			for _, line := range lines {
+				r = r.With(probetest.Field{Name: "Connection", Value: line})
+			}
 			return probetest.Handshake(ctx, t, r)
 		},
 	}
