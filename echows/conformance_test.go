@@ -24,7 +24,7 @@ import (
 // gorilla/websocket through Endpoint.
 func TestConformance(t *testing.T) {
 	coretest.Run(t, coretest.Adapter{
-		Start: start, HTTP2: true, ErrorHandler: true,
+		Start: start, Framework: coretest.Echo(),
 		Hooks: []string{"ConnState", "ConnContext", "BaseContext", "OnShutdown"},
 	})
 }

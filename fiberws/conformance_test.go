@@ -25,26 +25,7 @@ import (
 // and by itself behind Endpoint.
 func TestConformance(t *testing.T) {
 	coretest.Run(t, coretest.Adapter{
-		Start: start, ErrorHandler: true, Reasons: true, LateStatus: 408, Unfollowed: true,
-		Except: map[string]string{
-			"endpoint/foreign origin":                  "contrib/websocket lets every Origin in, unless it is told which",
-			"junk/nul":                                 "fasthttp serves it as the request that it is otherwise",
-			"junk/bad host":                            "fasthttp serves it as the request that it is otherwise",
-			"junk/two hosts":                           "fasthttp serves it as the request that it is otherwise",
-			"junk/no host":                             "fasthttp serves it as the request that it is otherwise",
-			"junk/expect":                              "fasthttp serves it as the request that it is otherwise",
-			"junk/http 3":                              "fasthttp serves it as the request that it is otherwise",
-			"junk/transfer encoding":                   "fasthttp says 400, and that it is malformed",
-			"junk/many fields":                         "fasthttp's limit for a head is 4 KiB, see fiber.Config.ReadBufferSize: they are too large",
-			"outcome/early data":                       "fasthttp/websocket serves a client that does not wait",
-			"panic/bare/panic":                         "contrib/websocket recovers by itself, and tells nobody",
-			"panic/bare/panic-open":                    "contrib/websocket recovers by itself, and tells nobody",
-			"wire/split connection/ws":                 "contrib/websocket refuses it",
-			"wire/split connection/own":                "contrib/websocket refuses it",
-			"wire/split connection/bare":               "contrib/websocket refuses it",
-			"session/handler returns early/own/early":  "fasthttp closes the connection when the function returns",
-			"session/handler returns early/bare/early": "fasthttp closes the connection when the function returns",
-		},
+		Start: start, Framework: coretest.Fiber(),
 		Hooks: []string{"ConnState", "OnListen", "OnShutdown"},
 	})
 }

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 // layer, which shows sessions of routes without Endpoint as 101.
 func TestConformance(t *testing.T) {
 	coretest.Run(t, coretest.Adapter{
-		Start: start, HTTP2: true, ErrorHandler: true,
+		Start: start, Framework: coretest.Gin(),
 		Hooks: []string{"ConnState", "ConnContext", "BaseContext", "OnShutdown"},
 	})
 }

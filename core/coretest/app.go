@@ -26,8 +26,9 @@ type Answer struct {
 }
 
 // Answers are the plainest routes of the application, to be registered for GET.
+// One answers 101 and does not take the connection over.
 func (a App) Answers() []Answer {
-	all := []Answer{{"/app", 200, "app"}, {"/fail", 500, "fail"}, {"/forbidden", 401, "forbidden"}}
+	all := []Answer{{"/app", 200, "app"}, {"/fail", 500, "fail"}, {"/forbidden", 401, "forbidden"}, {"/promise", 101, ""}}
 	if a.OwnReady {
 		all = append(all, Answer{"/readyz", 200, "own"})
 	}

@@ -5,11 +5,15 @@
 // the counters, the framework's own access log and error log.
 //
 //	func TestConformance(t *testing.T) {
-//		coretest.Run(t, coretest.Adapter{Start: start, HTTP2: true})
+//		coretest.Run(t, coretest.Adapter{Start: start})
 //	}
 //
 // Each row has a rule, which is printed where it is broken. Nothing here knows
-// net/http or any framework: an adapter gets a [Setup] and starts its server.
+// how a framework serves: an adapter gets a [Setup] and starts its server. What
+// cannot hold on it, or cannot be known there, is a [Limit] of its [Framework],
+// with the reason. README.md lists the rows. For routers on net/http package
+// httpapp has the application and the server: examples/chi runs the suite on
+// one that quietws does not know.
 //
 // # The application
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -42,6 +43,7 @@ type env struct {
 	a      Adapter
 	layer  Layer
 	port   port
+	limit  *Limit // of the framework, that applies here
 	certs  certs
 	guard  *core.Guard
 	target probetest.Target
@@ -123,7 +125,7 @@ func (e *env) start() {
 	e.target = probetest.Target{Addr: ln.Addr().String()}
 	if e.port == secure {
 		s.TLS = &tls.Config{Certificates: []tls.Certificate{e.certs.server}, NextProtos: []string{"http/1.1"}}
-		if e.a.HTTP2 {
+		if !e.a.Framework.lacks(HTTP2) {
 			s.TLS.NextProtos = []string{"h2", "http/1.1"}
 		}
 		e.target.TLS = &tls.Config{RootCAs: e.certs.pool}
@@ -179,15 +181,41 @@ func nonZero(m map[core.Class]uint64) string {
 // what the client saw.
 func (e *env) stimulus(name string, n int) []probetest.Result {
 	e.Helper()
+	return e.times(n, e.find(name))
+}
+
+// stimulation is what a client does.
+type stimulation func(context.Context, probetest.Target) (probetest.Result, error)
+
+func (e *env) find(name string) stimulation {
+	e.Helper()
 	s, ok := probetest.Find(name)
 	if !ok {
 		e.Fatalf("coretest: probetest has no stimulus %q", name)
 	}
-	return e.times(n, s.Run)
+	return s.Run
+}
+
+// atOnce does run n times at once.
+func (e *env) atOnce(n int, run stimulation) []probetest.Result {
+	e.Helper()
+	ctx, cancel := context.WithTimeout(e.ctx, patience)
+	defer cancel()
+	results, errs := make([]probetest.Result, n), make([]error, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { results[i], errs[i] = run(ctx, e.target) })
+	}
+	wg.Wait()
+	e.opened += n
+	if err := errors.Join(errs...); err != nil {
+		e.Fatalf("the stimulus: %v", err)
+	}
+	return results
 }
 
 // times does run n times, one after the other.
-func (e *env) times(n int, run func(context.Context, probetest.Target) (probetest.Result, error)) []probetest.Result {
+func (e *env) times(n int, run stimulation) []probetest.Result {
 	e.Helper()
 	results := make([]probetest.Result, 0, n)
 	for range n {
@@ -276,14 +304,57 @@ func (e *env) settled() {
 	})
 }
 
-// close waits for every connection to end, and makes the guard tell what is
-// pending. What is said later is not heard.
+// told reports whether what is counted has its events: an event follows its
+// counter, and its line in the log comes before it is observed.
+func (e *env) told() bool {
+	s, events := e.guard.Snapshot(), make(map[core.Class]uint64)
+	for _, ev := range e.events.list() {
+		events[ev.Class]++
+	}
+	want := make(map[core.Class]uint64)
+	if e.layer.counted() {
+		for _, c := range []core.Class{
+			core.Hijacked, core.ProxyProbe, core.WrongProtocol, core.TLSFailed, core.BadRequest,
+			core.ServerClosed, core.IdleConnect, core.TLSProbe, core.TCPProbe,
+		} {
+			want[c] = s.Closed[c]
+		}
+	}
+	for _, ended := range s.SessionsEnded {
+		want[core.SessionEnded] += ended.N
+	}
+	for _, h := range s.Handshakes {
+		switch h.Result {
+		case "refused":
+			want[core.HandshakeRefused] += h.N
+		case "failed":
+			want[core.UpgradeFailed] += h.N
+		}
+	}
+	for _, p := range s.Probes {
+		if p.Class == core.HTTPProbe || p.Class == core.ProbeFailing {
+			want[p.Class] += p.N
+		}
+	}
+	for c, n := range want {
+		if events[c] < n {
+			return false
+		}
+	}
+	return true
+}
+
+// close waits for every connection to end and to be told, and makes the guard
+// tell what is pending. What is said later is not heard.
 func (e *env) close() {
 	e.Helper()
 	if e.guard == nil || e.ended {
 		return
 	}
 	e.settled()
+	if !e.row.unheard {
+		e.until("what is counted is told", e.told)
+	}
 	e.ended = true
 	if err := e.guard.Close(); err != nil {
 		e.Errorf("Guard.Close: %v", err)

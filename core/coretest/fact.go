@@ -30,6 +30,7 @@ type want struct {
 	answer int        // what the peer was told, where the guard cannot know it; 0: status
 	prober string
 	end    string // of a session; "": anything, where only the library knows
+	orEnd  string // or this, where both are right
 	code   int
 	access string // status in the framework's access log; "": at most a line each, none: no line
 }
@@ -37,14 +38,14 @@ type want struct {
 // fact is a row that does one thing several times.
 type fact struct {
 	row
-	does  string                                                            // a name in probetest.Stimuli
-	do    func(context.Context, probetest.Target) (probetest.Result, error) // or what it does
-	path  string                                                            // of the WebSocket route
-	times int                                                               // 0: five
-	also  func(e *env, res probetest.Result)                                // what else the client sees
-	want  want                                                              // on every port and layer but for
-	tls   *want                                                             // under TLS, where less can be seen
-	at    func(l Layer, p port, w want) want                                // and on the layers that see less
+	does   string                                                            // a name in probetest.Stimuli
+	do     func(context.Context, probetest.Target) (probetest.Result, error) // or what it does
+	path   string                                                            // of the WebSocket route
+	times  int                                                               // 0: five
+	atOnce int                                                               // in place of times, where each takes long
+	also   func(e *env, res probetest.Result)                                // what else the client sees
+	want   want                                                              // on every port and layer but for
+	tls    *want                                                             // under TLS
 }
 
 // library reports whether the route is served by the application's own library.
@@ -58,7 +59,10 @@ const unsaid = -1
 // asRow makes a row of f.
 func (f fact) asRow() row {
 	r := f.row
-	r.follow = f.library() && (f.want.class == core.SessionEnded || f.want.class == core.HandlerPanic)
+	r.fact = &f.want
+	if f.library() && f.want.class == core.SessionEnded {
+		r.needs |= EndOfSession
+	}
 	r.run = func(e *env) {
 		n := f.times
 		if n == 0 {
@@ -67,21 +71,23 @@ func (f fact) asRow() row {
 		if f.path != "" {
 			e.target.Path = f.path
 		}
+		do := f.do
+		if do == nil {
+			do = e.find(f.does)
+		}
 		var results []probetest.Result
-		if f.do != nil {
-			results = e.times(n, f.do)
+		if f.atOnce > 0 {
+			n = f.atOnce
+			results = e.atOnce(n, do)
 		} else {
-			results = e.stimulus(f.does, n)
+			results = e.times(n, do)
 		}
 		w := f.want
-		if f.tls != nil && e.port == secure && !(e.a.Reasons && w.class == core.BadRequest) {
+		if f.tls != nil && e.port == secure {
 			w = *f.tls
 		}
-		if f.at != nil && !(e.a.Reasons && w.class == core.BadRequest) {
-			w = f.at(e.layer, e.port, w)
-		}
-		if w.class == core.BadRequest && w.reason == core.ReasonTimeout {
-			w.status = e.a.LateStatus
+		if e.limit != nil && e.limit.instead != nil {
+			w = e.limit.instead(w)
 		}
 		for _, res := range results {
 			answer := w.answer
@@ -140,7 +146,7 @@ func (e *env) eventsAre(w want, n int) {
 			e.Errorf("event %s\n\twant %v/%v status=%d prober=%q", describe(ev), w.class, w.reason, w.status, w.prober)
 			break
 		}
-		if ev.Class == core.SessionEnded && w.end != "" && (ev.Session.End != w.end || ev.Session.Code != w.code) {
+		if ev.Class == core.SessionEnded && w.end != "" && ev.Session.End != w.orEnd && (ev.Session.End != w.end || ev.Session.Code != w.code) {
 			e.Errorf("session ended %q with code %d, want %q with %d", ev.Session.End, ev.Session.Code, w.end, w.code)
 			break
 		}

@@ -2,8 +2,11 @@ package coretest
 
 import (
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/quietws/quietws/core"
 )
 
 // finish checks what holds in every row.
@@ -12,6 +15,7 @@ func (e *env) finish() {
 	e.close()
 	if e.guard != nil {
 		e.sums()
+		e.saw()
 	}
 	e.stop()
 	if e.layer.counted() {
@@ -40,6 +44,19 @@ func (e *env) sums() {
 	}
 	if s.SessionsOpen != 0 {
 		e.Errorf("sessions open at the end: %d", s.SessionsOpen)
+	}
+}
+
+// saw checks that there were the events that the row is said to be about.
+func (e *env) saw() {
+	e.Helper()
+	if e.limit != nil {
+		return
+	}
+	for _, k := range e.row.sees {
+		if !slices.ContainsFunc(e.events.list(), func(ev core.Event) bool { return ev.Class == k.class && ev.Reason == k.reason }) {
+			e.Errorf("coretest: no event %v/%v", k.class, k.reason)
+		}
 	}
 }
 

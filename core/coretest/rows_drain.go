@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"strconv"
 	"sync"
@@ -69,7 +70,7 @@ func drainRows() []row {
 			}
 		},
 	}, {
-		name: "drain/handshakes", layers: everywhere,
+		name: "drain/handshakes", layers: everywhere, sees: []kind{{core.HandshakeRefused, core.ReasonDraining}},
 		rule: "while draining handshakes are refused with 503 and Retry-After, before anyone's session is closed, and without a line",
 		run: func(e *env) {
 			e.draining(func() {
@@ -95,7 +96,7 @@ func drainRows() []row {
 			}
 		},
 	}, {
-		name: "drain/goodbye", layers: everywhere, follow: true,
+		name: "drain/goodbye", layers: everywhere, needs: EndOfSession, sees: []kind{{class: core.SessionEnded}},
 		rule: "every session of Handler gets a close frame of 1001, one of OnDrain its own goodbye, and the peer's answer is waited for",
 		run: func(e *env) {
 			var peers []*probetest.Session
@@ -140,7 +141,7 @@ func drainRows() []row {
 			})
 		},
 	}, {
-		name: "drain/deadline", layers: everywhere, follow: true,
+		name: "drain/deadline", layers: everywhere, needs: EndOfSession, sees: []kind{{class: core.SessionEnded}},
 		rule:   "a session that is still open at the deadline is closed and reported as dropped",
 		config: func(c *core.Config) { c.Drain.Timeout = 200 * time.Millisecond },
 		run: func(e *env) {
@@ -162,25 +163,64 @@ func drainRows() []row {
 	}, {
 		name: "drain/shutdown", layers: attached,
 		rule: "the server's own shutdown is the drain: a session of Handler gets its goodbye",
+		run:  func(e *env) { e.shutDownWith("/ws") },
+	}, {
+		name: "drain/shutdown, own library", layers: attached, needs: EndOfSession,
+		rule: "and one of the application's own library the goodbye of its OnDrain",
+		run:  func(e *env) { e.shutDownWith("/own") },
+	}, {
+		name: "drain/http 2", ports: secure, layers: attached, needs: HTTP2,
+		rule: "while draining /readyz is 503 over HTTP/2 too, and an idle connection does not hold up the shutdown",
 		run: func(e *env) {
-			s := e.open("/ws")
-			e.echo(s, "hello")
-			var wg sync.WaitGroup
-			wg.Go(e.stop)
-			if f, err := s.Read(e.ctx); err != nil || f.Code() != 1001 {
-				e.Errorf("the session got %v and code %d, want a close frame of 1001", err, f.Code())
+			tr := transportOn(e.dial("h2"))
+			ask := func(status int) {
+				e.Helper()
+				req, err := http.NewRequestWithContext(e.ctx, http.MethodGet, "https://"+e.target.Addr+"/readyz", nil)
+				if err != nil {
+					e.Fatal(err)
+				}
+				resp, err := tr.RoundTrip(req)
+				if err != nil {
+					e.Fatal(err)
+				}
+				if _ = resp.Body.Close(); resp.StatusCode != status || resp.ProtoMajor != 2 {
+					e.Errorf("/readyz: %s over %s, want %d", resp.Status, resp.Proto, status)
+				}
 			}
-			_, _ = s.Close(e.ctx, 1001)
-			wg.Wait()
+			ask(200)
+			e.draining(func() { ask(503) })
+			begin := time.Now()
+			e.stop()
+			if took := time.Since(begin); took > quickly {
+				e.Errorf("the shutdown took %v", took)
+			}
 		},
 	}}, idleRow())
+}
+
+// quickly is how long a shutdown may take that has nobody to wait for. net/http
+// waits 5 s for a connection that it believes is about to ask.
+const quickly = 3 * time.Second
+
+// shutDownWith shuts the server down under a session on path.
+func (e *env) shutDownWith(path string) {
+	e.Helper()
+	s := e.open(path)
+	e.echo(s, "hello")
+	var wg sync.WaitGroup
+	wg.Go(e.stop)
+	if f, err := s.Read(e.ctx); err != nil || f.Code() != 1001 {
+		e.Errorf("the session got %v and code %d, want a close frame of 1001", err, f.Code())
+	}
+	_, _ = s.Close(e.ctx, 1001)
+	wg.Wait()
 }
 
 // idleRow is about connections that net/http's own Shutdown waits for, for five
 // seconds, and fasthttp's longer.
 func idleRow() row {
 	return row{
-		name: "drain/idle connections", layers: attached,
+		name: "drain/idle connections", layers: attached, sees: []kind{{core.ServerClosed, core.ReasonDrain}},
 		rule: "silent, handshaken and half-headed connections do not hold up the shutdown; they are server_closed, and nobody's fault",
 		run: func(e *env) {
 			raw := func(first []byte) net.Conn {
@@ -202,7 +242,7 @@ func idleRow() row {
 			e.until("all are accepted", func() bool { return e.guard.Snapshot().Accepted == uint64(e.opened) })
 			begin := time.Now()
 			e.stop()
-			if took := time.Since(begin); took > 3*time.Second {
+			if took := time.Since(begin); took > quickly {
 				e.Errorf("the shutdown took %v", took)
 			}
 			for _, c := range idle {

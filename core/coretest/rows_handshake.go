@@ -1,6 +1,7 @@
 package coretest
 
 import (
+	"context"
 	"log/slog"
 	"strings"
 
@@ -48,7 +49,7 @@ func handshakeRows() []row {
 	}
 	http2 := handler("http 2", "a handshake's key that arrives over HTTP/2 is a proxy's fault and is explained (RFC 9113 §8.6)",
 		"handshake-http-2", refused(core.ReasonHTTP2, 501), nil)
-	http2.ports, http2.http2 = secure, true
+	http2.ports, http2.needs = secure, HTTP2
 	return asRows([]fact{
 		handler("upgrade stripped", "Sec-WebSocket-Key without Upgrade is a handshake from which a proxy took it: 426 with Upgrade (RFC 9110 §15.5.22)",
 			"handshake-no-upgrade", refused(core.ReasonUpgradeStripped, 426), upgrade),
@@ -84,6 +85,7 @@ func handshakeRows() []row {
 			"handshake-odd-case", closed1000, nil),
 		handler("token lists", "Upgrade and Connection are lists (RFC 6455 §4.2.1 items 3, 4)",
 			"handshake-token-lists", closed1000, nil),
+		closeUpgrade("handler/close, upgrade", "/ws", "close, Upgrade"), closeUpgrade("handler/close, upgrade split", "/ws", "Upgrade", "close"),
 	})
 }
 
@@ -98,12 +100,15 @@ func endpointRows() []row {
 	theirs := func(name, rule, does string, r core.Reason) row {
 		f := endpoint(name, rule, does, refused(r, 0))
 		row := f.row
+		row.sees = []kind{{core.HandshakeRefused, r}}
 		row.run = func(e *env) {
 			e.target.Path = f.path
 			const n = 5
 			results := e.stimulus(f.does, n)
 			w := f.want
-			if w.status = results[0].Status; w.status < 400 || w.status >= 500 {
+			if e.limit != nil {
+				w = e.limit.instead(w)
+			} else if w.status = results[0].Status; w.status < 400 || w.status >= 500 {
 				e.Errorf("the peer was answered %d, want a status of 4xx", w.status)
 			}
 			e.became(w, n)
@@ -111,7 +116,7 @@ func endpointRows() []row {
 		return row
 	}
 	http2 := theirs("http 2", "a key over HTTP/2 is explained, whatever the library makes of it", "handshake-http-2", core.ReasonHTTP2)
-	http2.ports, http2.http2 = secure, true
+	http2.ports, http2.needs = secure, HTTP2
 	return append([]row{
 		http2,
 		theirs("upgrade stripped", "what the library refuses is explained all the same", "handshake-no-upgrade", core.ReasonUpgradeStripped),
@@ -133,12 +138,35 @@ func endpointRows() []row {
 		endpoint("split connection", "the lines of a field are one list (RFC 9110 §5.3)", "handshake-split-connection", ownClosed),
 		endpoint("odd case", "names and tokens are compared without regard to case", "handshake-odd-case", ownClosed),
 		endpoint("token lists", "Upgrade and Connection are lists", "handshake-token-lists", ownClosed),
+		closeUpgrade("endpoint/close, upgrade", "/own", "close, Upgrade"), closeUpgrade("endpoint/close, upgrade split", "/own", "Upgrade", "close"),
+		closeUpgrade("library/close, upgrade", "/bare", "close, Upgrade"),
 	})...)
 }
 
 // ownClosed is a session of the application's own library that the peer closed.
 // Its handler returns the error with the code in it.
 var ownClosed = want{class: core.SessionEnded, status: 101, end: "closed", code: 1000, access: "101"}
+
+// closeUpgrade is about a client that does not mean to use the connection for a
+// second request, which fasthttp takes for one that wants no session: by the
+// version, where "close" is in the line, or a line of its own.
+func closeUpgrade(name, path string, lines ...string) fact {
+	w := closed1000
+	if path == "/bare" {
+		w.access, w.end = "", "" // there is no layer inside the access log, and the code is the library's
+	}
+	return fact{
+		row:  row{name: name, layers: attached, rule: "a handshake with Connection: close, Upgrade is a session"},
+		path: path, want: w,
+		do: func(ctx context.Context, t probetest.Target) (probetest.Result, error) {
+			r := probetest.WebSocket(path).Without("Connection")
+			for _, line := range lines {
+				r = r.With(probetest.Field{Name: "Connection", Value: line})
+			}
+			return probetest.Handshake(ctx, t, r)
+		},
+	}
+}
 
 // outcomeRows are about what becomes of good handshakes.
 func outcomeRows() []row {
@@ -150,6 +178,8 @@ func outcomeRows() []row {
 	return asRows([]fact{
 		at("server error", "a good handshake that is answered 5xx is the server's failure: Error", "/fail", failed),
 		at("framework error", "the status that the framework makes of an error is the one that counts", "/error", failed),
+		at("hijack failed", "a 101 whose connection stays HTTP is a failed upgrade", "/promise",
+			want{class: core.UpgradeFailed, reason: core.ReasonHijackFailed, told: whole, level: slog.LevelError, status: 101}),
 		at("no route", "a handshake for a path without a handler is told with its remedy", "/nowhere", refused(core.ReasonNoRoute, 404)),
 		at("unauthorized", "401, 403 and 429 of the application are meant: Debug", "/forbidden", intended),
 		at("plain answer", "a handshake that a handler answers 200 to was refused by the application", "/app", refused(core.ReasonApplication, 200)),

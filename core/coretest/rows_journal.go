@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -73,7 +75,7 @@ func journalRows() []row {
 			close(free.(chan struct{}))
 		},
 	}, {
-		name: "journal/observer panics", layers: []Layer{Serve},
+		name: "journal/observer panics", layers: []Layer{Serve}, unheard: true,
 		rule:   "a panic of the observer is told and goes no further",
 		config: func(c *core.Config) { c.Observe = func(core.Event) { panic(PanicText) } },
 		run: func(e *env) {
@@ -96,11 +98,11 @@ func journalRows() []row {
 		run: func(e *env) {
 			e.stimulus("handshake-bad-key", 1)
 			e.until("the first is told", func() bool { return len(e.log.told()) == 1 })
-			e.stimulus("handshake-bad-key", 4)
-			e.until("the repeats are told", func() bool { return len(e.log.told()) >= 2 })
-			if l := e.log.told()[1]; l.attrs["count"] == "" || l.attrs["remedy"] == "" {
-				e.Errorf("the second line is %v", l)
-			}
+			// On a busy machine a window may end before its first repeat.
+			e.until("repeats are told", func() bool {
+				e.stimulus("handshake-bad-key", 2)
+				return slices.ContainsFunc(e.log.told(), func(l line) bool { return l.attrs["count"] != "" && l.attrs["remedy"] != "" })
+			})
 		},
 	}, {
 		name: "journal/typed errors", layers: everywhere,
@@ -114,7 +116,7 @@ func journalRows() []row {
 			}
 		},
 	}, {
-		name: "journal/limit", layers: everywhere,
+		name: "journal/limit", layers: everywhere, sees: []kind{{core.HandshakeRefused, core.ReasonSaturated}},
 		rule:   "above Config.MaxSessions a handshake is refused with 503 and Retry-After, and a session that ends makes room",
 		config: func(c *core.Config) { c.MaxSessions = 1 },
 		run: func(e *env) {
@@ -165,6 +167,38 @@ func journalRows() []row {
 			e.close()
 			if len(e.log.told()) == 0 {
 				e.Error("nothing is told")
+			}
+		},
+	}, {
+		name: "journal/words outlive the request", layers: []Layer{Serve, Middleware}, sees: []kind{{core.HandshakeRefused, core.ReasonBadKey}},
+		rule: "what is told of a request is what it said, though the server has long used its memory for others",
+		config: func(c *core.Config) {
+			free, observe := make(chan struct{}), c.Observe
+			watched.Store(c.Logger.Handler(), free)
+			c.Observe = func(ev core.Event) { <-free; observe(ev) }
+		},
+		run: func(e *env) {
+			agent := probetest.Field{Name: "User-Agent", Value: "a client with a name"}
+			e.do(probetest.BadKey("/own?first").With(agent))
+			for range 20 {
+				e.do(probetest.BadKey("/ws?x1234567890").With(probetest.Field{Name: "User-Agent", Value: strings.Repeat("z", len(agent.Value))}))
+				e.do(probetest.Request{Method: "PUT", Path: "/app"})
+			}
+			free, _ := watched.LoadAndDelete(slog.Handler(e.log))
+			close(free.(chan struct{}))
+			e.close()
+			list := e.events.of(core.HandshakeRefused)
+			if len(list) != 21 {
+				e.Fatalf("%d events, want 21", len(list))
+			}
+			for i, ev := range list {
+				path := "/ws"
+				if i == 0 {
+					path = "/own"
+				}
+				if ev.Method != "GET" || ev.Path != path {
+					e.Errorf("event %d says %s %s, want GET %s", i, ev.Method, ev.Path, path)
+				}
 			}
 		},
 	}, {

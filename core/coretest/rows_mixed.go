@@ -39,7 +39,7 @@ func mixedRows() []row {
 		after("application, refused", "a refused handshake is the most telling thing on its connection", core.HandshakeRefused, 1, app, nowhere),
 		after("application, panic", "a panic is the most telling thing on its connection", core.HandlerPanic, 1, app, probetest.Request{Path: "/panic"}),
 		{
-			name: "mixed/http 2", ports: secure, layers: attached, http2: true,
+			name: "mixed/http 2", ports: secure, layers: attached, needs: HTTP2,
 			rule: "many requests over one HTTP/2 connection are one connection, and the same classes",
 			run: func(e *env) {
 				c := e.dial("h2")
@@ -64,7 +64,7 @@ func mixedRows() []row {
 				}
 			},
 		}, {
-			name: "mixed/http 2, nothing asked", ports: secure, layers: attached, http2: true,
+			name: "mixed/http 2, nothing asked", ports: secure, layers: attached, needs: HTTP2,
 			rule: "a prober that negotiates HTTP/2 and closes is a tls_probe",
 			run: func(e *env) {
 				for range 3 {

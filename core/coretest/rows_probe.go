@@ -33,7 +33,7 @@ func probeRows() []row {
 	idle := fact{
 		row: row{name: "probe/silence", layers: attached, headTimeout: silence,
 			rule: "a connection that says nothing until the server's limit is no probe: idle_connect, told once"},
-		does: "tcp-connect-silent", times: 2,
+		does: "tcp-connect-silent", atOnce: 2,
 		want: want{class: core.IdleConnect, told: whole, level: slog.LevelInfo, access: none},
 	}
 	return append(asRows([]fact{
@@ -100,7 +100,7 @@ func healthRows() []row {
 		return f
 	}
 	h2 := fact{
-		row:  row{name: "health/http 2", rule: "health is answered over HTTP/2 as over HTTP/1", ports: secure, layers: everywhere, http2: true},
+		row:  row{name: "health/http 2", rule: "health is answered over HTTP/2 as over HTTP/1", ports: secure, layers: everywhere, needs: HTTP2},
 		want: answered("kubelet"),
 		do: func(ctx context.Context, t probetest.Target) (probetest.Result, error) {
 			return overHTTP2(ctx, t, "/readyz", http.Header{"User-Agent": {"kube-probe/1.33"}})

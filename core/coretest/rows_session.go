@@ -1,7 +1,10 @@
 package coretest
 
 import (
+	"context"
+	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 
 	"github.com/quietws/quietws/core"
@@ -17,21 +20,13 @@ func sessionRows() (rows []row) {
 					rule: "a client that vanishes is no error: no line, no 500, one line with 101 in the access log"},
 				does: does, path: path,
 				want: want{class: core.SessionEnded, status: 101, end: "vanished", code: 1006, access: "101"},
-				// A client that is gone before the hijack, while the server's own
-				// background read still runs, is seen by nobody else there.
-				at: func(l Layer, _ port, w want) want {
-					if !l.exact() {
-						w.end = ""
-					}
-					return w
-				},
 			}.asRow()
 		}
 		rows = append(rows, vanish("vanish, fin", "session-vanish-fin"), vanish("vanish, rst", "session-vanish-rst"))
 	}
 	early := func(path string) row {
 		return row{
-			name: "session/handler returns early" + path, layers: everywhere, follow: true,
+			name: "session/handler returns early" + path, layers: everywhere, needs: EndOfSession, sees: []kind{{class: core.SessionEnded}},
 			rule: "a handler may return while a goroutine of its own keeps the session: it is open until its connection ends",
 			run: func(e *env) {
 				s := e.open(path)
@@ -86,12 +81,12 @@ func sessionRows() (rows []row) {
 // panicRows are about handlers that panic or fail.
 func panicRows() (rows []row) {
 	panicked := want{class: core.HandlerPanic, told: whole, level: slog.LevelError, status: 101, access: "101"}
-	for path, end := range map[string]string{
-		"/ws/panic":       "Handler ends the session",
-		"/own/panic":      "the connection was closed by the deferred Close, before anybody learned of the panic",
-		"/own/panic-open": "the guard closes the connection, which net/http never does after a hijack",
+	for _, at := range []struct{ path, end string }{
+		{"/ws/panic", "Handler ends the session"},
+		{"/own/panic", "the connection was closed by the deferred Close, before anybody learned of the panic"},
+		{"/own/panic-open", "the guard closes the connection, which net/http never does after a hijack"},
 	} {
-		rows = append(rows, panicRow(path, "a panic in a session is one connection of one class, told with its stack and not to the peer; "+end, everywhere, panicked))
+		rows = append(rows, panicRow(at.path, "a panic in a session is one connection of one class, told with its stack and not to the peer; "+at.end, everywhere, panicked))
 	}
 	for _, path := range []string{"/bare/panic", "/bare/panic-open"} {
 		p := panicked
@@ -99,6 +94,17 @@ func panicRows() (rows []row) {
 		rows = append(rows, panicRow(path, "the outermost layer sees a panic without Endpoint too", attached, p))
 	}
 	ordinary := want{class: core.HandlerPanic, told: whole, level: slog.LevelError}
+	h2 := fact{
+		row: row{name: "panic/http 2", rule: "the same over HTTP/2, where the server itself would write a line for each", ports: secure, layers: attached, needs: HTTP2},
+		do: func(ctx context.Context, t probetest.Target) (probetest.Result, error) {
+			if res, err := overHTTP2(ctx, t, "/panic", http.Header{}); err == nil && res.Status < 500 {
+				return res, fmt.Errorf("answered %d", res.Status)
+			}
+			return probetest.Result{}, nil
+		},
+		want: ordinary,
+	}
+	rows = append(rows, h2.asRow())
 	rows = append(rows, panicRow("/panic", "a panic of an ordinary handler is told once, by the guard and not by the server's log too", attached, ordinary))
 	for _, path := range []string{"/ws/error", "/own/error", "/bare/error"} {
 		rows = append(rows, fact{
@@ -114,7 +120,10 @@ func panicRows() (rows []row) {
 // errorRow is asRow for sessions whose end differs by library.
 func (f fact) errorRow() row {
 	r := f.row
-	r.follow = f.library()
+	r.sees = []kind{{class: f.want.class}}
+	if f.library() {
+		r.needs = EndOfSession
+	}
 	r.run = func(e *env) {
 		e.target.Path = f.path
 		results := e.times(3, f.do)
@@ -146,8 +155,12 @@ func (f fact) errorRow() row {
 }
 
 func panicRow(path, rule string, layers []Layer, w want) row {
+	var needs Need
+	if (fact{path: path}).library() {
+		needs = EndOfSession
+	}
 	return row{
-		name: "panic" + path, rule: rule, layers: layers, follow: fact{path: path}.library(),
+		name: "panic" + path, rule: rule, layers: layers, needs: needs, sees: []kind{{class: core.HandlerPanic}},
 		run: func(e *env) {
 			const n = 3
 			e.target.Path = path

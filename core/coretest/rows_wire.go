@@ -65,24 +65,35 @@ func wireRows() (rows []row) {
 		name: "wire/refused handshakes of the application's library", layers: []Layer{Attach, Middleware},
 		rule: "without Endpoint the application's library refuses and accepts what it always did, in its own words",
 		run: func(e *env) {
-			bare, refused := e.bare(), 0
+			bare := e.bare()
 			for _, r := range []probetest.Request{
 				probetest.NoUpgrade("/bare"), probetest.NoConnection("/bare"), probetest.PlainGet("/bare"), probetest.Version8("/bare"),
-				probetest.NoKey("/bare"), probetest.Foreign("/bare"), probetest.ByMethod("HEAD", "/bare"),
+				probetest.NoKey("/bare"), probetest.ByMethod("HEAD", "/bare"),
 			} {
-				r = r.With(f("X-Last", "yes"))
-				got, want := e.do(r), bare.do(r)
-				if got.Status != want.Status || got.Body != want.Body {
-					e.Errorf("%s: answered %d %q, without quietws %d %q", r.Header, got.Status, got.Body, want.Status, want.Body)
-				}
-				if want.Status >= 400 { // some let a foreign Origin in
-					refused++
-				}
+				e.refusedAsBefore(bare, r)
 			}
 			// The plain GET asks for nothing, on a route that nobody called WebSocket.
-			e.until("they are told", func() bool { return len(e.events.of(core.HandshakeRefused)) == refused-1 })
+			e.until("they are told", func() bool { return len(e.events.of(core.HandshakeRefused)) == 5 })
+		},
+	}, row{
+		name: "wire/foreign origin of the application's library", layers: []Layer{Attach, Middleware},
+		sees: []kind{{core.HandshakeRefused, core.ReasonOriginForbidden}},
+		rule: "the same for a foreign Origin",
+		run: func(e *env) {
+			e.refusedAsBefore(e.bare(), probetest.Foreign("/bare"))
+			e.until("it is told", func() bool { return len(e.events.of(core.HandshakeRefused)) == 1 })
 		},
 	})
+}
+
+// refusedAsBefore checks that r is refused, with the answer of bare.
+func (e *env) refusedAsBefore(bare *env, r probetest.Request) {
+	e.Helper()
+	r = r.With(probetest.Field{Name: "X-Last", Value: "yes"})
+	got, want := e.do(r), bare.do(r)
+	if got.Status < 400 || got.Status != want.Status || got.Body != want.Body {
+		e.Errorf("%s: answered %d %q, without quietws %d %q", r.Header, got.Status, got.Body, want.Status, want.Body)
+	}
 }
 
 // bare starts the same application without quietws.

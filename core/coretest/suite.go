@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -15,24 +16,9 @@ import (
 type Adapter struct {
 	// Start starts the application of the package's documentation.
 	Start Start
-	// HTTP2 says that the server negotiates HTTP/2 under TLS.
-	HTTP2 bool
-	// ErrorHandler says that the framework turns returned errors into answers
-	// by a handler that users replace; see [App.ErrorHandler].
-	ErrorHandler bool
-	// Reasons says that the server tells why it could not read a request: then
-	// the guard knows it under TLS too, and where it does not see the bytes.
-	Reasons bool
-	// LateStatus is what the server answers to a head whose rest does not come in
-	// time, 0: nothing.
-	LateStatus int
-	// Unfollowed says that the server hands connections over in a way that only
-	// a listener of the guard sees their end: then the sessions of the
-	// application's own library are n.a. with Attach alone and with the
-	// middleware alone.
-	Unfollowed bool
-	// Except names the rows that cannot hold, each with the reason.
-	Except map[string]string
+	// Framework says what cannot hold on it: [Echo], [Gin], [Fiber], [NetHTTP], or
+	// limits of one's own.
+	Framework Framework
 	// Hooks names the hooks of the server that users set themselves and that
 	// the adapter uses too. Start sets each and lets it call [Setup.Hook] with
 	// its name.
@@ -103,10 +89,6 @@ func (l Layer) String() string {
 	return [...]string{"serve", "attach+listener", "attach", "middleware", "inner", "bare"}[l]
 }
 
-// exact reports whether the guard accepts the connections itself, so that every
-// class is exact.
-func (l Layer) exact() bool { return l == Serve || l == AttachListener }
-
 // counted reports whether connections are counted.
 func (l Layer) counted() bool { return l <= Attach }
 
@@ -128,40 +110,35 @@ type row struct {
 	rule   string
 	ports  port    // 0: anyPort
 	layers []Layer // none: Serve
-	http2  bool    // needs a server that negotiates HTTP/2
-	errors bool    // needs Adapter.ErrorHandler
-	follow bool    // follows sessions of the application's own library
+	needs  Need    // what not every framework has
+	sees   []kind  // among its events, where no limit says otherwise
+	fact   *want   // in place of sees
 
 	app         App
 	headTimeout time.Duration
+	unheard     bool // the row takes the place of the observer
 	config      func(*core.Config)
 	run         func(*env)
 }
 
-// Run runs every row on a.
+// kind is what an event is.
+type kind struct {
+	class  core.Class
+	reason core.Reason
+}
+
+// Run runs every row on a. What its framework cannot do or know is logged as
+// n.a. or unknown, with the reason.
 func Run(t *testing.T, a Adapter) {
 	if a.Start == nil {
 		t.Fatal("coretest: Adapter.Start is not set")
 	}
 	certs := certificates(t)
-	known := make(map[string]bool)
-	for _, r := range rows() {
-		known[r.name] = true
-	}
-	for name, reason := range a.Except {
-		if !known[name] || reason == "" {
-			t.Errorf("coretest: Adapter.Except: no row %q, or no reason", name)
-		}
+	for _, wrong := range a.Framework.checked() {
+		t.Errorf("coretest: %s: %s", a.Framework.Name, wrong)
 	}
 	t.Run("rows", func(t *testing.T) {
 		for _, r := range rows() {
-			if reason := a.Except[r.name]; reason != "" {
-				t.Logf("n.a.: %s: %s", r.name, reason)
-				continue
-			}
-			if r.http2 && !a.HTTP2 || r.errors && !a.ErrorHandler {
-				continue // the documentation of Adapter's fields says so
-			}
 			r.start(t, a, certs)
 		}
 	})
@@ -179,25 +156,48 @@ func rows() (all []row) {
 	return all
 }
 
-// start runs r on each of its layers and ports.
-func (r row) start(t *testing.T, a Adapter, c certs) {
-	if r.ports == 0 {
-		r.ports = anyPort
+// variants calls f for each layer and port that r runs on.
+func (r row) variants(f func(Layer, port)) {
+	layers, ports := r.layers, r.ports
+	if len(layers) == 0 {
+		layers = []Layer{Serve}
 	}
-	if len(r.layers) == 0 {
-		r.layers = []Layer{Serve}
+	if ports == 0 {
+		ports = anyPort
 	}
-	for _, layer := range r.layers {
+	for _, layer := range layers {
 		for _, p := range []port{plain, secure} {
-			if r.ports&p == 0 || r.follow && a.Unfollowed && !layer.exact() {
-				continue
+			if ports&p != 0 {
+				f(layer, p)
 			}
-			t.Run(r.name+"/"+layer.String()+"/"+p.String(), func(t *testing.T) {
-				t.Parallel()
-				e := newEnv(t, a, r, layer, p, c)
-				r.run(e)
-				e.finish()
-			})
 		}
 	}
 }
+
+// start runs r on each of its layers and ports.
+func (r row) start(t *testing.T, a Adapter, c certs) {
+	r.variants(func(layer Layer, p port) {
+		name := r.name + "/" + layer.String() + "/" + p.String()
+		limit := a.Framework.limit(r, layer, p)
+		if os.Getenv(noLimits) != "" && limit.skips() {
+			limit = nil
+		}
+		if limit != nil {
+			t.Logf("%s: %v: %s", limit.Outcome, name, limit.Reason)
+		}
+		if limit.skips() {
+			return
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := newEnv(t, a, r, layer, p, c)
+			e.limit = limit
+			r.run(e)
+			e.finish()
+		})
+	})
+}
+
+// noLimits is a variable of the environment with which the rows that cannot hold
+// are run all the same: one that passes is a limit less.
+const noLimits = "CORETEST_NO_LIMITS"

@@ -1,0 +1,95 @@
+package coretest
+
+import (
+	"testing"
+
+	"github.com/quietws/quietws/core"
+)
+
+// uncovered are the classes and reasons that no row expects, and why: a word, or
+// one on a port, on a framework, or on a port of a framework.
+var uncovered = map[string]string{
+	"status_unknown": "needs an error handler that answers nothing, under the middleware alone",
+	"limit":          "needs a limit of connections that the server itself answers for, fasthttp's MaxConnsPerIP",
+	"shutdown":       "needs the server's Close without its Shutdown, which Start cannot say",
+
+	"plain tls_failed":      "there is no TLS",
+	"plain tls_probe":       "there is no TLS",
+	"plain version":         "there is no TLS",
+	"plain aborted":         "there is no TLS",
+	"plain http_on_tls":     "there is no TLS",
+	"plain http_2":          "HTTP/2 is negotiated under TLS",
+	"tls tls_on_plain":      "the port is not plain",
+	"Fiber http_2":          "fasthttp speaks HTTP/1.1",
+	"Fiber unknown":         "fasthttp tells why it could not read a request",
+	"Fiber nothing_written": "fasthttp/websocket, once it has taken a connection over, answers",
+	"Fiber plain refused":   "fasthttp serves what net/http refuses by itself, or calls it malformed",
+
+	"Echo tls malformed":     "net/http tells nobody why it refused what came inside TLS",
+	"Echo tls too_large":     "net/http tells nobody why it refused what came inside TLS",
+	"Gin tls malformed":      "net/http tells nobody why it refused what came inside TLS",
+	"Gin tls too_large":      "net/http tells nobody why it refused what came inside TLS",
+	"net/http tls malformed": "net/http tells nobody why it refused what came inside TLS",
+	"net/http tls too_large": "net/http tells nobody why it refused what came inside TLS",
+}
+
+// kinds are the events of r where l applies.
+func (r row) kinds(l *Limit) []kind {
+	switch {
+	case l.skips():
+		return nil
+	case r.fact == nil:
+		return r.sees
+	}
+	w := *r.fact
+	if l != nil && l.instead != nil {
+		w = l.instead(w)
+	}
+	return []kind{{w.class, w.reason}}
+}
+
+// Every class and every reason is what a row expects, in the clear and under TLS
+// on each framework; those that are not are in a list, with the reason.
+func TestEveryClassAndReasonHasARow(t *testing.T) {
+	needed := make(map[string]bool)
+	for _, f := range []Framework{Echo(), Gin(), Fiber(), NetHTTP()} {
+		expected := make(map[port]map[string]bool)
+		for _, p := range []port{plain, secure} {
+			expected[p] = make(map[string]bool)
+		}
+		for _, r := range rows() {
+			r.variants(func(layer Layer, p port) {
+				for _, k := range r.kinds(f.limit(r, layer, p)) {
+					expected[p][k.class.String()], expected[p][k.reason.String()] = true, true
+				}
+			})
+		}
+		var words []string
+		for _, c := range core.Classes() {
+			words = append(words, c.String())
+		}
+		for r := core.NoReason + 1; r.String() != ""; r++ {
+			words = append(words, r.String())
+		}
+		for p, has := range expected {
+			for _, word := range words {
+				if has[word] {
+					continue
+				}
+				listed := false
+				for _, key := range []string{word, p.String() + " " + word, f.Name + " " + word, f.Name + " " + p.String() + " " + word} {
+					listed = listed || uncovered[key] != ""
+					needed[key] = true
+				}
+				if !listed {
+					t.Errorf("%s, %s: no row expects %s", f.Name, p, word)
+				}
+			}
+		}
+	}
+	for key := range uncovered {
+		if !needed[key] {
+			t.Errorf("%q is covered, and on the list of what is not", key)
+		}
+	}
+}

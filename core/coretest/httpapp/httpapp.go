@@ -1,0 +1,107 @@
+// Package httpapp is the application of package coretest on net/http, for
+// whoever runs the suite on a router of that family:
+//
+//	coretest.Run(t, coretest.Adapter{
+//		Start: httpapp.Start(mount), Framework: coretest.NetHTTP(), Hooks: httpapp.Hooks(),
+//	})
+//
+// where mount puts [Routes] and the middleware of the layer on the router.
+// coder/websocket serves the routes that are wholly the guard's,
+// gorilla/websocket those of the application.
+package httpapp
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"testing"
+
+	"github.com/quietws/quietws/core/coretest"
+)
+
+// Route is one route of the application, for GET.
+type Route struct {
+	Pattern string // as ServeMux and chi have it, such as "/key/{x}"
+	Handler http.HandlerFunc
+}
+
+// Routes are the routes of the application, without the catch-all.
+func Routes(s coretest.Setup) []Route {
+	var all []Route
+	for _, a := range s.App.Answers() {
+		all = append(all, Route{a.Path, Text(a.Status, a.Body)})
+	}
+	for _, k := range coretest.Sockets() {
+		all = append(all, Route{k.Path, socket(s.Guard, k)})
+	}
+	return append(all,
+		Route{"/key/{x}", func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "key "+r.PathValue("x")) }},
+		Route{"/error", Text(http.StatusInternalServerError, "error")},
+		Route{"/panic", func(http.ResponseWriter, *http.Request) { panic(coretest.PanicText) }},
+		Route{"/log", func(w http.ResponseWriter, r *http.Request) {
+			r.Context().Value(http.ServerContextKey).(*http.Server).ErrorLog.Print(coretest.LogLine)
+			_, _ = io.WriteString(w, "logged")
+		}},
+		Route{"/hijack", func(w http.ResponseWriter, _ *http.Request) {
+			if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
+				_, _ = io.WriteString(c, coretest.HijackText)
+				_ = c.Close()
+			}
+		}},
+	)
+}
+
+// Text answers the same to everybody, such as 200 "catch-all".
+func Text(status int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+// Hooks are the hooks of http.Server that Start sets: see [coretest.Adapter].
+func Hooks() []string { return []string{"ConnState", "ConnContext", "BaseContext", "OnShutdown"} }
+
+// Start returns what serves the handler that mount returns. mount adds the
+// middleware, and the access log of [AccessLog], with the layers Middleware and
+// Inner; the other layers are added here.
+func Start(mount func(coretest.Setup) http.Handler) coretest.Start {
+	return func(t testing.TB, s coretest.Setup) func(context.Context) error {
+		srv := &http.Server{
+			Handler: mount(s), ErrorLog: log.New(s.ServerLog, "", 0), ReadHeaderTimeout: s.HeadTimeout,
+			ConnState:   func(net.Conn, http.ConnState) { s.Hook("ConnState") },
+			ConnContext: func(ctx context.Context, _ net.Conn) context.Context { s.Hook("ConnContext"); return ctx },
+			BaseContext: func(net.Listener) context.Context { s.Hook("BaseContext"); return context.Background() },
+		}
+		srv.RegisterOnShutdown(func() { s.Hook("OnShutdown") })
+		ln, served := s.Listener, make(chan error, 1)
+		if s.Layer == coretest.Serve {
+			if s.TLS != nil {
+				ln = s.Guard.TLSListener(ln, s.TLS)
+			}
+			ctx, cancel := context.WithCancel(context.Background())
+			go func() { served <- s.Guard.Serve(ctx, srv, ln) }()
+			return func(context.Context) error { cancel(); return <-served }
+		}
+		if s.Layer == coretest.AttachListener {
+			ln = s.Guard.Listener(ln)
+		}
+		if s.Layer == coretest.AttachListener || s.Layer == coretest.Attach {
+			if err := s.Guard.Attach(srv); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if s.TLS != nil {
+			ln = tls.NewListener(ln, s.TLS)
+		}
+		go func() { served <- srv.Serve(ln) }()
+		return func(ctx context.Context) error {
+			err := srv.Shutdown(ctx)
+			<-served
+			return err
+		}
+	}
+}

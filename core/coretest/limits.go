@@ -1,0 +1,133 @@
+package coretest
+
+import (
+	"log/slog"
+	"slices"
+
+	"github.com/quietws/quietws/core"
+)
+
+// unlistened is where the guard does not accept the connections itself.
+var unlistened = []Layer{Attach, Middleware, Inner}
+
+// Echo returns Echo's limits.
+func Echo() Framework { return Framework{"Echo", slices.Concat(onNetHTTP(), attachAlone())} }
+
+// Gin returns Gin's limits.
+func Gin() Framework { return Framework{"Gin", slices.Concat(onNetHTTP(), attachAlone())} }
+
+// NetHTTP returns the limits of net/http, which are also those of a router on
+// it whose handlers return no error.
+func NetHTTP() Framework {
+	return Framework{"net/http", slices.Concat([]Limit{{
+		Needs: ErrorHandler, Reason: "handlers of net/http return no error, and no handler of errors answers for them",
+	}}, onNetHTTP(), attachAlone())}
+}
+
+// Fiber returns the limits of Fiber v2, of fasthttp under it and of
+// contrib/websocket on it.
+func Fiber() Framework { return Framework{"Fiber", slices.Concat(onFiber(), attachAlone())} }
+
+// attachAlone is about every server.
+func attachAlone() []Limit {
+	attach := []Layer{Attach}
+	const unseen = "with Attach alone nobody sees the bytes: "
+	return []Limit{{
+		Rows: []string{"tls/hello cut, silence"}, Layers: attach, Outcome: Unknown,
+		Reason:  unseen + "a handshake that stops half way is as one that never began, `idle_connect`",
+		instead: func(want) want { return want{class: core.IdleConnect, told: whole, level: slog.LevelInfo} },
+	}, {
+		Rows: []string{"tls/hello cut, rst"}, Layers: attach, Outcome: Unknown,
+		Reason:  unseen + "a handshake that is cut by a reset is as none, `tcp_probe`",
+		instead: func(want) want { return want{class: core.TCPProbe, told: sight} },
+	}, {
+		Rows: []string{"tls/http on tls"}, Layers: attach, Outcome: Unknown,
+		Reason: unseen + "what came in the clear is not known to be HTTP, `tls_failed`",
+		instead: func(w want) want {
+			return want{class: core.TLSFailed, reason: core.ReasonAborted, told: whole, level: slog.LevelInfo, answer: w.status}
+		},
+	}, {
+		Rows: []string{"session/vanish*"}, Layers: unlistened, Outcome: Unknown,
+		Reason:  "without `Guard.Listener`, a client that is gone before the hijack is seen by the server's own background read alone: the end may be `ended` in place of `vanished`",
+		instead: func(w want) want { w.end, w.orEnd = "vanished", "ended"; return w },
+	}}
+}
+
+// onNetHTTP is about Echo, Gin and every other router on net/http.
+func onNetHTTP() []Limit {
+	unread := func(w want) want {
+		return want{class: w.class, reason: core.ReasonUnknown, told: w.told, level: w.level, answer: max(w.status, w.answer, 0)}
+	}
+	return []Limit{{
+		Needs: WhyUnread, Layers: []Layer{Attach}, Outcome: Unknown, instead: unread,
+		Reason: "net/http tells nobody why it refused what is no request, and with Attach alone nobody sees the bytes: the reason is `unknown`",
+	}, {
+		Rows: []string{"junk/request cut, silence"}, Layers: []Layer{Attach}, Outcome: Unknown, instead: unread,
+		Reason: "net/http tells nobody why it refused what is no request, and with Attach alone nobody sees the bytes: the reason is `unknown`",
+	}, {
+		Needs: WhyUnread, ports: secure, Outcome: Unknown, instead: unread,
+		Reason: "net/http tells nobody why it refused what came inside TLS: the reason is `unknown`",
+	}}
+}
+
+// onFiber is about Fiber alone.
+func onFiber() []Limit {
+	const (
+		contrib   = "contrib/websocket "
+		anyOrigin = contrib + "lets every Origin in unless it is told which; `Handler` does not"
+	)
+	served := func(want) want { return want{class: core.HTTP} }
+	session := func(want) want { return want{class: core.SessionEnded, status: 101, access: "101"} }
+	bad := func(r core.Reason, status int) func(want) want {
+		return func(w want) want { w.reason, w.status = r, status; return w }
+	}
+	return []Limit{{
+		Needs: HTTP2, Reason: "fasthttp speaks HTTP/1.1 alone",
+	}, {
+		Needs: EndOfSession, Layers: unlistened,
+		Reason: "fasthttp hands a connection over without telling when it ends: sessions of the application's own library are followed with `Guard.Listener` or `Serve`, those of `Handler` always",
+	}, {
+		Rows: []string{"tls/http on tls"}, Layers: exactly, Outcome: Differs,
+		Reason:  "fasthttp closes the connection without an answer in the clear",
+		instead: func(w want) want { w.status = 0; return w },
+	}, {
+		Rows: []string{"tls/http on tls"}, Outcome: Unknown,
+		Reason: "with Attach alone nobody sees the bytes: what came in the clear is not known to be HTTP, `tls_failed`",
+		instead: func(w want) want {
+			w.class, w.reason, w.level, w.status = core.TLSFailed, core.ReasonAborted, slog.LevelInfo, 0
+			return w
+		},
+	}, {
+		Rows: []string{"junk/request cut, silence"}, Outcome: Differs,
+		Reason: "fasthttp answers 408 where net/http closes", instead: bad(core.ReasonTimeout, 408),
+	}, {
+		Rows:   []string{"junk/nul", "junk/bad host", "junk/two hosts", "junk/no host", "junk/expect", "junk/http 3"},
+		Reason: "fasthttp serves it as the request that it is otherwise, `http`", instead: served,
+	}, {
+		Rows: []string{"junk/transfer encoding"}, Outcome: Differs,
+		Reason: "fasthttp calls it malformed, 400", instead: bad(core.ReasonMalformed, 400),
+	}, {
+		Rows:   []string{"junk/many fields"},
+		Reason: "fasthttp reads 4 KiB of a head (`fiber.Config.ReadBufferSize`): `bad_request`, too_large",
+		instead: func(want) want {
+			return want{class: core.BadRequest, reason: core.ReasonTooLarge, told: whole, level: slog.LevelInfo, status: 431}
+		},
+	}, {
+		Rows: []string{"endpoint/foreign origin"}, Layers: exactly, Reason: anyOrigin, instead: session,
+	}, {
+		Rows: []string{"endpoint/foreign origin", "wire/foreign origin of the application's library"}, Reason: anyOrigin,
+	}, {
+		Rows: []string{"outcome/early data"}, Reason: "fasthttp/websocket serves a client that does not wait for the answer",
+	}, {
+		Rows:   []string{"panic/bare/*"},
+		Reason: contrib + "recovers by itself and tells nobody: set its RecoverHandler to `fiberws.Recover`",
+	}, {
+		Rows:   []string{"wire/split connection/*"},
+		Reason: contrib + "refuses it, and so there is nothing to compare with; with quietws it is served",
+	}, {
+		Rows: []string{"session/handler returns early/*"}, Reason: "fasthttp closes the connection when the function returns",
+	}, {
+		Rows: []string{"app/who answers is told once"}, Outcome: Unknown, runs: true,
+		Reason: "a health route of a middleware, such as Fiber's own healthcheck, is in no route table: the line at the start says so",
+	}}
+}

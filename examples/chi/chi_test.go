@@ -1,0 +1,48 @@
+// Package chi shows quietws on a router that it does not know, and how to run
+// its suite there.
+package chi
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/coretest"
+	"github.com/quietws/quietws/core/coretest/httpapp"
+)
+
+func TestConformance(t *testing.T) {
+	coretest.Run(t, coretest.Adapter{Start: httpapp.Start(mount), Framework: coretest.NetHTTP(), Hooks: httpapp.Hooks()})
+}
+
+func mount(s coretest.Setup) http.Handler {
+	r := chi.NewRouter()
+	if s.Layer == coretest.Middleware {
+		r.Use(s.Guard.Wrap)
+	}
+	r.Use(httpapp.AccessLog(s))
+	if s.Layer == coretest.Inner {
+		r.Use(s.Guard.Wrap)
+	}
+	for _, route := range httpapp.Routes(s) {
+		r.Get(route.Pattern, route.Handler)
+	}
+	if s.App.CatchAll {
+		r.Handle("/*", httpapp.Text(200, "catch-all"))
+	}
+	if s.Guard != nil {
+		s.Guard.Adapter().Owner(owner(r))
+	}
+	return r
+}
+
+// owner asks the router which health routes are the application's own. A
+// catch-all is none.
+func owner(r chi.Routes) func(core.Head) (owned, asked bool) {
+	return func(h core.Head) (bool, bool) {
+		c := chi.NewRouteContext()
+		return r.Match(c, http.MethodGet, h.Path()) && c.RoutePattern() == h.Path(), true
+	}
+}
