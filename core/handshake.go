@@ -153,6 +153,16 @@ type Origins struct {
 	Only bool
 }
 
+// OnlyOrigins returns the Origins of a list that is the whole of what is allowed,
+// as for fasthttp's libraries: "*" its first item allows all, and where it is
+// empty it is the same host's pages alone.
+func OnlyOrigins(list []string) *Origins {
+	if len(list) > 0 && list[0] == "*" {
+		return nil
+	}
+	return &Origins{Patterns: list, Only: len(list) > 0}
+}
+
 // allow reports whether a browser page of this origin may open a session on
 // host: no Origin at all (not a browser, RFC 6455 §4.2.1 item 7), the same host,
 // or one that matches a pattern.

@@ -42,15 +42,6 @@ func (a Adapter) Owner(f func(Head) (owned, asked bool)) Adapter {
 	return a
 }
 
-// Inside is Begin for a layer that may be inside another one: outer is the
-// request as that one has begun it, the zero Request where none is known.
-func (a Adapter) Inside(outer Request, h Head, nc net.Conn) Request {
-	if outer.x != nil && outer.x.g == a.g {
-		return Request{c: outer.x.c, x: outer.x}
-	}
-	return a.Begin(h, nc)
-}
-
 // Begin judges a request by its head, before any handler has run. nc is its
 // connection, or nil: where one is given that stands on a watched connection
 // the request counts for that. A request that was begun by a layer outside this
@@ -341,9 +332,6 @@ func (r *Request) Panicked(v any) (hijacked bool) {
 
 // DrainCode is the close code of the goodbye at a drain.
 func (a Adapter) DrainCode() int { return a.g.config.Drain.Code }
-
-// Outermost reports whether no layer outside this one has begun the request.
-func (r Request) Outermost() bool { return r.begun }
 
 // Undecided reports whether [Request.Fallback] will have to be asked.
 func (r Request) Undecided() bool { return r.x != nil && r.x.fallback }

@@ -160,7 +160,7 @@ func Handler(g *core.Guard, f func(context.Context, *gin.Context, *websocket.Con
 			}
 			defer func() { _ = ws.CloseNow() }()
 			ctx, session := q.Session(c.Request.Context())
-			return session.Serve(func(code int) error { return ws.Close(websocket.StatusCode(code), "") },
+			return session.Serve(func(code int, _ bool) error { return ws.Close(websocket.StatusCode(code), "") },
 				func() error { return f(ctx, c, ws) })
 		})
 	}
