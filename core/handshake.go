@@ -112,6 +112,16 @@ func faultyField(r Reason, connection bool) string {
 	return ""
 }
 
+// OnlyUpgrade returns what a request's Connection, all its lines joined, may be
+// rewritten to for a server that reads "close" in it and nothing else:
+// "Upgrade" where it lists that, else connection as it is.
+func OnlyUpgrade(connection string) string {
+	if listsToken(connection, "upgrade") {
+		return "Upgrade"
+	}
+	return connection
+}
+
 // isKey reports whether s is base64 of 16 bytes, RFC 6455 §4.1 item 7.
 func isKey(s string) bool {
 	if len(s) != 24 {

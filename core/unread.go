@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 )
 
 // Limits says which limit of the application's a request has passed: that of its
@@ -38,17 +39,27 @@ func (a Adapter) Unread(m Message, err error, passed Limits, refused func()) {
 	c := a.g.connOf(m.Conn())
 	_, bare := err.(net.Error)
 	switch {
-	case bare: // nothing was asked, and nothing is to be answered
+	case bare, c != nil && !c.secured(): // nothing was asked, and nothing is to be answered
 		if c != nil {
 			c.setEnd(readEnd, endOf(err))
 		}
 		_ = m.Conn().Close()
 	case c != nil && !c.is(flagsRequest):
 		c.setUnread(reason)
+		if strings.Contains(err.Error(), h2Preface) { // some quote what they could not read
+			c.set(flagPreface)
+		}
 		if c.is(flagShadow) || c.tls.Load() != nil {
 			c.answer.Or(uint32(answer.Status))
 		}
 	}
+}
+
+// secured reports whether the TLS handshake above c is done, true where there is
+// none.
+func (c *Conn) secured() bool {
+	above := c.tls.Load()
+	return above == nil || above.ConnectionState().HandshakeComplete
 }
 
 // unreadReason sorts the error of reading a request by its type.

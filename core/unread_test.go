@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -28,6 +29,7 @@ func TestUnread(t *testing.T) {
 		{"half a head, then an end", Limits{}, fmt.Errorf("head: %w", io.ErrUnexpectedEOF), ReasonTruncated, 400, "bad request\n"},
 		{"half a head, then silence", Limits{}, fmt.Errorf("head: %w", transport(os.ErrDeadlineExceeded)), ReasonTimeout, 408, "request timeout\n"},
 		{"words that are no request", Limits{}, errors.New("no method in s3cr3t"), ReasonMalformed, 400, "bad request\n"},
+		{"a preface that the server quotes", Limits{}, errors.New("unsupported version in \"PRI * HTTP/2.0\\r\\n\""), ReasonMalformed, 400, "bad request\n"},
 		{"a reset before anything came", Limits{}, transport(syscall.ECONNRESET), NoReason, 400, "bad request\n"},
 	} {
 		g := quietGuard(t, Config{})
@@ -36,6 +38,9 @@ func TestUnread(t *testing.T) {
 		g.Adapter().Unread(m, row.err, row.passed, func() { m.status, m.body = 413, "mine" })
 		if got := Reason(c.ends.Load() >> unreadFor); got != row.reason || m.status != row.status || m.body != row.body {
 			t.Errorf("%s: reason %v, answered %d %q; want %v, %d, %q", row.rule, got, m.status, m.body, row.reason, row.status, row.body)
+		}
+		if preface := strings.Contains(row.rule, "preface"); preface != c.is(flagPreface) {
+			t.Errorf("%s: a preface: %t", row.rule, !preface)
 		}
 		if row.passed.Body != c.is(flagOrdinary) {
 			t.Errorf("%s: a request: %t", row.rule, !row.passed.Body)

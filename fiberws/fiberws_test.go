@@ -173,7 +173,7 @@ func TestConnectionCloseIsASession(t *testing.T) {
 	})
 	n := uint64(0)
 	for _, path := range []string{"/ws", "/own"} {
-		for _, lines := range [][]string{{"close, Upgrade"}, {"Upgrade, close"}, {"close", "Upgrade"}, {"keep-alive", "Upgrade"}} {
+		for _, lines := range [][]string{{"close, Upgrade"}, {"Upgrade, close"}, {"close", "Upgrade"}, {"keep-alive", "Upgrade"}, {"Upgrade", "close"}, {"keep-alive, Upgrade", "close"}} {
 			r := probetest.WebSocket(path).Without("Connection")
 			for _, l := range lines {
 				r = r.With(field("Connection", l))

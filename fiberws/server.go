@@ -76,15 +76,13 @@ func unread(a core.Adapter, refused func(*fasthttp.RequestCtx, error)) func(*fas
 	}
 }
 
-// received is called when a head was read. Where the last line of Connection is
-// "close" fasthttp looks at no other, and runs no hijack: that is undone for a
-// request that names another protocol.
+// received is called when a head was read. Where Connection is "close", in any or
+// the last of its lines, fasthttp runs no hijack: that is undone for a request
+// that names another protocol.
 func received(next func(*fasthttp.RequestHeader) fasthttp.RequestConfig) func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
 	return func(h *fasthttp.RequestHeader) (config fasthttp.RequestConfig) {
 		if h.IsHTTP11() && h.ConnectionClose() && len(h.Peek(fiber.HeaderUpgrade)) > 0 {
-			all := core.JoinField(fiber.HeaderConnection, h.VisitAll)
-			h.ResetConnectionClose()
-			h.Set(fiber.HeaderConnection, all)
+			h.Set(fiber.HeaderConnection, core.OnlyUpgrade(core.JoinField(fiber.HeaderConnection, h.VisitAll)))
 		}
 		if next != nil {
 			config = next(h)
