@@ -3,6 +3,8 @@ package core
 import (
 	"net"
 	"net/http"
+	"sync"
+	"time"
 )
 
 // Leave ends a request, as Done does, whose handler has asked for the connection
@@ -97,6 +99,41 @@ func (r *Request) SessionOn(nc net.Conn) *Session {
 	if hijacked, ok := nc.(interface{ UnsafeConn() net.Conn }); ok { // fasthttp uses its own again
 		nc = hijacked.UnsafeConn()
 	}
+	if r.x.c == nil {
+		nc = &lentConn{Conn: nc, remote: nc.RemoteAddr()}
+	}
 	r.x.open(nc)
 	return (*Session)(r.x)
+}
+
+// lentConn is a connection that its server closes by itself, once, and may then
+// use for another client. Close ends what is read and written.
+type lentConn struct {
+	net.Conn
+	remote   net.Addr
+	mu       sync.Mutex
+	returned bool
+}
+
+func (l *lentConn) RemoteAddr() net.Addr { return l.remote }
+
+func (l *lentConn) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.returned {
+		return net.ErrClosed
+	}
+	return l.SetDeadline(time.Unix(1, 0))
+}
+
+// giveBack runs when the one that c was handed over to is through with it.
+func (c *Conn) giveBack() {
+	if l, lent := c.Conn.(*lentConn); lent {
+		l.mu.Lock()
+		l.returned = true
+		l.mu.Unlock()
+	}
+	if c.is(flagSeenLate | flagUncounted) { // nobody else tells its end
+		_ = c.Close()
+	}
 }

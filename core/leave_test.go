@@ -69,7 +69,7 @@ func TestLeave(t *testing.T) {
 				if (s != nil) != row.session {
 					t.Errorf("the session is %v", s)
 				}
-				if s != nil && !row.listened && s.c.Conn != net.Conn(nc) {
+				if s != nil && !row.listened && s.c.Conn.(*lentConn).Conn != net.Conn(nc) {
 					t.Errorf("it is on %T, which the server uses again", s.c.Conn)
 				}
 			}

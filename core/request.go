@@ -47,13 +47,20 @@ func (a Adapter) Owner(f func(Head) (owned, asked bool)) Adapter {
 // the request counts for that. A request that was begun by a layer outside this
 // one is the same request: its Done there is what counts.
 func (a Adapter) Begin(h Head, nc net.Conn) Request {
-	var c *Conn
-	if nc != nil {
-		if c = a.g.connOf(nc); c == nil && a.g.stats.accepted.Load() != 0 {
-			c = a.g.conns.find(h.Remote()) // the server has put something of its own around it
-		}
+	return a.begin(h, a.g.connUnder(h, nc), nil)
+}
+
+// connUnder is connOf for the connection of a request, nil if there is none: a
+// server may have put something of its own around it.
+func (g *Guard) connUnder(h Head, nc net.Conn) *Conn {
+	if nc == nil {
+		return nil
 	}
-	return a.begin(h, c, nil)
+	c := g.connOf(nc)
+	if c == nil && g.stats.accepted.Load() != 0 {
+		c = g.conns.find(h.Remote())
+	}
+	return c
 }
 
 func (a Adapter) begin(h Head, c *Conn, outer *exchange) Request {

@@ -92,9 +92,8 @@ func (s *Session) Run(parent context.Context, ws Frames, f func(context.Context)
 		if v := recover(); v != nil {
 			s.Settle()
 			s.Panicked(v)
-		} else if x.c.is(flagSeenLate | flagUncounted) { // nobody else tells its end
-			_ = x.c.Close()
 		}
+		x.c.giveBack()
 	}()
 	closing := func(code int, alone bool) error { return sayClose(ws, code, alone) }
 	if err := s.Serve(closing, func() error { return f(ctx) }); err != nil {

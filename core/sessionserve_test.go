@@ -147,10 +147,14 @@ func TestSessionRun(t *testing.T) {
 		if ctx.Err() == nil {
 			t.Errorf("%s: the context goes on", row.rule)
 		}
-		select {
-		case <-nc.closed: // nobody else tells the end
-		default:
+		if !s.c.is(flagDecided) { // nobody else tells the end
 			t.Errorf("%s: the connection is open", row.rule)
+		}
+		_ = s.c.Close()
+		select {
+		case <-nc.closed:
+			t.Errorf("%s: the connection was closed, which is the server's to do", row.rule)
+		default:
 		}
 		if snap := g.Snapshot(); snap.SessionsOpen != 0 {
 			t.Errorf("%s: %d sessions are open", row.rule, snap.SessionsOpen)

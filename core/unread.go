@@ -36,15 +36,14 @@ func (a Adapter) Unread(m Message, err error, passed Limits, refused func()) {
 	default:
 		answer.write(m)
 	}
-	c := a.g.connOf(m.Conn())
+	c := a.g.connUnder(m, m.Conn())
 	_, bare := err.(net.Error)
 	switch {
-	case bare, c != nil && !c.secured(): // nothing was asked, and nothing is to be answered
-		if c != nil {
-			c.setEnd(readEnd, endOf(err))
-		}
-		_ = m.Conn().Close()
-	case c != nil && !c.is(flagsRequest):
+	case c == nil:
+	case bare, !c.secured(): // nothing was asked, and nothing is to be answered
+		c.setEnd(readEnd, endOf(err))
+		_ = c.Close() // m.Conn() is the server's to close, once
+	case !c.is(flagsRequest):
 		c.setUnread(reason)
 		if strings.Contains(err.Error(), h2Preface) { // some quote what they could not read
 			c.set(flagPreface)

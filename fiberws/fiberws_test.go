@@ -3,7 +3,6 @@ package fiberws_test
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"log/slog"
 	"net"
 	"strings"
@@ -265,54 +264,6 @@ func TestStringsStay(t *testing.T) {
 	s.stop()
 	if len(s.events) != 1 || s.events[0].Path != "/first/of/all" || s.events[0].Method != "GET" || s.events[0].Forwarded != "203.0.113.77" {
 		t.Errorf("events: %+v", s.events)
-	}
-}
-
-func TestPrefork(t *testing.T) {
-	app := newApp(fiber.Config{Prefork: true})
-	g, err := core.New(core.Config{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, err := range map[string]error{
-		"Serve":    fiberws.Serve(t.Context(), g, app, "127.0.0.1:0"),
-		"ServeTLS": fiberws.ServeTLS(t.Context(), g, app, "127.0.0.1:0", nil),
-	} {
-		if name == "Serve" && !errors.Is(err, fiberws.ErrPrefork) || err == nil {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-// With MaxConnsPerIP fasthttp puts something of its own around connections: they
-// are still counted, answered and followed; those over the limit are ours to
-// count too.
-func TestMaxConnsPerIP(t *testing.T) {
-	app := newApp(fiber.Config{})
-	app.Server().MaxConnsPerIP = 1
-	s := serve(t, core.Config{}, app, func(g *core.Guard) {
-		app.Get("/ws", fiberws.Handler(g, echo))
-		app.Get("/own", fiberws.Endpoint(g), websocket.New(func(ws *websocket.Conn) { _ = echo(context.Background(), ws) }))
-	})
-	n := uint64(0)
-	for _, path := range []string{"/ws", "/own"} {
-		target := s.target
-		target.Path = path
-		ws, _, err := probetest.Open(t.Context(), target)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if res, err := probetest.Get(t.Context(), s.target, "/livez", ""); err != nil || res.Status != 429 {
-			t.Errorf("a second connection: answered %d, %v", res.Status, err)
-		}
-		if _, err := ws.Close(t.Context(), 1000); err != nil {
-			t.Error(err)
-		}
-		n += 2
-		s.ended(n)
-	}
-	if snap := s.ended(n); snap.Closed[core.SessionEnded] != 2 || snap.Closed[core.ServerClosed] != 2 {
-		t.Errorf("classes: %v, want 2 sessions and 2 server_closed", snap.Closed)
 	}
 }
 

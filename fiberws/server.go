@@ -43,7 +43,11 @@ func attach(a core.Adapter, app *fiber.App, srv *fasthttp.Server) {
 	srv.Handler = handler(a, app, srv.Handler, srv.DisableKeepalive)
 	srv.ErrorHandler = unread(a, core.Chain(srv.ErrorHandler))
 	srv.HeaderReceived = received(srv.HeaderReceived)
-	srv.ConnState = core.Chain(srv.ConnState, func(nc net.Conn, state fasthttp.ConnState) { a.ConnState(nc, http.ConnState(state)) })
+	srv.ConnState = core.Chain(srv.ConnState, func(nc net.Conn, state fasthttp.ConnState) {
+		if srv.MaxConnsPerIP == 0 { // else nc may be another client's by now
+			a.ConnState(nc, http.ConnState(state))
+		}
+	})
 	srv.Logger = core.QuietPrinter(srv.Logger, "error when serving connection")
 	srv.DisableKeepalive = false // or no hijack runs
 }
