@@ -76,7 +76,14 @@ func TestAround(t *testing.T) {
 		err := q.Around(m, func() error {
 			called = true
 			inner := a.BeginMessage(m)
-			if e := inner.Around(m, func() error { m.status = row.status; return row.returns }, nil); e != row.returns {
+			if e := inner.Around(m, func() error {
+				m.status = row.status
+				m.SetField("X-App", "1")
+				return row.returns
+			}, func(error) Match {
+				t.Errorf("%s: the inner layer answered the error", row.rule)
+				return row.match
+			}); e != row.returns {
 				t.Errorf("%s: the inner layer returned %v", row.rule, e)
 			}
 			return row.returns
@@ -89,6 +96,9 @@ func TestAround(t *testing.T) {
 		})
 		if called != row.called || told != row.told || m.status != row.want || err != row.err {
 			t.Errorf("%s: called %t, answered %t, status %d, error %v", row.rule, called, told, m.status, err)
+		}
+		if ours := m.body != ""; ours == (m.fields["X-App"] != "") {
+			t.Errorf("%s: answered %q with fields %v", row.rule, m.body, m.fields)
 		}
 		if !q.done {
 			t.Errorf("%s: the request has not ended", row.rule)

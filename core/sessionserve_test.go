@@ -111,6 +111,7 @@ func TestSessionRun(t *testing.T) {
 		code   int32
 		panics bool
 		err    error
+		unread bool // nothing was read but by f
 	}{
 		{rule: "through, and answered", frames: framesOnPaper{end: answered}, f: func(context.Context) error { return nil }, said: "\x08\x03\xe8", code: 1000},
 		{rule: "through, and the peer vanishes", frames: framesOnPaper{end: &gorilla.CloseError{Code: 1006}}, f: func(context.Context) error { return nil }, said: "\x08\x03\xe8"},
@@ -118,6 +119,11 @@ func TestSessionRun(t *testing.T) {
 		{rule: "failed", frames: framesOnPaper{end: answered}, f: func(context.Context) error { return failed }, said: "\x08\x03\xf3", code: 1011, err: failed},
 		{rule: "closed by the peer", f: func(context.Context) error { return &gorilla.CloseError{Code: 4001} }, code: 4001, err: &gorilla.CloseError{Code: 4001}},
 		{rule: "a panic says nothing to the peer", f: func(context.Context) error { panic("s3cr3t") }, panics: true},
+		{rule: "at a drain the peer's answer is f's to read", frames: framesOnPaper{end: answered}, f: func(ctx context.Context) error {
+			(*exchange)(SessionOf(ctx)).goodbye()
+			SessionOf(ctx).Settle()
+			return answered
+		}, said: "\x08\x03\xe9", code: 1000, err: answered, unread: true},
 		{rule: "the context leads to the session", frames: framesOnPaper{end: answered}, f: func(ctx context.Context) error {
 			SessionOf(ctx).Ended(4002)
 			if ctx.Err() != nil {
@@ -143,6 +149,9 @@ func TestSessionRun(t *testing.T) {
 		}
 		if p := s.err.Load(); row.err != nil && (p == nil || (*p).Error() != row.err.Error()) || row.err == nil && p != nil {
 			t.Errorf("%s: the end's error is %v", row.rule, p)
+		}
+		if row.unread && row.frames.reads > 0 {
+			t.Errorf("%s: %d reads", row.rule, row.frames.reads)
 		}
 		if ctx.Err() == nil {
 			t.Errorf("%s: the context goes on", row.rule)

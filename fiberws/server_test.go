@@ -101,13 +101,26 @@ func TestServeCannotPrefork(t *testing.T) {
 // are still counted, answered and followed; those over the limit are ours to
 // count too.
 func TestMaxConnsPerIP(t *testing.T) {
-	app := newApp(fiber.Config{})
+	app := newApp(fiber.Config{ReadTimeout: 100 * time.Millisecond})
 	app.Server().MaxConnsPerIP = 1
 	s := serve(t, core.Config{}, app, func(g *core.Guard) {
 		app.Get("/ws", fiberws.Handler(g, echo))
 		app.Get("/own", fiberws.Endpoint(g), websocket.New(func(ws *websocket.Conn) { _ = echo(context.Background(), ws) }))
 	})
 	n := uint64(0)
+	for range 5 {
+		for _, name := range []string{"tcp-connect-rst", "tcp-connect-silent"} {
+			stimulus, _ := probetest.Find(name)
+			if _, err := stimulus.Run(t.Context(), s.target); err != nil {
+				t.Fatal(err)
+			}
+			n++
+			s.ended(n)
+		}
+	}
+	if snap := s.ended(n); snap.Closed[core.TCPProbe] != 5 || snap.Closed[core.IdleConnect] != 5 {
+		t.Errorf("classes: %v, want 5 tcp_probe and 5 idle_connect", snap.Closed)
+	}
 	for _, path := range []string{"/ws", "/own"} {
 		target := s.target
 		target.Path = path
