@@ -1,6 +1,7 @@
 package core
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -46,6 +47,19 @@ func TestUnread(t *testing.T) {
 			t.Errorf("%s: a request: %t", row.rule, !row.passed.Body)
 		}
 		_ = c.Close()
+	}
+}
+
+// Where TLS was never done nothing is answered, and the handshake's own error
+// says what it was.
+func TestUnreadUnderTLS(t *testing.T) {
+	g := quietGuard(t, Config{})
+	c := watched(g, &script{closed: make(chan struct{})})
+	c.knowTLS(tls.Server(c, &tls.Config{}))
+	m := newLetter(handshake(with("Upgrade")), c)
+	g.Adapter().Unread(m, errors.New("error when reading request headers: tls: first record does not look like a TLS handshake"), Limits{}, func() { t.Error("the application is asked") })
+	if c.answer.Load() != 0 || c.ends.Load()>>unreadFor != 0 || !c.is(flagClosed) {
+		t.Errorf("answered %d, reason %d, closed %t", c.answer.Load(), c.ends.Load()>>unreadFor, c.is(flagClosed))
 	}
 }
 

@@ -3,6 +3,7 @@ package fiberws_test
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"log/slog"
 	"net"
 	"strings"
@@ -250,20 +251,53 @@ func TestHealthcheckKeepsItsAnswers(t *testing.T) {
 }
 
 // What is kept of a request is what it was, though fasthttp uses its buffers
-// again.
+// again: events, the errors in them, and the lines that are written later.
 func TestStringsStay(t *testing.T) {
 	app := newApp(fiber.Config{})
-	s := serve(t, core.Config{}, app, func(*core.Guard) {})
-	r := probetest.WebSocket("/first/of/all").With(field("X-Forwarded-For", "203.0.113.77"), field("X-Last", "1"))
-	r.Method = "GET"
-	s.do(r)
-	for range 20 {
-		s.do(probetest.Request{Path: "/XXXXXXXXXXXX", Header: []probetest.Field{field("X-Forwarded-For", "XXXXXXXXXXXX")}})
+	var log strings.Builder // written by one goroutine, read when it has ended
+	s := serve(t, core.Config{Logger: slog.New(slog.NewTextHandler(&log, nil)), Collapse: time.Hour}, app, func(g *core.Guard) {
+		app.Get("/ws/:room", fiberws.Handler(g, func(_ context.Context, ws *websocket.Conn) error {
+			if room := ws.Params("room"); room != "first-of-all" {
+				t.Errorf("the room is %q", room)
+			}
+			return echo(context.Background(), ws)
+		}))
+	})
+	from := field("X-Forwarded-For", "203.0.113.77")
+	s.do(probetest.WebSocket("/first/of/all").With(from))
+	s.do(probetest.Foreign("/ws/first-of-all").With(from))
+	ws, _, err := probetest.Open(t.Context(), probetest.Target{Addr: s.target.Addr, Path: "/ws/first-of-all"}, from)
+	if err != nil {
+		t.Fatal(err)
 	}
-	s.ended(21)
+	for range 20 {
+		s.do(probetest.Request{Path: "/XXXXXXXXXXXXXXXX", Header: []probetest.Field{field("X-Forwarded-For", "XXXXXXXXXXXX"), field("Origin", "XXXXXXXXXXXXXXXXXXXXXXXXXXXX")}})
+		s.do(probetest.Request{Path: "/ws/XXXXXXXXXXXX", Header: []probetest.Field{field("User-Agent", "kube-probe/XXXXXXXXX")}})
+	}
+	if _, err := ws.Close(t.Context(), 1000); err != nil {
+		t.Error(err)
+	}
+	s.ended(43)
 	s.stop()
-	if len(s.events) != 1 || s.events[0].Path != "/first/of/all" || s.events[0].Method != "GET" || s.events[0].Forwarded != "203.0.113.77" {
-		t.Errorf("events: %+v", s.events)
+	paths := map[core.Class]string{}
+	for _, e := range s.events {
+		if e.Class == core.HTTPProbe {
+			continue
+		}
+		paths[e.Class] += e.Path + " "
+		if e.Method != "GET" || e.Forwarded != "203.0.113.77" {
+			t.Errorf("event %+v", e)
+		}
+		var refused *core.HandshakeError
+		if e.Reason == core.ReasonOriginForbidden && (!errors.As(e.Err, &refused) || refused.Field != "Origin" || refused.Status != 403) {
+			t.Errorf("the error is %v", e.Err)
+		}
+	}
+	if paths[core.HandshakeRefused] != "/first/of/all /ws/first-of-all " || paths[core.SessionEnded] != "/ws/first-of-all " || len(paths) != 2 {
+		t.Errorf("paths: %v", paths)
+	}
+	if text := log.String(); strings.Count(text, "first") < 2 || strings.Contains(text, "path=/XXX") {
+		t.Errorf("the log: %s", text)
 	}
 }
 
