@@ -2,8 +2,8 @@ package fiberws_test
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"strings"
@@ -303,12 +303,21 @@ func TestStringsStay(t *testing.T) {
 
 // Sessions come and go while the drain says goodbye: contrib and fasthttp use
 // their connections again, and no frame of one session may reach another's
-// client. Each session sends its own name all the time, and gets one close frame
-// at most, the last thing it gets.
+// client. Each session sends its own name all the time, and gets one close frame,
+// the last thing it gets: 1001 only where its own moment has come.
 func TestGoodbyeReachesItsOwnSession(t *testing.T) {
+	var mu sync.Mutex
+	moments, told := make(map[string]bool), make(map[string]bool)
+	note := func(m map[string]bool, name string) {
+		mu.Lock()
+		defer mu.Unlock()
+		m[name] = true
+	}
 	app := newApp(fiber.Config{})
 	s := serve(t, core.Config{Drain: core.DrainConfig{Timeout: 8 * time.Second, Spread: 300 * time.Millisecond}}, app, func(g *core.Guard) {
-		app.Get("/ws", fiberws.Handler(g, func(_ context.Context, ws *websocket.Conn) error {
+		app.Get("/ws/:name", fiberws.Handler(g, func(ctx context.Context, ws *websocket.Conn) error {
+			name := ws.Params("name")
+			core.SessionOf(ctx).OnDrain(func() { note(moments, name) })
 			for range 3 { // few, so that they end while others begin
 				kind, b, err := ws.ReadMessage()
 				if err != nil {
@@ -321,44 +330,54 @@ func TestGoodbyeReachesItsOwnSession(t *testing.T) {
 			return nil
 		}))
 	})
+	talk := func(name string) (more bool) {
+		target := s.target
+		target.Path = "/ws/" + name
+		ws, res, err := probetest.Open(t.Context(), target)
+		if err != nil {
+			if res.Status == 101 {
+				t.Errorf("the session has no beginning: %v", err)
+			}
+			return false // refused by the drain
+		}
+		defer func() { _, _ = ws.Vanish(probetest.FIN) }()
+		for {
+			_ = ws.SendText(t.Context(), name)
+			f, err := ws.Read(t.Context())
+			if err != nil {
+				t.Errorf("ended without a close frame: %v", err)
+				return true
+			}
+			if f.Opcode == probetest.OpClose {
+				if code := f.Code(); code == 1001 {
+					note(told, name)
+				} else if code != 1000 {
+					t.Errorf("close code %d", code)
+				}
+				_ = ws.Send(t.Context(), probetest.CloseFrame(1000, ""))
+				if f, err := ws.Read(t.Context()); err == nil {
+					t.Errorf("another frame after the close frame: %+v", f)
+				}
+				return true
+			}
+			if string(f.Payload) != name {
+				t.Errorf("%q got %q", name, f.Payload)
+			}
+		}
+	}
 	var clients sync.WaitGroup
 	for i := range 8 {
 		clients.Go(func() {
-			name := base64.StdEncoding.EncodeToString([]byte{byte(i)})
-			for {
-				ws, res, err := probetest.Open(t.Context(), s.target)
-				if err != nil {
-					if res.Status == 101 {
-						t.Errorf("the session has no beginning: %v", err)
-					}
-					return // refused by the drain
-				}
-				for {
-					if ws.SendText(t.Context(), name) != nil {
-						break
-					}
-					f, err := ws.Read(t.Context())
-					if err != nil {
-						t.Errorf("ended without a close frame: %v", err)
-						break
-					}
-					if f.Opcode == probetest.OpClose {
-						if code := f.Code(); code != 1000 && code != 1001 {
-							t.Errorf("close code %d", code)
-						}
-						break
-					}
-					if string(f.Payload) != name {
-						t.Errorf("%q got %q", name, f.Payload)
-					}
-				}
-				_, _ = ws.Close(t.Context(), 1000)
+			for n := 0; talk(fmt.Sprintf("%d-%d", i, n)); n++ {
 			}
 		})
 	}
-	for s.guard.Snapshot().Accepted < 200 {
-		<-time.After(time.Millisecond)
-	}
+	until(t, "there were many", func() bool { return s.guard.Snapshot().Accepted >= 200 })
 	s.stop()
 	clients.Wait()
+	for name := range told {
+		if !moments[name] {
+			t.Errorf("the client of %s got somebody else's goodbye", name)
+		}
+	}
 }
