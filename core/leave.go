@@ -55,6 +55,9 @@ func (x *exchange) open(nc net.Conn) {
 	if x.opened() {
 		return
 	}
+	if x.c == nil {
+		nc = &lentConn{Conn: nc, remote: nc.RemoteAddr()}
+	}
 	x.status.Store(http.StatusSwitchingProtocols)
 	if x.g.config.MaxSessions > 0 && !x.slot {
 		x.slot = true
@@ -66,11 +69,12 @@ func (x *exchange) open(nc net.Conn) {
 // leave runs when the server has handed the connection over.
 func (c *Conn) leave(nc net.Conn) {
 	x := c.current.Load()
-	if x == nil || !x.left() {
+	if x == nil || !x.is(stateLeaving) {
 		return
 	}
 	c.ln.g.unseen.Delete(nc)
 	x.open(nc)
+	x.left() // after that: SessionOn may come in between
 	if c.is(flagSeenLate) && !x.own {
 		c.over() // it ends here, as far as anyone can see
 	}
@@ -98,9 +102,6 @@ func (r *Request) SessionOn(nc net.Conn) *Session {
 	}
 	if hijacked, ok := nc.(interface{ UnsafeConn() net.Conn }); ok { // fasthttp uses its own again
 		nc = hijacked.UnsafeConn()
-	}
-	if r.x.c == nil {
-		nc = &lentConn{Conn: nc, remote: nc.RemoteAddr()}
 	}
 	r.x.open(nc)
 	return (*Session)(r.x)

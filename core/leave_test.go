@@ -43,16 +43,14 @@ func TestLeave(t *testing.T) {
 			a := g.Adapter()
 			nc := &script{}
 			m := newLetter(handshake(onPath("/nowhere")), nil)
-			var c *Conn
 			switch {
 			case row.listened:
-				c = watched(g, nc)
-				m.conn = c
+				m.conn = watched(g, nc)
 				if row.attached {
-					a.ConnState(c, http.StateNew)
+					a.ConnState(m.conn, http.StateNew)
 				}
 			case row.attached:
-				c = g.attach(nc, g.adopted)
+				g.attach(nc, g.adopted)
 				m.conn = nc
 			}
 			q := a.BeginMessage(m)

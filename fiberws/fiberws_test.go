@@ -368,7 +368,8 @@ func TestGoodbyeReachesItsOwnSession(t *testing.T) {
 	var clients sync.WaitGroup
 	for i := range 8 {
 		clients.Go(func() {
-			for n := 0; talk(fmt.Sprintf("%d-%d", i, n)); n++ {
+			for n, more := 0, true; more; n++ {
+				more = talk(fmt.Sprintf("%d-%d", i, n))
 			}
 		})
 	}
