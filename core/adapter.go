@@ -80,6 +80,19 @@ const (
 	MatchMiddleware
 )
 
+// MatchOf says how a framework came to a handler where it has no route of exactly
+// the path: found is false where there was none at all, pattern is true for a
+// route that holds more paths than one.
+func MatchOf(found, pattern bool) Match {
+	switch {
+	case !found:
+		return MatchUnknown
+	case pattern:
+		return MatchPattern
+	}
+	return MatchMiddleware
+}
+
 // Route is one of the four health routes.
 type Route uint8
 

@@ -65,6 +65,27 @@ func (a Adapter) ShuttingDown() {
 // Starting tells the guard that a server begins to serve.
 func (a Adapter) Starting() { a.g.tellRoutes() }
 
+// Chain returns a hook that calls each of hooks, in their order, which may be
+// nil: those that a user has set run before those of the guard.
+func Chain[A, B any](hooks ...func(A, B)) func(A, B) {
+	return func(a A, b B) {
+		for _, hook := range hooks {
+			if hook != nil {
+				hook(a, b)
+			}
+		}
+	}
+}
+
+// ShuttingDownAfter is ShuttingDown when done is closed, for servers whose
+// shutdown shows in that alone.
+func (a Adapter) ShuttingDownAfter(done <-chan struct{}) {
+	go func() {
+		<-done
+		a.ShuttingDown()
+	}()
+}
+
 // First reports whether the guard was not yet attached to server, a pointer,
 // and notes that it is.
 func (a Adapter) First(server any) bool {
@@ -99,19 +120,14 @@ func (g *Guard) starting(srv *http.Server) {
 		g.h2c.Store(true)
 	}
 	srv.ErrorLog = g.ErrorLog(srv.ErrorLog)
-	connContext, connState := srv.ConnContext, srv.ConnState
+	connContext := srv.ConnContext
 	srv.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
 		if connContext != nil {
 			ctx = connContext(ctx, nc)
 		}
 		return g.connected(ctx, nc, unseen)
 	}
-	srv.ConnState = func(nc net.Conn, state http.ConnState) {
-		if connState != nil {
-			connState(nc, state)
-		}
-		g.Adapter().ConnState(nc, state)
-	}
+	srv.ConnState = Chain(srv.ConnState, g.Adapter().ConnState)
 	g.tellRoutes()
 }
 
@@ -125,16 +141,15 @@ func (g *Guard) connected(ctx context.Context, nc net.Conn, unseen *listener) co
 	return (*connContext)(c)
 }
 
-// Accepted tells the guard of a connection that its server has accepted, for
-// servers that have no ConnContext. From here on [Adapter.ConnState] has to tell
-// the end of it, or the hijack. It runs in the accept loop and asks for no
-// address. A connection whose server has put something of its own around it is
-// left alone: its listener may know it.
-func (a Adapter) Accepted(nc net.Conn) {
+// accepted runs for a connection of a server that has no ConnContext. One that
+// the server has put something of its own around is left alone: its listener may
+// know it.
+func (g *Guard) accepted(nc net.Conn) *Conn {
 	switch nc.(type) {
 	case syscall.Conn, interface{ NetConn() net.Conn }:
-		a.g.attach(nc, a.g.adopted)
+		return g.attach(nc, g.adopted)
 	}
+	return nil
 }
 
 // attach makes nc known as a connection of a server that tells its states. It
@@ -160,15 +175,20 @@ func (g *Guard) attach(nc net.Conn, unseen *listener) *Conn {
 }
 
 // ConnState tells the guard what a server says of a connection, for servers of
-// both families: fasthttp's states mean the same.
+// both families: fasthttp's states mean the same, but for Active, which there
+// comes before the first byte. It runs in the accept loop and asks for no address
+// there.
 func (a Adapter) ConnState(nc net.Conn, state http.ConnState) {
 	c := a.g.connOf(nc)
+	if state == http.StateNew && (c == nil || !c.is(flagAttached)) {
+		c = a.g.accepted(nc)
+	}
 	if c == nil {
 		return
 	}
 	switch state {
 	case http.StateActive:
-		if !c.is(flagActive) {
+		if c.ctx != nil && !c.is(flagActive) {
 			c.set(flagActive)
 		}
 	case http.StateHijacked:

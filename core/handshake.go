@@ -112,6 +112,16 @@ func faultyField(r Reason, connection bool) string {
 	return ""
 }
 
+// OnlyUpgrade returns what a request's Connection, all its lines joined, may be
+// rewritten to for a server that reads "close" in it and nothing else:
+// "Upgrade" where it lists that, else connection as it is.
+func OnlyUpgrade(connection string) string {
+	if listsToken(connection, "upgrade") {
+		return "Upgrade"
+	}
+	return connection
+}
+
 // isKey reports whether s is base64 of 16 bytes, RFC 6455 §4.1 item 7.
 func isKey(s string) bool {
 	if len(s) != 24 {
@@ -151,6 +161,16 @@ type Origins struct {
 	// Only lets no other page in than these patterns allow, not even one of the
 	// same host.
 	Only bool
+}
+
+// OnlyOrigins returns the Origins of a list that is the whole of what is allowed,
+// as for fasthttp's libraries: "*" its first item allows all, and where it is
+// empty it is the same host's pages alone.
+func OnlyOrigins(list []string) *Origins {
+	if len(list) > 0 && list[0] == "*" {
+		return nil
+	}
+	return &Origins{Patterns: list, Only: len(list) > 0}
 }
 
 // allow reports whether a browser page of this origin may open a session on

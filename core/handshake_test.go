@@ -519,3 +519,36 @@ func TestHandshakeError(t *testing.T) {
 		}
 	}
 }
+
+// A list of origins is the whole of what is allowed, as fasthttp's libraries have
+// it, and none of them the same host.
+func TestOnlyOrigins(t *testing.T) {
+	const self, other = "https://example.com", "https://other.example"
+	for _, row := range []struct {
+		list        []string
+		self, other bool
+	}{
+		{nil, true, false},
+		{[]string{"*"}, true, true},
+		{[]string{"*", other}, true, true},
+		{[]string{other}, false, true},
+		{[]string{self}, true, false},
+	} {
+		o := OnlyOrigins(row.list)
+		allowed := func(origin string) bool { return o == nil || o.allow(origin, "example.com") }
+		if allowed(self) != row.self || allowed(other) != row.other || !allowed("") {
+			t.Errorf("%q: the same host %t, another %t, none %t", row.list, allowed(self), allowed(other), allowed(""))
+		}
+	}
+}
+
+func TestOnlyUpgrade(t *testing.T) {
+	for list, want := range map[string]string{
+		"close": "close", "keep-alive, close": "keep-alive, close", "": "",
+		"Upgrade, close": "Upgrade", "close, upgrade": "Upgrade", "Upgraded, close": "Upgraded, close",
+	} {
+		if got := OnlyUpgrade(list); got != want {
+			t.Errorf("%q: %q, want %q", list, got, want)
+		}
+	}
+}

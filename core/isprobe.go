@@ -21,16 +21,6 @@ func (g *Guard) IsProbe(r *http.Request) bool {
 	return x != nil && x.quiet()
 }
 
-// IsProbeHead is [Guard.IsProbe] for other frameworks: r is the request as a
-// layer has begun it, the zero Request if none is known to have.
-func (a Adapter) IsProbeHead(r Request, h Head) bool {
-	x := r.x
-	if x == nil {
-		x = a.look(h)
-	}
-	return x != nil && x.quiet()
-}
-
 // look judges without taking anything.
 func (a Adapter) look(h Head) *exchange {
 	if asksToUpgrade(h) {

@@ -1,9 +1,10 @@
 package core
 
 import (
-	"context"
 	"net"
 	"net/http"
+	"sync"
+	"time"
 )
 
 // Leave ends a request, as Done does, whose handler has asked for the connection
@@ -54,6 +55,9 @@ func (x *exchange) open(nc net.Conn) {
 	if x.opened() {
 		return
 	}
+	if x.c == nil {
+		nc = &lentConn{Conn: nc, remote: nc.RemoteAddr()}
+	}
 	x.status.Store(http.StatusSwitchingProtocols)
 	if x.g.config.MaxSessions > 0 && !x.slot {
 		x.slot = true
@@ -65,11 +69,12 @@ func (x *exchange) open(nc net.Conn) {
 // leave runs when the server has handed the connection over.
 func (c *Conn) leave(nc net.Conn) {
 	x := c.current.Load()
-	if x == nil || !x.left() {
+	if x == nil || !x.is(stateLeaving) {
 		return
 	}
 	c.ln.g.unseen.Delete(nc)
 	x.open(nc)
+	x.left() // after that: SessionOn may come in between
 	if c.is(flagSeenLate) && !x.own {
 		c.over() // it ends here, as far as anyone can see
 	}
@@ -88,61 +93,48 @@ func (c *Conn) stayed() {
 	Request{c: c, x: x, begun: true}.release()
 }
 
-// SessionOn returns the session on a connection that was handed over, nil if
-// there is none. It is to be called by the one that it was handed to.
-func (a Adapter) SessionOn(nc net.Conn) *Session {
-	c := a.g.connOf(nc)
-	if c == nil {
+// SessionOn returns the session that the request has become, from inside the
+// goroutine that the server has handed its connection nc over to; nil where
+// nobody follows it.
+func (r *Request) SessionOn(nc net.Conn) *Session {
+	if r == nil || r.x == nil || !r.x.own && !r.x.opened() && !r.x.is(stateLeaving) {
 		return nil
 	}
-	x := c.current.Load()
-	if x == nil || !x.opened() && !x.is(stateLeaving) {
-		return nil
+	if hijacked, ok := nc.(interface{ UnsafeConn() net.Conn }); ok { // fasthttp uses its own again
+		nc = hijacked.UnsafeConn()
 	}
-	x.open(nc)
-	return (*Session)(x)
+	r.x.open(nc)
+	return (*Session)(r.x)
 }
 
-// RunSession calls f with the session that the request has become, from inside
-// the goroutine that the server has handed the connection nc over to, and with a
-// context that ends when the connection is closed by this server, when a read or
-// a write on it fails, or at the drain's deadline. When f has returned, the
-// session is over as far as this side goes: its error is the session's end, a
-// panic is told, and what it registered with OnDrain is through.
-func (r Request) RunSession(parent context.Context, nc net.Conn, f func(context.Context, *Session) error) {
-	x := r.x
-	if x == nil {
-		_ = f(parent, nil)
-		return
-	}
-	x.open(nc)
-	s := (*Session)(x)
-	ctx, cancel := context.WithCancelCause(context.WithValue(parent, exchangeKey{}, x))
-	x.setCancel(cancel)
-	if x.c.is(flagClosed) {
-		cancel(errSessionEnded)
-	}
-	defer func() {
-		v := recover()
-		s.Settle()
-		if v != nil {
-			inner := Request{c: x.c, x: x}
-			inner.Panicked(v)
-		}
-		cancel(errSessionEnded)
-		if x.c.is(flagSeenLate | flagUncounted) { // nobody else tells its end
-			_ = x.c.Close()
-		}
-	}()
-	if err := f(ctx, s); err != nil {
-		x.noteError(err)
-	}
+// lentConn is a connection that its server closes by itself, once, and may then
+// use for another client. Close ends what is read and written.
+type lentConn struct {
+	net.Conn
+	remote   net.Addr
+	mu       sync.Mutex
+	returned bool
 }
 
-// Panicked tells a panic v of the one that nc was handed over to, and closes it.
-func (a Adapter) Panicked(nc net.Conn, v any) {
-	if x := (*exchange)(a.SessionOn(nc)); x != nil {
-		r := Request{c: x.c, x: x}
-		r.Panicked(v)
+func (l *lentConn) RemoteAddr() net.Addr { return l.remote }
+
+func (l *lentConn) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.returned {
+		return net.ErrClosed
+	}
+	return l.SetDeadline(time.Unix(1, 0))
+}
+
+// giveBack runs when the one that c was handed over to is through with it.
+func (c *Conn) giveBack() {
+	if l, lent := c.Conn.(*lentConn); lent {
+		l.mu.Lock()
+		l.returned = true
+		l.mu.Unlock()
+	}
+	if c.is(flagSeenLate | flagUncounted) { // nobody else tells its end
+		_ = c.Close()
 	}
 }

@@ -42,27 +42,25 @@ func (a Adapter) Owner(f func(Head) (owned, asked bool)) Adapter {
 	return a
 }
 
-// Inside is Begin for a layer that may be inside another one: outer is the
-// request as that one has begun it, the zero Request where none is known.
-func (a Adapter) Inside(outer Request, h Head, nc net.Conn) Request {
-	if outer.x != nil && outer.x.g == a.g {
-		return Request{c: outer.x.c, x: outer.x}
-	}
-	return a.Begin(h, nc)
-}
-
 // Begin judges a request by its head, before any handler has run. nc is its
 // connection, or nil: where one is given that stands on a watched connection
 // the request counts for that. A request that was begun by a layer outside this
 // one is the same request: its Done there is what counts.
 func (a Adapter) Begin(h Head, nc net.Conn) Request {
-	var c *Conn
-	if nc != nil {
-		if c = a.g.connOf(nc); c == nil && a.g.stats.accepted.Load() != 0 {
-			c = a.g.conns.find(h.Remote()) // the server has put something of its own around it
-		}
+	return a.begin(h, a.g.connUnder(h, nc), nil)
+}
+
+// connUnder is connOf for the connection of a request, nil if there is none: a
+// server may have put something of its own around it.
+func (g *Guard) connUnder(h Head, nc net.Conn) *Conn {
+	if nc == nil {
+		return nil
 	}
-	return a.begin(h, c, nil)
+	c := g.connOf(nc)
+	if c == nil && g.stats.accepted.Load() != 0 {
+		c = g.conns.find(h.Remote())
+	}
+	return c
 }
 
 func (a Adapter) begin(h Head, c *Conn, outer *exchange) Request {
@@ -341,9 +339,6 @@ func (r *Request) Panicked(v any) (hijacked bool) {
 
 // DrainCode is the close code of the goodbye at a drain.
 func (a Adapter) DrainCode() int { return a.g.config.Drain.Code }
-
-// Outermost reports whether no layer outside this one has begun the request.
-func (r Request) Outermost() bool { return r.begun }
 
 // Undecided reports whether [Request.Fallback] will have to be asked.
 func (r Request) Undecided() bool { return r.x != nil && r.x.fallback }

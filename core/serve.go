@@ -2,9 +2,11 @@ package core
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -103,4 +105,40 @@ func (g *Guard) shutdown(srv Server) error {
 		<-t.C
 	}
 	return nil
+}
+
+// Listen listens on addr and serves what it gets with serve, which closes it.
+func (a Adapter) Listen(network, addr string, serve func(...net.Listener) error) error {
+	ln, err := net.Listen(network, addr)
+	if err != nil {
+		return err
+	}
+	return serve(ln)
+}
+
+// errNoCertificate is the error of ListenTLS without one.
+var errNoCertificate = errors.New("quietws: ServeTLS needs a tls.Config with a certificate")
+
+// ListenTLS is Listen with TLS above. Where config names no protocols HTTP/1.1 is
+// offered, and HTTP/2 if http2 says that the server speaks it; where it does not,
+// HTTP/2 is never offered.
+func (a Adapter) ListenTLS(network, addr string, config *tls.Config, http2 bool, serve func(...net.Listener) error) error {
+	if config == nil || len(config.Certificates) == 0 && config.GetCertificate == nil && config.GetConfigForClient == nil {
+		return errNoCertificate
+	}
+	config = config.Clone()
+	offered := config.NextProtos
+	if len(offered) == 0 {
+		offered = []string{"h2", "http/1.1"}
+	}
+	config.NextProtos = slices.DeleteFunc(slices.Clone(offered), func(p string) bool { return p == "h2" && !http2 })
+	return a.Listen(network, addr, func(ln ...net.Listener) error { return serve(a.g.TLSListener(ln[0], config)) })
+}
+
+// Unserved closes the listeners that a server cannot serve on, and returns why.
+func Unserved(why error, listeners ...net.Listener) error {
+	for _, ln := range listeners {
+		_ = ln.Close()
+	}
+	return why
 }

@@ -9,9 +9,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/quietws/quietws/core/probetest"
 )
 
 func TestServeTimeouts(t *testing.T) {
@@ -200,5 +203,78 @@ func TestServeOverTLS(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// What a listener of ours offers: HTTP/2 to a server that speaks it, and what the
+// configuration names besides.
+func TestListenTLS(t *testing.T) {
+	cert, _, err := probetest.Certificate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		rule   string
+		protos []string
+		http2  bool
+		ask    []string
+		want   string
+	}{
+		{"HTTP/2 by default", nil, true, []string{"h2", "http/1.1"}, "h2"},
+		{"not where the server does not speak it", nil, false, []string{"h2", "http/1.1"}, "http/1.1"},
+		{"not even where it is named", []string{"h2", "http/1.1"}, false, []string{"h2", "http/1.1"}, "http/1.1"},
+		{"others stay, as for ACME", []string{"http/1.1", "acme-tls/1"}, false, []string{"acme-tls/1"}, "acme-tls/1"},
+	} {
+		g := quietGuard(t, Config{})
+		config := &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: row.protos}
+		err := g.Adapter().ListenTLS("tcp", "127.0.0.1:0", config, row.http2, func(ln ...net.Listener) error {
+			defer func() { _ = ln[0].Close() }()
+			accepted := make(chan error, 1)
+			go func() {
+				c, err := ln[0].Accept()
+				if err == nil {
+					err = errors.Join(c.(*tls.Conn).Handshake(), c.Close())
+				}
+				accepted <- err
+			}()
+			c, err := tls.Dial("tcp", ln[0].Addr().String(), &tls.Config{InsecureSkipVerify: true, NextProtos: row.ask})
+			if err != nil {
+				return err
+			}
+			if got := c.ConnectionState().NegotiatedProtocol; got != row.want {
+				t.Errorf("%s: %q", row.rule, got)
+			}
+			return errors.Join(<-accepted, c.Close())
+		})
+		if err != nil {
+			t.Errorf("%s: %v", row.rule, err)
+		}
+		if !slices.Equal(config.NextProtos, row.protos) {
+			t.Errorf("%s: the user's config has changed: %q", row.rule, config.NextProtos)
+		}
+	}
+	never := func(...net.Listener) error { t.Error("it serves"); return nil }
+	a := quietGuard(t, Config{}).Adapter()
+	for _, config := range []*tls.Config{nil, {}} {
+		if err := a.ListenTLS("tcp", "127.0.0.1:0", config, true, never); err != errNoCertificate {
+			t.Errorf("without a certificate: %v", err)
+		}
+	}
+	if err := a.Listen("tcp", "nowhere.invalid:x", never); err == nil {
+		t.Error("an address that is none is no error")
+	}
+}
+
+func TestUnserved(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	why := errors.New("why")
+	if err := Unserved(why, ln); err != why {
+		t.Errorf("returned %v", err)
+	}
+	if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the listener is open: %v", err)
 	}
 }

@@ -1,29 +1,114 @@
 package core
 
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"log/slog"
+	"runtime/debug"
+	"time"
+)
+
 // Serve is the life of a session in a handler that owns its frames: f has it
 // until it returns. At the session's moment of a drain closing is called with
 // DrainConfig.Code. Else, when f has returned, it is called with 1000 (normal
 // closure), or with 1011 (internal error) where f returned an error without a
 // close code; one with a code has closed already (RFC 6455 §7.4.1). closing does
-// the closing handshake with that code, and returns nil where the peer answered
-// it. Serve waits for it and returns f's error.
-func (s *Session) Serve(closing func(code int) error, f func() error) error {
+// the closing handshake with that code, and returns nil, or an error with the
+// peer's code, where the peer answered it; alone is true where f has returned
+// and so reads no more. Serve waits for it and returns f's error.
+func (s *Session) Serve(closing func(code int, alone bool) error, f func() error) error {
 	if s == nil {
 		return f()
 	}
-	say := func(code int) {
-		if closing(code) == nil {
+	say := func(code int, alone bool) {
+		err := closing(code, alone)
+		if theirs := closeCode(err); err == nil || theirs != 0 && theirs != 1006 {
 			s.Ended(code)
 		}
 	}
-	s.OnDrain(func() { say(s.g.config.Drain.Code) })
+	s.OnDrain(func() { say(s.g.config.Drain.Code, false) })
 	err := f()
 	switch {
 	case s.Settle(): // the drain's goodbye is said
 	case err == nil:
-		say(1000)
+		say(1000, true)
 	case closeCode(err) == 0:
-		say(1011)
+		say(1011, true)
 	}
 	return err
+}
+
+// Frames is what the connections of gorilla/websocket, and of libraries that come
+// from it, can do.
+type Frames interface {
+	WriteControl(kind int, data []byte, deadline time.Time) error
+	SetReadDeadline(t time.Time) error
+	NextReader() (kind int, r io.Reader, err error)
+}
+
+// The patience with a peer for taking a close frame, and for answering it.
+const closeWait, answerWait = time.Second, 5 * time.Second
+
+// opClose is the opcode of a close frame (RFC 6455 §11.8).
+const opClose = 8
+
+// errUnanswered is the error of a closing handshake whose other half somebody
+// else reads.
+var errUnanswered = errors.New("quietws: the close frame is not answered yet")
+
+// sayClose sends a close frame, and waits for the answer where nobody else
+// reads.
+func sayClose(ws Frames, code int, alone bool) error {
+	err := ws.WriteControl(opClose, binary.BigEndian.AppendUint16(nil, uint16(code)), time.Now().Add(closeWait))
+	if err != nil || !alone {
+		return errors.Join(errUnanswered, err)
+	}
+	for err = ws.SetReadDeadline(time.Now().Add(answerWait)); err == nil; {
+		_, _, err = ws.NextReader()
+	}
+	return err
+}
+
+// Run is Serve, on the frames of ws, for a session that the server has handed over to a goroutine of
+// its own, above which nobody is: f has a context that ends when the connection
+// is closed by this server, when a read or a write on it fails, or at the drain's
+// deadline. When f has returned the session is over as far as this side goes: its
+// error is the session's end, and a panic is told and ends the session alone.
+func (s *Session) Run(parent context.Context, ws Frames, f func(context.Context) error) {
+	if s == nil {
+		_ = f(parent)
+		return
+	}
+	x := (*exchange)(s)
+	ctx, cancel := context.WithCancelCause(context.WithValue(parent, exchangeKey{}, x))
+	defer cancel(errSessionEnded)
+	x.setCancel(cancel)
+	if x.c.is(flagClosed) {
+		cancel(errSessionEnded)
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			s.Settle()
+			s.Panicked(v)
+		}
+		x.c.giveBack()
+	}()
+	closing := func(code int, alone bool) error { return sayClose(ws, code, alone) }
+	if err := s.Serve(closing, func() error { return f(ctx) }); err != nil {
+		x.noteError(err)
+	}
+}
+
+// Panicked tells a panic v of the one who has the session, and closes its
+// connection. Where nothing is known of the session the panic is logged by
+// [slog.Default].
+func (s *Session) Panicked(v any) {
+	if s == nil {
+		slog.Error("panic in a WebSocket session", slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+		return
+	}
+	r := Request{c: s.c, x: (*exchange)(s)}
+	r.Panicked(v)
 }

@@ -1,14 +1,18 @@
 package core
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
+	gorilla "github.com/gorilla/websocket"
 )
 
 // How a session is closed, and which code it ended with.
@@ -28,6 +32,8 @@ func TestSessionServe(t *testing.T) {
 		{rule: "f fails, and the peer is gone", returns: failed, answer: unanswered, said: []int{1011}},
 		{rule: "the peer has closed already", returns: closed},
 		{rule: "f is through: 1000", said: []int{1000}, code: 1000},
+		{rule: "f is through, and the peer answers with a code", answer: closed, said: []int{1000}, code: 1000},
+		{rule: "f is through, and the peer vanishes", answer: websocket.CloseError{Code: 1006}, said: []int{1000}},
 		{rule: "f is through, and the peer does not answer", answer: unanswered, said: []int{1000}},
 		{rule: "at a drain there is one goodbye", drain: true, returns: failed, said: []int{1012}, code: 1012},
 		{rule: "at a drain, f is through", drain: true, said: []int{1012}, code: 1012},
@@ -40,7 +46,10 @@ func TestSessionServe(t *testing.T) {
 				x := &exchange{g: g}
 				s := (*Session)(x)
 				var said []int
-				err := s.Serve(func(code int) error {
+				err := s.Serve(func(code int, alone bool) error {
+					if alone == row.drain {
+						t.Errorf("alone is %t", alone)
+					}
 					<-time.After(row.sayTakes)
 					said = append(said, code)
 					return row.answer
@@ -67,5 +76,102 @@ func TestSessionServe(t *testing.T) {
 	called := false
 	if err := (*Session)(nil).Serve(nil, func() error { called = true; return failed }); err != failed || !called {
 		t.Errorf("without a session: returned %v, called %t", err, called)
+	}
+}
+
+// framesOnPaper are a gorilla's: what was written, and how reading ends.
+type framesOnPaper struct {
+	write error
+	end   error
+	said  []byte
+	reads int
+}
+
+func (f *framesOnPaper) WriteControl(kind int, data []byte, _ time.Time) error {
+	f.said = append(append(f.said, byte(kind)), data...)
+	return f.write
+}
+func (f *framesOnPaper) SetReadDeadline(time.Time) error { return nil }
+func (f *framesOnPaper) NextReader() (int, io.Reader, error) {
+	if f.reads++; f.reads > 2 { // two messages first
+		return 0, nil, f.end
+	}
+	return 1, strings.NewReader("more"), nil
+}
+
+// What a session's end is where the guard runs it, and what the peer is told.
+func TestSessionRun(t *testing.T) {
+	failed, gone := errors.New("the handler's"), errors.New("gone")
+	answered := &gorilla.CloseError{Code: 1000}
+	for _, row := range []struct {
+		rule   string
+		frames framesOnPaper
+		f      func(context.Context) error
+		said   string
+		code   int32
+		panics bool
+		err    error
+		unread bool // nothing was read but by f
+	}{
+		{rule: "through, and answered", frames: framesOnPaper{end: answered}, f: func(context.Context) error { return nil }, said: "\x08\x03\xe8", code: 1000},
+		{rule: "through, and the peer vanishes", frames: framesOnPaper{end: &gorilla.CloseError{Code: 1006}}, f: func(context.Context) error { return nil }, said: "\x08\x03\xe8"},
+		{rule: "through, and the peer is gone", frames: framesOnPaper{write: gone}, f: func(context.Context) error { return nil }, said: "\x08\x03\xe8"},
+		{rule: "failed", frames: framesOnPaper{end: answered}, f: func(context.Context) error { return failed }, said: "\x08\x03\xf3", code: 1011, err: failed},
+		{rule: "closed by the peer", f: func(context.Context) error { return &gorilla.CloseError{Code: 4001} }, code: 4001, err: &gorilla.CloseError{Code: 4001}},
+		{rule: "a panic says nothing to the peer", f: func(context.Context) error { panic("s3cr3t") }, panics: true},
+		{rule: "at a drain the peer's answer is f's to read", frames: framesOnPaper{end: answered}, f: func(ctx context.Context) error {
+			(*exchange)(SessionOf(ctx)).goodbye()
+			SessionOf(ctx).Settle()
+			return answered
+		}, said: "\x08\x03\xe9", code: 1000, err: answered, unread: true},
+		{rule: "the context leads to the session", frames: framesOnPaper{end: answered}, f: func(ctx context.Context) error {
+			SessionOf(ctx).Ended(4002)
+			if ctx.Err() != nil {
+				return failed
+			}
+			return &gorilla.CloseError{Code: 4002}
+		}, code: 4002, err: &gorilla.CloseError{Code: 4002}},
+	} {
+		g := quietGuard(t, Config{})
+		nc := &script{closed: make(chan struct{})}
+		m := newLetter(handshake(), nil)
+		q := g.Adapter().Handler(g.Adapter().BeginMessage(m), m, "/ws", nil)
+		kept := q
+		q.Leave(101)
+		s := kept.SessionOn(nc)
+		var ctx context.Context
+		s.Run(t.Context(), &row.frames, func(c context.Context) error { ctx = c; return row.f(c) })
+		if string(row.frames.said) != row.said {
+			t.Errorf("%s: said %q, want %q", row.rule, row.frames.said, row.said)
+		}
+		if s.code != row.code || (*exchange)(s).is(statePanicked) != row.panics {
+			t.Errorf("%s: ended with %d, panic %t", row.rule, s.code, !row.panics)
+		}
+		if p := s.err.Load(); row.err != nil && (p == nil || (*p).Error() != row.err.Error()) || row.err == nil && p != nil {
+			t.Errorf("%s: the end's error is %v", row.rule, p)
+		}
+		if row.unread && row.frames.reads > 0 {
+			t.Errorf("%s: %d reads", row.rule, row.frames.reads)
+		}
+		if ctx.Err() == nil {
+			t.Errorf("%s: the context goes on", row.rule)
+		}
+		if !s.c.is(flagDecided) { // nobody else tells the end
+			t.Errorf("%s: the connection is open", row.rule)
+		}
+		_ = s.c.Close()
+		select {
+		case <-nc.closed:
+			t.Errorf("%s: the connection was closed, which is the server's to do", row.rule)
+		default:
+		}
+		if snap := g.Snapshot(); snap.SessionsOpen != 0 {
+			t.Errorf("%s: %d sessions are open", row.rule, snap.SessionsOpen)
+		}
+	}
+	called := false
+	(*Session)(nil).Run(t.Context(), nil, func(context.Context) error { called = true; return failed })
+	if !called {
+		t.Error("without a session f is not called")
 	}
 }

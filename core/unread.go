@@ -5,43 +5,66 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 )
 
-// Unread reports that a server that tells why could not read a request, and is
-// about to answer by itself. err is the transport's own, not wrapped, where not
-// a byte of a request had come: such a connection is closed. status is that of a limit which the application
-// has set and which was passed, 0 for everything else. Unread returns the answer
-// to give: nobody's handler is asked about what is no request. For a limit it
-// returns false: that is the application's to answer.
-func (a Adapter) Unread(nc net.Conn, status int, err error) (Answer, bool) {
-	reason, answer := unreadReason(status, err), &answerMalformed
-	if reason == ReasonTimeout {
+// Limits says which limit of the application's a request has passed: that of its
+// head, which then was not read, or one that its head shows it to pass, as with
+// a body that is too long.
+type Limits struct{ Head, Body bool }
+
+// Unread is for a server that tells why it could not read a request, and is
+// about to answer by itself. err is the transport's own, not wrapped, where not a
+// byte of a request had come: such a connection is closed. What is no request is
+// answered here, and nobody's handler asked; what has passed a limit is
+// refused's to answer, which is the application's.
+func (a Adapter) Unread(m Message, err error, passed Limits, refused func()) {
+	if passed.Body {
+		q := a.BeginMessage(m)
+		refused()
+		q.Done(m.Status(), nil)
+		return
+	}
+	reason, answer := unreadReason(passed, err), &answerMalformed
+	switch {
+	case passed.Head:
+		refused()
+		answer = &Answer{Status: m.Status()}
+	case reason == ReasonTimeout:
 		answer = &answerTimeout
+		fallthrough
+	default:
+		answer.write(m)
 	}
-	if status == 0 {
-		status = answer.Status
-	}
-	c := a.g.connOf(nc)
+	c := a.g.connUnder(m, m.Conn())
 	_, bare := err.(net.Error)
 	switch {
-	case bare: // nothing was asked, and nothing is to be answered
-		if c != nil {
-			c.setEnd(readEnd, endOf(err))
-		}
-		_ = nc.Close()
-	case c != nil && !c.is(flagsRequest):
+	case c == nil:
+	case bare, !c.secured(): // nothing was asked, and nothing is to be answered
+		c.setEnd(readEnd, endOf(err))
+		_ = c.Close() // m.Conn() is the server's to close, once
+	case !c.is(flagsRequest):
 		c.setUnread(reason)
+		if strings.Contains(err.Error(), h2Preface) { // some quote what they could not read
+			c.set(flagPreface)
+		}
 		if c.is(flagShadow) || c.tls.Load() != nil {
-			c.answer.Or(uint32(status))
+			c.answer.Or(uint32(answer.Status))
 		}
 	}
-	return *answer, status == answer.Status
+}
+
+// secured reports whether the TLS handshake above c is done, true where there is
+// none.
+func (c *Conn) secured() bool {
+	above := c.tls.Load()
+	return above == nil || above.ConnectionState().HandshakeComplete
 }
 
 // unreadReason sorts the error of reading a request by its type.
-func unreadReason(status int, err error) Reason {
+func unreadReason(passed Limits, err error) Reason {
 	switch {
-	case status == http.StatusRequestHeaderFieldsTooLarge, status == http.StatusRequestEntityTooLarge:
+	case passed.Head:
 		return ReasonTooLarge
 	case isTimeout(err):
 		return ReasonTimeout

@@ -1,11 +1,13 @@
 package core
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -16,26 +18,48 @@ func TestUnread(t *testing.T) {
 	transport := func(err error) error { return &net.OpError{Op: "read", Err: err} }
 	for _, row := range []struct {
 		rule   string
-		limit  int
+		passed Limits
 		err    error
 		reason Reason
 		status int
-		ours   bool
+		body   string
 	}{
-		{"a passed limit", 431, errors.New("too long"), ReasonTooLarge, 431, false},
-		{"half a head, then a reset", 0, fmt.Errorf("head: %w", transport(syscall.ECONNRESET)), ReasonTruncated, 400, true},
-		{"half a head, then an end", 0, fmt.Errorf("head: %w", io.ErrUnexpectedEOF), ReasonTruncated, 400, true},
-		{"half a head, then silence", 0, fmt.Errorf("head: %w", transport(os.ErrDeadlineExceeded)), ReasonTimeout, 408, true},
-		{"words that are no request", 0, errors.New("no method in s3cr3t"), ReasonMalformed, 400, true},
-		{"a reset before anything came", 0, transport(syscall.ECONNRESET), NoReason, 400, true},
+		{"a passed limit", Limits{Head: true}, errors.New("too long"), ReasonTooLarge, 413, "mine"},
+		{"a passed limit of the body", Limits{Body: true}, errors.New("too long"), NoReason, 413, "mine"},
+		{"half a head, then a reset", Limits{}, fmt.Errorf("head: %w", transport(syscall.ECONNRESET)), ReasonTruncated, 400, "bad request\n"},
+		{"half a head, then an end", Limits{}, fmt.Errorf("head: %w", io.ErrUnexpectedEOF), ReasonTruncated, 400, "bad request\n"},
+		{"half a head, then silence", Limits{}, fmt.Errorf("head: %w", transport(os.ErrDeadlineExceeded)), ReasonTimeout, 408, "request timeout\n"},
+		{"words that are no request", Limits{}, errors.New("no method in s3cr3t"), ReasonMalformed, 400, "bad request\n"},
+		{"a preface that the server quotes", Limits{}, errors.New("unsupported version in \"PRI * HTTP/2.0\\r\\n\""), ReasonMalformed, 400, "bad request\n"},
+		{"a reset before anything came", Limits{}, transport(syscall.ECONNRESET), NoReason, 400, "bad request\n"},
 	} {
 		g := quietGuard(t, Config{})
 		c := watched(g, &script{})
-		a, ours := g.Adapter().Unread(c, row.limit, row.err)
-		if got := Reason(c.ends.Load() >> unreadFor); got != row.reason || ours != row.ours || ours && a.Status != row.status {
-			t.Errorf("%s: reason %v, answer %d, ours %v; want %v, %d, %v", row.rule, got, a.Status, ours, row.reason, row.status, row.ours)
+		m := newLetter(handshake(with("Upgrade"), with("Sec-Websocket-Key"), onPath("/")), c)
+		g.Adapter().Unread(m, row.err, row.passed, func() { m.status, m.body = 413, "mine" })
+		if got := Reason(c.ends.Load() >> unreadFor); got != row.reason || m.status != row.status || m.body != row.body {
+			t.Errorf("%s: reason %v, answered %d %q; want %v, %d, %q", row.rule, got, m.status, m.body, row.reason, row.status, row.body)
+		}
+		if preface := strings.Contains(row.rule, "preface"); preface != c.is(flagPreface) {
+			t.Errorf("%s: a preface: %t", row.rule, !preface)
+		}
+		if row.passed.Body != c.is(flagOrdinary) {
+			t.Errorf("%s: a request: %t", row.rule, !row.passed.Body)
 		}
 		_ = c.Close()
+	}
+}
+
+// Where TLS was never done nothing is answered, and the handshake's own error
+// says what it was.
+func TestUnreadUnderTLS(t *testing.T) {
+	g := quietGuard(t, Config{})
+	c := watched(g, &script{closed: make(chan struct{})})
+	c.knowTLS(tls.Server(c, &tls.Config{}))
+	m := newLetter(handshake(with("Upgrade")), c)
+	g.Adapter().Unread(m, errors.New("error when reading request headers: tls: first record does not look like a TLS handshake"), Limits{}, func() { t.Error("the application is asked") })
+	if c.answer.Load() != 0 || c.ends.Load()>>unreadFor != 0 || !c.is(flagClosed) {
+		t.Errorf("answered %d, reason %d, closed %t", c.answer.Load(), c.ends.Load()>>unreadFor, c.is(flagClosed))
 	}
 }
 

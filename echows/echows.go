@@ -161,25 +161,9 @@ func Handler(g *core.Guard, f func(context.Context, echo.Context, *websocket.Con
 			}
 			defer func() { _ = ws.CloseNow() }()
 			ctx, session := q.Session(c.Request().Context())
-			session.OnDrain(func() { goodbye(session, ws, websocket.StatusCode(a.DrainCode())) })
-			err = f(ctx, c, ws)
-			switch {
-			case session.Settle(): // the drain's goodbye is said
-			case err == nil:
-				goodbye(session, ws, websocket.StatusNormalClosure)
-			case websocket.CloseStatus(err) == -1:
-				goodbye(session, ws, websocket.StatusInternalError)
-			}
-			return err
+			return session.Serve(func(code int, _ bool) error { return ws.Close(websocket.StatusCode(code), "") },
+				func() error { return f(ctx, c, ws) })
 		})
-	}
-}
-
-// goodbye closes the session with code. Where the peer answers, that is how it
-// ended.
-func goodbye(session *core.Session, ws *websocket.Conn, code websocket.StatusCode) {
-	if ws.Close(code, "") == nil {
-		session.Ended(int(code))
 	}
 }
 
@@ -199,31 +183,17 @@ func Quiet(g *core.Guard) func(echo.Context) bool {
 // [core.Guard.Serve]. It is Attach, a listener, and the drain in one, and takes
 // the place of e.Start.
 func Serve(ctx context.Context, g *core.Guard, e *echo.Echo, addr string) error {
-	ln, err := net.Listen("tcp", addr)
-	if err != nil {
-		return err
-	}
-	return ServeListener(ctx, g, e, ln)
+	return g.Adapter().Listen("tcp", addr, listening(ctx, g, e))
 }
 
 // ServeTLS is Serve over TLS. config needs a certificate; where it names no
 // protocols, HTTP/2 and HTTP/1.1 are offered, unless e.DisableHTTP2 is set.
 func ServeTLS(ctx context.Context, g *core.Guard, e *echo.Echo, addr string, config *tls.Config) error {
-	if config == nil {
-		return errors.New("echows: ServeTLS needs a tls.Config with a certificate")
-	}
-	ln, err := net.Listen("tcp", addr)
-	if err != nil {
-		return err
-	}
-	config = config.Clone()
-	if len(config.NextProtos) == 0 {
-		config.NextProtos = []string{"http/1.1"}
-		if !e.DisableHTTP2 {
-			config.NextProtos = []string{"h2", "http/1.1"}
-		}
-	}
-	return ServeListener(ctx, g, e, g.TLSListener(ln, config))
+	return g.Adapter().ListenTLS("tcp", addr, config, !e.DisableHTTP2, listening(ctx, g, e))
+}
+
+func listening(ctx context.Context, g *core.Guard, e *echo.Echo) func(...net.Listener) error {
+	return func(listeners ...net.Listener) error { return ServeListener(ctx, g, e, listeners...) }
 }
 
 // ServeListener is Serve on listeners of one's own, for TLS one of
@@ -231,7 +201,7 @@ func ServeTLS(ctx context.Context, g *core.Guard, e *echo.Echo, addr string, con
 // are kept; e.Shutdown ends it.
 func ServeListener(ctx context.Context, g *core.Guard, e *echo.Echo, listeners ...net.Listener) error {
 	if err := Attach(g, e); err != nil {
-		return err
+		return core.Unserved(err, listeners...)
 	}
 	e.Server.Handler = e
 	e.Server.ErrorLog = e.StdLogger

@@ -154,12 +154,12 @@ func session(ws *websocket.Conn, k coretest.Socket) error {
 func contribRoute(g *core.Guard, k coretest.Socket) fiber.Handler {
 	config := contribConfig()
 	if g != nil {
-		config.RecoverHandler = fiberws.Recover(g)
+		config.RecoverHandler = fiberws.Recover
 	}
 	return websocket.New(func(ws *websocket.Conn) {
 		var s *core.Session
 		if g != nil {
-			s = fiberws.SessionOf(g, ws)
+			s = fiberws.SessionOf(ws)
 			inner := ws.Conn
 			s.OnDrain(func() {
 				_ = inner.WriteControl(fastws.CloseMessage, fastws.FormatCloseMessage(fastws.CloseGoingAway, ""), time.Now().Add(time.Second))

@@ -2,8 +2,8 @@ package fiberws_test
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"strings"
@@ -173,7 +173,7 @@ func TestConnectionCloseIsASession(t *testing.T) {
 	})
 	n := uint64(0)
 	for _, path := range []string{"/ws", "/own"} {
-		for _, lines := range [][]string{{"close, Upgrade"}, {"Upgrade, close"}, {"close", "Upgrade"}, {"keep-alive", "Upgrade"}} {
+		for _, lines := range [][]string{{"close, Upgrade"}, {"Upgrade, close"}, {"close", "Upgrade"}, {"keep-alive", "Upgrade"}, {"Upgrade", "close"}, {"keep-alive, Upgrade", "close"}} {
 			r := probetest.WebSocket(path).Without("Connection")
 			for _, l := range lines {
 				r = r.With(field("Connection", l))
@@ -251,79 +251,73 @@ func TestHealthcheckKeepsItsAnswers(t *testing.T) {
 }
 
 // What is kept of a request is what it was, though fasthttp uses its buffers
-// again.
+// again: events, the errors in them, and the lines that are written later.
 func TestStringsStay(t *testing.T) {
 	app := newApp(fiber.Config{})
-	s := serve(t, core.Config{}, app, func(*core.Guard) {})
-	r := probetest.WebSocket("/first/of/all").With(field("X-Forwarded-For", "203.0.113.77"), field("X-Last", "1"))
-	r.Method = "GET"
-	s.do(r)
-	for range 20 {
-		s.do(probetest.Request{Path: "/XXXXXXXXXXXX", Header: []probetest.Field{field("X-Forwarded-For", "XXXXXXXXXXXX")}})
-	}
-	s.ended(21)
-	s.stop()
-	if len(s.events) != 1 || s.events[0].Path != "/first/of/all" || s.events[0].Method != "GET" || s.events[0].Forwarded != "203.0.113.77" {
-		t.Errorf("events: %+v", s.events)
-	}
-}
-
-func TestPrefork(t *testing.T) {
-	app := newApp(fiber.Config{Prefork: true})
-	g, err := core.New(core.Config{Logger: slog.New(slog.DiscardHandler)})
+	var log strings.Builder // written by one goroutine, read when it has ended
+	s := serve(t, core.Config{Logger: slog.New(slog.NewTextHandler(&log, nil)), Collapse: time.Hour}, app, func(g *core.Guard) {
+		app.Get("/ws/:room", fiberws.Handler(g, func(_ context.Context, ws *websocket.Conn) error {
+			if room := ws.Params("room"); room != "first-of-all" {
+				t.Errorf("the room is %q", room)
+			}
+			return echo(context.Background(), ws)
+		}))
+	})
+	from := field("X-Forwarded-For", "203.0.113.77")
+	s.do(probetest.WebSocket("/first/of/all").With(from))
+	s.do(probetest.Foreign("/ws/first-of-all").With(from))
+	ws, _, err := probetest.Open(t.Context(), probetest.Target{Addr: s.target.Addr, Path: "/ws/first-of-all"}, from)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, err := range map[string]error{
-		"Serve":    fiberws.Serve(t.Context(), g, app, "127.0.0.1:0"),
-		"ServeTLS": fiberws.ServeTLS(t.Context(), g, app, "127.0.0.1:0", nil),
-	} {
-		if name == "Serve" && !errors.Is(err, fiberws.ErrPrefork) || err == nil {
-			t.Errorf("%s: %v", name, err)
+	for range 20 {
+		s.do(probetest.Request{Path: "/XXXXXXXXXXXXXXXX", Header: []probetest.Field{field("X-Forwarded-For", "XXXXXXXXXXXX"), field("Origin", "XXXXXXXXXXXXXXXXXXXXXXXXXXXX")}})
+		s.do(probetest.Request{Path: "/ws/XXXXXXXXXXXX", Header: []probetest.Field{field("User-Agent", "kube-probe/XXXXXXXXX")}})
+	}
+	if _, err := ws.Close(t.Context(), 1000); err != nil {
+		t.Error(err)
+	}
+	s.ended(43)
+	s.stop()
+	paths := map[core.Class]string{}
+	for _, e := range s.events {
+		if e.Class == core.HTTPProbe {
+			continue
+		}
+		paths[e.Class] += e.Path + " "
+		if e.Method != "GET" || e.Forwarded != "203.0.113.77" {
+			t.Errorf("event %+v", e)
+		}
+		var refused *core.HandshakeError
+		if e.Reason == core.ReasonOriginForbidden && (!errors.As(e.Err, &refused) || refused.Field != "Origin" || refused.Status != 403) {
+			t.Errorf("the error is %v", e.Err)
 		}
 	}
-}
-
-// With MaxConnsPerIP fasthttp puts something of its own around connections: they
-// are still counted, answered and followed; those over the limit are ours to
-// count too.
-func TestMaxConnsPerIP(t *testing.T) {
-	app := newApp(fiber.Config{})
-	app.Server().MaxConnsPerIP = 1
-	s := serve(t, core.Config{}, app, func(g *core.Guard) {
-		app.Get("/ws", fiberws.Handler(g, echo))
-		app.Get("/own", fiberws.Endpoint(g), websocket.New(func(ws *websocket.Conn) { _ = echo(context.Background(), ws) }))
-	})
-	n := uint64(0)
-	for _, path := range []string{"/ws", "/own"} {
-		target := s.target
-		target.Path = path
-		ws, _, err := probetest.Open(t.Context(), target)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if res, err := probetest.Get(t.Context(), s.target, "/livez", ""); err != nil || res.Status != 429 {
-			t.Errorf("a second connection: answered %d, %v", res.Status, err)
-		}
-		if _, err := ws.Close(t.Context(), 1000); err != nil {
-			t.Error(err)
-		}
-		n += 2
-		s.ended(n)
+	if paths[core.HandshakeRefused] != "/first/of/all /ws/first-of-all " || paths[core.SessionEnded] != "/ws/first-of-all " || len(paths) != 2 {
+		t.Errorf("paths: %v", paths)
 	}
-	if snap := s.ended(n); snap.Closed[core.SessionEnded] != 2 || snap.Closed[core.ServerClosed] != 2 {
-		t.Errorf("classes: %v, want 2 sessions and 2 server_closed", snap.Closed)
+	if text := log.String(); strings.Count(text, "first") < 2 || strings.Contains(text, "path=/XXX") {
+		t.Errorf("the log: %s", text)
 	}
 }
 
 // Sessions come and go while the drain says goodbye: contrib and fasthttp use
 // their connections again, and no frame of one session may reach another's
-// client. Each session sends its own name all the time, and gets one close frame
-// at most, the last thing it gets.
+// client. Each session sends its own name all the time, and gets one close frame,
+// the last thing it gets: 1001 only where its own moment has come.
 func TestGoodbyeReachesItsOwnSession(t *testing.T) {
+	var mu sync.Mutex
+	moments, told := make(map[string]bool), make(map[string]bool)
+	note := func(m map[string]bool, name string) {
+		mu.Lock()
+		defer mu.Unlock()
+		m[name] = true
+	}
 	app := newApp(fiber.Config{})
 	s := serve(t, core.Config{Drain: core.DrainConfig{Timeout: 8 * time.Second, Spread: 300 * time.Millisecond}}, app, func(g *core.Guard) {
-		app.Get("/ws", fiberws.Handler(g, func(_ context.Context, ws *websocket.Conn) error {
+		app.Get("/ws/:name", fiberws.Handler(g, func(ctx context.Context, ws *websocket.Conn) error {
+			name := ws.Params("name")
+			core.SessionOf(ctx).OnDrain(func() { note(moments, name) })
 			for range 3 { // few, so that they end while others begin
 				kind, b, err := ws.ReadMessage()
 				if err != nil {
@@ -336,44 +330,55 @@ func TestGoodbyeReachesItsOwnSession(t *testing.T) {
 			return nil
 		}))
 	})
+	talk := func(name string) (more bool) {
+		target := s.target
+		target.Path = "/ws/" + name
+		ws, res, err := probetest.Open(t.Context(), target)
+		if err != nil {
+			if res.Status == 101 {
+				t.Errorf("the session has no beginning: %v", err)
+			}
+			return false // refused by the drain
+		}
+		defer func() { _, _ = ws.Vanish(probetest.FIN) }()
+		for {
+			_ = ws.SendText(t.Context(), name)
+			f, err := ws.Read(t.Context())
+			if err != nil {
+				t.Errorf("ended without a close frame: %v", err)
+				return true
+			}
+			if f.Opcode == probetest.OpClose {
+				if code := f.Code(); code == 1001 {
+					note(told, name)
+				} else if code != 1000 {
+					t.Errorf("close code %d", code)
+				}
+				_ = ws.Send(t.Context(), probetest.CloseFrame(1000, ""))
+				if f, err := ws.Read(t.Context()); err == nil {
+					t.Errorf("another frame after the close frame: %+v", f)
+				}
+				return true
+			}
+			if string(f.Payload) != name {
+				t.Errorf("%q got %q", name, f.Payload)
+			}
+		}
+	}
 	var clients sync.WaitGroup
 	for i := range 8 {
 		clients.Go(func() {
-			name := base64.StdEncoding.EncodeToString([]byte{byte(i)})
-			for {
-				ws, res, err := probetest.Open(t.Context(), s.target)
-				if err != nil {
-					if res.Status == 101 {
-						t.Errorf("the session has no beginning: %v", err)
-					}
-					return // refused by the drain
-				}
-				for {
-					if ws.SendText(t.Context(), name) != nil {
-						break
-					}
-					f, err := ws.Read(t.Context())
-					if err != nil {
-						t.Errorf("ended without a close frame: %v", err)
-						break
-					}
-					if f.Opcode == probetest.OpClose {
-						if code := f.Code(); code != 1000 && code != 1001 {
-							t.Errorf("close code %d", code)
-						}
-						break
-					}
-					if string(f.Payload) != name {
-						t.Errorf("%q got %q", name, f.Payload)
-					}
-				}
-				_, _ = ws.Close(t.Context(), 1000)
+			for n, more := 0, true; more; n++ {
+				more = talk(fmt.Sprintf("%d-%d", i, n))
 			}
 		})
 	}
-	for s.guard.Snapshot().Accepted < 200 {
-		<-time.After(time.Millisecond)
-	}
+	until(t, "there were many", func() bool { return s.guard.Snapshot().Accepted >= 200 })
 	s.stop()
 	clients.Wait()
+	for name := range told {
+		if !moments[name] {
+			t.Errorf("the client of %s got somebody else's goodbye", name)
+		}
+	}
 }

@@ -1,21 +1,30 @@
 package fiberws_test
 
 import (
+	"fmt"
 	"os"
 	"testing"
 )
 
-// starvedServer is set in the environment of the child of
-// TestServesAfterFilesRanOut.
-const starvedServer = "FIBERWS_TEST_STARVED"
+// childEnv names, in the environment of a process that a test has started, which
+// of children it is.
+const childEnv = "FIBERWS_TEST_CHILD"
 
-// starved is what that child does, where there are limits.
-var starved func()
+// children are what such processes do, where the platform has what they need.
+var children = make(map[string]func())
 
 func TestMain(m *testing.M) {
-	if os.Getenv(starvedServer) != "" && starved != nil {
-		starved()
+	if child := children[os.Getenv(childEnv)]; child != nil {
+		child()
 		return
 	}
 	os.Exit(m.Run())
+}
+
+// must ends a child that cannot go on.
+func must(err error) {
+	if err != nil {
+		fmt.Println("failed:", err)
+		os.Exit(1)
+	}
 }

@@ -23,33 +23,27 @@ import (
 	"github.com/quietws/quietws/fiberws"
 )
 
-func init() { starved = serveStarved }
+func init() { children["starved"] = serveStarved }
 
 // serveStarved is a server with 64 file descriptors, which ends with its
 // standard input.
 func serveStarved() {
-	fail := func(err error) {
-		if err != nil {
-			fmt.Println("failed:", err)
-			os.Exit(1)
-		}
-	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	fail(err)
+	must(err)
 	var limit syscall.Rlimit
-	fail(syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
+	must(syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
 	limit.Cur = 64
-	fail(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
+	must(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
 	g, err := core.New(core.Config{Logger: slog.New(slog.NewTextHandler(os.Stdout, nil))})
-	fail(err)
+	must(err)
 	ctx, stop := context.WithCancel(context.Background())
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		stop()
 	}()
 	fmt.Println("address:", ln.Addr())
-	fail(fiberws.ServeListener(ctx, g, newApp(fiber.Config{}), ln))
-	fail(g.Close())
+	must(fiberws.ServeListener(ctx, g, newApp(fiber.Config{}), ln))
+	must(g.Close())
 	fmt.Println("ended well")
 }
 
@@ -58,7 +52,7 @@ func TestServesAfterFilesRanOut(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	child := exec.CommandContext(ctx, os.Args[0])
-	child.Env = append(os.Environ(), starvedServer+"=1")
+	child.Env = append(os.Environ(), childEnv+"=starved")
 	stdin, err := child.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -5,7 +5,6 @@ package ginws
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"net"
 	"net/http"
 	"strings"
@@ -160,7 +159,7 @@ func Handler(g *core.Guard, f func(context.Context, *gin.Context, *websocket.Con
 			}
 			defer func() { _ = ws.CloseNow() }()
 			ctx, session := q.Session(c.Request.Context())
-			return session.Serve(func(code int) error { return ws.Close(websocket.StatusCode(code), "") },
+			return session.Serve(func(code int, _ bool) error { return ws.Close(websocket.StatusCode(code), "") },
 				func() error { return f(ctx, c, ws) })
 		})
 	}
@@ -182,27 +181,17 @@ func Quiet(g *core.Guard) func(*gin.Context) bool {
 // [core.Guard.Serve]. It is an http.Server, Attach, a listener, and the drain in
 // one, and takes the place of engine.Run.
 func Serve(ctx context.Context, g *core.Guard, engine *gin.Engine, addr string) error {
-	return serve(ctx, g, engine, addr, g.Listener)
+	return g.Adapter().Listen("tcp", addr, listening(ctx, g, engine))
 }
 
 // ServeTLS is Serve over TLS. config needs a certificate; where it names no
 // protocols, HTTP/2 and HTTP/1.1 are offered.
 func ServeTLS(ctx context.Context, g *core.Guard, engine *gin.Engine, addr string, config *tls.Config) error {
-	if config == nil {
-		return errors.New("ginws: ServeTLS needs a tls.Config with a certificate")
-	}
-	if config = config.Clone(); len(config.NextProtos) == 0 {
-		config.NextProtos = []string{"h2", "http/1.1"}
-	}
-	return serve(ctx, g, engine, addr, func(ln net.Listener) net.Listener { return g.TLSListener(ln, config) })
+	return g.Adapter().ListenTLS("tcp", addr, config, true, listening(ctx, g, engine))
 }
 
-func serve(ctx context.Context, g *core.Guard, engine *gin.Engine, addr string, watch func(net.Listener) net.Listener) error {
-	ln, err := net.Listen("tcp", addr)
-	if err != nil {
-		return err
-	}
-	return ServeListener(ctx, g, engine, watch(ln))
+func listening(ctx context.Context, g *core.Guard, engine *gin.Engine) func(...net.Listener) error {
+	return func(listeners ...net.Listener) error { return ServeListener(ctx, g, engine, listeners...) }
 }
 
 // ServeListener is Serve on listeners of one's own, for TLS one of
@@ -218,7 +207,7 @@ func ServeListener(ctx context.Context, g *core.Guard, engine *gin.Engine, liste
 		srv.Protocols.SetUnencryptedHTTP2(true)
 	}
 	if err := Attach(g, srv, engine); err != nil {
-		return err
+		return core.Unserved(err, listeners...)
 	}
 	return g.Serve(ctx, srv, listeners...)
 }

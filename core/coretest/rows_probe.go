@@ -57,6 +57,7 @@ func preambleRows() (rows []row) {
 			rule: "a preamble alone is a probe if its sender was gone before the answer, else the wrong protocol; nothing else, and each told once",
 			run: func(e *env) {
 				e.stimulus(does, often)
+				e.until("there are events", func() bool { return len(e.events.list()) >= often })
 				e.close()
 				for _, ev := range e.events.list() {
 					if ev.Class != core.ProxyProbe && (ev.Class != core.WrongProtocol || ev.Reason != core.ReasonProxyPreamble) {

@@ -52,7 +52,7 @@ func run(o setup.Options) error {
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
 	app.Use(accessLog(guard), recover.New())
 	app.Get("/ws", fiberws.Handler(guard, echoes))
-	app.Get("/contrib", fiberws.Endpoint(guard), echoesWithContrib(guard))
+	app.Get("/contrib", fiberws.Endpoint(guard), echoesWithContrib())
 	app.Get("/metrics", adaptor.HTTPHandler(promhttp.Handler()))
 	app.Get("/", adaptor.HTTPHandler(http.HandlerFunc(setup.Page)))
 
@@ -96,9 +96,9 @@ func echoes(_ context.Context, ws *websocket.Conn) error {
 
 // echoesWithContrib does the same with a handler of one's own: goodbye and close
 // code are one's own too.
-func echoesWithContrib(guard *core.Guard) fiber.Handler {
+func echoesWithContrib() fiber.Handler {
 	return websocket.New(func(ws *websocket.Conn) {
-		session, inner := fiberws.SessionOf(guard, ws), ws.Conn
+		session, inner := fiberws.SessionOf(ws), ws.Conn
 		session.OnDrain(func() {
 			goodbye := websocket.FormatCloseMessage(websocket.CloseGoingAway, "")
 			_ = inner.WriteControl(websocket.CloseMessage, goodbye, time.Now().Add(time.Second))
@@ -108,5 +108,5 @@ func echoesWithContrib(guard *core.Guard) fiber.Handler {
 		if errors.As(echoes(context.Background(), ws), &closed) {
 			session.Ended(closed.Code)
 		}
-	}, websocket.Config{RecoverHandler: fiberws.Recover(guard)})
+	}, websocket.Config{RecoverHandler: fiberws.Recover})
 }

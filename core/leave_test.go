@@ -1,0 +1,104 @@
+package core
+
+import (
+	"net"
+	"net/http"
+	"testing"
+)
+
+// hijackedConn is what fasthttp hands over.
+type hijackedConn struct{ net.Conn }
+
+func (h hijackedConn) UnsafeConn() net.Conn { return h.Conn }
+
+// What becomes of a handshake that was answered 101 in a server that hands
+// connections over later: where its states are told they decide.
+func TestLeave(t *testing.T) {
+	const accepted, failed, refused = "accepted", "failed", "refused"
+	for _, row := range []struct {
+		rule     string
+		listened bool // on a connection of the guard's listener
+		attached bool // states are told
+		own      bool // the route is Handler's
+		status   int
+		then     []http.ConnState
+		runs     bool   // the one that it is handed over to comes
+		first    bool   // before the states
+		result   string // how the handshake is counted
+		session  bool   // that one gets it
+		open     int64  // sessions open when it has
+	}{
+		{rule: "no 101: nothing left", listened: true, attached: true, status: 404, then: []http.ConnState{http.StateClosed}, result: refused},
+		{rule: "handed over: a session", listened: true, attached: true, status: 101, then: []http.ConnState{http.StateHijacked}, runs: true, result: accepted, session: true, open: 1},
+		{rule: "the session may come first", listened: true, attached: true, status: 101, runs: true, first: true, then: []http.ConnState{http.StateHijacked}, result: accepted, session: true, open: 1},
+		{rule: "closed in place of handed over: failed", listened: true, attached: true, status: 101, then: []http.ConnState{http.StateClosed}, result: failed},
+		{rule: "nobody tells of states: it is believed", listened: true, status: 101, runs: true, result: accepted, session: true, open: 1},
+		{rule: "the connection is not known: accepted, and not followed", status: 101, runs: true, result: accepted},
+		{rule: "the connection is not known, and the route is Handler's", own: true, status: 101, runs: true, result: accepted, session: true, open: 1},
+		{rule: "the connection is not known, and nothing comes", own: true, status: 101},
+		{rule: "seen by its states alone: its end is not", attached: true, status: 101, then: []http.ConnState{http.StateHijacked}, result: accepted},
+	} {
+		t.Run(row.rule, func(t *testing.T) {
+			g := quietGuard(t, Config{MaxSessions: 5})
+			a := g.Adapter()
+			nc := &script{}
+			m := newLetter(handshake(onPath("/nowhere")), nil)
+			switch {
+			case row.listened:
+				m.conn = watched(g, nc)
+				if row.attached {
+					a.ConnState(m.conn, http.StateNew)
+				}
+			case row.attached:
+				g.attach(nc, g.adopted)
+				m.conn = nc
+			}
+			q := a.BeginMessage(m)
+			if row.own {
+				q = a.Handler(q, m, "/nowhere", nil)
+			}
+			kept := q
+			q.Leave(row.status)
+			run := func(now bool) {
+				if !row.runs || !now {
+					return
+				}
+				s := kept.SessionOn(hijackedConn{nc})
+				if (s != nil) != row.session {
+					t.Errorf("the session is %v", s)
+				}
+				if s != nil && !row.listened && s.c.Conn.(*lentConn).Conn != net.Conn(nc) {
+					t.Errorf("it is on %T, which the server uses again", s.c.Conn)
+				}
+			}
+			run(row.first)
+			for _, state := range row.then {
+				a.ConnState(m.conn, state)
+			}
+			run(!row.first)
+			snap := g.Snapshot()
+			var got string
+			for _, h := range snap.Handshakes {
+				if got += h.Result; h.N != 1 {
+					t.Errorf("%s %d times", h.Result, h.N)
+				}
+			}
+			if got != row.result && (row.open == 0 || got != "") { // a session that is open may not be confirmed yet
+				t.Errorf("the handshake is counted as %q, want %q", got, row.result)
+			}
+			if int64(snap.SessionsOpen) != row.open {
+				t.Errorf("%d sessions are open, want %d", snap.SessionsOpen, row.open)
+			}
+			if want := row.open; g.slots.Load() != want {
+				t.Errorf("%d places are taken, want %d", g.slots.Load(), want)
+			}
+			if x := kept.x; row.open > 0 {
+				_ = x.c.Close()
+				a.ConnState(m.conn, http.StateClosed)
+				if snap := g.Snapshot(); snap.SessionsOpen != 0 || len(snap.Handshakes) != 1 || snap.Handshakes[0].Result != row.result {
+					t.Errorf("at the end: %d open, %v", snap.SessionsOpen, snap.Handshakes)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,157 @@
+package core
+
+import (
+	"bytes"
+	"net"
+	"net/http"
+	"strings"
+)
+
+// Message is a request and its response in a server that writes the response
+// when the handlers have returned, and hands a connection over after that. The
+// methods are named as fasthttp's are, whose RequestCtx has most of them.
+type Message interface {
+	Head
+	// Conn is the connection as the server has it.
+	Conn() net.Conn
+	// UserValue and SetUserValue keep values with the request.
+	UserValue(key any) any
+	SetUserValue(key, value any)
+	// SetConnection replaces the request's field Connection.
+	SetConnection(value string)
+	// Status is that of the response as it stands.
+	Status() int
+	SetStatusCode(status int)
+	SetField(name, value string)
+	SetBodyString(body string)
+	// Reset drops the response as it stands, and the hijack that a handler has
+	// asked for.
+	Reset()
+	// Hijacked reports whether a handler has asked for the connection.
+	Hijacked() bool
+}
+
+// MessageKey is the user value that holds the *Request of a candidate, for the
+// layers further in and for the session that it becomes.
+const MessageKey = "github.com/quietws/quietws"
+
+// BeginMessage is [Adapter.Begin] for a Message. A request that a layer outside
+// has begun is the same request.
+func (a Adapter) BeginMessage(m Message) Request {
+	if q, _ := m.UserValue(MessageKey).(*Request); q != nil && q.x != nil && q.x.g == a.g {
+		return Request{c: q.x.c, x: q.x}
+	}
+	return a.Begin(m, m.Conn())
+}
+
+// Around writes the guard's answer, if it has one, or calls next; where this
+// layer has begun the request it ends it. A framework that turns an error into an
+// answer outside its chain does so in answered, which says who has answered; it
+// is called for candidates alone, and their error is then no longer returned.
+// Without answered a health question is not asked who answered it. A panic is
+// told and goes on.
+func (r *Request) Around(m Message, next func() error, answered func(error) Match) error {
+	if r.x != nil {
+		if r.answer(m) {
+			return nil
+		}
+		kept := *r
+		m.SetUserValue(MessageKey, &kept)
+	}
+	if !r.begun {
+		return next()
+	}
+	defer r.tellPanic()
+	err := next()
+	if r.x != nil && answered != nil {
+		match := answered(err)
+		err = nil
+		if a, ours := r.Fallback(m, m.Status(), match); ours {
+			m.Reset()
+			a.write(m)
+		}
+	}
+	if status := m.Status(); m.Hijacked() {
+		r.Leave(status)
+	} else {
+		r.Done(status, nil)
+	}
+	return err
+}
+
+// answer writes the verdict's answer. Where there is none the request is made
+// ready for the next handler.
+func (r *Request) answer(m Message) bool {
+	v := r.Verdict()
+	if v.Connection != "" {
+		m.SetConnection(v.Connection)
+	}
+	if v.Kind != Probe && v.Kind != Refuse {
+		return false
+	}
+	v.Answer.write(m)
+	r.Done(v.Answer.Status, nil)
+	r.recycle()
+	return true
+}
+
+func (a *Answer) write(m Message) {
+	m.SetStatusCode(a.Status)
+	for _, f := range a.Header {
+		m.SetField(f.Name, strings.Join(f.Values, ", "))
+	}
+	m.SetBodyString(a.Body)
+}
+
+// tellPanic is to be deferred.
+func (r *Request) tellPanic() {
+	if v := recover(); v != nil {
+		r.Panicked(v)
+		panic(v)
+	}
+}
+
+// answerPanic is what the outermost layer answers where the server would end the
+// process.
+var answerPanic = textAnswer(http.StatusInternalServerError, "internal server error\n", HeaderField{fieldConnection, []string{"close"}})
+
+// Recover is to be deferred by the outermost layer, where a panic that was not
+// recovered further in would end the process.
+func (a Adapter) Recover(m Message) {
+	if recover() != nil {
+		m.Reset()
+		answerPanic.write(m)
+	}
+}
+
+// IsProbeMessage is [Guard.IsProbe] for a Message.
+func (a Adapter) IsProbeMessage(m Message) bool {
+	var x *exchange
+	if q, _ := m.UserValue(MessageKey).(*Request); q != nil {
+		x = q.x
+	} else {
+		x = a.look(m)
+	}
+	return x != nil && x.quiet()
+}
+
+// JoinLines joins the lines of a field as [Head.Field] does. One line alone is
+// text of it, which need not copy.
+func JoinLines(lines [][]byte, text func(line []byte) string) string {
+	if len(lines) == 1 {
+		return text(lines[0])
+	}
+	return string(bytes.Join(lines, []byte(", ")))
+}
+
+// JoinField is JoinLines for the field of that name, in any letter case, among
+// those that visit visits.
+func JoinField(name string, visit func(f func(name, value []byte))) string {
+	var lines [][]byte
+	visit(func(n, value []byte) {
+		if strings.EqualFold(string(n), name) {
+			lines = append(lines, bytes.Clone(value))
+		}
+	})
+	return JoinLines(lines, func(line []byte) string { return string(line) })
+}

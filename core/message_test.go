@@ -1,0 +1,160 @@
+package core
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"slices"
+	"testing"
+)
+
+// letter is a Message on paper: what a server like fasthttp knows of one request.
+type letter struct {
+	httpHead
+	conn       net.Conn
+	values     map[any]any
+	connection string // as it was rewritten
+	status     int
+	fields     map[string]string
+	body       string
+	hijacked   bool
+}
+
+func newLetter(r *http.Request, conn net.Conn) *letter {
+	m := &letter{httpHead: httpHead{r}, conn: conn, values: make(map[any]any)}
+	m.Reset()
+	return m
+}
+
+func (m *letter) Conn() net.Conn              { return m.conn }
+func (m *letter) UserValue(key any) any       { return m.values[key] }
+func (m *letter) SetUserValue(key, value any) { m.values[key] = value }
+func (m *letter) SetConnection(value string)  { m.connection = value }
+func (m *letter) Status() int                 { return m.status }
+func (m *letter) SetStatusCode(status int)    { m.status = status }
+func (m *letter) SetField(name, value string) { m.fields[name] = value }
+func (m *letter) SetBodyString(body string)   { m.body = body }
+func (m *letter) Hijacked() bool              { return m.hijacked }
+func (m *letter) Reset() {
+	m.status, m.fields, m.body, m.hijacked = 200, make(map[string]string), "", false
+}
+
+func onPath(path string) func(*http.Request) { return func(r *http.Request) { r.URL.Path = path } }
+
+// A request is begun once, its answer comes from the guard or from the next
+// handler, and an error goes where the framework answers it.
+func TestAround(t *testing.T) {
+	failed := errors.New("the handler's")
+	undecided := func(Head) (bool, bool) { return false, false }
+	plain := with("Upgrade")
+	for _, row := range []struct {
+		rule    string
+		change  []func(*http.Request)
+		own     bool  // a Handler's route
+		status  int   // the application's
+		returns error // its handler
+		match   Match
+		called  bool // the next handler
+		told    bool // answered
+		want    int
+		err     error
+	}{
+		{rule: "an ordinary request is passed on, and so is its error", change: []func(*http.Request){plain, with("Sec-Websocket-Key"), onPath("/")}, status: 200, returns: failed, called: true, want: 200, err: failed},
+		{rule: "a handshake is passed on, and its error answered inside", status: 500, returns: failed, called: true, told: true, want: 500},
+		{rule: "what Handler refuses is not passed on", change: []func(*http.Request){plain}, own: true, want: 426},
+		{rule: "a health route of nobody's is ours", change: []func(*http.Request){plain, with("Sec-Websocket-Key"), onPath("/readyz")}, status: 404, called: true, told: true, want: 200},
+		{rule: "a health route that a middleware answers is its own", change: []func(*http.Request){plain, with("Sec-Websocket-Key"), onPath("/readyz")}, status: 503, match: MatchMiddleware, called: true, told: true, want: 503},
+	} {
+		g := quietGuard(t, Config{})
+		a := g.Adapter().Owner(undecided)
+		m := newLetter(handshake(row.change...), nil)
+		q := a.BeginMessage(m)
+		if row.own {
+			q = a.Handler(q, m, "/ws", nil)
+		}
+		called, told := false, false
+		err := q.Around(m, func() error {
+			called = true
+			inner := a.BeginMessage(m)
+			if e := inner.Around(m, func() error {
+				m.status = row.status
+				m.SetField("X-App", "1")
+				return row.returns
+			}, func(error) Match {
+				t.Errorf("%s: the inner layer answered the error", row.rule)
+				return row.match
+			}); e != row.returns {
+				t.Errorf("%s: the inner layer returned %v", row.rule, e)
+			}
+			return row.returns
+		}, func(e error) Match {
+			told = true
+			if e != row.returns {
+				t.Errorf("%s: answered got %v", row.rule, e)
+			}
+			return row.match
+		})
+		if called != row.called || told != row.told || m.status != row.want || err != row.err {
+			t.Errorf("%s: called %t, answered %t, status %d, error %v", row.rule, called, told, m.status, err)
+		}
+		if ours := m.body != ""; ours == (m.fields["X-App"] != "") {
+			t.Errorf("%s: answered %q with fields %v", row.rule, m.body, m.fields)
+		}
+		if !q.done {
+			t.Errorf("%s: the request has not ended", row.rule)
+		}
+	}
+}
+
+// A good handshake is rewritten for libraries that read one line of Connection.
+func TestAroundRewritesConnection(t *testing.T) {
+	g := quietGuard(t, Config{})
+	m := newLetter(handshake(with("Connection", "keep-alive", "Upgrade, close")), nil)
+	q := g.Adapter().BeginMessage(m)
+	_ = q.Around(m, func() error { return nil }, nil)
+	if m.connection != "Upgrade" {
+		t.Errorf("Connection is %q", m.connection)
+	}
+}
+
+// A panic is told once, and answered by the outermost layer without a word of it;
+// a hijack that was asked for does not come.
+func TestPanicAround(t *testing.T) {
+	var events []Event
+	g := quietGuard(t, Config{Observe: func(e Event) { events = append(events, e) }})
+	a := g.Adapter()
+	m := newLetter(handshake(onPath("/panic")), watched(g, &script{}))
+	func() {
+		defer a.Recover(m)
+		q := a.BeginMessage(m)
+		_ = q.Around(m, func() error {
+			inner := a.BeginMessage(m)
+			return inner.Around(m, func() error { m.hijacked = true; panic("s3cr3t") }, nil)
+		}, nil)
+	}()
+	if m.status != 500 || m.body != "internal server error\n" || m.fields["Connection"] != "close" || m.hijacked {
+		t.Errorf("answered %d %q, Connection %q, hijacked %t", m.status, m.body, m.fields["Connection"], m.hijacked)
+	}
+	if err := g.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(events, func(e Event) bool { return e.Class == HandlerPanic && e.Panic == "s3cr3t" }) || len(events) != 1 {
+		t.Errorf("events: %+v", events)
+	}
+}
+
+// The lines of a field are one list, whatever the letter case of its name.
+func TestJoinField(t *testing.T) {
+	lines := [][2]string{{"Host", "h"}, {"connection", "keep-alive"}, {"Connection", "Upgrade"}}
+	visit := func(f func(name, value []byte)) {
+		buf := make([]byte, 32) // used again, as servers do
+		for _, l := range lines {
+			f([]byte(l[0]), buf[:copy(buf, l[1])])
+		}
+	}
+	for name, want := range map[string]string{"Connection": "keep-alive, Upgrade", "Host": "h", "Upgrade": ""} {
+		if got := JoinField(name, visit); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
