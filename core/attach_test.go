@@ -181,7 +181,8 @@ func TestAttachTwoGuards(t *testing.T) {
 	}
 }
 
-// OPTIONS * is answered as the bare server answers it, whoever asks.
+// OPTIONS * is a question about health, and answered as well as the bare server
+// answers it; to what asks to upgrade it is answered in the same words.
 func TestAttachKeepsOptionsStar(t *testing.T) {
 	date := func(answer string) string {
 		head, rest, _ := strings.Cut(answer, "Date: ")
@@ -190,21 +191,32 @@ func TestAttachKeepsOptionsStar(t *testing.T) {
 	}
 	bare := served(t, &http.Server{Handler: http.NewServeMux()}, func(ln net.Listener) net.Listener { return ln })
 	for _, s := range stands4[2:] {
-		for who, lines := range map[string]string{
-			"anybody": "", "a known prober": "User-Agent: kube-probe/1.30\r\n",
-			"with a key":    "Sec-WebSocket-Key: " + goodKey + "\r\n",
-			"a handshake's": "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + goodKey + "\r\n",
+		for who, row := range map[string]struct {
+			lines string
+			class Class
+		}{
+			"anybody":        {"", HTTPProbe},
+			"a known prober": {"User-Agent: kube-probe/1.30\r\n", HTTPProbe},
+			"with a key":     {"Sec-WebSocket-Key: " + goodKey + "\r\n", HTTP},
+			"a handshake's":  {"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + goodKey + "\r\n", HTTP},
 		} {
 			g := quietGuard(t, Config{})
 			address := s.serve(t, g, &http.Server{Handler: http.NewServeMux()})
-			question := "OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + lines + "\r\n"
+			question := "OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + row.lines + "\r\n"
 			want, got := date(heard(t, bare, question)), date(heard(t, address, question))
-			if got != want || !strings.HasPrefix(got, "HTTP/1.1 200 ") {
+			if got != want && row.class == HTTP || !strings.HasPrefix(got, "HTTP/1.1 200 ") {
 				t.Errorf("%s, %s: answered %q, by the bare server %q", s.name, who, got, want)
 			}
 			waitClosed(t, g)
-			if n := g.Snapshot().Closed[HTTP]; n != 1 {
-				t.Errorf("%s, %s: %v, want http", s.name, who, g.Snapshot().Closed)
+			if n := g.Snapshot().Closed[row.class]; n != 1 {
+				t.Errorf("%s, %s: %v, want %v", s.name, who, g.Snapshot().Closed, row.class)
+			}
+			if row.class == HTTP {
+				continue
+			}
+			drained(t, g)
+			if got := heard(t, address, question); !strings.HasPrefix(got, "HTTP/1.1 503 ") {
+				t.Errorf("%s, %s: answered %q while draining", s.name, who, got)
 			}
 		}
 	}

@@ -87,7 +87,7 @@ func (g *Guard) httpConn(r *http.Request) *Conn {
 type layer struct {
 	a       Adapter
 	next    http.Handler
-	general bool // answer OPTIONS * as net/http would
+	general bool // answer OPTIONS * in the place of net/http
 }
 
 // Wrap returns next with the guard's outermost layer around it: health routes
@@ -110,9 +110,7 @@ func (g *Guard) layer(next http.Handler) *layer {
 
 func (l *layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if l.general && r.RequestURI == "*" && r.Method == "OPTIONS" {
-		w.Header()["Content-Length"] = zeroLength
-		q := HTTPRequest{l.a.ordinary(l.a.g.httpConn(r))}
-		q.Done(http.StatusOK, nil)
+		l.options(w, r)
 		return
 	}
 	q := l.a.BeginHTTP(r)
@@ -132,6 +130,25 @@ func (l *layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer q.outermost()
 	l.next.ServeHTTP(q.Wrap(w, r))
 	q.Done(q.Status(), nil)
+}
+
+// options answers OPTIONS * in the place of net/http: a platform's, which is a
+// question about health, and everybody else's as net/http does.
+func (l *layer) options(w http.ResponseWriter, r *http.Request) {
+	h := httpHead{r}
+	var q HTTPRequest
+	if asksToUpgrade(h) {
+		q = HTTPRequest{l.a.ordinary(l.a.g.httpConn(r))}
+	} else {
+		q = l.a.BeginHTTP(r)
+	}
+	if a, ok := q.Fallback(h, http.StatusNotFound, MatchUnknown); ok {
+		writeAnswer(w, r, &a)
+		q.Done(a.Status, nil)
+		return
+	}
+	w.Header()["Content-Length"] = zeroLength
+	q.Done(http.StatusOK, nil)
 }
 
 var zeroLength = []string{"0"}

@@ -92,7 +92,8 @@ func junkRows() []row {
 		preface, onPlain,
 		http("many fields", "10,000 fields within the server's limit are an ordinary request", "junk-many-fields"),
 		http("method", "a method that nobody serves is the application's to answer", "junk-method"),
-		http("options star", "OPTIONS * is answered well and judged by nobody: http", "options-star"),
+		junk("options star", "OPTIONS *, one of HAProxy's checks, is answered well and is a probe", "options-star",
+			want{class: core.HTTPProbe, told: sight, status: 200}),
 	}
 	for _, p := range []struct{ name, does string }{{"proxy v1, request", "proxy-v1-request"}, {"proxy v2, request", "proxy-v2-request"}} {
 		f := junk(p.name, "a PROXY preamble before a request, where nothing reads it, is told with its remedy", p.does,
