@@ -59,9 +59,14 @@ func (g *Guard) isDraining() bool { return g.draining.Load() }
 // first.
 func (g *Guard) Drain(ctx context.Context) (DrainReport, error) {
 	g.drainOnce.Do(func() {
+		probers, longest := g.pollers.active(g.now())
+		if g.config.Drain.Fall < 0 {
+			probers = nil
+		}
 		g.draining.Store(true)
+		g.refusing.Store(len(probers) == 0) // from the start where nobody has to notice
 		close(g.drainCh)
-		go g.drain()
+		go g.drain(probers, longest)
 	})
 	select {
 	case <-g.drainDone:
@@ -86,7 +91,8 @@ const (
 	idleYouth = 200 * time.Millisecond
 )
 
-func (g *Guard) drain() {
+// drain waits for probers, the slowest of which asks every longest.
+func (g *Guard) drain(probers []*poller, longest time.Duration) {
 	defer close(g.drainDone)
 	start := g.now()
 	deadline := time.AfterFunc(g.config.Drain.Timeout, func() { g.hurryOnce.Do(func() { close(g.hurry) }) })
@@ -95,7 +101,7 @@ func (g *Guard) drain() {
 		slog.Duration("timeout", g.config.Drain.Timeout))
 
 	r := &g.report
-	g.awaitNotice(r)
+	g.awaitNotice(r, probers, longest)
 	told := g.now()
 	r.Notice = told - start
 	g.refusing.Store(true)
@@ -179,15 +185,13 @@ func (g *Guard) await(limit time.Duration, done func() bool, closed <-chan struc
 	}
 }
 
-// awaitNotice goes on accepting until each prober of the readiness route sends
-// nobody here any more.
-func (g *Guard) awaitNotice(r *DrainReport) {
-	fall := g.config.Drain.Fall
-	probers, longest := g.pollers.active(g.now())
-	if fall < 0 || len(probers) == 0 {
+// awaitNotice goes on accepting until each of the probers of the readiness route
+// sends nobody here any more.
+func (g *Guard) awaitNotice(r *DrainReport, probers []*poller, longest time.Duration) {
+	if len(probers) == 0 {
 		return
 	}
-	limit := g.config.Drain.room()
+	fall, limit := g.config.Drain.Fall, g.config.Drain.room()
 	if r.TooShort = longest*time.Duration(fall) > limit; r.TooShort {
 		limit = min(limit, noticePointless)
 	}
