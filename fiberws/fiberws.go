@@ -19,8 +19,10 @@ import (
 // Middleware answers health routes and probers and explains refused handshakes,
 // from inside Fiber's chain: app.Use(fiberws.Middleware(guard)), before the
 // others. Of sessions it follows those of [Handler]; those of a library of the
-// application's own are counted when they open. For an application that wants to
-// keep its Listen and can take two lines, [Attach] does more.
+// application's own are counted when they open. A client that says close in
+// Connection, and one of a server with fiber.Config.DisableKeepalive, fasthttp
+// answers 101 and closes: that needs [Attach], which does more for an application
+// that wants to keep its Listen and can take two lines.
 func Middleware(g *core.Guard) fiber.Handler {
 	a := g.Adapter()
 	var once sync.Once
@@ -64,8 +66,16 @@ func owner(app *fiber.App) func(core.Head) (owned, asked bool) {
 // have the sessions of other routes than [Handler]'s followed, and every
 // connection counted in its exact class, listen with app.Listener on one of
 // [core.Guard.Listener] or [core.Guard.TLSListener]. Connections of a server
-// with MaxConnsPerIP are known by that listener alone. Under Prefork Attach
-// works in each child, without drain.
+// with MaxConnsPerIP are counted by that listener alone; answers, refusals and
+// the sessions of Handler are the same without. Under Prefork Attach works in each
+// child, with a guard of its own, and without drain, as Fiber kills its children.
+//
+// fasthttp's shutdown shows in its requests alone: before the first one, silent
+// connections hold app.Shutdown up, which [Serve] and [core.Guard.Drain] before it
+// do not let them. A default health path that is in no route table the app is
+// asked for past what others have put around app.Server().Handler. With
+// fiber.Config.DisableHeaderNormalizing contrib/websocket finds no handshake of any
+// client, whatever is around it.
 func Attach(g *core.Guard, app *fiber.App) error {
 	a := g.Adapter().Owner(owner(app))
 	if a.First(app.Server()) {
@@ -170,7 +180,8 @@ var ErrPrefork = errors.New("fiberws: an app with Prefork cannot be served here;
 
 // Serve serves app on addr until ctx ends, and then drains; see
 // [core.Guard.Serve]. It is Attach, a listener, and the drain in one, and takes
-// the place of app.Listen.
+// the place of app.Listen. It sets no timeout: set fiber.Config.ReadTimeout, which
+// limits the head and the body of a request together.
 func Serve(ctx context.Context, g *core.Guard, app *fiber.App, addr string) error {
 	return g.Adapter().Listen(app.Config().Network, addr, listening(ctx, g, app))
 }
