@@ -86,7 +86,8 @@ func (f fact) asRow() row {
 		if f.tls != nil && e.port == secure {
 			w = *f.tls
 		}
-		if e.limit != nil && e.limit.instead != nil {
+		newer := e.limit != nil && e.limit.older && results[0].Status == w.status
+		if e.limit != nil && e.limit.instead != nil && !newer {
 			w = e.limit.instead(w)
 		}
 		for _, res := range results {

@@ -30,6 +30,7 @@ type Limit struct {
 
 	ports   port            // 0: both
 	instead func(want) want // what a fact expects then
+	older   bool            // and not where the server answers as the row says: newer versions do
 	runs    bool            // the row asks env.limit by itself what holds then
 }
 
