@@ -86,9 +86,11 @@ func (f fact) asRow() row {
 		if f.tls != nil && e.port == secure {
 			w = *f.tls
 		}
-		newer := e.limit != nil && e.limit.older && results[0].Status == w.status
-		if e.limit != nil && e.limit.instead != nil && !newer {
-			w = e.limit.instead(w)
+		switch l := e.limit; {
+		case l != nil && l.newer != nil && results[0].Status == w.status:
+			w = l.newer(w)
+		case l != nil && l.instead != nil:
+			w = l.instead(w)
 		}
 		for _, res := range results {
 			answer := w.answer

@@ -30,7 +30,7 @@ type Limit struct {
 
 	ports   port            // 0: both
 	instead func(want) want // what a fact expects then
-	older   bool            // and not where the server answers as the row says: newer versions do
+	newer   func(want) want // and where the server answers as the row says, as newer versions do; nil: the same
 	runs    bool            // the row asks env.limit by itself what holds then
 }
 

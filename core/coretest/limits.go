@@ -102,7 +102,8 @@ func onFiber() []Limit {
 		Reason: "fasthttp answers 408 where net/http closes", instead: bad(core.ReasonTimeout, 408),
 	}, {
 		Rows:   []string{"junk/nul", "junk/bad host", "junk/two hosts", "junk/no host"},
-		Reason: "fasthttp serves it as the request that it is otherwise, `http`; from 1.77 at the latest it refuses it as net/http does", instead: served, older: true,
+		Reason: "fasthttp serves it as the request that it is otherwise, `http`; from 1.77 at the latest it refuses it as net/http does", instead: served,
+		newer: bad(core.ReasonMalformed, 400),
 	}, {
 		Rows:   []string{"junk/expect", "junk/http 3"},
 		Reason: "fasthttp serves it as the request that it is otherwise, `http`", instead: served,
