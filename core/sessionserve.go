@@ -22,9 +22,10 @@ func (s *Session) Serve(closing func(code int, alone bool) error, f func() error
 	if s == nil {
 		return f()
 	}
+	torn := false
 	say := func(code int, alone bool) {
 		err := closing(code, alone)
-		if theirs := closeCode(err); err == nil || theirs != 0 && theirs != 1006 {
+		if theirs := closeCode(err); err == nil && !torn || theirs != 0 && theirs != 1006 {
 			s.Ended(code)
 		}
 	}
@@ -35,6 +36,9 @@ func (s *Session) Serve(closing func(code int, alone bool) error, f func() error
 	case err == nil:
 		say(1000, true)
 	case closeCode(err) == 0:
+		// coder/websocket ends its connection with the context of a read, and its
+		// Close then has nobody to talk to and returns nil.
+		torn = errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 		say(1011, true)
 	}
 	return err

@@ -30,6 +30,8 @@ func TestSessionServe(t *testing.T) {
 	}{
 		{rule: "f fails: 1011", returns: failed, said: []int{1011}, code: 1011},
 		{rule: "f fails, and the peer is gone", returns: failed, answer: unanswered, said: []int{1011}},
+		{rule: "f fails with its context, with which the connection ended: nobody answered", returns: fmt.Errorf("reading: %w", context.Canceled), said: []int{1011}},
+		{rule: "f fails with its context, and the peer answers with a code", returns: context.DeadlineExceeded, answer: closed, said: []int{1011}, code: 1011},
 		{rule: "the peer has closed already", returns: closed},
 		{rule: "f is through: 1000", said: []int{1000}, code: 1000},
 		{rule: "f is through, and the peer answers with a code", answer: closed, said: []int{1000}, code: 1000},
