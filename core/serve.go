@@ -74,6 +74,9 @@ func (a Adapter) Serve(ctx context.Context, srv Server, listeners ...net.Listene
 			_ = srv.Close()
 		}
 	}
+	for _, ln := range listeners { // one that was about to be served: fasthttp's Serve knows of no shutdown before it
+		_ = ln.Close()
+	}
 	for range running {
 		<-failed
 	}

@@ -97,6 +97,31 @@ func TestServeCannotPrefork(t *testing.T) {
 	}
 }
 
+// A context that ends while the app is about to listen ends Serve: fasthttp's
+// own Serve would begin after the shutdown, and never end.
+func TestServeEndsBeforeItBegins(t *testing.T) {
+	app := newApp(fiber.Config{})
+	shut := make(chan struct{})
+	app.Hooks().OnListen(func(fiber.ListenData) error { <-shut; return nil })
+	app.Hooks().OnShutdown(func() error { close(shut); return nil })
+	g, err := core.New(core.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	done := make(chan error, 1)
+	go func() { done <- fiberws.Serve(ctx, g, app, "127.0.0.1:0") }()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(8 * time.Second):
+		t.Error("Serve has not returned")
+	}
+}
+
 // With MaxConnsPerIP fasthttp puts something of its own around connections: they
 // are still counted, answered and followed; those over the limit are ours to
 // count too.
