@@ -16,6 +16,7 @@ var haproxyChecks = []struct {
 	tls                bool // on the TLS port
 	server             string
 	class              string
+	only               []string
 }{
 	// It answers the SYN-ACK with a RST: nothing ever comes to be accepted.
 	{name: "tcp", mode: "tcp"},
@@ -28,7 +29,9 @@ var haproxyChecks = []struct {
 	{name: "httpchk", mode: "http", option: "option httpchk", class: "http_probe haproxy"},
 	{name: "httpchk GET /readyz", mode: "http", option: "option httpchk GET /readyz", class: "http_probe unknown"},
 	{name: "httpchk HEAD /healthz", mode: "http", option: "option httpchk HEAD /healthz", class: "http_probe unknown"},
-	{name: "httpchk OPTIONS *", mode: "http", option: "option httpchk OPTIONS *", class: "http_probe unknown"},
+	// net/http answers it without calling anyone.
+	{name: "httpchk OPTIONS *", mode: "http", option: "option httpchk OPTIONS *", class: "http", only: []string{"nethttp", "echo", "gin"}},
+	{name: "httpchk OPTIONS *", mode: "http", option: "option httpchk OPTIONS *", class: "http_probe unknown", only: []string{"fiber"}},
 	{name: "httpchk GET /livez", mode: "http", option: "option httpchk GET /livez", tls: true, server: "check-ssl verify none", class: "http_probe unknown"},
 }
 
@@ -37,12 +40,16 @@ var haproxyChecks = []struct {
 func haproxyProber() group {
 	var rows []row
 	for _, c := range haproxyChecks {
-		rows = append(rows, row{way: c.name, tls: c.tls, verdict: up, classes: []string{c.class}})
+		rows = append(rows, row{way: c.name, tls: c.tls, verdict: up, classes: []string{c.class}, only: c.only,
+			with: "  mode " + c.mode + "\n  " + c.option + "\n  server s %s check inter 500ms " + c.server + "\n"})
 	}
 	rows = probers("HAProxy", asked("haproxy", "-v"), rows)
 	for i := range rows {
-		if rows[i].classes[0] == "" {
+		switch rows[i].classes[0] {
+		case "":
 			rows[i].classes, rows[i].lines = nil, 0
+		case "http":
+			rows[i].lines = 0
 		}
 	}
 	return group{
@@ -51,12 +58,7 @@ func haproxyProber() group {
 		all: func(b *bench, all []*trial) error {
 			config := ""
 			for i, t := range all {
-				c := haproxyChecks[i/len(b.servers)]
-				config += fmt.Sprintf("backend b%d\n  mode %s\n", i, c.mode)
-				if c.option != "" {
-					config += "  " + c.option + "\n"
-				}
-				config += fmt.Sprintf("  server s %s check inter 500ms %s\n", t.server.addr, c.server)
+				config += fmt.Sprintf("backend b%d\n"+t.with, i, t.server.addr)
 			}
 			proxy, err := b.startHAProxy(config)
 			if err != nil {
@@ -138,7 +140,7 @@ func monitProber() group {
 	}
 	var rows []row
 	for _, w := range ways {
-		rows = append(rows, row{way: w.name, tls: w.tls, verdict: up, classes: []string{w.class}})
+		rows = append(rows, row{way: w.name, tls: w.tls, verdict: up, classes: []string{w.class}, with: w.port})
 	}
 	return group{
 		programs: []debian{{"monit", "monit"}},
@@ -151,7 +153,7 @@ func monitProber() group {
 			config := fmt.Sprintf("set daemon 1\nset log %[1]s/log\nset pidfile %[1]s/pid\nset idfile %[1]s/id\nset statefile %[1]s/state\n", dir)
 			for i, t := range all {
 				host, port := t.server.hostPort()
-				config += fmt.Sprintf("check host h%d with address %s\n  if failed port %d%s then alert\n", i, host, port, ways[i/len(b.servers)].port)
+				config += fmt.Sprintf("check host h%d with address %s\n  if failed port %d%s then alert\n", i, host, port, t.with)
 			}
 			file := filepath.Join(dir, "monitrc")
 			if err := os.WriteFile(file, []byte(config), 0o600); err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 
@@ -31,7 +30,7 @@ asyncio.run(main(sys.argv[1]))
 `
 	nodeClient = `
 const WebSocket = require("ws");
-const ws = new WebSocket(process.argv[2], { rejectUnauthorized: false });
+const ws = new WebSocket(process.argv[1], { rejectUnauthorized: false });
 let heard = "";
 ws.on("open", () => ws.send("hello"));
 ws.on("message", data => { heard = String(data); ws.close(1000); });
@@ -45,7 +44,7 @@ const python = "/usr/bin/python3"
 
 // clients are those that people use, one session each.
 func clients(b *bench) []group {
-	var script, library []row
+	var scripts, libraries []row
 	for _, overTLS := range []bool{false, true} {
 		r := row{tls: overTLS, session: "ok", classes: []string{"session"}}
 		for _, c := range []struct {
@@ -54,12 +53,12 @@ func clients(b *bench) []group {
 			do      func(*trial) error
 			rows    *[]row
 		}{
-			{"python3-websockets", asked(python, "-c", "import websockets; print(websockets.__version__)"), b.script("client.py", pythonClient, python), &script},
+			{"python3-websockets", asked(python, "-c", "import websockets; print(websockets.__version__)"), script(python, "-c", pythonClient), &scripts},
 			{"npm ws", func() string {
 				return version("node", "-p", "require('"+filepath.Join(b.dir, "node_modules/ws/package.json")+"').version")
-			}, b.script("client.js", nodeClient, "node"), &script},
-			{"gorilla/websocket", of("github.com/gorilla/websocket"), gorillaClient, &library},
-			{"coder/websocket", of("github.com/coder/websocket"), coderClient, &library},
+			}, script("node", "-e", nodeClient), &scripts},
+			{"gorilla/websocket", of("github.com/gorilla/websocket"), gorillaClient, &libraries},
+			{"coder/websocket", of("github.com/coder/websocket"), coderClient, &libraries},
 		} {
 			r.program, r.version, r.way, r.do = c.program, c.version, "a session", c.do
 			*c.rows = append(*c.rows, r)
@@ -67,7 +66,7 @@ func clients(b *bench) []group {
 	}
 	return []group{{
 		programs: []debian{{"/usr/lib/python3/dist-packages/websockets", "python3-websockets"}, {"node", "nodejs"}, {"npm", "npm"}},
-		rows:     script,
+		rows:     scripts,
 		before: func() error {
 			npm := exec.Command("npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", b.dir, "ws@8")
 			if out, err := npm.CombinedOutput(); err != nil {
@@ -75,19 +74,17 @@ func clients(b *bench) []group {
 			}
 			return nil
 		},
-	}, {rows: library}}
+	}, {rows: libraries}}
 }
 
 // script returns what runs a script with the address of the server.
-func (b *bench) script(name, text, interpreter string) func(*trial) error {
+func script(args ...string) func(*trial) error {
 	return func(t *trial) error {
-		file := filepath.Join(b.dir, name)
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			return err
-		}
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		if out, err := exec.CommandContext(ctx, interpreter, file, t.server.url("ws")+"/ws").CombinedOutput(); err != nil {
+		cmd := exec.CommandContext(ctx, args[0], append(args[1:], t.server.url("ws")+"/ws")...)
+		cmd.Dir = t.dir // where npm has put its module
+		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("%w\n%s", err, out)
 		}
 		t.session = "ok"

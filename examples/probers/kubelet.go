@@ -84,8 +84,9 @@ func kubelet() group {
 			row{way: "tcpSocket", do: tcpSocket, classes: []string{"tcp_probe unknown"}, verdict: up, tls: overTLS},
 			row{way: "httpGet /readyz", do: httpGet("/readyz"), classes: []string{"http_probe kubelet"}, verdict: up, tls: overTLS},
 			row{way: "httpGet /ws", do: httpGet("/ws"), classes: []string{"http_probe kubelet"}, verdict: up, tls: overTLS},
-			// Nothing here speaks gRPC: it is told what to do.
-			row{way: "grpc", do: grpc, classes: []string{"wrong_protocol"}, verdict: down, tls: overTLS})
+			// Nothing here speaks gRPC: it is told what to do. gRPC may give up a
+			// connection on which it has said nothing.
+			row{way: "grpc", do: grpc, classes: []string{"wrong_protocol"}, spare: []string{"tcp_probe unknown"}, most: 2, verdict: down, tls: overTLS})
 	}
 	return group{rows: probers("kubelet", of("k8s.io/kubernetes"), rows)}
 }

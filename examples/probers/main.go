@@ -45,6 +45,7 @@ func main() {
 	only := flag.String("servers", "nethttp,echo,gin,fiber", "the example `servers` to run")
 	flag.IntVar(&b.sessions, "sessions", 10_000, "how many sessions the drain has")
 	flag.DurationVar(&b.long, "for", 5*time.Second, "how long what checks by itself goes on")
+	flag.StringVar(&b.rows, "rows", "", "the real programs to run, a `regexp` for \"program, how\"")
 	flag.BoolVar(&b.readme, "readme", false, "put the table of real programs into README.md")
 	flag.Parse()
 	b.servers = strings.Split(*only, ",")

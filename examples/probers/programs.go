@@ -1,6 +1,7 @@
 package main
 
 import (
+	"debug/buildinfo"
 	"errors"
 	"fmt"
 	"net"
@@ -8,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -110,9 +110,12 @@ func version(program string, args ...string) string {
 	return "unknown"
 }
 
-// module is the version of a Go module in this program.
-func module(path string) string {
-	info, _ := debug.ReadBuildInfo()
+// moduleOf is the version of a Go module in a program.
+func moduleOf(program, path string) string {
+	info, err := buildinfo.ReadFile(program)
+	if err != nil {
+		return "unknown"
+	}
 	for _, m := range info.Deps {
 		if m.Path == path {
 			return strings.TrimPrefix(m.Version, "v")
@@ -126,5 +129,5 @@ func asked(program string, args ...string) func() string {
 	return func() string { return version(program, args...) }
 }
 
-// of returns what asks for the version of a module.
-func of(path string) func() string { return func() string { return module(path) } }
+// of returns what asks for the version of a module in this program.
+func of(path string) func() string { return func() string { return moduleOf("/proc/self/exe", path) } }

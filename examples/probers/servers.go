@@ -28,6 +28,7 @@ type bench struct {
 	servers   []string
 	sessions  int
 	long      time.Duration
+	rows      string
 	readme    bool
 	dir       string
 	cert, key string

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -24,6 +25,8 @@ type row struct {
 	classes      []string           // all that were counted
 	spare        []string           // that may be counted too
 	most         int                // lines there may be where spare was counted
+	with         string             // what the group configures for it
+	only         []string           // the servers it is about; nil: all
 	own          string             // a server of its own, in place of the examples
 	flags        []string           // of that
 	lines        int                // that the server logged, its access log aside
@@ -79,12 +82,20 @@ func groups(b *bench) []group {
 	all = append(all, commands()...)
 	all = append(all, proxied())
 	all = append(all, clients(b)...)
-	return append(all, behindProxyProtocol(), chromium())
+	return append(all, behindProxyProtocol(b), chromium())
 }
 
 // real runs every group and writes the table.
 func real(b *bench) error {
+	only, err := regexp.Compile(b.rows)
+	if err != nil {
+		return err
+	}
 	groups := groups(b)
+	for i := range groups {
+		groups[i].rows = slices.DeleteFunc(groups[i].rows, func(r row) bool { return !only.MatchString(r.program + ", " + r.way) })
+	}
+	groups = slices.DeleteFunc(groups, func(g group) bool { return len(g.rows) == 0 })
 	var programs []debian
 	for _, g := range groups {
 		programs = append(programs, g.programs...)
@@ -136,6 +147,9 @@ func (b *bench) runGroup(g group) ([]*trial, error) {
 			names = []string{own}
 		}
 		for _, name := range names {
+			if only := g.rows[i].only; only != nil && !slices.Contains(only, name) {
+				continue
+			}
 			all = append(all, &trial{bench: b, row: &g.rows[i], server: &server{name: name}})
 		}
 	}
@@ -275,8 +289,8 @@ func (b *bench) table(all []*trial) string {
 		for i := range cells {
 			cells[i] = "–"
 		}
-		for i := 0; len(all) > 0 && all[0].row == r; i++ {
-			cells[i] = all[0].cell()
+		for len(all) > 0 && all[0].row == r {
+			cells[max(slices.Index(b.servers, all[0].server.name), 0)] = all[0].cell()
 			all = all[1:]
 		}
 		counted := strings.Join(r.classes, ", ")

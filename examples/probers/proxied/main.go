@@ -61,20 +61,27 @@ func run(addr, cert, key string, above bool) error {
 	}
 	switch {
 	case above:
-		ln = &proxyproto.Listener{Listener: guard.Listener(ln)}
+		ln = headers(guard.Listener(ln))
 		if config != nil {
 			ln = tls.NewListener(ln, config)
 		}
 	case config != nil:
-		ln = guard.TLSListener(&proxyproto.Listener{Listener: ln}, config)
+		ln = guard.TLSListener(headers(ln), config)
 	default:
-		ln = guard.Listener(&proxyproto.Listener{Listener: ln})
+		ln = guard.Listener(headers(ln))
 	}
 
 	mux := http.NewServeMux()
 	mux.Handle("/ws", guard.Endpoint(http.HandlerFunc(echo)))
 	mux.Handle("GET /metrics", promhttp.Handler())
 	return guard.Serve(ctx, &http.Server{Handler: guard.Wrap(mux)}, ln)
+}
+
+// headers reads them, and lets in who has none: whoever asks for the metrics.
+func headers(ln net.Listener) net.Listener {
+	return &proxyproto.Listener{Listener: ln, ConnPolicy: func(proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) {
+		return proxyproto.USE, nil
+	}}
 }
 
 // echo says in the log who came, and sends everything back.
