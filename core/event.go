@@ -29,6 +29,10 @@ type Event struct {
 	// Prober is a name of the prober table, "" if none was recognised.
 	Prober string
 
+	// Proxy is the proxy that left its traces in a handshake without Upgrade, a
+	// name of [Proxies], "" if none did or there was nothing to explain.
+	Proxy string
+
 	Method, Path string
 
 	// Status is what the peer was told, 0 if nothing or not known.

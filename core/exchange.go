@@ -23,6 +23,7 @@ type exchange struct {
 	from   *origin // what is rarely there, nil if nothing
 	method uint8   // an index of methods, 0 for another, which is in from
 	prober prober
+	via    via // where Upgrade was taken away: who left a trace
 
 	platform bool // the source may be a platform's
 	credited bool // the prober may be believed: platform source or own range
@@ -199,6 +200,9 @@ func (x *exchange) settleHandshake(status int) {
 	}
 	e := Event{Class: class, Reason: reason, Status: status, Err: err}
 	if class == HandshakeRefused {
+		if reason == ReasonUpgradeStripped {
+			e.Proxy, e.Remedy = x.via.String(), viaRemedies[x.via]
+		}
 		x.markRefused(reason)
 		e.Err = x.handshakeError(reason, status)
 		g.stats.handshakes[handshakeRefused][reason].Add(1)

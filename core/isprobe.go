@@ -8,9 +8,9 @@ import "net/http"
 func IsUpgrade(r *http.Request) bool { return asksToUpgrade(httpHead{r}) }
 
 // IsProbe reports whether r is a probe, for the filters of access logs, metrics
-// and traces: a request that quietws answers itself, or a GET or HEAD of a known
-// prober from a platform's address on a health route or one of
-// Config.ProbePaths. It is never true for anything else of the application's,
+// and traces: a request that quietws answers itself, or a GET, HEAD or OPTIONS of
+// a known prober from a platform's address on a health route or one of
+// Config.ProbePaths, or HAProxy's check as it comes, for the whole server. It is never true for anything else of the application's,
 // whatever the User-Agent says. Asked before the guard's own layer it says what
 // is certain then.
 func (g *Guard) IsProbe(r *http.Request) bool {
@@ -39,5 +39,5 @@ func (x *exchange) quiet() bool {
 	case x.fallback: // nearly always ours
 		return true
 	}
-	return x.probing && x.credited && (x.methodWord() == "GET" || x.methodWord() == "HEAD")
+	return x.probing && x.credited && isRead(x.methodWord())
 }

@@ -112,6 +112,9 @@ func (a Adapter) judge(h Head, c *Conn, endpoint bool) *exchange {
 		var field string
 		x.fault, field = checkHandshake(h)
 		x.badConn = field == fieldConnection
+		if x.fault == ReasonUpgradeStripped {
+			x.via = viaByHead(h)
+		}
 		x.foreign = !sameOrigin.allow(h.Field(fieldOrigin), h.Host())
 	}
 	if asks {

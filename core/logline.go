@@ -32,6 +32,9 @@ func lineAttrs(e *Event) []slog.Attr {
 	if e.Prober != "" || e.Class.Probe() {
 		to = append(to, slog.String("prober", pair{prober: e.Prober}.word()))
 	}
+	if e.Proxy != "" {
+		to = append(to, slog.String("proxy", logWord(e.Proxy)))
+	}
 	if e.Method != "" {
 		to = append(to, slog.String("method", logWord(e.Method)))
 	}

@@ -20,6 +20,8 @@ func TestLineAttrs(t *testing.T) {
 		{"a failure, whole", Event{Class: HandshakeRefused, Reason: ReasonBadKey, Remote: from(1), Prober: "p", Method: "GET", Path: "/ws",
 			Status: 400, Err: &HandshakeError{Reason: ReasonBadKey, Field: "Sec-Websocket-Key"}, Remedy: "do this", Session: SessionEnd{Duration: time.Second}},
 			`class=handshake_refused reason=bad_key remote=10.0.0.1:40001 prober=p method=GET path=/ws status=400 duration=1s field=Sec-Websocket-Key remedy=do this`},
+		{"a proxy that left a trace", Event{Class: HandshakeRefused, Reason: ReasonUpgradeStripped, Proxy: "varnish", Method: "GET"},
+			`class=handshake_refused reason=upgrade_stripped remote=unknown proxy=varnish method=GET status=0`},
 		{"a client that a proxy vouches for", Event{Class: BadRequest, Client: netip.MustParseAddr("192.0.2.1"), Forwarded: "203.0.113.1"},
 			`class=bad_request remote=unknown client=192.0.2.1 status=0`},
 		{"one that nobody vouches for", Event{Class: BadRequest, Forwarded: "192.0.2.1, x"},

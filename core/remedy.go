@@ -52,27 +52,62 @@ func probeHint(c Class) string {
 	}
 }
 
+// What is between backquotes in a remedy can be pasted as it stands, and
+// examples/probers does so with the real programs.
+//
 // nginx's default proxy_pass replaces Host too. Without the Host line every
-// browser would be refused for its Origin as soon as Upgrade arrives.
-const nginxUpgrade = `proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; ` +
-	`proxy_set_header Connection "upgrade"; proxy_set_header Host $host;`
+// browser would be refused for its Origin as soon as Upgrade arrives; and $host
+// would be without the port that Origin has.
+const (
+	nginxHost    = "proxy_set_header Host $http_host;"
+	nginxUpgrade = "`proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; " +
+		`proxy_set_header Connection "upgrade"; ` + nginxHost + "`"
+	apacheUpgrade = "Apache 2.4.47 or newer: `upgrade=websocket` on the ProxyPass line and `ProxyPreserveHost On`"
+)
 
 var refusalRemedies = [reasons]string{
 	// Draining is meant: nothing to mend.
 	ReasonSaturated:       "raise Config.MaxSessions or add instances",
 	ReasonNoRoute:         "no handler has this path: register the WebSocket route for GET on it, or mend the client's URL or the proxy's path rewriting (nginx: a proxy_pass that ends in a slash cuts the prefix of its location)",
-	ReasonUpgradeStripped: "a proxy removed Upgrade or Connection; nginx: " + nginxUpgrade + " Apache 2.4.47 or newer: upgrade=websocket on ProxyPass",
+	ReasonUpgradeStripped: strippedRemedy,
 	ReasonHTTP2:           `a proxy or client sends the handshake over HTTP/2, where Upgrade does not exist: let the proxy speak HTTP/1.1 to this server (Envoy: no http2_protocol_options on the cluster; HAProxy: alpn http/1.1), or take "h2" out of tls.Config.NextProtos`,
-	ReasonHTTP10:          "a proxy speaks HTTP/1.0 to this server; nginx: " + nginxUpgrade,
+	ReasonHTTP10:          "a proxy speaks HTTP/1.0 to this server; nginx, in the location: " + nginxUpgrade,
 	ReasonBadMethod:       "a WebSocket handshake is a GET: mend the client; if it is a probe, point it at /readyz or add the path to Config.ProbePaths",
 	ReasonNotUpgrade:      "a plain request on a WebSocket route: a person, a crawler or a probe (point it at /readyz or add the path to Config.ProbePaths); if it was a WebSocket client, a proxy removed the handshake, nginx: " + nginxUpgrade,
 	ReasonBadVersion:      "the client is older than RFC 6455 or sends a wrong Sec-WebSocket-Version: update its WebSocket library",
 	ReasonMissingKey:      "the client or a proxy left Sec-WebSocket-Key out: let a WebSocket library make the handshake, and let the proxy pass all Sec-WebSocket fields on",
 	ReasonDuplicateKey:    "two Sec-WebSocket-Key lines: take the line that sets it out of the proxy's configuration (nginx: proxy_set_header Sec-WebSocket-Key) or out of the client's extra headers",
 	ReasonBadKey:          "the client's Sec-WebSocket-Key is not base64 of 16 bytes: let a WebSocket library make it; a fixed key copied into a script is the usual cause",
-	ReasonOriginForbidden: "if the page may connect, list its origin in the library's OriginPatterns; if it is this site's own, a proxy changed Host, nginx: proxy_set_header Host $host; Apache: ProxyPreserveHost On",
-	ReasonApplication:     "the handshake was good and the application's own handler or WebSocket library refused it, see status and error; a 403 is most often the Origin check: list the origin in the library's OriginPatterns (CheckOrigin), or let the proxy pass Host on, nginx: proxy_set_header Host $host;",
+	ReasonOriginForbidden: "if the page may connect, list its origin in the library's OriginPatterns; if it is this site's own, a proxy changed Host, nginx: `" + nginxHost + "` Apache: `ProxyPreserveHost On`",
+	ReasonApplication:     "the handshake was good and the application's own handler or WebSocket library refused it, see status and error; a 403 is most often the Origin check: list the origin in the library's OriginPatterns (CheckOrigin), or let the proxy pass Host on, nginx: `" + nginxHost + "`",
 }
+
+const strippedRemedy = "a proxy removed Upgrade or Connection; nginx, in the location: " + nginxUpgrade + " " + apacheUpgrade
+
+// viaRemedies is what to tell of ReasonUpgradeStripped where a proxy left a
+// trace. Those that pass Upgrade on as they come may have had it taken away by
+// another one that leaves none.
+var viaRemedies = [vias]string{
+	noVia:     strippedRemedy,
+	viaApache: "Apache removed Upgrade, as it does unless told otherwise; " + apacheUpgrade,
+	viaVarnish: "Varnish removed Upgrade, as it does unless told otherwise; in the VCL: " +
+		"`sub vcl_recv { if (req.http.Upgrade ~ \"(?i)websocket\") { return (pipe); } } sub vcl_pipe { " +
+		"set bereq.http.Upgrade = req.http.Upgrade; set bereq.http.Connection = req.http.Connection; }`",
+	viaFastly:         "Fastly removed Upgrade: switch WebSockets on for the service, and in vcl_recv: `if (req.http.Upgrade) { return(upgrade); }`",
+	viaSquid:          "Squid removed Upgrade: let clients use wss://, for which it opens a tunnel, or go around it",
+	viaCloudFront:     "CloudFront removed Upgrade: give the behaviour the origin request policy Managed-AllViewer, which passes the Sec-WebSocket fields on",
+	viaTraefik:        "Traefik passes Upgrade on: look for a middleware that removes it, or " + behindRemedy,
+	viaCaddy:          "Caddy passes Upgrade on: look for a header_up that removes it, or " + behindRemedy,
+	viaEnvoy:          "Envoy needs `upgrade_configs: [{upgrade_type: websocket}]`, or " + behindRemedy,
+	viaHeroku:         "Heroku's router passes Upgrade on: " + behindRemedy,
+	viaFly:            "Fly's proxy passes Upgrade on: " + behindRemedy,
+	viaGoogle:         "Google's load balancer passes Upgrade on: " + behindRemedy,
+	viaAWSALB:         "an ALB passes Upgrade on: " + behindRemedy,
+	viaAzureFrontDoor: "Azure Front Door passes Upgrade on, its classic tier does not; or " + behindRemedy,
+	viaCloudflare:     "Cloudflare passes Upgrade on if Network, WebSockets is on; or " + behindRemedy,
+}
+
+const behindRemedy = "another proxy removed it, nginx: " + nginxUpgrade
 
 var upgradeRemedies = [reasons]string{
 	NoReason:             "the handler did not complete a good handshake: see its error",

@@ -91,10 +91,10 @@ func TestRemedyNamesTheLine(t *testing.T) {
 	}{
 		{HandshakeRefused, ReasonUpgradeStripped, []string{
 			"proxy_http_version 1.1;", "proxy_set_header Upgrade $http_upgrade;", `proxy_set_header Connection "upgrade";`,
-			"proxy_set_header Host $host;", "upgrade=websocket",
+			"proxy_set_header Host $http_host;", "upgrade=websocket",
 		}},
-		{HandshakeRefused, ReasonHTTP10, []string{"proxy_http_version 1.1;", "proxy_set_header Host $host;"}},
-		{HandshakeRefused, ReasonOriginForbidden, []string{"OriginPatterns", "proxy_set_header Host $host;"}},
+		{HandshakeRefused, ReasonHTTP10, []string{"proxy_http_version 1.1;", "proxy_set_header Host $http_host;"}},
+		{HandshakeRefused, ReasonOriginForbidden, []string{"OriginPatterns", "proxy_set_header Host $http_host;"}},
 		{HandshakeRefused, ReasonSaturated, []string{"Config.MaxSessions"}},
 		{HandshakeRefused, ReasonNotUpgrade, []string{"/readyz", "Config.ProbePaths"}},
 		{WrongProtocol, ReasonH2Preface, []string{"proto h2", "http2_protocol_options", "grpc_pass", "Cloud Run"}},

@@ -192,7 +192,11 @@ func TestWholeServer(t *testing.T) {
 		t.Run(row.rule, func(t *testing.T) {
 			events := new(book)
 			g := quietGuard(t, Config{Observe: events.observe})
-			h := g.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(row.app) }))
+			quiet := false
+			h := g.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.WriteHeader(row.app)
+				quiet = g.IsProbe(r)
+			}))
 			if row.draining {
 				drained(t, g)
 			}
@@ -200,6 +204,9 @@ func TestWholeServer(t *testing.T) {
 			h.ServeHTTP(w, asked("OPTIONS", "/", bareHTTP10))
 			if w.Code != row.want {
 				t.Errorf("answered %d, want %d", w.Code, row.want)
+			}
+			if !quiet {
+				t.Error("an access log is to have it")
 			}
 			if got := events.of(t, g, row.class); len(got) != 1 || got[0].Prober != "haproxy" {
 				t.Errorf("%v of haproxy: %+v", row.class, got)

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
-	"slices"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -15,111 +15,166 @@ var haproxyChecks = []struct {
 	name, mode, option string
 	tls                bool // on the TLS port
 	server             string
+	class              string
+	only               []string
 }{
+	// It answers the SYN-ACK with a RST: nothing ever comes to be accepted.
 	{name: "tcp", mode: "tcp"},
-	{name: "tcp on TLS", mode: "tcp", tls: true},
-	{name: "send-proxy", mode: "tcp", server: "send-proxy"},
-	{name: "send-proxy-v2", mode: "tcp", server: "send-proxy-v2"},
-	{name: "check-ssl", mode: "tcp", tls: true, server: "check-ssl verify none"},
-	{name: "httpchk", mode: "http", option: "option httpchk"},
-	{name: "httpchk GET /readyz", mode: "http", option: "option httpchk GET /readyz"},
-	{name: "httpchk HEAD /healthz", mode: "http", option: "option httpchk HEAD /healthz"},
-	{name: "httpchk OPTIONS *", mode: "http", option: "option httpchk OPTIONS *"},
-	{name: "httpchk GET /livez on TLS", mode: "http", option: "option httpchk GET /livez", tls: true, server: "check-ssl verify none"},
+	{name: "tcp", mode: "tcp", tls: true},
+	{name: "send-proxy", mode: "tcp", server: "send-proxy", class: "proxy_probe unknown"},
+	{name: "send-proxy-v2", mode: "tcp", server: "send-proxy-v2", class: "proxy_probe unknown"},
+	{name: "send-proxy", mode: "tcp", tls: true, server: "send-proxy", class: "proxy_probe unknown"},
+	{name: "send-proxy-v2", mode: "tcp", tls: true, server: "send-proxy-v2", class: "proxy_probe unknown"},
+	{name: "check-ssl", mode: "tcp", tls: true, server: "check-ssl verify none", class: "tls_probe unknown"},
+	{name: "httpchk", mode: "http", option: "option httpchk", class: "http_probe haproxy"},
+	{name: "httpchk GET /readyz", mode: "http", option: "option httpchk GET /readyz", class: "http_probe unknown"},
+	{name: "httpchk HEAD /healthz", mode: "http", option: "option httpchk HEAD /healthz", class: "http_probe unknown"},
+	// net/http answers it without calling anyone.
+	{name: "httpchk OPTIONS *", mode: "http", option: "option httpchk OPTIONS *", class: "http", only: []string{"nethttp", "echo", "gin"}},
+	{name: "httpchk OPTIONS *", mode: "http", option: "option httpchk OPTIONS *", class: "http_probe unknown", only: []string{"fiber"}},
+	{name: "httpchk GET /livez", mode: "http", option: "option httpchk GET /livez", tls: true, server: "check-ssl verify none", class: "http_probe unknown"},
 }
 
-// checks lets HAProxy check every server in all its ways for a while. Each is
-// up all the time, and each way is told once.
-func checks(b *bench) error {
-	var errs error
-	config := ""
-	running := make(map[string]*server)
-	for _, name := range b.servers {
-		for _, overTLS := range []bool{false, true} {
-			s, err := b.start(name, "", overTLS)
+// haproxyProber lets HAProxy check every server in all its ways for a while.
+// Each is up all the time, and each way is told once.
+func haproxyProber() group {
+	var rows []row
+	for _, c := range haproxyChecks {
+		rows = append(rows, row{way: c.name, tls: c.tls, verdict: up, classes: []string{c.class}, only: c.only,
+			with: "  mode " + c.mode + "\n  " + c.option + "\n  server s %s check inter 500ms " + c.server + "\n"})
+	}
+	rows = probers("HAProxy", asked("haproxy", "-v"), rows)
+	for i := range rows {
+		switch rows[i].classes[0] {
+		case "":
+			rows[i].classes, rows[i].lines = nil, 0
+		case "http":
+			rows[i].lines = 0
+		}
+	}
+	return group{
+		programs: []debian{{"haproxy", "haproxy"}},
+		rows:     rows,
+		all: func(b *bench, all []*trial) error {
+			config := ""
+			for i, t := range all {
+				config += fmt.Sprintf("backend b%d\n"+t.with, i, t.server.addr)
+			}
+			proxy, err := b.startHAProxy(config)
 			if err != nil {
 				return err
 			}
-			defer s.kill()
-			running[port(name, overTLS)] = s
-		}
-		for i, c := range haproxyChecks {
-			config += fmt.Sprintf("backend %s\n  mode %s\n", backend(name, i), c.mode)
-			if c.option != "" {
-				config += "  " + c.option + "\n"
+			<-time.After(b.long)
+			stats, err := proxy.stats()
+			proxy.kill()
+			if err != nil {
+				return err
 			}
-			config += fmt.Sprintf("  server s %s check inter 1s %s\n", running[port(name, c.tls)].addr, c.server)
-		}
-	}
-	proxy, err := b.startHAProxy(config)
-	if err != nil {
-		return err
-	}
-	<-time.After(b.long)
-	stats, err := proxy.stats()
-	proxy.kill()
-	if err != nil {
-		return err
-	}
-	fmt.Printf("%-8s %-26s %-4s %7s\n", "server", "check", "", "failed")
-	for _, name := range b.servers {
-		for i, c := range haproxyChecks {
-			got := stats[backend(name, i)+"/s"]
-			fmt.Printf("%-8s %-26s %-4s %7s\n", name, c.name, got.status, got.failed)
-			if got.status != "UP" || got.failed != "0" {
-				errs = errors.Join(errs, fmt.Errorf("%s, %s: %s, %s checks failed", name, c.name, got.status, got.failed))
+			for i, t := range all {
+				got := stats[fmt.Sprintf("b%d/s", i)]
+				if t.verdict = down; got.status == "UP" && got.failed == "0" {
+					t.verdict = up
+				}
 			}
-		}
+			return nil
+		},
 	}
-	fmt.Printf("\n%-14s %s\n", "log of", "lines")
-	for _, at := range slices.Sorted(maps.Keys(running)) {
-		s := running[at]
-		s.terminate()
-		if status, err := s.wait(patience); err != nil || status != 0 {
-			errs = errors.Join(errs, fmt.Errorf("%s: exit status %d: %w", at, status, err))
-		}
-		told, err := s.told()
-		if err != nil {
-			return err
-		}
-		var words []string
-		for _, what := range slices.Sorted(maps.Keys(told)) {
-			words = append(words, fmt.Sprintf("%d %s", told[what], what))
-			if told[what] > 1 && what != "INFO request" || strings.HasPrefix(what, "WARN") || strings.HasPrefix(what, "ERROR") {
-				errs = errors.Join(errs, fmt.Errorf("%s: told %d times: %s", at, told[what], what))
-			}
-		}
-		fmt.Printf("%-14s %s\n", at, strings.Join(words, ", "))
-	}
-	return errs
 }
 
-func port(name string, overTLS bool) string {
-	if overTLS {
-		return name + " TLS"
+// caddyProber lets Caddy's active health checks ask every server. Whether it
+// takes a server for healthy shows when it is asked to pass a request on.
+func caddyProber() group {
+	var rows []row
+	for _, overTLS := range []bool{false, true} {
+		rows = append(rows, row{way: "health_uri /readyz", tls: overTLS, verdict: up, classes: []string{"http_probe unknown"}})
 	}
-	return name
+	return group{
+		programs: []debian{{"caddy", "caddy"}},
+		rows:     probers("Caddy", asked("caddy", "version"), rows),
+		all: func(b *bench, all []*trial) error {
+			fronts, err := freeAddrs(len(all))
+			if err != nil {
+				return err
+			}
+			config := caddyGlobal
+			for i, t := range all {
+				config += fmt.Sprintf("http://%s {\n%s}\n", fronts[i], caddyProxy(t.server, "health_uri /readyz", "health_interval 500ms"))
+			}
+			caddy, err := b.startCaddy(config, fronts)
+			if err != nil {
+				return err
+			}
+			defer caddy.stop()
+			<-time.After(b.long)
+			for i, t := range all {
+				if t.verdict = down; !strings.Contains(caddy.log.String(), t.server.addr+`"`) && passes(fronts[i]) {
+					t.verdict = up
+				}
+			}
+			return nil
+		},
+	}
 }
 
-// backend is what HAProxy calls the backend of a check.
-func backend(name string, check int) string { return fmt.Sprintf("%s-%d", name, check) }
-
-// told counts what a server has logged, by message and class: the same twice is
-// once too often.
-func (s *server) told() (map[string]int, error) {
-	told := make(map[string]int)
-	for line := range strings.Lines(s.log.String()) {
-		var l struct{ Level, Msg, Class, Reason, Prober string }
-		if err := json.Unmarshal([]byte(line), &l); err != nil {
-			return nil, fmt.Errorf("%s logged %q: %w", s.name, line, err)
-		}
-		what := l.Level + " " + l.Msg
-		for _, word := range []string{l.Class, l.Reason, l.Prober} {
-			if word != "" {
-				what += " " + word
-			}
-		}
-		told[what]++
+// passes reports whether a request for health comes through a proxy.
+func passes(front string) bool {
+	res, err := client.Get("http://" + front + "/healthz")
+	if err != nil {
+		return false
 	}
-	return told, nil
+	_, _ = io.Copy(io.Discard, res.Body)
+	_ = res.Body.Close()
+	return res.StatusCode == http.StatusOK
+}
+
+// monitProber lets Monit check every server.
+func monitProber() group {
+	ways := []struct {
+		name, port, class string
+		tls               bool
+	}{
+		{name: "port", class: "tcp_probe unknown"},
+		{name: "port, with ssl", port: " with ssl options {verify: disable}", tls: true, class: "tls_probe unknown"},
+		{name: "protocol http /readyz", port: ` protocol http request "/readyz"`, class: "http_probe unknown"},
+		{name: "protocol https /readyz", port: ` with ssl options {verify: disable} protocol https request "/readyz"`, tls: true, class: "http_probe unknown"},
+	}
+	var rows []row
+	for _, w := range ways {
+		rows = append(rows, row{way: w.name, tls: w.tls, verdict: up, classes: []string{w.class}, with: w.port})
+	}
+	return group{
+		programs: []debian{{"monit", "monit"}},
+		rows:     probers("Monit", asked("monit", "-V"), rows),
+		all: func(b *bench, all []*trial) error {
+			dir := filepath.Join(b.dir, "monit")
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				return err
+			}
+			config := fmt.Sprintf("set daemon 1\nset log %[1]s/log\nset pidfile %[1]s/pid\nset idfile %[1]s/id\nset statefile %[1]s/state\n", dir)
+			for i, t := range all {
+				host, port := t.server.hostPort()
+				config += fmt.Sprintf("check host h%d with address %s\n  if failed port %d%s then alert\n", i, host, port, t.with)
+			}
+			file := filepath.Join(dir, "monitrc")
+			if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+				return err
+			}
+			monit, err := startProcess(dir, nil, "monit", "-I", "-c", file)
+			if err != nil {
+				return err
+			}
+			<-time.After(b.long)
+			monit.stop()
+			said, err := os.ReadFile(filepath.Join(dir, "log"))
+			if err != nil {
+				return err
+			}
+			for i, t := range all {
+				if t.verdict = up; strings.Contains(string(said), fmt.Sprintf("'h%d' failed", i)) {
+					t.verdict = down
+				}
+			}
+			return nil
+		},
+	}
 }

@@ -12,19 +12,6 @@ import (
 	"time"
 )
 
-// need installs a Debian package where its program is missing.
-func need(program, pkg string) error {
-	if _, err := exec.LookPath(program); err == nil {
-		return nil
-	}
-	for _, args := range [][]string{{"update", "-q"}, {"install", "-qy", "--no-install-recommends", pkg}} {
-		if out, err := exec.Command("apt-get", args...).CombinedOutput(); err != nil {
-			return fmt.Errorf("apt-get %s: %w\n%s", args[0], err, out)
-		}
-	}
-	return nil
-}
-
 // haproxy is a running one, with a socket to ask.
 type haproxy struct {
 	cmd  *exec.Cmd
@@ -34,11 +21,15 @@ type haproxy struct {
 
 // startHAProxy runs it on config, which is about frontends and backends alone.
 func (b *bench) startHAProxy(config string) (*haproxy, error) {
-	if err := need("haproxy", "haproxy"); err != nil {
+	if err := need(debian{"haproxy", "haproxy"}); err != nil {
 		return nil, err
 	}
-	h := &haproxy{sock: filepath.Join(b.dir, "haproxy.sock"), log: new(log)}
-	file := filepath.Join(b.dir, "haproxy.cfg")
+	dir, err := os.MkdirTemp(b.dir, "haproxy")
+	if err != nil {
+		return nil, err
+	}
+	h := &haproxy{sock: filepath.Join(dir, "sock"), log: new(log)}
+	file := filepath.Join(dir, "haproxy.cfg")
 	whole := "global\n  stats socket " + h.sock + " mode 600\n" +
 		"defaults\n  timeout connect 5s\n  timeout client 1m\n  timeout server 1m\n" + config
 	if err := os.WriteFile(file, []byte(whole), 0o600); err != nil {

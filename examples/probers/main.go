@@ -6,13 +6,13 @@
 //
 // The parts:
 //
-//	checks    HAProxy's checks, all of them on all servers, for a minute
+//	real      real probers, proxies and clients, each against a server of its own
 //	drain     10,000 sessions and a SIGTERM: what each client was told
 //	kill      1,000 sessions, SIGTERM, and SIGKILL five seconds later
 //	hanging   a silent, a handshaken and a half-headed connection at the exit
 //	restarts  ten rolling restarts behind HAProxy, under steady connects
 //
-// It needs Linux, and installs HAProxy with apt-get where that is missing.
+// It needs Linux with apt-get, and installs what is missing.
 package main
 
 import (
@@ -33,7 +33,7 @@ type part struct {
 
 // parts are all, in order.
 var parts = []part{
-	{"checks", checks},
+	{"real", real},
 	{"drain", drain},
 	{"kill", kill},
 	{"hanging", hanging},
@@ -44,7 +44,9 @@ func main() {
 	b := new(bench)
 	only := flag.String("servers", "nethttp,echo,gin,fiber", "the example `servers` to run")
 	flag.IntVar(&b.sessions, "sessions", 10_000, "how many sessions the drain has")
-	flag.DurationVar(&b.long, "for", time.Minute, "how long the checks go on")
+	flag.DurationVar(&b.long, "for", 5*time.Second, "how long what checks by itself goes on")
+	flag.StringVar(&b.rows, "rows", "", "the real programs to run, a `regexp` for \"program, how\"")
+	flag.BoolVar(&b.readme, "readme", false, "put the table of real programs into README.md")
 	flag.Parse()
 	b.servers = strings.Split(*only, ",")
 	if err := run(b, flag.Args()); err != nil {

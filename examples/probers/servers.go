@@ -6,7 +6,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -18,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -28,6 +28,8 @@ type bench struct {
 	servers   []string
 	sessions  int
 	long      time.Duration
+	rows      string
+	readme    bool
 	dir       string
 	cert, key string
 }
@@ -47,6 +49,9 @@ func (b *bench) build() error {
 		if out, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("building %s: %w\n%s", name, err, out)
 		}
+	}
+	if out, err := exec.Command("go", "build", "-o", dir, "./proxied").CombinedOutput(); err != nil {
+		return fmt.Errorf("building proxied: %w\n%s", err, out)
 	}
 	return b.certificate()
 }
@@ -86,6 +91,7 @@ type server struct {
 	log        *log
 	exited     chan struct{} // closed when it has
 	at         time.Time     // and then this is when
+	scrapes    int           // how often it was asked for its metrics
 }
 
 // log keeps what a server writes.
@@ -131,7 +137,8 @@ func (b *bench) start(name, addr string, overTLS bool, flags ...string) (*server
 		close(s.exited)
 	}()
 	for end := time.Now().Add(patience); time.Now().Before(end); <-time.After(20 * time.Millisecond) {
-		if status, _ := s.get(client, "/livez"); status == http.StatusOK {
+		// It is about to accept then; to ask it would be the first probe.
+		if strings.Contains(s.log.String(), `"msg":"health routes"`) {
 			return s, nil
 		}
 		select {
@@ -149,16 +156,12 @@ var client = &http.Client{
 	Timeout: 5 * time.Second,
 	Transport: &http.Transport{
 		DisableKeepAlives: true,
-		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // a certificate of ours, on loopback
+		TLSClientConfig:   anyCertificate,
 	},
 }
 
 func (s *server) get(c *http.Client, path string) (status int, err error) {
-	scheme := "http"
-	if s.tls {
-		scheme = "https"
-	}
-	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, scheme+"://"+s.addr+path, nil)
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, s.url("http")+path, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -168,6 +171,14 @@ func (s *server) get(c *http.Client, path string) (status int, err error) {
 	}
 	_, _ = io.Copy(io.Discard, res.Body)
 	return res.StatusCode, res.Body.Close()
+}
+
+// url is where it is, for http or ws.
+func (s *server) url(scheme string) string {
+	if s.tls {
+		scheme += "s"
+	}
+	return scheme + "://" + s.addr
 }
 
 // terminate asks it to end.

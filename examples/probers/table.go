@@ -1,0 +1,329 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// row is one program, used in one way, against one port of every server, and
+// what has to come of it.
+type row struct {
+	program, way string
+	version      func() string
+	tls          bool
+	do           func(*trial) error // nil where the group does it for all
+	verdict      string             // of the prober: up or down; "" for what is none
+	session      string             // what became of the session: ok, or mended where it was not at first
+	classes      []string           // all that were counted
+	spare        []string           // that may be counted too
+	most         int                // lines there may be where spare was counted
+	with         string             // what the group configures for it
+	only         []string           // the servers it is about; nil: all
+	own          string             // a server of its own, in place of the examples
+	flags        []string           // of that
+	lines        int                // that the server logged, its access log aside
+}
+
+// group is what runs side by side.
+type group struct {
+	programs []debian
+	rows     []row
+	before   func() error // nil: nothing is to be prepared
+	// all does its part for the rows that have none of their own, before those.
+	all func(*bench, []*trial) error
+}
+
+// trial is a row on one server, which runs for it alone.
+type trial struct {
+	*bench
+	*row
+	server  *server
+	watched *websocket.Conn // of a prober's row: a session beside it
+	before  mark
+	failed  error
+
+	// What was seen.
+	verdict string
+	session string
+	classes []string
+	lines   int
+}
+
+// atOnce is how many trials run side by side.
+const atOnce = 4
+
+// each runs do on every trial that has not failed.
+func each(all []*trial, do func(*trial) error) {
+	places := make(chan struct{}, atOnce)
+	var running sync.WaitGroup
+	for _, t := range all {
+		places <- struct{}{}
+		running.Go(func() {
+			defer func() { <-places }()
+			if t.failed == nil {
+				t.failed = do(t)
+			}
+		})
+	}
+	running.Wait()
+}
+
+// groups are all.
+func groups(b *bench) []group {
+	all := []group{kubelet(), haproxyProber(), caddyProber(), monitProber()}
+	all = append(all, commands()...)
+	all = append(all, proxied())
+	all = append(all, clients(b)...)
+	return append(all, behindProxyProtocol(b), chromium())
+}
+
+// real runs every group and writes the table.
+func real(b *bench) error {
+	only, err := regexp.Compile(b.rows)
+	if err != nil {
+		return err
+	}
+	groups := groups(b)
+	for i := range groups {
+		groups[i].rows = slices.DeleteFunc(groups[i].rows, func(r row) bool { return !only.MatchString(r.program + ", " + r.way) })
+	}
+	groups = slices.DeleteFunc(groups, func(g group) bool { return len(g.rows) == 0 })
+	var programs []debian
+	for _, g := range groups {
+		programs = append(programs, g.programs...)
+	}
+	if err := need(programs...); err != nil {
+		return err
+	}
+	var done []*trial
+	for _, g := range groups {
+		start := time.Now()
+		trials, err := b.runGroup(g)
+		if err != nil {
+			return err
+		}
+		done = append(done, trials...)
+		fmt.Fprintf(os.Stderr, "%s and %d more rows: %s\n", g.rows[0].program, len(g.rows)-1, round(time.Since(start)))
+	}
+	var errs error
+	for _, t := range done {
+		if t.failed != nil {
+			errs = errors.Join(errs, fmt.Errorf("%s, %s, %s: %w", t.program, t.way, port(t.server, t.tls), t.failed))
+		}
+	}
+	text := b.table(done)
+	fmt.Print(text)
+	if b.readme {
+		errs = errors.Join(errs, writeTable("README.md", text))
+	}
+	return errs
+}
+
+func port(s *server, overTLS bool) string {
+	if overTLS {
+		return s.name + " TLS"
+	}
+	return s.name
+}
+
+func (b *bench) runGroup(g group) ([]*trial, error) {
+	if g.before != nil {
+		if err := g.before(); err != nil {
+			return nil, err
+		}
+	}
+	var all []*trial
+	for i := range g.rows {
+		names := b.servers
+		if own := g.rows[i].own; own != "" {
+			names = []string{own}
+		}
+		for _, name := range names {
+			if only := g.rows[i].only; only != nil && !slices.Contains(only, name) {
+				continue
+			}
+			all = append(all, &trial{bench: b, row: &g.rows[i], server: &server{name: name}})
+		}
+	}
+	each(all, (*trial).start)
+	defer each(all, func(t *trial) error { t.end(); return nil })
+	if g.all != nil {
+		var together []*trial
+		for _, t := range all {
+			if t.do == nil && t.failed == nil {
+				together = append(together, t)
+			}
+		}
+		if err := g.all(b, together); err != nil {
+			return nil, err
+		}
+	}
+	each(all, func(t *trial) error {
+		if t.do == nil {
+			return nil
+		}
+		return t.do(t)
+	})
+	each(all, (*trial).judge)
+	return all, nil
+}
+
+func (t *trial) start() error {
+	s, err := t.bench.start(t.server.name, "", t.tls, t.flags...)
+	if err != nil {
+		return err
+	}
+	t.server = s
+	open := 0
+	if t.row.verdict != "" && t.own == "" {
+		ws, res, err := s.dial()
+		if err != nil {
+			return err
+		}
+		_ = res.Body.Close()
+		t.watched, open = ws, 1
+	}
+	t.before, err = s.settle(open)
+	return err
+}
+
+func (t *trial) end() {
+	if t.watched != nil {
+		_ = t.watched.Close()
+	}
+	if t.server.cmd != nil {
+		t.server.kill()
+	}
+}
+
+// judge compares what was seen with what had to come.
+func (t *trial) judge() error {
+	open := 0
+	if t.watched != nil {
+		open = 1
+		t.session = "ok"
+		if err := echoes(t.watched); err != nil {
+			return fmt.Errorf("the session beside it: %w", err)
+		}
+	}
+	after, err := t.server.settle(open)
+	if err != nil {
+		return err
+	}
+	t.classes = after.since(t.before)
+	own, access, err := t.told(t.row.lines)
+	if err != nil {
+		return err
+	}
+	t.lines = len(own)
+	switch {
+	case t.verdict != t.row.verdict:
+		err = fmt.Errorf("the prober says %q, want %q", t.verdict, t.row.verdict)
+	case t.session != t.row.session:
+		err = fmt.Errorf("the session is %q, want %q", t.session, t.row.session)
+	case !slices.Equal(slices.DeleteFunc(slices.Clone(t.classes), func(c string) bool { return slices.Contains(t.spare, c) }), t.row.classes):
+		err = fmt.Errorf("counted %q, want %q", t.classes, t.row.classes)
+	case t.lines < t.row.lines || t.lines > max(t.row.lines, t.row.most):
+		err = fmt.Errorf("%d lines, want %d", t.lines, t.row.lines)
+	case t.watched != nil && t.row.verdict == up && len(access) > 0:
+		err = fmt.Errorf("a probe in the access log: %+v", access)
+	}
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, t.server.log.String()[t.before.logged:])
+	}
+	return nil
+}
+
+// told returns the server's lines when there are n, or else after a while. The
+// log is written behind the requests: one too many gets a moment to come.
+func (t *trial) told(n int) (own, access []line, err error) {
+	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); <-time.After(20 * time.Millisecond) {
+		if own, _, err = t.server.lines(t.before); err != nil || len(own) >= n {
+			break
+		}
+	}
+	<-time.After(100 * time.Millisecond)
+	return t.server.lines(t.before)
+}
+
+// echoes says something on a session and waits for it to come back.
+func echoes(ws *websocket.Conn) error {
+	const said = "hello"
+	_ = ws.SetReadDeadline(time.Now().Add(patience))
+	if err := ws.WriteMessage(websocket.TextMessage, []byte(said)); err != nil {
+		return err
+	}
+	if _, heard, err := ws.ReadMessage(); err != nil || string(heard) != said {
+		return fmt.Errorf("said %q, heard %q: %w", said, heard, err)
+	}
+	return nil
+}
+
+// over is why a session's trial may end: it was closed in good form.
+func over(ws *websocket.Conn) error {
+	_ = ws.WriteMessage(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""))
+	_, _, err := ws.ReadMessage()
+	if !websocket.IsCloseError(err, websocket.CloseNormalClosure) {
+		return fmt.Errorf("the close was not answered: %w", err)
+	}
+	return ws.Close()
+}
+
+const begin, end = "<!-- begin: go run . -readme real -->\n", "<!-- end -->\n"
+
+// table is what was seen, in the words of its README.
+func (b *bench) table(all []*trial) string {
+	var t strings.Builder
+	t.WriteString("| program | how | port | counted as | " + strings.Join(b.servers, " | ") + " |\n|---|---|---|---|" + strings.Repeat("---|", len(b.servers)) + "\n")
+	for len(all) > 0 {
+		r := all[0].row
+		cells := make([]string, len(b.servers))
+		for i := range cells {
+			cells[i] = "–"
+		}
+		for len(all) > 0 && all[0].row == r {
+			cells[max(slices.Index(b.servers, all[0].server.name), 0)] = all[0].cell()
+			all = all[1:]
+		}
+		counted := strings.Join(r.classes, ", ")
+		if counted == "" {
+			counted = "–"
+		}
+		fmt.Fprintf(&t, "| %s %s | %s | %s | %s | %s |\n", r.program, r.version(), r.way, map[bool]string{false: "plain", true: "TLS"}[r.tls],
+			counted, strings.Join(cells, " | "))
+	}
+	return t.String()
+}
+
+func (t *trial) cell() string {
+	if t.failed != nil {
+		return "**failed**"
+	}
+	words := make([]string, 0, 3)
+	if t.verdict != "" {
+		words = append(words, t.verdict)
+	}
+	return strings.Join(append(words, fmt.Sprint(t.lines), t.session), " · ")
+}
+
+// writeTable puts text between the marks of a file.
+func writeTable(file, text string) error {
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	before, rest, found := strings.Cut(string(whole), begin)
+	_, after, ended := strings.Cut(rest, end)
+	if !found || !ended {
+		return fmt.Errorf("%s has no marks", file)
+	}
+	return os.WriteFile(file, []byte(before+begin+"\n"+text+"\n"+end+after), 0o644)
+}
