@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -22,6 +23,7 @@ type scripted struct {
 	script []any // an error or a net.Conn
 	calls  []time.Time
 	closed chan struct{}
+	once   sync.Once
 }
 
 func (l *scripted) Accept() (net.Conn, error) {
@@ -38,7 +40,7 @@ func (l *scripted) Accept() (net.Conn, error) {
 	return now.(net.Conn), nil
 }
 
-func (l *scripted) Close() error   { close(l.closed); return nil }
+func (l *scripted) Close() error   { l.once.Do(func() { close(l.closed) }); return nil }
 func (l *scripted) Addr() net.Addr { return tcpAddr("127.0.0.1:80") }
 
 // acceptError is an error as the net package returns it.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 	"github.com/gin-gonic/gin"
@@ -67,6 +68,18 @@ func TestGin(t *testing.T) {
 			go func() { served <- srv.Serve(guard.Listener(ln)) }()
 
 			addr := ln.Addr().String()
+			ws, _, err := websocket.Dial(t.Context(), "ws://"+addr+"/ws", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := ws.Write(t.Context(), websocket.MessageText, []byte("hello")); err != nil {
+				t.Fatal(err)
+			}
+			if _, message, err := ws.Read(t.Context()); err != nil || string(message) != "hello" {
+				t.Errorf("echoed %q, %v", message, err)
+			}
+			_ = ws.Close(websocket.StatusNormalClosure, "")
+			// From now on it is known that WebSocket is served there.
 			for _, ask := range []struct{ path, agent, body string }{
 				{"/livez", "kube-probe/1.34", "ok\n"}, // quietws
 				{"/ws", "kube-probe/1.34", "ok\n"},    // quietws
@@ -88,25 +101,17 @@ func TestGin(t *testing.T) {
 					t.Errorf("GET %s: %q, want %q", ask.path, body, ask.body)
 				}
 			}
-			ws, _, err := websocket.Dial(t.Context(), "ws://"+addr+"/ws", nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := ws.Write(t.Context(), websocket.MessageText, []byte("hello")); err != nil {
-				t.Fatal(err)
-			}
-			if _, message, err := ws.Read(t.Context()); err != nil || string(message) != "hello" {
-				t.Errorf("echoed %q, %v", message, err)
-			}
-			_ = ws.Close(websocket.StatusNormalClosure, "")
 			if err := srv.Shutdown(t.Context()); err != nil {
 				t.Error(err)
 			}
 			<-served
-			_ = provider.ForceFlush(t.Context())
-			// The two of the application's own, and the session.
-			if n := len(spans.Ended()); n != 3 {
-				t.Errorf("%d spans, want 3", n)
+			// The two of the application's own, and the session, whose handler may
+			// return after its client has.
+			for end := time.Now().Add(10 * time.Second); len(spans.Ended()) < 3 && time.Now().Before(end); {
+				<-time.After(time.Millisecond)
+			}
+			if n := len(spans.Ended()); n != 3 || len(spans.Started()) != 3 {
+				t.Errorf("%d spans of %d, want 3", n, len(spans.Started()))
 			}
 		})
 	}
