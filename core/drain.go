@@ -49,8 +49,8 @@ func (g *Guard) isDraining() bool { return g.draining.Load() }
 // Drain ends every session politely. Readiness turns 503 at once, liveness
 // stays. Handshakes are accepted until each prober that asks the readiness
 // route has been answered 503 Config.Drain.Fall times; without such probers
-// they are refused with 503 from the start, and where Config.Drain.Timeout is
-// too short for the slowest of them after two seconds. Then each session gets
+// they are refused with 503 from the start, and a prober for which
+// Config.Drain.Timeout is too short is given two seconds. Then each session gets
 // its goodbye at a moment of its own within Config.Drain.Spread, and what is
 // still open at Config.Drain.Timeout, or when ctx ends, is closed, as is every
 // connection without a request in progress, so that nothing delays the server's
@@ -59,14 +59,14 @@ func (g *Guard) isDraining() bool { return g.draining.Load() }
 // first.
 func (g *Guard) Drain(ctx context.Context) (DrainReport, error) {
 	g.drainOnce.Do(func() {
-		probers, longest := g.pollers.active(g.now())
+		probers := g.pollers.active(g.now())
 		if g.config.Drain.Fall < 0 {
 			probers = nil
 		}
 		g.draining.Store(true)
 		g.refusing.Store(len(probers) == 0) // from the start where nobody has to notice
 		close(g.drainCh)
-		go g.drain(probers, longest)
+		go g.drain(probers)
 	})
 	select {
 	case <-g.drainDone:
@@ -81,8 +81,8 @@ func (g *Guard) Drain(ctx context.Context) (DrainReport, error) {
 const (
 	// drainCheck is how often the drain looks whether what it waits for has come.
 	drainCheck = 10 * time.Millisecond
-	// noticePointless is how long a drain accepts handshakes that is too short
-	// for its probers: some platforms take a server out without asking it.
+	// noticePointless is how long a drain accepts handshakes for probers for
+	// which it is too short: some platforms take a server out without asking it.
 	noticePointless = 2 * time.Second
 	// noticeSettles is how long a load balancer may take to act on an answer.
 	noticeSettles = 200 * time.Millisecond
@@ -91,8 +91,8 @@ const (
 	idleYouth = 200 * time.Millisecond
 )
 
-// drain waits for probers, the slowest of which asks every longest.
-func (g *Guard) drain(probers []*poller, longest time.Duration) {
+// drain waits for probers.
+func (g *Guard) drain(probers []*poller) {
 	defer close(g.drainDone)
 	start := g.now()
 	deadline := time.AfterFunc(g.config.Drain.Timeout, func() { g.hurryOnce.Do(func() { close(g.hurry) }) })
@@ -101,7 +101,7 @@ func (g *Guard) drain(probers []*poller, longest time.Duration) {
 		slog.Duration("timeout", g.config.Drain.Timeout))
 
 	r := &g.report
-	g.awaitNotice(r, probers, longest)
+	g.awaitNotice(r, probers)
 	told := g.now()
 	r.Notice = told - start
 	g.refusing.Store(true)
@@ -186,16 +186,21 @@ func (g *Guard) await(limit time.Duration, done func() bool, closed <-chan struc
 }
 
 // awaitNotice goes on accepting until each of the probers of the readiness route
-// sends nobody here any more.
-func (g *Guard) awaitNotice(r *DrainReport, probers []*poller, longest time.Duration) {
+// sends nobody here any more. Those for whom there is not the time hold up
+// nobody for long, nor do they cut short the wait for the others.
+func (g *Guard) awaitNotice(r *DrainReport, probers []*poller) {
 	if len(probers) == 0 {
 		return
 	}
 	fall, limit := g.config.Drain.Fall, g.config.Drain.room()
-	if r.TooShort = longest*time.Duration(fall) > limit; r.TooShort {
-		limit = min(limit, noticePointless)
+	fit := g.pollers.within(probers, limit/time.Duration(fall))
+	r.TooShort = len(fit) < len(probers)
+	enough := g.now() + noticePointless
+	done := func() bool {
+		now := g.now()
+		return g.pollers.noticed(probers, fall, now) || r.TooShort && now >= enough && g.pollers.noticed(fit, fall, now)
 	}
-	if g.await(limit, func() bool { return g.pollers.noticed(probers, fall, g.now()) }, g.shut) {
+	if g.await(limit, done, g.shut) && len(fit) > 0 {
 		g.await(noticeSettles, func() bool { return false }, g.shut)
 	}
 	r.Probers = g.pollers.report(probers)

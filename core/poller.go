@@ -133,17 +133,28 @@ func (p *pollers) get(key pollerKey) *poller {
 	return fresh
 }
 
-// active returns those that are still there, and the longest of their intervals.
-func (p *pollers) active(now time.Duration) (found []*poller, longest time.Duration) {
+// active returns those that are still there.
+func (p *pollers) active(now time.Duration) (found []*poller) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, v := range p.m {
 		if v.active(now, p.rare) {
 			found = append(found, v)
-			longest = max(longest, v.interval(p.rare))
 		}
 	}
-	return found, longest
+	return found
+}
+
+// within returns those of them that ask at least every longest.
+func (p *pollers) within(of []*poller, longest time.Duration) (found []*poller) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, v := range of {
+		if v.interval(p.rare) <= longest {
+			found = append(found, v)
+		}
+	}
+	return found
 }
 
 // noticed reports whether each of them has been answered 503 fall times, or is

@@ -65,6 +65,10 @@ func TestDrainNotice(t *testing.T) {
 		{"one that asks often", DrainConfig{}, []prober{ready(time.Second)}, 2 * time.Second, 3*time.Second + noticeSettles + drainCheck, false, 1, time.Minute},
 		{"the slowest is waited for", DrainConfig{Timeout: 30 * time.Second},
 			[]prober{ready(time.Second), {"/readyz", "10.0.0.2:1", "", 5 * time.Second}}, 10 * time.Second, 15*time.Second + noticeSettles + drainCheck, false, 2, time.Minute},
+		{"one that is too slow does not cut the wait for the others short", DrainConfig{Timeout: 20 * time.Second},
+			[]prober{ready(2 * time.Second), {"/readyz", "10.0.0.2:1", "", 10 * time.Second}}, 4 * time.Second, 6*time.Second + noticeSettles + drainCheck, true, 2, time.Minute},
+		{"and has two seconds where they need less", DrainConfig{Timeout: 20 * time.Second},
+			[]prober{ready(300 * time.Millisecond), {"/readyz", "10.0.0.2:1", "", 10 * time.Second}}, 2 * time.Second, 2*time.Second + noticeSettles + drainCheck, true, 2, time.Minute},
 		{"one that has asked but once, and comes again", DrainConfig{Timeout: 20 * time.Second},
 			[]prober{ready(2 * time.Second)}, 4 * time.Second, 6*time.Second + noticeSettles + drainCheck, false, 1, time.Second},
 		{"one that says nothing of itself, as HAProxy's own check", DrainConfig{Timeout: 20 * time.Second},
@@ -113,7 +117,7 @@ func TestDrainNotice(t *testing.T) {
 					t.Errorf("the report says %v, it was %v", r.Notice, refused)
 				}
 				for _, p := range r.Probers {
-					if enough := p.Refused >= max(row.config.Fall, 3); enough == row.short && row.config.Fall == 0 {
+					if enough, slow := p.Refused >= max(row.config.Fall, 3), row.short && p.Interval*3 > row.config.room(); enough == slow && row.config.Fall == 0 {
 						t.Errorf("%+v: noticed %v", p, enough)
 					}
 				}

@@ -190,6 +190,20 @@ func TestConnectionCloseIsASession(t *testing.T) {
 	}
 }
 
+// A method that Fiber does not know is refused by Fiber, on a health route too.
+func TestUnknownMethod(t *testing.T) {
+	app := newApp(fiber.Config{})
+	s := serve(t, core.Config{}, app, func(*core.Guard) {})
+	for _, path := range []string{"/", "/livez", "/readyz"} {
+		if res := s.do(probetest.Request{Method: "PURGE", Path: path}); res.Status != 400 {
+			t.Errorf("PURGE %s: answered %d, want 400", path, res.Status)
+		}
+	}
+	if snap := s.ended(3); snap.Closed[core.HTTP] != 3 {
+		t.Errorf("classes: %v, want 3 http", snap.Closed)
+	}
+}
+
 // Origins are honoured as given; without them pages of the same host are let in,
 // and clients that are no browsers always.
 func TestOrigins(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/gofiber/fiber/v2"
@@ -54,11 +55,13 @@ func attach(a core.Adapter, app *fiber.App, srv *fasthttp.Server) {
 
 func handler(a core.Adapter, app *fiber.App, next fasthttp.RequestHandler, closes bool) fasthttp.RequestHandler {
 	var started sync.Once
+	methods := app.Config().RequestMethods // Fiber finds no route for others
 	return func(ctx *fasthttp.RequestCtx) {
 		started.Do(func() { a.ShuttingDownAfter(ctx.Done()) }) // Fiber's own hook comes when the shutdown is through
 		m := message{ctx}
 		defer a.Recover(m)
-		if q := a.BeginMessage(m); q.Undecided() { // who answers shows in Fiber's own context alone
+		q := a.BeginMessage(m)
+		if q.Undecided() && slices.Contains(methods, m.Method()) { // who answers shows in Fiber's own context alone
 			c := app.AcquireCtx(ctx)
 			defer app.ReleaseCtx(c)
 			_ = around(&q, c, c.RestartRouting)
