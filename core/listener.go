@@ -85,11 +85,15 @@ func (l *listener) Accept() (net.Conn, error) {
 	for {
 		nc, err := l.Listener.Accept()
 		if err == nil {
-			if t, isTLS := nc.(*tls.Conn); isTLS {
-				if c := ConnOf(t); c != nil && c.ln.g == l.g { // watched below TLS, as it should be
+			t, isTLS := nc.(*tls.Conn)
+			c := ConnOf(nc)
+			switch {
+			case c != nil && c.ln.g == l.g: // watched below, as is right for TLS, or below go-proxyproto
+				if isTLS {
 					c.knowTLS(t)
-					return nc, nil
 				}
+				return nc, nil
+			case isTLS:
 				_ = nc.Close()
 				return nil, errTLSBelow
 			}

@@ -199,6 +199,41 @@ func TestListenerOverTLS(t *testing.T) {
 	emptyRegistry(t, g.conns)
 }
 
+// above is a listener over another, as go-proxyproto's is.
+type above struct{ net.Listener }
+
+func (l above) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	return rawConn{nc}, err
+}
+
+// Serve watches every listener that it does not know. What comes from one over
+// the guard's own is not counted again; another guard's is.
+func TestListenerOverAWatchedOne(t *testing.T) {
+	g, other := quietGuard(t, Config{}), quietGuard(t, Config{})
+	below := &scripted{script: []any{&script{}, &script{}}, closed: make(chan struct{})}
+	once, twice := g.Listener(above{g.Listener(below)}), other.Listener(above{g.Listener(below)})
+	for _, row := range []struct {
+		ln     net.Listener
+		passed bool
+	}{{once, true}, {twice, false}} {
+		nc, err := row.ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = nc.Close() }()
+		if _, passed := nc.(rawConn); passed != row.passed {
+			t.Errorf("Accept returned a %T", nc)
+		}
+		if ConnOf(nc) == nil {
+			t.Errorf("%T shows nothing of a guard", nc)
+		}
+	}
+	if a, b := g.Snapshot().Accepted, other.Snapshot().Accepted; a != 2 || b != 1 {
+		t.Errorf("%d and %d accepted, want 2 and 1", a, b)
+	}
+}
+
 // rawConn is a connection of go-proxyproto, which has Raw and no NetConn.
 type rawConn struct{ net.Conn }
 

@@ -16,7 +16,6 @@ var haproxyChecks = []struct {
 	tls                bool // on the TLS port
 	server             string
 	class              string
-	only               []string
 }{
 	// It answers the SYN-ACK with a RST: nothing ever comes to be accepted.
 	{name: "tcp", mode: "tcp"},
@@ -29,9 +28,7 @@ var haproxyChecks = []struct {
 	{name: "httpchk", mode: "http", option: "option httpchk", class: "http_probe haproxy"},
 	{name: "httpchk GET /readyz", mode: "http", option: "option httpchk GET /readyz", class: "http_probe unknown"},
 	{name: "httpchk HEAD /healthz", mode: "http", option: "option httpchk HEAD /healthz", class: "http_probe unknown"},
-	// net/http answers it without calling anyone.
-	{name: "httpchk OPTIONS *", mode: "http", option: "option httpchk OPTIONS *", class: "http", only: []string{"nethttp", "echo", "gin"}},
-	{name: "httpchk OPTIONS *", mode: "http", option: "option httpchk OPTIONS *", class: "http_probe unknown", only: []string{"fiber"}},
+	{name: "httpchk OPTIONS *", mode: "http", option: "option httpchk OPTIONS *", class: "http_probe unknown"},
 	{name: "httpchk GET /livez", mode: "http", option: "option httpchk GET /livez", tls: true, server: "check-ssl verify none", class: "http_probe unknown"},
 }
 
@@ -40,16 +37,13 @@ var haproxyChecks = []struct {
 func haproxyProber() group {
 	var rows []row
 	for _, c := range haproxyChecks {
-		rows = append(rows, row{way: c.name, tls: c.tls, verdict: up, classes: []string{c.class}, only: c.only,
+		rows = append(rows, row{way: c.name, tls: c.tls, verdict: up, classes: []string{c.class},
 			with: "  mode " + c.mode + "\n  " + c.option + "\n  server s %s check inter 500ms " + c.server + "\n"})
 	}
 	rows = probers("HAProxy", asked("haproxy", "-v"), rows)
 	for i := range rows {
-		switch rows[i].classes[0] {
-		case "":
+		if rows[i].classes[0] == "" {
 			rows[i].classes, rows[i].lines = nil, 0
-		case "http":
-			rows[i].lines = 0
 		}
 	}
 	return group{

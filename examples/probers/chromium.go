@@ -110,9 +110,8 @@ func visit(devTools, page string) error {
 	_ = res.Body.Close()
 	defer func() { _ = ws.Close() }()
 	_ = ws.SetReadDeadline(time.Now().Add(patience))
-	said := ""
 	for id := 1; ; id++ { // the page may not be there yet
-		said, err = evaluate(ws, id, inPage)
+		said, err := evaluate(ws, id, inPage)
 		if err != nil {
 			return err
 		}

@@ -31,6 +31,10 @@ func (p inFront) row() row {
 	r := row{program: p.name, version: p.version, way: p.way, tls: p.tls, session: "ok", classes: []string{"session"}, do: p.try}
 	if p.reason != "" {
 		r.session, r.classes, r.lines = "mended", []string{"handshake_refused", "session"}, 1
+		r.told = "reason=" + p.reason
+		if p.word != "" {
+			r.told += " proxy=" + p.word
+		}
 	}
 	return r
 }

@@ -24,9 +24,9 @@ type row struct {
 	session      string             // what became of the session: ok, or mended where it was not at first
 	classes      []string           // all that were counted
 	spare        []string           // that may be counted too
+	told         string             // for the table: what the line says
 	most         int                // lines there may be where spare was counted
 	with         string             // what the group configures for it
-	only         []string           // the servers it is about; nil: all
 	own          string             // a server of its own, in place of the examples
 	flags        []string           // of that
 	lines        int                // that the server logged, its access log aside
@@ -147,9 +147,6 @@ func (b *bench) runGroup(g group) ([]*trial, error) {
 			names = []string{own}
 		}
 		for _, name := range names {
-			if only := g.rows[i].only; only != nil && !slices.Contains(only, name) {
-				continue
-			}
 			all = append(all, &trial{bench: b, row: &g.rows[i], server: &server{name: name}})
 		}
 	}
@@ -294,8 +291,11 @@ func (b *bench) table(all []*trial) string {
 			all = all[1:]
 		}
 		counted := strings.Join(r.classes, ", ")
-		if counted == "" {
+		switch {
+		case counted == "":
 			counted = "–"
+		case r.told != "":
+			counted += " (" + r.told + ")"
 		}
 		fmt.Fprintf(&t, "| %s %s | %s | %s | %s | %s |\n", r.program, r.version(), r.way, map[bool]string{false: "plain", true: "TLS"}[r.tls],
 			counted, strings.Join(cells, " | "))
