@@ -58,14 +58,8 @@ func coderRoute(g *core.Guard, k coretest.Socket) http.HandlerFunc {
 			}
 			defer func() { _ = ws.CloseNow() }()
 			ctx, session := q.Session(r.Context())
-			session.OnDrain(func() {
-				if ws.Close(coder.StatusCode(a.DrainCode()), "") == nil {
-					session.Ended(a.DrainCode())
-				}
-			})
-			err = serve(ctx, ws)
-			session.Settle()
-			return err
+			return session.Serve(func(code int, _ bool) error { return ws.Close(coder.StatusCode(code), "") },
+				func() error { return serve(ctx, ws) })
 		})
 	}
 }
