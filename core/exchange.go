@@ -36,6 +36,7 @@ type exchange struct {
 	foreign  bool // Origin names another host
 	noHijack bool // the server would not hand over the connection
 	pooled   bool // the answer is one of the pool's
+	found    bool // from its connection, by a drain too
 	slot     bool // holds one of Config.MaxSessions
 	fault    Reason
 	badConn  bool // the fault is in Connection, rather than in Upgrade

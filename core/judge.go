@@ -205,7 +205,7 @@ func reset(x *exchange) *exchange {
 
 // recycle gives up the exchange of a request that was begun and answered here.
 func (r Request) recycle() {
-	if r.begun && r.x != nil && r.x.kind == Probe {
+	if r.begun && r.x != nil && r.x.kind == Probe && !r.x.found {
 		if r.x.pooled {
 			answers.Put(r.x.answer)
 		}

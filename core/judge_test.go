@@ -1,6 +1,8 @@
 package core
 
 import (
+	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -203,6 +205,28 @@ func TestJudgeProberAtARoute(t *testing.T) {
 			}
 			other.Done(426, nil)
 		}
+	}
+}
+
+// What a drain may have found on its connection is not used again.
+func TestJudgeRecyclesWhatNobodyHasFound(t *testing.T) {
+	g := quietGuard(t, Config{})
+	near, far := net.Pipe()
+	defer func() { _ = errors.Join(near.Close(), far.Close()) }()
+	c := g.watch(near, &listener{g: g})
+	a := g.Adapter()
+	h := httpHead{asked("GET", "/ws/1", agent(kubelet), source(inside))}
+	q := HTTPRequest{a.begin(h, c, nil)}
+	x := c.current.Load()
+	if x == nil {
+		t.Fatal("it is not found on its connection")
+	}
+	q.Request = a.Endpoint(q.Request, h, "")
+	if !q.Answer(httptest.NewRecorder(), h.r) {
+		t.Fatal("not answered")
+	}
+	if x.g != g || x.kind != Probe {
+		t.Error("it was given up for use again")
 	}
 }
 

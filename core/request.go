@@ -97,6 +97,7 @@ func (r Request) remember() {
 		return
 	}
 	if r.x.http1 {
+		r.x.found = true
 		r.c.current.Store(r.x)
 	} else if !r.c.is(flagH2) {
 		r.c.set(flagH2)
