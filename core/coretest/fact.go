@@ -29,6 +29,7 @@ type want struct {
 	status int        // what the guard knows that the peer was told
 	answer int        // what the peer was told, where the guard cannot know it; 0: status
 	prober string
+	proxy  string // whose traces are named
 	end    string // of a session; "": anything, where only the library knows
 	orEnd  string // or this, where both are right
 	code   int
@@ -216,6 +217,9 @@ func (e *env) linesAre(w want, n int) {
 		e.Errorf("told at %v, want %v: %v", first.level, level, first)
 	}
 	e.attrs(first, w)
+	if got := first.attrs["proxy"]; got != w.proxy {
+		e.Errorf("the line says proxy=%q, want %q", got, w.proxy)
+	}
 	if w.told == whole {
 		if got, want := first.attrs["status"], strconv.Itoa(w.status); got != want && w.status != unsaid {
 			e.Errorf("the line says status=%q, want %q", got, want)

@@ -132,6 +132,22 @@ func ThroughNginx(path string) Request {
 	return r.With(Field{"Origin", "https://app.example"}, Field{"User-Agent", browser})
 }
 
+// ThroughApache is a browser's handshake as Apache's ProxyPass passes it on
+// without upgrade=websocket (seen with 2.4.71).
+func ThroughApache(path string) Request {
+	return WebSocket(path).Without("Upgrade", "Connection").With(
+		Field{"Origin", "https://app.example"}, Field{"User-Agent", browser}, Field{"X-Forwarded-For", "192.0.2.7"},
+		Field{"X-Forwarded-Host", "app.example"}, Field{"X-Forwarded-Server", "app.example"}, Field{"Connection", "Keep-Alive"})
+}
+
+// ThroughVarnish is a browser's handshake as Varnish passes it on that does not
+// pipe it (seen with 7.1).
+func ThroughVarnish(path string) Request {
+	return WebSocket(path).Without("Upgrade", "Connection").With(
+		Field{"Origin", "https://app.example"}, Field{"User-Agent", browser}, Field{"X-Forwarded-For", "192.0.2.7"},
+		Field{"Accept-Encoding", "gzip"}, Field{"X-Varnish", "3"})
+}
+
 // HTTP10 is a handshake over HTTP/1.0 with its Upgrade still there.
 func HTTP10(path string) Request {
 	r := WebSocket(path)

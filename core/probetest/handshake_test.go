@@ -23,6 +23,8 @@ func TestHandshakeBytes(t *testing.T) {
 		{"Upgrade stripped, the key stays", NoUpgrade("/ws"), line + key + v13 + "Connection: keep-alive\r\n"},
 		{"Connection stripped", NoConnection("/ws"), line + "Upgrade: websocket\r\n" + key + v13},
 		{"as nginx sends it", ThroughNginx("/ws"), "GET /ws HTTP/1.0\r\nHost: h:1\r\nConnection: close\r\n" + key + v13 + "Origin: https://app.example\r\n" + ua},
+		{"as Apache sends it", ThroughApache("/ws"), line + key + v13 + "Origin: https://app.example\r\n" + ua + "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Host: app.example\r\nX-Forwarded-Server: app.example\r\nConnection: Keep-Alive\r\n"},
+		{"as Varnish sends it", ThroughVarnish("/ws"), line + key + v13 + "Origin: https://app.example\r\n" + ua + "X-Forwarded-For: 192.0.2.7\r\nAccept-Encoding: gzip\r\nX-Varnish: 3\r\n"},
 		{"HTTP/1.0", HTTP10("/ws"), "GET /ws HTTP/1.0\r\nHost: h:1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + key + v13},
 		{"POST", ByMethod("POST", "/ws"), "POST /ws HTTP/1.1\r\nHost: h:1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + key + v13 + "Content-Length: 0\r\n"},
 		{"HEAD", ByMethod("HEAD", "/ws"), "HEAD /ws HTTP/1.1\r\nHost: h:1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + key + v13},

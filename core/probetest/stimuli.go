@@ -186,6 +186,8 @@ func handshakes() []Stimulus {
 		{"handshake-no-upgrade", "a proxy that removed Upgrade; the key shows what it was", Failure, AnyPort, false, shake(NoUpgrade)},
 		{"handshake-no-connection", "a proxy that removed Connection", Failure, AnyPort, false, shake(NoConnection)},
 		{"handshake-through-nginx", "nginx with proxy_pass and nothing else", Failure, AnyPort, false, shake(ThroughNginx)},
+		{"handshake-through-apache", "Apache with a ProxyPass that lacks upgrade=websocket", Failure, AnyPort, false, shake(ThroughApache)},
+		{"handshake-through-varnish", "Varnish that does not pipe", Failure, AnyPort, false, shake(ThroughVarnish)},
 		{"handshake-http-1-0", "a proxy that speaks HTTP/1.0 to the server and passes Upgrade on", Failure, AnyPort, false, shake(HTTP10)},
 		{"handshake-http-2", "a proxy that speaks HTTP/2 to the server", Failure, HTTP2Port, false, KeyOverHTTP2},
 		{"handshake-post", "a client library used wrongly, or a scanner", Failure, AnyPort, false, by("POST")},

@@ -87,6 +87,8 @@ var outcomes = map[string]outcome{
 	"handshake-no-upgrade":           {status: 426},
 	"handshake-no-connection":        {status: 426},
 	"handshake-through-nginx":        {status: 426},
+	"handshake-through-apache":       {status: 426},
+	"handshake-through-varnish":      {status: 426},
 	"handshake-http-1-0":             {status: 426},
 	"handshake-http-2":               {status: 426},
 	"handshake-post":                 {status: 405},

@@ -67,6 +67,8 @@ func TestStimuliOnTheWire(t *testing.T) {
 		{"handshake-no-upgrade", request(NoUpgrade("/ws")), false, io.EOF},
 		{"handshake-no-connection", request(NoConnection("/ws")), false, io.EOF},
 		{"handshake-through-nginx", request(ThroughNginx("/ws")), false, io.EOF},
+		{"handshake-through-apache", request(ThroughApache("/ws")), false, io.EOF},
+		{"handshake-through-varnish", request(ThroughVarnish("/ws")), false, io.EOF},
 		{"handshake-http-1-0", request(HTTP10("/ws")), false, io.EOF},
 		{"handshake-post", request(ByMethod("POST", "/ws")), false, io.EOF},
 		{"handshake-head", request(ByMethod("HEAD", "/ws")), false, io.EOF},
