@@ -128,13 +128,17 @@ func mayBeProxyV1(p []byte) bool {
 	return string(p[:n]) == proxyV1[:n]
 }
 
-// preambleAlone reports whether a connection that began with head brought a
-// whole PROXY preamble and not a byte after it. tail are its last bytes.
+// preambleAlone reports whether a connection that began with head brought a PROXY
+// preamble, or the beginning of one, and not a byte after it. tail are its last
+// bytes.
 func preambleAlone(head []byte, in int64, tail uint64) bool {
-	if bytes.HasPrefix(head, []byte(proxyV1)) {
-		return in <= proxyV1Max && tail&0xffff == '\r'<<8|'\n'
+	switch {
+	case bytes.HasPrefix(head, []byte(proxyV1)):
+		return in <= proxyV1Max && tail != tailMore
+	case !bytes.HasPrefix(head, []byte(proxyV2)):
+		return false
 	}
-	return len(head) == headSize && bytes.HasPrefix(head, []byte(proxyV2)) && in == proxyV2Length(head)
+	return len(head) < headSize || in <= proxyV2Length(head)
 }
 
 // isTLS reports whether head begins a TLS handshake record (RFC 8446 §5.1) of

@@ -110,7 +110,11 @@ func TestClassify(t *testing.T) {
 
 		// wrong_protocol
 		{"a v1 line that was answered, and its sender left without more", arrived(lineProxyV1, answered(400), leftAfter('\r'<<8|'\n')), ProxyProbe, NoReason},
-		{"the same after more than the line", arrived(lineProxyV1, answered(400), leftAfter(1)), WrongProtocol, ReasonProxyPreamble},
+		{"half a v1 line that was answered, on a TLS port, and its sender left", arrived(lineProxyV1[:20], failedTLS(tls.RecordHeaderError{}), leftAfter('2'<<8|'.')), ProxyProbe, NoReason},
+		{"half a v2 header that was answered, and its sender left", arrived(proxyV2Addrs[:14], answered(400), leftAfter(0)), ProxyProbe, NoReason},
+		{"a v2 header with half its addresses that was answered, and its sender left", arrived(proxyV2Addrs[:20], answered(400), leftAfter(0)), ProxyProbe, NoReason},
+		{"more than the longest v1 line and no end of it", arrived(append(bytes.Clone(lineProxyV1[:20]), make([]byte, proxyV1Max)...), answered(400), leftAfter(0)), WrongProtocol, ReasonProxyPreamble},
+		{"the same after more than the line", arrived(lineProxyV1, answered(400), leftAfter(tailMore)), WrongProtocol, ReasonProxyPreamble},
 		{"v2 addresses that were answered, and their sender left without more", arrived(proxyV2Addrs, answered(400), leftAfter(0)), ProxyProbe, NoReason},
 		{"the same after more than those", arrived(append(bytes.Clone(proxyV2Addrs), "GET"...), answered(400), leftAfter(0)), WrongProtocol, ReasonProxyPreamble},
 		{"a v1 line that was answered", arrived(lineProxyV1, answered(400)), WrongProtocol, ReasonProxyPreamble},

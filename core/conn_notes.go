@@ -83,7 +83,7 @@ func (c *Conn) noteRead(p []byte, n int64, err error) {
 }
 
 // lastLook finds out, before a connection is closed here that brought a PROXY
-// preamble and nothing else, whether its peer has left. A health check of a
+// preamble, whole or cut, and nothing else, whether its peer has left. A health check of a
 // proxy's does, in the moment in which the server refuses the preamble; behind a
 // proxy that sends it for real a request follows.
 func (c *Conn) lastLook() {
@@ -105,13 +105,16 @@ func (c *Conn) lastLook() {
 // lastLooks is how long lastLook waits for a peer that may be leaving.
 const lastLooks = 10 * time.Millisecond
 
-// noteLine keeps the last bytes of what may be a PROXY line, or 1 where more
-// came after it.
+// tailMore is Conn.tail where more came after a PROXY line.
+const tailMore = 1
+
+// noteLine keeps the last bytes of what may be a PROXY line, or that more came
+// after it.
 func (c *Conn) noteLine(p []byte) {
 	tail := c.tail.Load()
 	for _, b := range p[:min(len(p), proxyV1Max)] {
-		if tail == 1 || tail&0xff == '\n' {
-			tail = 1
+		if tail == tailMore || tail&0xff == '\n' {
+			tail = tailMore
 			break
 		}
 		tail = tail<<8 | uint64(b)

@@ -254,6 +254,7 @@ func TestRequestJunk(t *testing.T) {
 		"a terminal's bell":       {"GET /\x07\x1b[31m" + canary + " HTTP/1.1\r\nHost: a\r\n\r\n", BadRequest},
 		"line breaks in the path": {strings.Replace(upgradeGET, "/ws", "/elsewhere%0d%0aclass=http%1b[31m"+canary, 1), HandshakeRefused},
 		"no newline at all":       {strings.Repeat(canary, 100), BadRequest},
+		"half a PROXY preamble":   {string(proxyV2Addrs[:14]), ProxyProbe}, // refused at its first line
 		"a binary frame first":    {"\x82\x80\x01\x02\x03\x04" + canary, BadRequest},
 	} {
 		for _, from := range []string{"127.0.0.1:1000", "203.0.113.9:1000"} {
