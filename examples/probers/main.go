@@ -38,6 +38,7 @@ var parts = []part{
 	{"kill", kill},
 	{"hanging", hanging},
 	{"restarts", restarts},
+	{"prefixes", prefixes},
 }
 
 func main() {

@@ -116,7 +116,7 @@ func real(b *bench) error {
 	var errs error
 	for _, t := range done {
 		if t.failed != nil {
-			errs = errors.Join(errs, fmt.Errorf("%s, %s, %s: %w", t.program, t.way, port(t.server, t.tls), t.failed))
+			errs = errors.Join(errs, fmt.Errorf("%s, %s, %s: %w", t.program, t.way, port(t.server.name, t.tls), t.failed))
 		}
 	}
 	text := b.table(done)
@@ -127,11 +127,11 @@ func real(b *bench) error {
 	return errs
 }
 
-func port(s *server, overTLS bool) string {
+func port(name string, overTLS bool) string {
 	if overTLS {
-		return s.name + " TLS"
+		return name + " TLS"
 	}
-	return s.name
+	return name
 }
 
 func (b *bench) runGroup(g group) ([]*trial, error) {
