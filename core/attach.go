@@ -79,8 +79,12 @@ func Chain[A, B any](hooks ...func(A, B)) func(A, B) {
 }
 
 // ShuttingDownAfter is ShuttingDown when done is closed, for servers whose
-// shutdown shows in that alone.
+// shutdown shows in that alone. A nil done is that of a server that does not
+// serve, as in a test.
 func (a Adapter) ShuttingDownAfter(done <-chan struct{}) {
+	if done == nil {
+		return
+	}
 	go func() {
 		<-done
 		a.ShuttingDown()
