@@ -28,10 +28,11 @@ func (g *Guard) connOf(nc net.Conn) *Conn {
 // on ConnContext and ConnState which call those that are there. Call it before
 // Serve; until then all of them may still be set, but for BaseContext, by which
 // the guard learns of the start and which has to be set before. Serve and
-// Shutdown stay yours; at Shutdown the sessions of the guard are drained, also
-// those of another server that it is attached to. A second Attach of the same
-// server does nothing; one of another guard's server is told as an error when it
-// starts, and ignored.
+// Shutdown stay yours; Shutdown begins the drain of the guard's sessions, also
+// those of another server that it is attached to, but returns without waiting for
+// them: [Guard.Drain] before it does, and lets probers notice. A second Attach of
+// the same server does nothing; one of another guard's server is told as an error
+// when it starts, and ignored.
 func (g *Guard) Attach(srv *http.Server) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -78,8 +79,12 @@ func Chain[A, B any](hooks ...func(A, B)) func(A, B) {
 }
 
 // ShuttingDownAfter is ShuttingDown when done is closed, for servers whose
-// shutdown shows in that alone.
+// shutdown shows in that alone. A nil done is that of a server that does not
+// serve, as in a test.
 func (a Adapter) ShuttingDownAfter(done <-chan struct{}) {
+	if done == nil {
+		return
+	}
 	go func() {
 		<-done
 		a.ShuttingDown()

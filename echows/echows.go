@@ -73,9 +73,11 @@ func opened(q *core.HTTPRequest, c echo.Context) {
 // methods is called afterwards, and quiets the server's own log: e.StdLogger
 // still gets every line that is not about a connection of ours. A server of your
 // own, for e.StartServer, needs [core.Guard.Attach] besides. With e.Use it adds a middleware that
-// only sees to it that a session shows as 101 in Echo's access log. At e.Shutdown the sessions are
-// drained. To have every connection counted in its exact class, set e.Listener
-// or e.TLSListener to one of [core.Guard.Listener] or [core.Guard.TLSListener].
+// only sees to it that a session shows as 101 in Echo's access log. e.Shutdown
+// begins the drain but does not wait for the sessions, which [core.Guard.Drain]
+// before it does. To have every connection counted in its exact class, set
+// e.Listener or e.TLSListener to one of [core.Guard.Listener] or
+// [core.Guard.TLSListener].
 func Attach(g *core.Guard, e *echo.Echo) error {
 	a := g.Adapter().Owner(owner(e))
 	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/gofiber/contrib/websocket"
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
+	"go.uber.org/goleak"
 
 	"github.com/quietws/quietws/core"
 	"github.com/quietws/quietws/core/probetest"
@@ -120,6 +122,29 @@ func TestServeEndsBeforeItBegins(t *testing.T) {
 	case <-time.After(8 * time.Second):
 		t.Error("Serve has not returned")
 	}
+}
+
+// app.Test serves without a server that could be shut down: nothing waits for
+// that.
+func TestAppTestLeavesNothing(t *testing.T) {
+	app := newApp(fiber.Config{})
+	app.Get("/", func(c *fiber.Ctx) error { return nil })
+	g, err := core.New(core.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := goleak.IgnoreCurrent()
+	if err := fiberws.Attach(g, app); err != nil {
+		t.Fatal(err)
+	}
+	res, err := app.Test(httptest.NewRequest("GET", "/", nil))
+	if err != nil || res.StatusCode != 200 {
+		t.Fatal(res, err)
+	}
+	if err := errors.Join(res.Body.Close(), g.Close()); err != nil {
+		t.Error(err)
+	}
+	goleak.VerifyNone(t, before, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
 }
 
 // With MaxConnsPerIP fasthttp puts something of its own around connections: they
