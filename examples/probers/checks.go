@@ -92,7 +92,7 @@ func caddyProber() group {
 			}
 			config := caddyGlobal
 			for i, t := range all {
-				config += fmt.Sprintf("http://%s {\n%s}\n", fronts[i], caddyProxy(t.server, "health_uri /readyz", "health_interval 500ms"))
+				config += caddySite(fronts[i], caddyProxy(t.server, "health_uri /readyz", "health_interval 500ms"))
 			}
 			caddy, err := b.startCaddy(config, fronts)
 			if err != nil {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -131,3 +132,31 @@ func asked(program string, args ...string) func() string {
 
 // of returns what asks for the version of a module in this program.
 func of(path string) func() string { return func() string { return moduleOf("/proc/self/exe", path) } }
+
+// The ports of servers and proxies. They are none of those that the system gives
+// to clients, one of which would take it in the moment before it is listened on.
+const firstPort, ports = 10_000, 10_000
+
+var nextPort atomic.Uint32
+
+func init() { nextPort.Store(uint32(os.Getpid())) }
+
+// freeAddrs returns n addresses that nobody listens on, and that it returns to
+// nobody else.
+func freeAddrs(n int) ([]string, error) {
+	var addrs []string
+	for range ports {
+		if len(addrs) == n {
+			break
+		}
+		addr := fmt.Sprintf("127.0.0.1:%d", firstPort+nextPort.Add(1)%ports)
+		if ln, err := net.Listen("tcp", addr); err == nil {
+			_ = ln.Close()
+			addrs = append(addrs, addr)
+		}
+	}
+	if len(addrs) < n {
+		return nil, errors.New("no free port")
+	}
+	return addrs, nil
+}

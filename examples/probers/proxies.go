@@ -245,7 +245,7 @@ func caddyFront() inFront {
 	return inFront{
 		name: "Caddy", version: asked("caddy", "version"), way: "as it comes",
 		config: func(t *trial, _, front string) string {
-			return caddyGlobal + "http://" + front + " {\n" + caddyProxy(t.server) + "}\n"
+			return caddyGlobal + caddySite(front, caddyProxy(t.server))
 		},
 		start: func(b *bench, _, front, config string) (*process, error) {
 			return b.startCaddy(config, []string{front})
@@ -254,6 +254,11 @@ func caddyFront() inFront {
 }
 
 const caddyGlobal = "{\n  admin off\n  auto_https off\n}\n"
+
+// caddySite is what listens on an address, and there alone.
+func caddySite(front, does string) string {
+	return "http://" + front + " {\nbind 127.0.0.1\n" + does + "}\n"
+}
 
 // caddyProxy is a proxy to a server, in a site of a Caddyfile.
 func caddyProxy(s *server, more ...string) string {

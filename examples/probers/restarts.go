@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -138,18 +137,4 @@ func steadily(s *server, stop <-chan struct{}) connects {
 			_ = ws.Close()
 		})
 	}
-}
-
-// freeAddrs returns n addresses that nobody listens on.
-func freeAddrs(n int) ([]string, error) {
-	var addrs []string
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = ln.Close() }()
-		addrs = append(addrs, ln.Addr().String())
-	}
-	return addrs, nil
 }

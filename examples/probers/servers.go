@@ -115,12 +115,11 @@ func (l *log) String() string {
 // start starts a server and waits until it serves. addr "" is a free port.
 func (b *bench) start(name, addr string, overTLS bool, flags ...string) (*server, error) {
 	if addr == "" {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		free, err := freeAddrs(1)
 		if err != nil {
 			return nil, err
 		}
-		addr = ln.Addr().String()
-		_ = ln.Close()
+		addr = free[0]
 	}
 	if overTLS {
 		flags = append(flags, "-cert", b.cert, "-key", b.key)
