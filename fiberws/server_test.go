@@ -120,7 +120,10 @@ func TestServeEndsBeforeItBegins(t *testing.T) {
 			t.Error(err)
 		}
 	case <-time.After(8 * time.Second):
-		t.Error("Serve has not returned")
+		t.Fatal("Serve has not returned")
+	}
+	if err := g.Close(); err != nil {
+		t.Error(err)
 	}
 }
 
