@@ -50,8 +50,8 @@ func (g *Guard) isDraining() bool { return g.draining.Load() }
 // stays. Handshakes are accepted until each prober that asks the readiness
 // route has been answered 503 Config.Drain.Fall times; without such probers
 // they are refused with 503 from the start, and a prober for which
-// Config.Drain.Timeout is too short is given two seconds. Then each session gets
-// its goodbye at a moment of its own within Config.Drain.Spread, and what is
+// Config.Drain.Timeout is too short, or which has asked but once and does not
+// come back, is given two seconds. Then each session gets its goodbye at a moment of its own within Config.Drain.Spread, and what is
 // still open at Config.Drain.Timeout, or when ctx ends, is closed, as is every
 // connection without a request in progress, so that nothing delays the server's
 // own Shutdown, which is yours to call. There is no way back. A second Drain
@@ -186,23 +186,27 @@ func (g *Guard) await(limit time.Duration, done func() bool, closed <-chan struc
 }
 
 // awaitNotice goes on accepting until each of the probers of the readiness route
-// sends nobody here any more. Those for whom there is not the time hold up
-// nobody for long, nor do they cut short the wait for the others.
+// sends nobody here any more. Those for whom there is not the time, and one that
+// has asked but once and does not come back, hold up nobody for long, nor do they
+// cut short the wait for the others.
 func (g *Guard) awaitNotice(r *DrainReport, probers []*poller) {
 	if len(probers) == 0 {
 		return
 	}
 	fall, limit := g.config.Drain.Fall, g.config.Drain.room()
-	fit := g.pollers.within(probers, limit/time.Duration(fall))
-	r.TooShort = len(fit) < len(probers)
+	longest := limit / time.Duration(fall)
 	enough := g.now() + noticePointless
 	done := func() bool {
 		now := g.now()
-		return g.pollers.noticed(probers, fall, now) || r.TooShort && now >= enough && g.pollers.noticed(fit, fall, now)
+		fit, _ := g.pollers.within(probers, longest)
+		return g.pollers.noticed(probers, fall, now) || now >= enough && g.pollers.noticed(fit, fall, now)
 	}
-	if g.await(limit, done, g.shut) && len(fit) > 0 {
+	noticed := g.await(limit, done, g.shut)
+	fit, slow := g.pollers.within(probers, longest)
+	if noticed && len(fit) > 0 {
 		g.await(noticeSettles, func() bool { return false }, g.shut)
 	}
+	r.TooShort = slow
 	r.Probers = g.pollers.report(probers)
 }
 

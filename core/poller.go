@@ -145,16 +145,21 @@ func (p *pollers) active(now time.Duration) (found []*poller) {
 	return found
 }
 
-// within returns those of them that ask at least every longest.
-func (p *pollers) within(of []*poller, longest time.Duration) (found []*poller) {
+// within returns those of them that are known to ask at least every longest, and
+// whether another is known to ask less often.
+func (p *pollers) within(of []*poller, longest time.Duration) (found []*poller, slow bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, v := range of {
-		if v.interval(p.rare) <= longest {
+		switch {
+		case v.asked < 2:
+		case v.interval(0) <= longest:
 			found = append(found, v)
+		default:
+			slow = true
 		}
 	}
-	return found
+	return found, slow
 }
 
 // noticed reports whether each of them has been answered 503 fall times, or is

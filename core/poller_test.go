@@ -73,6 +73,8 @@ func TestDrainNotice(t *testing.T) {
 			[]prober{ready(2 * time.Second)}, 4 * time.Second, 6*time.Second + noticeSettles + drainCheck, false, 1, time.Second},
 		{"one that says nothing of itself, as HAProxy's own check", DrainConfig{Timeout: 20 * time.Second},
 			[]prober{{"/readyz", inside, "", 2 * time.Second}}, 4 * time.Second, 6*time.Second + noticeSettles + drainCheck, false, 1, time.Second},
+		{"one that has asked but once, and does not come back", DrainConfig{Timeout: 20 * time.Second},
+			[]prober{{"/readyz", inside, kubelet, time.Hour}}, 2 * time.Second, 2*time.Second + drainCheck, false, 1, time.Second},
 		{"a person who has asked but once", DrainConfig{Timeout: 20 * time.Second},
 			[]prober{{"/readyz", inside, "curl/8.0", time.Hour}}, 0, 0, false, 0, time.Second},
 		{"no wait is wanted", DrainConfig{Fall: -1}, []prober{ready(time.Second)}, 0, 0, false, 0, time.Minute},
@@ -117,7 +119,7 @@ func TestDrainNotice(t *testing.T) {
 					t.Errorf("the report says %v, it was %v", r.Notice, refused)
 				}
 				for _, p := range r.Probers {
-					if enough, slow := p.Refused >= max(row.config.Fall, 3), row.short && p.Interval*3 > row.config.room(); enough == slow && row.config.Fall == 0 {
+					if enough, slow := p.Refused >= max(row.config.Fall, 3), row.short && p.Interval*3 > row.config.room(); p.Interval > 0 && enough == slow && row.config.Fall == 0 {
 						t.Errorf("%+v: noticed %v", p, enough)
 					}
 				}
