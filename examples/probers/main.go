@@ -39,6 +39,8 @@ var parts = []part{
 	{"hanging", hanging},
 	{"restarts", restarts},
 	{"prefixes", prefixes},
+	{"floods", floods},
+	{"broken", broken},
 }
 
 func main() {
@@ -48,6 +50,7 @@ func main() {
 	flag.DurationVar(&b.long, "for", 5*time.Second, "how long what checks by itself goes on")
 	flag.StringVar(&b.rows, "rows", "", "the real programs to run, a `regexp` for \"program, how\"")
 	flag.BoolVar(&b.readme, "readme", false, "put the table of real programs into README.md")
+	flag.IntVar(&b.connects, "connects", 100_000, "how many connects a flood has; a tenth are silent, a hundredth slow")
 	flag.Parse()
 	b.servers = strings.Split(*only, ",")
 	if err := run(b, flag.Args()); err != nil {

@@ -124,6 +124,25 @@ func (s *scraper) settle(open int) (counters, error) {
 	}
 }
 
+// rest scrapes until nothing is accepted any more, and nothing but the scraper's
+// own connection is open.
+func (s *scraper) rest() (counters, error) {
+	last, since := 0.0, time.Now()
+	for {
+		c, err := s.settle(1)
+		if err != nil {
+			return c, err
+		}
+		if c[metricAccepted] != last {
+			last, since = c[metricAccepted], time.Now()
+		}
+		if time.Since(since) > 2*time.Second { // longer than a SYN waits to be sent again
+			return c, nil
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+}
+
 // entry is a line of a server's log.
 type entry struct {
 	Level, Msg                    string

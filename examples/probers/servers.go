@@ -27,6 +27,8 @@ import (
 type bench struct {
 	servers   []string
 	sessions  int
+	connects  int
+	stderr    *os.File // what servers log to; nil: what server.log keeps
 	long      time.Duration
 	rows      string
 	readme    bool
@@ -126,7 +128,9 @@ func (b *bench) start(name, addr string, overTLS bool, flags ...string) (*server
 	}
 	s := &server{name: name, addr: addr, tls: overTLS, log: new(log), exited: make(chan struct{})}
 	s.cmd = exec.Command(filepath.Join(b.dir, name), append(flags, "-json", "-addr", addr)...)
-	s.cmd.Stderr = s.log
+	if s.cmd.Stderr = s.log; b.stderr != nil {
+		s.cmd.Stderr = b.stderr
+	}
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,281 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/quietws/quietws/core/probetest"
+)
+
+// A flood is something that comes in numbers.
+type flood struct {
+	name  string
+	run   func(*bench, *server) (came int, err error)
+	class string // of each
+	// memory is how much more the server may have at its worst, in bytes: so
+	// much, and so much for each connection.
+	memory, perConn int
+	// lines is how many lines of any kind it may write.
+	lines int
+	// told are messages that it writes.
+	told []string
+}
+
+var floodsOf = []flood{
+	{
+		name: "bare connects", run: bareConnects, class: "tcp_probe",
+		memory: 40 * mib, lines: 5, told: []string{"flood of bare connects", "flood of bare connects from one source"},
+	},
+	{
+		name: "sources", run: manySources, class: "handshake_refused",
+		memory: 40 * mib, lines: 5, told: []string{"websocket handshake refused"},
+	},
+	{
+		name: "silent", run: silent, class: "idle_connect",
+		memory: 40 * mib, perConn: 12 << 10, lines: 7, told: []string{"connection without a request", "flood of bare connects"},
+	},
+	{
+		name: "slow heads", run: slowHeads, class: "bad_request",
+		memory: 40 * mib, perConn: 12 << 10, lines: 7, told: []string{"bytes that never became a request"},
+	},
+}
+
+// floods lets loose what comes in numbers. Memory stays bounded, sessions work
+// meanwhile, and the log says what it is in a few lines.
+func floods(b *bench) error {
+	fmt.Printf("%-8s %-14s %11s %8s %12s %11s %11s %8s %6s\n", "server", "", "connections", "took", "memory", "at worst", "afterwards", "sessions", "lines")
+	var errs error
+	for _, name := range b.servers {
+		for _, f := range floodsOf {
+			if err := b.floodOne(name, f); err != nil {
+				errs = errors.Join(errs, fmt.Errorf("%s, %s: %w", name, f.name, err))
+			}
+		}
+		if err := b.descriptors(name); err != nil {
+			errs = errors.Join(errs, fmt.Errorf("%s, descriptors: %w", name, err))
+		}
+	}
+	return errs
+}
+
+func (b *bench) floodOne(name string, f flood) error {
+	s, err := b.start(name, "", false)
+	if err != nil {
+		return err
+	}
+	defer s.kill()
+	scrape, err := s.scraper()
+	if err != nil {
+		return err
+	}
+	defer scrape.close()
+	visitor, err := s.visit()
+	if err != nil {
+		return err
+	}
+	before, err := scrape.get()
+	if err != nil {
+		return err
+	}
+	if err := s.forgetPeak(); err != nil {
+		return err
+	}
+	calm, err := s.memory()
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	came, err := f.run(b, s)
+	took := time.Since(start)
+	sessions, failed := visitor.over()
+	if err := errors.Join(err, failed); err != nil {
+		return err
+	}
+	after, err := scrape.rest()
+	if err != nil {
+		return err
+	}
+	worst, err := s.memory()
+	if err != nil {
+		return err
+	}
+	s.terminate()
+	if _, err := s.wait(patience); err != nil {
+		return err
+	}
+	all, err := s.entries()
+	if err != nil {
+		return err
+	}
+	lines, missing := 0, f.told
+	for _, e := range all {
+		if e.Msg != "request" && e.Class != "" || strings.HasPrefix(e.Msg, "flood") || e.Msg == "log lines dropped" {
+			lines++
+		}
+		missing = without(missing, e.Msg)
+	}
+	fmt.Printf("%-8s %-14s %11d %8s %12s %11s %11s %8d %6d\n", name, f.name, came, round(took),
+		megabytes(calm.now), megabytes(worst.peak), megabytes(worst.now), sessions, lines)
+	var errs error
+	// What the queue of the listener has no room for never gets to the server.
+	got := newlyClosed(after, before)
+	if n := got[f.class]; n > came || n < came*99/100 {
+		errs = errors.Join(errs, fmt.Errorf("%d connections, and %v: want them %s", came, got, f.class))
+	}
+	delete(got, f.class)
+	delete(got, "session")
+	delete(got, "http") // slowhttptest asks for a page, too
+	if len(got) > 0 {
+		errs = errors.Join(errs, fmt.Errorf("there are others: %v", got))
+	}
+	if grown, limit := worst.peak-calm.now, f.memory+came*f.perConn; grown > limit {
+		errs = errors.Join(errs, fmt.Errorf("memory grew by %s, want at most %s", megabytes(grown), megabytes(limit)))
+	}
+	if lines > f.lines {
+		errs = errors.Join(errs, fmt.Errorf("%d lines, want at most %d: %s", lines, f.lines, s.log))
+	}
+	if len(missing) > 0 {
+		errs = errors.Join(errs, fmt.Errorf("not told: %q", missing))
+	}
+	return errors.Join(errs, after.adds())
+}
+
+func without(all []string, one string) (rest []string) {
+	for _, s := range all {
+		if s != one {
+			rest = append(rest, s)
+		}
+	}
+	return rest
+}
+
+// floodWorkers is how many connects are under way at a time.
+const floodWorkers = 64
+
+// many runs do n times, by many workers, and returns its first error.
+func many(n int, do func(i int) error) error {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	failed := make(chan error, floodWorkers)
+	for range floodWorkers {
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				if err := do(i); err != nil {
+					failed <- err
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	close(failed)
+	return <-failed
+}
+
+// dialFrom connects from the i-th address of 127.0.0.0/8, which is all this
+// host's, so that ports do not run out.
+func (s *server) dialFrom(i int) (*net.TCPConn, error) {
+	d := net.Dialer{
+		Timeout:   patience,
+		LocalAddr: &net.TCPAddr{IP: net.IPv4(127, byte(1+i>>16), byte(i>>8), byte(i))},
+	}
+	nc, err := d.Dial("tcp", s.addr)
+	if err != nil {
+		return nil, err
+	}
+	return nc.(*net.TCPConn), nil
+}
+
+// bareConnects connects and closes, from a few addresses, every second time by a
+// reset.
+func bareConnects(b *bench, s *server) (int, error) {
+	return b.connects, many(b.connects, func(i int) error {
+		nc, err := s.dialFrom(i % 16)
+		if err != nil {
+			return err
+		}
+		if i%2 == 0 {
+			_ = nc.SetLinger(0)
+		}
+		return nc.Close()
+	})
+}
+
+// manySources asks from as many addresses as there are connections: each asks
+// for readiness, which makes it a prober, and then for a handshake that is
+// refused.
+func manySources(b *bench, s *server) (int, error) {
+	ready, bad := probetest.Kubelet("/readyz").Without("Connection").Bytes(s.target()), probetest.BadKey("/ws").Bytes(s.target())
+	return b.connects, many(b.connects, func(i int) error {
+		nc, err := s.dialFrom(i)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = nc.Close() }()
+		_ = nc.SetLinger(0) // when it has its answers
+		_ = nc.SetDeadline(time.Now().Add(patience))
+		answers := bufio.NewReader(nc)
+		for _, ask := range [][]byte{ready, bad} {
+			if _, err := nc.Write(ask); err != nil {
+				return err
+			}
+			res, err := http.ReadResponse(answers, nil)
+			if err != nil {
+				return err
+			}
+			_, _ = io.Copy(io.Discard, res.Body)
+		}
+		return nil
+	})
+}
+
+// silent connects and says nothing for longer than a server of net/http waits.
+func silent(b *bench, s *server) (int, error) {
+	n := b.connects / 10
+	open := make([]*net.TCPConn, n)
+	if err := many(n, func(i int) (err error) {
+		open[i], err = s.dialFrom(i % 16)
+		return err
+	}); err != nil {
+		return 0, err
+	}
+	<-time.After(headTimeout)
+	for _, nc := range open {
+		_ = nc.Close()
+	}
+	return n, nil
+}
+
+// headTimeout is more than Serve's timeout for a head.
+const headTimeout = 11 * time.Second
+
+// slowHeads is slowhttptest's: heads that grow by a line from time to time.
+func slowHeads(b *bench, s *server) (int, error) {
+	if err := need("slowhttptest", "slowhttptest"); err != nil {
+		return 0, err
+	}
+	n := b.connects / 100
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "slowhttptest", "-H", "-c", strconv.Itoa(n), "-r", strconv.Itoa(n), "-i", "5",
+		"-l", strconv.Itoa(int(headTimeout.Seconds())), "-u", "http://"+s.addr+"/").CombinedOutput()
+	if err != nil {
+		return 0, fmt.Errorf("slowhttptest: %w\n%s", err, out)
+	}
+	return n, nil
+}
