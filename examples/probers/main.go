@@ -41,6 +41,7 @@ var parts = []part{
 	{"prefixes", prefixes},
 	{"floods", floods},
 	{"broken", broken},
+	{"public", public},
 }
 
 func main() {
@@ -51,7 +52,16 @@ func main() {
 	flag.StringVar(&b.rows, "rows", "", "the real programs to run, a `regexp` for \"program, how\"")
 	flag.BoolVar(&b.readme, "readme", false, "put the table of real programs into README.md")
 	flag.IntVar(&b.connects, "connects", 100_000, "how many connects a flood has; a tenth are silent, a hundredth slow")
+	addr := flag.String("junk", "", "send what the part public sends to this `address`, and do nothing else")
+	overTLS := flag.Bool("tls", false, "that is a TLS port")
 	flag.Parse()
+	if *addr != "" {
+		if err := sendJunk(*addr, *overTLS); err != nil {
+			fmt.Fprintln(os.Stderr, "failed:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	b.servers = strings.Split(*only, ",")
 	if err := run(b, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "failed:", err)

@@ -126,19 +126,10 @@ func (b *bench) start(name, addr string, overTLS bool, flags ...string) (*server
 	if overTLS {
 		flags = append(flags, "-cert", b.cert, "-key", b.key)
 	}
-	s := &server{name: name, addr: addr, tls: overTLS, log: new(log), exited: make(chan struct{})}
-	s.cmd = exec.Command(filepath.Join(b.dir, name), append(flags, "-json", "-addr", addr)...)
-	if s.cmd.Stderr = s.log; b.stderr != nil {
-		s.cmd.Stderr = b.stderr
-	}
-	if err := s.cmd.Start(); err != nil {
+	s := &server{name: name, addr: addr, tls: overTLS}
+	if err := s.run(exec.Command(filepath.Join(b.dir, name), append(flags, "-json", "-addr", addr)...), b.stderr); err != nil {
 		return nil, err
 	}
-	go func() {
-		_ = s.cmd.Wait()
-		s.at = time.Now()
-		close(s.exited)
-	}()
 	for end := time.Now().Add(patience); time.Now().Before(end); <-time.After(20 * time.Millisecond) {
 		// It is about to accept then; to ask it would be the first probe.
 		if strings.Contains(s.log.String(), `"msg":"health routes"`) {
@@ -152,6 +143,23 @@ func (b *bench) start(name, addr string, overTLS bool, flags ...string) (*server
 	}
 	s.kill()
 	return nil, fmt.Errorf("%s does not serve: %s", name, s.log)
+}
+
+// run starts it by cmd, with its log in logTo, or kept where that is nil.
+func (s *server) run(cmd *exec.Cmd, logTo *os.File) error {
+	s.cmd, s.log, s.exited = cmd, new(log), make(chan struct{})
+	if cmd.Stderr = s.log; logTo != nil {
+		cmd.Stderr = logTo
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	go func() {
+		_ = cmd.Wait()
+		s.at = time.Now()
+		close(s.exited)
+	}()
+	return nil
 }
 
 // client asks on a connection of its own.
