@@ -266,7 +266,7 @@ const headTimeout = 11 * time.Second
 
 // slowHeads is slowhttptest's: heads that grow by a line from time to time.
 func slowHeads(b *bench, s *server) (int, error) {
-	if err := need("slowhttptest", "slowhttptest"); err != nil {
+	if err := need(debian{"slowhttptest", "slowhttptest"}); err != nil {
 		return 0, err
 	}
 	n := b.connects / 100

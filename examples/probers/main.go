@@ -11,6 +11,10 @@
 //	kill      1,000 sessions, SIGTERM, and SIGKILL five seconds later
 //	hanging   a silent, a handshaken and a half-headed connection at the exit
 //	restarts  ten rolling restarts behind HAProxy, under steady connects
+//	prefixes  every prefix of what comes to a port, ended by FIN, RST and silence
+//	floods    100,000 bare connects, 10,000 silent ones, 1,000 slow heads
+//	broken    handlers that panic, clients that reset, a log that fails or blocks
+//	public    junk from addresses that are public, in network namespaces
 //
 // It needs Linux with apt-get, and installs what is missing.
 package main

@@ -53,7 +53,7 @@ func public(b *bench) error {
 	if os.Getuid() != 0 {
 		return errors.New("network namespaces need root")
 	}
-	if err := need("ip", "iproute2"); err != nil {
+	if err := need(debian{"ip", "iproute2"}); err != nil {
 		return err
 	}
 	id := os.Getpid()
