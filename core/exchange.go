@@ -237,6 +237,8 @@ func (x *exchange) settleSession(c *Conn) {
 		case panicked:
 		case status != 0: // the library answered after the hijack, and not 101
 			x.settleHandshake(status)
+		case c.end(writeEnd) == endReset: // its client was gone before it could be answered
+			c.set(flagOrdinary)
 		default:
 			c.set(flagUpgradeFailed)
 			g.stats.handshakes[handshakeFailed][ReasonNothingWritten].Add(1)

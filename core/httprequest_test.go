@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -217,6 +219,40 @@ func TestWrapPathThatTheApplicationRewrites(t *testing.T) {
 					t.Errorf("%s that became %q and was answered %d: %d, want %d", path, rewritten, status, w.Code, want)
 				}
 			}
+		}
+	}
+}
+
+// Whoever takes a connection over and cannot answer, for its client is gone, has
+// not failed; whoever does not try has.
+func TestUpgradeWithoutAClient(t *testing.T) {
+	for _, row := range []struct {
+		rule  string
+		write step
+		class Class
+	}{
+		{"the client had reset", step{"", syscall.ECONNRESET}, HTTP},
+		{"the client had closed", step{"", syscall.EPIPE}, HTTP},
+		{"the write took too long", step{"", os.ErrDeadlineExceeded}, UpgradeFailed},
+	} {
+		g := quietGuard(t, Config{})
+		c := watched(g, &script{addr: tcpAddr("10.0.0.9:4711"), writes: []step{row.write}})
+		g.conns.index(c)
+		r := handshake(source("10.0.0.9:4711"))
+		q := g.Adapter().AtEndpoint(r, "/ws")
+		w, _ := q.Wrap(handed{ResponseRecorder: httptest.NewRecorder(), nc: c}, r)
+		err := q.Run(func() error {
+			nc, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				return err
+			}
+			_, err = io.WriteString(nc, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
+			return errors.Join(err, nc.Close())
+		})
+		_ = c.Close()
+		s := g.Snapshot()
+		if s.Closed[row.class] != 1 || s.SessionsOpen != 0 {
+			t.Errorf("%s: counted %v, want a %v; %v", row.rule, s.Closed, row.class, err)
 		}
 	}
 }
