@@ -135,6 +135,11 @@ func (b *bench) start(name, addr string, overTLS bool, flags ...string) (*server
 		if strings.Contains(s.log.String(), `"msg":"health routes"`) {
 			return s, nil
 		}
+		if b.stderr != nil { // its log is not to be read
+			if status, _ := s.get(client, "/livez"); status == http.StatusOK {
+				return s, nil
+			}
+		}
 		select {
 		case <-s.exited:
 			return nil, fmt.Errorf("%s does not start: %s", name, s.log)
