@@ -51,12 +51,12 @@ func (g *Guard) isDraining() bool { return g.draining.Load() }
 // route has been answered 503 Config.Drain.Fall times; without such probers
 // they are refused with 503 from the start, and a prober for which
 // Config.Drain.Timeout is too short, or which has asked but once and does not
-// come back, is given two seconds. Then each session gets its goodbye at a moment of its own within Config.Drain.Spread, and what is
-// still open at Config.Drain.Timeout, or when ctx ends, is closed, as is every
-// connection without a request in progress, so that nothing delays the server's
-// own Shutdown, which is yours to call. There is no way back. A second Drain
-// joins the first and returns the same report. The error is ctx's, if that ended
-// first.
+// come back, is given two seconds. Then each session gets its goodbye at a moment
+// of its own within Config.Drain.Spread, and what is still open at
+// Config.Drain.Timeout, or when ctx ends, is closed, as is every connection
+// without a request in progress, so that nothing delays the server's own
+// Shutdown, which is yours to call. There is no way back. A second Drain joins
+// the first and returns the same report. The error is ctx's, if that ended first.
 func (g *Guard) Drain(ctx context.Context) (DrainReport, error) {
 	g.drainOnce.Do(func() {
 		probers := g.pollers.active(g.now())
