@@ -14,9 +14,7 @@ func (a Adapter) Endpoint(r Request, h Head, route string) Request {
 // fault is refused, with the status of its reason, and so is an Origin that
 // origins does not allow; nil allows all.
 func (a Adapter) Handler(r Request, h Head, route string, origins *Origins) Request {
-	r = a.atEndpoint(r, h, route, true, origins)
-	r.x.own = true
-	return r
+	return a.atEndpoint(r, h, route, true, origins)
 }
 
 // atEndpoint takes a request that reached a WebSocket route, whose pattern route
@@ -39,7 +37,7 @@ func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *
 		return Request{}
 	}
 	x.learns = route == ""
-	x.endpoint = true
+	x.endpoint, x.own = true, x.own || own
 	forbidden := own && x.asks && origins != nil && !origins.allow(h.Field(fieldOrigin), h.Host())
 	switch {
 	case x.kind == Refuse:

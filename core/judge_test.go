@@ -290,3 +290,25 @@ func (r Request) freeAfter(other Request) {
 	r.Done(404, nil)
 	other.Done(404, nil)
 }
+
+// A request that a layer in between has answered, such as one that limits the
+// time of its handlers, is no longer judged when it reaches its route.
+func TestRouteAfterAnswer(t *testing.T) {
+	for _, row := range []struct {
+		rule string
+		at   func(Adapter, *http.Request) HTTPRequest
+	}{
+		{"Endpoint", func(a Adapter, r *http.Request) HTTPRequest { return a.AtEndpoint(r, "/ws") }},
+		{"Handler", func(a Adapter, r *http.Request) HTTPRequest { return a.AtHandler(r, "/ws", new(Origins)) }},
+	} {
+		a := quietGuard(t, Config{}).Adapter()
+		r := handshake(with("Sec-Websocket-Version", "8"))
+		q := a.BeginHTTP(r)
+		_, r = q.Wrap(httptest.NewRecorder(), r)
+		q.Done(http.StatusServiceUnavailable, nil)
+		late := row.at(a, r)
+		if v := late.Verdict(); late.Candidate() || v.Kind != Pass {
+			t.Errorf("%s: judged again: %+v", row.rule, v)
+		}
+	}
+}
