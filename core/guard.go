@@ -223,6 +223,9 @@ func (g *Guard) tellRoutes() {
 		}
 		attrs = append(attrs, slog.String(path, who))
 	}
+	if len(attrs) == 0 || g.config.ObserveOnly {
+		return
+	}
 	sortAttrs(attrs)
 	g.journal.note(slog.LevelInfo, "health routes", attrs...)
 }

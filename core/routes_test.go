@@ -106,6 +106,18 @@ func TestTellRoutes(t *testing.T) {
 	}
 }
 
+// Where the guard answers none there is nothing to say.
+func TestTellNoRoutes(t *testing.T) {
+	for _, c := range []Config{
+		{ObserveOnly: true},
+		{Routes: Routes{Live: "-", Ready: "-", Startup: "-", Health: "-"}},
+	} {
+		g, log := guardLog(t, c, slog.LevelInfo)
+		g.Wrap(appRoutes()).ServeHTTP(httptest.NewRecorder(), asked("GET", "/app"))
+		wantMessages(t, "no health route", toldBy(t, g, log))
+	}
+}
+
 func TestRouteWords(t *testing.T) {
 	for r, want := range map[Route]string{NoRoute: "", RouteLive: "live", RouteReady: "ready", RouteStartup: "startup", RouteHealth: "health", routes: "", 200: ""} {
 		if r.String() != want {
