@@ -153,14 +153,11 @@ func (g *Guard) tellPanic(what string, v any) {
 // platform reports whether a prober may have this address. The zero Addr is a
 // unix socket's.
 func (g *Guard) platform(a netip.Addr) bool {
-	a = a.Unmap()
-	if platformAddr(a) {
-		return true
-	}
-	return contains(g.config.ProbeSources, a)
+	return platformAddr(a) || contains(g.config.ProbeSources, a)
 }
 
 func contains(prefixes []netip.Prefix, a netip.Addr) bool {
+	a = plainAddr(a)
 	for _, p := range prefixes {
 		if p.Contains(a) {
 			return true

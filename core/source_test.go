@@ -52,6 +52,7 @@ func TestForwarded(t *testing.T) {
 		// Azure Application Gateway and App Service write the port as well.
 		{"a port", "10.0.0.1", "192.0.2.1:51423", proxies, "192.0.2.1", ""},
 		{"a chain with ports", "10.0.0.1", "192.0.2.1:51423, 10.0.0.2:443", proxies, "192.0.2.1", ""},
+		{"a link-local proxy, whose zone is this host's name for a wire", "fe80::1%eth0", "192.0.2.1", prefixes("fe80::/10"), "192.0.2.1", ""},
 		{"IPv6 in brackets", "10.0.0.1", "[2001:db9::7]", proxies, "2001:db9::7", ""},
 		{"IPv6 in brackets with a port", "10.0.0.1", "[2001:db9::7]:51423", proxies, "2001:db9::7", ""},
 	} {
