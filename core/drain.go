@@ -72,6 +72,11 @@ func (g *Guard) Drain(ctx context.Context) (DrainReport, error) {
 	case <-g.drainDone:
 		return g.report, nil
 	case <-ctx.Done():
+		select {
+		case <-g.drainDone: // before it
+			return g.report, nil
+		default:
+		}
 		g.hurryOnce.Do(func() { close(g.hurry) })
 		<-g.drainDone
 		return g.report, ctx.Err()

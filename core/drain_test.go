@@ -324,6 +324,13 @@ func TestDrainHurry(t *testing.T) {
 		if r, err := g.Drain(t.Context()); err != nil || r.Sessions != 3 {
 			t.Errorf("long after: %+v, %v", r, err)
 		}
+		over, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range 20 {
+			if r, err := g.Drain(over); err != nil || r.Sessions != 3 {
+				t.Fatalf("long after, by one who has no time: %+v, %v", r, err)
+			}
+		}
 		emptyRegistry(t, g.conns)
 	})
 }
