@@ -139,15 +139,10 @@ const closeTimeout = 2 * time.Second
 func (g *Guard) contained(what string, f func()) {
 	defer func() {
 		if v := recover(); v != nil {
-			g.tellPanic(what, v)
+			g.journal.callbackPanicked(what, v, debug.Stack())
 		}
 	}()
 	f()
-}
-
-func (g *Guard) tellPanic(what string, v any) {
-	g.journal.note(slog.LevelError, "callback panicked",
-		slog.String("callback", what), slog.String("panic", panicText(v)), slog.String("stack", stackText(debug.Stack())))
 }
 
 // platform reports whether a prober may have this address. The zero Addr is a

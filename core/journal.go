@@ -66,6 +66,8 @@ type noteLine struct {
 	level slog.Level
 	msg   string
 	attrs []slog.Attr
+
+	callback, panicked string // of a panic of user code, whose repeats are collapsed
 }
 
 // newJournal starts nothing: a guard that never sees an event has no goroutine.
@@ -110,7 +112,7 @@ func (j *journal) post(e Event) {
 // drain, accept errors. It goes through the same queue, so that lines keep
 // their order, and is never collapsed. Its attributes are logged as they are.
 func (j *journal) note(level slog.Level, msg string, attrs ...slog.Attr) {
-	j.offer(&entry{note: &noteLine{time.Now(), level, msg, attrs}})
+	j.offer(&entry{note: &noteLine{at: time.Now(), level: level, msg: msg, attrs: attrs}})
 }
 
 func (j *journal) offer(e *entry) {
@@ -228,8 +230,7 @@ func (j *journal) handle() {
 		j.endHush(now, true)
 		close(j.now.flushed)
 	case j.now.note != nil:
-		n := j.now.note
-		j.write(n.at, n.level, n.msg, n.attrs...)
+		j.line(now, j.now.note)
 	default:
 		j.tell(now, &j.now.event)
 		if j.observe != nil {
@@ -240,6 +241,13 @@ func (j *journal) handle() {
 	}
 	j.now = entry{}
 	j.tellLost(now, false)
+}
+
+func (j *journal) line(now time.Time, n *noteLine) {
+	if n.callback != "" && j.callbackAgain(now, n) {
+		return
+	}
+	j.write(n.at, n.level, n.msg, n.attrs...)
 }
 
 // show calls the observer and contains its panic.

@@ -19,7 +19,8 @@ type failureKey struct {
 	class  Class
 	reason Reason
 	// source is the prober, or else "platform" or "public". It is "observe"
-	// for panics of the observer, which have no class.
+	// for panics of the observer, and the name of another callback for its
+	// panics, which have no class.
 	source string
 }
 
@@ -42,6 +43,7 @@ type failure struct {
 	pair    pair
 	reason  Reason
 	remedy  string
+	what    string // the callback that panics, "" for anything else
 	end     time.Time
 	count   uint64 // repeats in this window
 	sources sourceSet
@@ -126,6 +128,32 @@ func (j *journal) observerPanicked(now time.Time, e *Event, p any, stack []byte)
 	j.window(now, f)
 }
 
+// callbackPanicked posts a panic of user code other than a handler's or the
+// observer's, such as what is called for each session at a drain.
+func (j *journal) callbackPanicked(what string, p any, stack []byte) {
+	text := panicText(p)
+	j.offer(&entry{note: &noteLine{
+		at: time.Now(), level: slog.LevelError, msg: msgCallback, callback: what, panicked: text,
+		attrs: []slog.Attr{slog.String("callback", what), slog.String("panic", text), slog.String("stack", stackText(stack))},
+	}})
+}
+
+// callbackAgain counts a callback's panic as a repeat, and reports whether it is
+// one.
+func (j *journal) callbackAgain(now time.Time, n *noteLine) bool {
+	f, first := j.failures.open(failureKey{source: n.callback}, n.level, msgCallbackAgain)
+	j.window(now, f)
+	if first {
+		f.what = n.callback
+		return false
+	}
+	f.count++
+	if len(f.samples) == 0 {
+		f.samples = append(f.samples, failureSample{text: n.panicked})
+	}
+	return true
+}
+
 // window starts the window of f if it has none.
 func (j *journal) window(now time.Time, f *failure) {
 	if f.end.IsZero() {
@@ -177,6 +205,9 @@ func (j *journal) tellRepeats(now time.Time, f *failure) {
 	}
 	if f.pair.prober != "" {
 		attrs = append(attrs, slog.String("prober", f.pair.word()))
+	}
+	if f.what != "" {
+		attrs = append(attrs, slog.String("callback", f.what))
 	}
 	attrs = append(attrs, slog.Uint64("count", f.count))
 	attrs = f.sources.attrs(attrs)

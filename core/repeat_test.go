@@ -192,3 +192,22 @@ func TestFailuresAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// What is called for each session, or for each probe, may panic as often.
+func TestCallbackThatPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, log := guardLog(t, Config{}, slog.LevelInfo)
+		for range 5 {
+			g.contained("OnDrain", func() { panic("goodbye") })
+		}
+		g.contained("Details", func() { panic("who") })
+		lines := toldBy(t, g, log)
+		wantMessages(t, "each callback's first panic is told", lines, "callback panicked", "callback panicked")
+		wantAttrs(t, lines[0], map[string]string{"callback": "OnDrain", "panic": "goodbye"})
+		wantAttrs(t, lines[1], map[string]string{"callback": "Details", "panic": "who"})
+		after(time.Minute)
+		lines = toldBy(t, g, log)
+		wantMessages(t, "its repeats are collapsed", lines, "callback panicked: repeated")
+		wantAttrs(t, lines[0], map[string]string{"callback": "OnDrain", "count": "4", "samples": "[goodbye]"})
+	})
+}

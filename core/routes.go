@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"log/slog"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 )
 
@@ -50,7 +51,7 @@ func (g *Guard) answerRoute(route Route, h Head, room *Answer) *Answer {
 func (g *Guard) askHealth(health Health, q HealthQuery, a *Answer) (ok bool) {
 	defer func() {
 		if v := recover(); v != nil {
-			g.tellPanic("Health", v)
+			g.journal.callbackPanicked("Health", v, debug.Stack())
 			*a, ok = answerBroken, q.Route == RouteReady || q.Route == RouteStartup
 		}
 	}()

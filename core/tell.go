@@ -89,6 +89,8 @@ const (
 	msgOverflow        = "more kinds of failure than are told apart"
 	msgObserver        = "observer panicked"
 	msgObserverAgain   = "observer panicked: repeated"
+	msgCallback        = "callback panicked"
+	msgCallbackAgain   = "callback panicked: repeated"
 	msgFloodSource     = "flood of bare connects from one source"
 	msgFloodSourceOver = "flood of bare connects from one source is over"
 	msgFlood           = "flood of bare connects"
