@@ -5,13 +5,17 @@ import "net/netip"
 // Head is what every framework knows of a request before any handler has run.
 // Its strings need to be valid only while [Adapter.Begin] runs: the core
 // clones what it keeps, so an adapter for a server that reuses its buffers
-// copies nothing.
+// copies nothing. Everything in it but Remote and TLS is the client's word.
 type Head interface {
+	// Method is the request's method, in the letters in which it came.
 	Method() string
-	// Path is the decoded path of the request target, without the query.
+	// Path is the path of the request target, without the query, as the
+	// framework's router compares it: decoded on net/http, as it came on Fiber.
 	Path() string
 	// Query is the raw query, without the question mark.
 	Query() string
+	// Host is the Host field, or what stands for it in HTTP/2, "" if neither is
+	// there.
 	Host() string
 	// Proto is "HTTP/1.0", "HTTP/1.1" or "HTTP/2.0".
 	Proto() string
@@ -20,20 +24,26 @@ type Head interface {
 	// canonical form. Field knows Host.
 	Field(name string) string
 	// Remote is the TCP peer, the zero AddrPort where there are no addresses.
+	// An IPv4 address is one, not an IPv6 address that stands for it.
 	Remote() netip.AddrPort
+	// TLS reports whether the request came inside TLS that this server ended.
 	TLS() bool
 }
 
 // Answer is a whole response: an adapter writes it as it stands. The slices in
 // it are shared between requests and must not be changed.
 type Answer struct {
+	// Status is the HTTP status, from 200 to 599.
 	Status int
+	// Header is all of the header, Content-Length too.
 	Header []HeaderField
-	// Body is sent for every method but HEAD; Content-Length is in Header.
+	// Body is sent for every method but HEAD. Neither it nor Header should have
+	// in it what the client sent.
 	Body string
 }
 
-// HeaderField is one field of an [Answer]. Name is in canonical form.
+// HeaderField is one field of an [Answer]. Name is in canonical form, and each of
+// Values is a line.
 type HeaderField struct {
 	Name   string
 	Values []string
@@ -54,9 +64,10 @@ const (
 )
 
 // Verdict is a decision whole: what to do, and what to write where the
-// application is not asked.
+// application is not asked. The zero Verdict lets the request pass.
 type Verdict struct {
-	Kind   Kind
+	Kind Kind
+	// Answer is complete for Probe and Refuse, the zero Answer for the others.
 	Answer Answer
 	// Err says why, for Refuse.
 	Err *HandshakeError
@@ -66,7 +77,8 @@ type Verdict struct {
 	Connection string
 }
 
-// Match is how a framework came to the handler that answered a request.
+// Match is how a framework came to the handler that answered a request, for
+// [Request.Fallback].
 type Match uint8
 
 const (
@@ -82,7 +94,7 @@ const (
 
 // MatchOf says how a framework came to a handler where it has no route of exactly
 // the path: found is false where there was none at all, pattern is true for a
-// route that holds more paths than one.
+// route that holds more paths than one. It never returns MatchExact.
 func MatchOf(found, pattern bool) Match {
 	switch {
 	case !found:
@@ -93,31 +105,34 @@ func MatchOf(found, pattern bool) Match {
 	return MatchMiddleware
 }
 
-// Route is one of the four health routes.
+// Route is one of the four health routes. [Routes] says at which paths they are.
 type Route uint8
 
 const (
 	NoRoute      Route = iota
-	RouteLive          // /livez: the process runs
-	RouteReady         // /readyz: send traffic here
-	RouteStartup       // /startupz: the start is over
-	RouteHealth        // /healthz: the server answers; also what a known prober gets on a WebSocket path
+	RouteLive          // /livez: the process runs; 200, also while draining
+	RouteReady         // /readyz: send traffic here; 503 while starting, not ready or draining
+	RouteStartup       // /startupz: the start is over; 503 until it is
+	RouteHealth        // /healthz: the server answers; 503 only while draining
 	routes
 )
 
-// String returns "live", "ready", "startup", "health" or "".
+// String returns "live", "ready", "startup", "health", or "" for NoRoute.
 func (r Route) String() string {
 	return [...]string{"", "live", "ready", "startup", "health"}[min(r, routes)%routes]
 }
 
 // HealthQuery is one question to a [Health].
 type HealthQuery struct {
+	// Route is the route that is asked, never NoRoute.
 	Route Route
 	// Draining is true while the guard drains: ready and health then fail.
 	Draining bool
 	// Details is true if [Config.Details] lets this caller see the checks.
 	Details bool
-	// Head is the request; its method is GET, HEAD or OPTIONS.
+	// Head is the request, valid during the call; its method is GET, HEAD or
+	// OPTIONS. The guard asks RouteReady by itself too, to know whether the
+	// server takes traffic, with a Head that has a path and no field.
 	Head Head
 }
 
@@ -125,7 +140,11 @@ type HealthQuery struct {
 //
 // Answer is called on every health request, concurrently. It must return at
 // once, from what is already known: it runs no check. Where it returns false
-// the guard answers as if Config.Health were nil.
+// the guard answers as if Config.Health were nil: 200, and 503 from ready and
+// health while draining. A panic in it is told, and answered 503 from ready and
+// startup, 200 from live and health. It is not asked for what a known prober gets
+// on one of [Config.ProbePaths] or on a WebSocket route: 200, and 503 while
+// draining.
 type Health interface {
 	Answer(HealthQuery) (Answer, bool)
 }
@@ -133,11 +152,13 @@ type Health interface {
 // HealthReporter is what a [Health] may also implement, to be seen in
 // [Guard.Snapshot] and so in metrics.
 type HealthReporter interface {
+	// Checks returns the present state of every check. It must return at once.
 	Checks() []CheckStatus
 }
 
 // CheckStatus is the present state of one health check.
 type CheckStatus struct {
+	// Name is that of the check, unique among them; it becomes a metric label.
 	Name string
 	// Status is "pass", "warn" or "fail".
 	Status string

@@ -30,9 +30,13 @@ func (g *Guard) connOf(nc net.Conn) *Conn {
 // the guard learns of the start and which has to be set before. Serve and
 // Shutdown stay yours; Shutdown begins the drain of the guard's sessions, also
 // those of another server that it is attached to, but returns without waiting for
-// them: [Guard.Drain] before it does, and lets probers notice. A second Attach of
-// the same server does nothing; one of another guard's server is told as an error
-// when it starts, and ignored.
+// them: [Guard.Drain] before it does, and lets probers notice. It sets no timeout,
+// unlike [Guard.Serve]. A second Attach of the same server does nothing; one of
+// another guard's server is told as an error when it starts, and ignored. The
+// error is nil today; one day something may be wrong with a server.
+//
+// Alone it has what the server tells of a connection: some classes are less exact
+// than with [Guard.Listener], and a session's connection is wrapped at its hijack.
 func (g *Guard) Attach(srv *http.Server) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -56,14 +60,15 @@ func (g *Guard) Attach(srv *http.Server) error {
 
 // ShuttingDown tells the guard that a server accepts no connection any more: it
 // drains, without a wait for probers that cannot come, and returns when that is
-// done.
+// done, after [DrainConfig].Timeout at the latest.
 func (a Adapter) ShuttingDown() {
 	a.g.shutOnce.Do(func() { close(a.g.shut) })
 	_, _ = a.g.Drain(context.Background())
 	a.g.closeIdle()
 }
 
-// Starting tells the guard that a server begins to serve.
+// Starting tells the guard that a server begins to serve: who answers each health
+// route is then told, once.
 func (a Adapter) Starting() { a.g.tellRoutes() }
 
 // Chain returns a hook that calls each of hooks, in their order, which may be
@@ -92,7 +97,7 @@ func (a Adapter) ShuttingDownAfter(done <-chan struct{}) {
 }
 
 // First reports whether the guard was not yet attached to server, a pointer,
-// and notes that it is.
+// and notes that it is. The guard keeps the pointer.
 func (a Adapter) First(server any) bool {
 	a.g.mu.Lock()
 	defer a.g.mu.Unlock()

@@ -4,6 +4,11 @@ package core
 // closed: every connection accepted through [Guard.Listener] ends in exactly
 // one class, the first of this list that applies to it. The words of
 // [Class.String] are public API: log attribute "class" and metric label.
+//
+// Told means a log line, at once for the first of its kind, and one with a count
+// for its repeats within [Config.Collapse]. Quiet means that the first of each
+// prober is told at Info, and the rest is counted and shown at Debug alone. From
+// public addresses what is quiet or told at Info is only counted.
 type Class uint8
 
 const (
@@ -20,10 +25,11 @@ const (
 	UpgradeFailed
 
 	// SessionEnded: the connection left HTTP by a WebSocket handshake
-	// (RFC 6455 §4.2.2) and ended. Told at Debug.
+	// (RFC 6455 §4.2.2) and ended; [SessionEnd] says how. Each is told at Debug.
 	SessionEnded
 
-	// Hijacked: the connection left HTTP but is no WebSocket.
+	// Hijacked: the connection left HTTP but is no WebSocket. Each is told at
+	// Debug.
 	Hijacked
 
 	// HandshakeRefused: a request that asked to upgrade, or that came to a
@@ -35,39 +41,45 @@ const (
 	// otherwise than 2xx or 3xx while the server was ready. Told at Warn.
 	ProbeFailing
 
-	// HTTP: at least one ordinary request.
+	// HTTP: at least one ordinary request. Never told, and no event.
 	HTTP
 
 	// HTTPProbe: requests, and all of them health answers or known probers.
+	// Quiet.
 	HTTPProbe
 
 	// ProxyProbe: no request: a PROXY v2 LOCAL preamble and nothing after it,
 	// or a preamble whose sender left without another byte (HAProxy's
-	// doc/proxy-protocol.txt, section 2.2).
+	// doc/proxy-protocol.txt, section 2.2). Quiet.
 	ProxyProbe
 
-	// WrongProtocol: no request: the first bytes are another protocol's.
+	// WrongProtocol: no request: the first bytes are another protocol's, which
+	// the Reason names. Told at Warn.
 	WrongProtocol
 
-	// TLSFailed: at least one byte, and the TLS handshake failed.
+	// TLSFailed: at least one byte, and the TLS handshake failed; the Reason says
+	// why. Told at Warn where it was refused or no version is in common, else at
+	// Info.
 	TLSFailed
 
-	// BadRequest: bytes that never became a request.
+	// BadRequest: bytes that never became a request; the Reason says why. Told at
+	// Info.
 	BadRequest
 
-	// ServerClosed: closed by this server before a request.
+	// ServerClosed: closed by this server before a request. Counted, and told at
+	// Warn where a limit was reached.
 	ServerClosed
 
 	// IdleConnect: no request, and the peer left later than five seconds after
 	// accept, or the server's timeout ended it: a browser's spare connection,
-	// MTU trouble or a slow attack, but not a probe.
+	// MTU trouble or a slow attack, but not a probe. Told at Info.
 	IdleConnect
 
 	// TLSProbe: the TLS handshake was completed, no request came, and the peer
-	// closed within five seconds.
+	// closed within five seconds. Quiet.
 	TLSProbe
 
-	// TCPProbe: no byte came, and the peer closed within five seconds.
+	// TCPProbe: no byte came, and the peer closed within five seconds. Quiet.
 	TCPProbe
 
 	classes // how many there are
@@ -93,7 +105,8 @@ var classWords = [classes]string{
 	TCPProbe:         "tcp_probe",
 }
 
-// String returns the word for c that logs and metrics use.
+// String returns the word for c that logs and metrics use: "tcp_probe" for
+// TCPProbe, and "session" for SessionEnded.
 func (c Class) String() string {
 	if c < classes {
 		return classWords[c]
@@ -101,8 +114,8 @@ func (c Class) String() string {
 	return classWords[Undecided]
 }
 
-// Classes returns every class that a connection can end in, the most telling
-// first.
+// Classes returns every class that a connection can end in, all but Undecided,
+// the most telling first.
 func Classes() []Class {
 	all := make([]Class, 0, classes-1)
 	for c := HandlerPanic; c < classes; c++ {
@@ -118,8 +131,13 @@ func (c Class) Probe() bool {
 }
 
 // Reason says why, within a class. Like the classes it is a closed set whose
-// words are public API: log attribute and metric label "reason". The order of
-// the refusal reasons is the order in which they are looked for.
+// words are public API: log attribute and metric label "reason".
+//
+// ReasonDraining to ReasonApplication are those of HandshakeRefused, in the order
+// in which they are looked for; ReasonServerError to ReasonStatusUnknown of
+// UpgradeFailed; ReasonTLSOnPlain to ReasonProxyPreamble of WrongProtocol;
+// ReasonRefused to ReasonUnknown of TLSFailed and BadRequest; ReasonDrain to
+// ReasonShutdown of ServerClosed. The other classes have none.
 type Reason uint8
 
 const (

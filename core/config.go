@@ -13,7 +13,8 @@ import (
 // Config is what [New] takes. The zero value is the recommended setting for
 // nearly everyone.
 type Config struct {
-	// Logger gets every line. Nil: slog.Default() at the time of New.
+	// Logger gets every line: the classes say at which level. Nil:
+	// slog.Default() at the time of New.
 	Logger *slog.Logger
 
 	// Health answers the health routes. Nil: always live, ready unless
@@ -27,16 +28,19 @@ type Config struct {
 	// ProbePaths are more paths on which a known prober gets the answer of the
 	// health route, for GET, HEAD and OPTIONS: "/" for a prober whose path
 	// cannot be set, the WebSocket path for one that asks by HEAD. A request
-	// from anybody else goes to the application.
+	// from anybody else goes to the application. A path is compared whole, as
+	// Head.Path has it; there are no patterns.
 	ProbePaths []string
 
 	// ProbeSources are more addresses that may be a platform's prober, beside
 	// loopback, private, link-local and shared (100.64.0.0/10) addresses, unix
-	// sockets and the fixed ranges of the prober table.
+	// sockets and the fixed ranges of the prober table. Who has such an address
+	// may be believed to be the prober that its User-Agent names, and what it
+	// does is told; it is let in nowhere.
 	ProbeSources []netip.Prefix
 
 	// TrustedProxies may say in X-Forwarded-For who the client is. Nobody else
-	// is believed.
+	// is believed, nor is a proxy on a unix socket, which has no address.
 	TrustedProxies []netip.Prefix
 
 	// ExpectProxy: a PROXY preamble is normal here, because a listener above
@@ -46,45 +50,60 @@ type Config struct {
 	// Details says who may see the details of health checks; they name hosts
 	// and errors. Nil: nobody. It is called for each health request that asks
 	// for details, must return at once, and its Head is valid during the call.
+	// A panic in it is told, and means no.
 	Details func(Head) bool
 
-	// MaxSessions is how many WebSocket sessions may be open at once; a
-	// handshake above it is refused with 503. 0: no limit.
+	// MaxSessions is how many WebSocket sessions may be open at once, with the
+	// handshakes that are under way; one above it is refused with 503. 0: no
+	// limit. Sessions that nobody can follow, as on Fiber with Middleware alone
+	// those of a library of the application's, do not count.
 	MaxSessions int
 
 	// Summary is how often at most a summary of what was kept quiet is
 	// printed, and only if the picture changed. 0: 1h. Negative: never.
 	Summary time.Duration
 
-	// Collapse is the window in which repeats of a failure are counted instead
-	// of printed. 0: 1m.
+	// Collapse is the window in which repeats of a failure, those of the same
+	// class, reason and prober, are counted instead of printed; at its end one
+	// line has their number. 0: 1m. Negative: an error of New.
 	Collapse time.Duration
 
 	// Drain sets the pace of [Guard.Drain].
 	Drain DrainConfig
 
-	// Observe gets every event, quiet ones too; Event.Err may be a
-	// *[HandshakeError]. Calls come from one goroutine, one at a time, in
-	// order; a panic in it is contained. While it blocks no lines are logged,
-	// and what then overflows the queue is dropped and counted, but no
-	// connection waits. Nil: nothing.
+	// Observe gets every event, quiet ones too: each probe, each handshake that
+	// was refused or failed, each panic, the end of each session, and the end of
+	// each connection that had none of these and no request. An ordinary request
+	// is no event. Event.Err may be a *[HandshakeError]. Calls come from one
+	// goroutine, one at a time, in order; a panic in it is contained. While it
+	// blocks no lines are logged, and what then overflows the queue of 1024 is
+	// dropped and counted, but no connection waits. After [Guard.Close] there
+	// are no calls. Nil: nothing.
 	Observe func(Event)
 
-	// ObserveOnly: count and explain, but answer and refuse nothing.
+	// ObserveOnly: count and explain, but answer and refuse nothing, neither a
+	// health route nor a handshake above MaxSessions or during a drain. Sessions
+	// still get their goodbye at a drain, and Handler of an adapter, on whose
+	// route nobody else looks at it, still refuses a foreign Origin.
 	ObserveOnly bool
 }
 
-// Routes names the paths of the health routes. "" is the default path, which
-// gives way to the application's own route of that path; a path named here is
-// answered before the application is asked; "-" is off.
+// Routes names the paths of the health routes. "" is the default path, /livez,
+// /readyz, /startupz or /healthz, which gives way to the application's own route
+// of that path; a path named here is answered before the application is asked;
+// "-" is off. A path begins with a slash and has no query, and each has but one
+// route: anything else is an error of New.
 type Routes struct {
 	Live, Ready, Startup, Health string
 }
 
-// DrainConfig is the pace of a drain.
+// DrainConfig is the pace of a drain. The zero value is for a process that has
+// ten seconds to end.
 type DrainConfig struct {
-	// Timeout is when connections that are still open are closed. 0: 9s, so
-	// that the process is gone before the 10 s of Docker and Cloud Run are.
+	// Timeout is when sessions that are still open are closed, from the start of
+	// the drain. 0: 9s, so that the process is gone before the 10 s of Docker
+	// and Cloud Run are; Kubernetes gives 30 s, Fly.io 5 s. Negative: an error of
+	// New.
 	Timeout time.Duration
 	// Fall is how many answers of 503 in a row a prober of the readiness route
 	// needs until it sends nobody here any more: a drain goes on accepting until
@@ -93,9 +112,12 @@ type DrainConfig struct {
 	Fall int
 	// Spread is the time over which the goodbyes are spread, so that clients
 	// do not all come back at once. 0: a quarter of Timeout. Negative: none.
+	// Longer than Timeout: an error of New.
 	Spread time.Duration
 	// Code is the close code of the goodbye (RFC 6455 §7.4.1). 0: 1001, going
-	// away; 1012 (service restart) is the other that makes sense.
+	// away; 1012 (service restart) is the other that makes sense. One that must
+	// not be sent, as 1005, is an error of New. It is for sessions of an
+	// adapter's Handler; what [Session.OnDrain] registers sends its own.
 	Code int
 }
 

@@ -14,9 +14,11 @@ import (
 // of them, how reading and writing ended, and who closed; what it was is
 // decided once, when it is closed and no request on it is unfinished.
 //
-// It keeps the abilities of the connection below: CloseWrite, ReadFrom,
-// WriteTo, SyscallConn, File and the TCP settings work where they work there
-// and return errors.ErrUnsupported where they do not.
+// It keeps the abilities of the connection below: CloseWrite, CloseRead,
+// SyscallConn, File and the TCP settings work where they work there and return
+// errors.ErrUnsupported where they do not; ReadFrom and WriteTo copy where there
+// is no faster way below. It is made by [Guard.Listener], or at the hijack of a
+// session; [ConnOf] finds it. Close may be called more than once, as below.
 type Conn struct {
 	net.Conn
 	ln  *listener       // the guard's own, g.unseen, for one that it did not accept
@@ -137,8 +139,8 @@ func (c *Conn) NetConn() net.Conn { return c.Conn }
 // asked only after the first Read, and under no lock.
 func (c *Conn) remote() netip.AddrPort { return addrPort(c.Conn.RemoteAddr()) }
 
-// AddrPort returns the address of a TCP peer as [Head.Remote] has it, the zero
-// AddrPort where there is none.
+// AddrPort returns the address of a TCP peer as [Head.Remote] has it, an IPv4
+// address as such, the zero AddrPort where a is no *net.TCPAddr.
 func AddrPort(a net.Addr) netip.AddrPort { return addrPort(a) }
 
 func addrPort(a net.Addr) netip.AddrPort {

@@ -10,14 +10,15 @@ import (
 )
 
 // DrainReport says what became of the sessions at a drain, and how long its
-// phases took.
+// phases took. Sessions is Closed and Dropped together.
 type DrainReport struct {
 	// Sessions were open when the goodbyes began, or opened from a handshake
 	// that was under way.
 	Sessions int
 	// Closed ended before the deadline; of those, Answered completed the
-	// closing handshake of RFC 6455 §7.1.2 as far as is known. Dropped were
-	// closed at the deadline.
+	// closing handshake of RFC 6455 §7.1.2 as far as is known: a route of your
+	// own library tells that by [Session.Ended] or by the error that its handler
+	// returns. Dropped were closed at the deadline.
 	Closed, Answered, Dropped int
 
 	// Notice is how long the wait for probers took, with handshakes still
@@ -25,15 +26,17 @@ type DrainReport struct {
 	// until all were gone. Duration is that of the whole drain.
 	Notice, Goodbyes, Closing, Duration time.Duration
 
-	// Probers asked the readiness route when the drain began.
+	// Probers asked the readiness route when the drain began, from a platform's
+	// address; at most 64. The callers of one drain share the slice.
 	Probers []DrainProber
 	// TooShort: Config.Drain.Timeout does not let the slowest of them notice.
 	TooShort bool
 }
 
 // DrainProber is a prober of the readiness route. Refused is how often it has
-// been answered 503 in a row, counted once an Interval: Config.Drain.Fall or
-// more, and it has noticed.
+// been answered 503 in a row, counted once an Interval: [DrainConfig].Fall or
+// more, and it has noticed. Two of a kind at one address look like one that asks
+// more often.
 type DrainProber struct {
 	Prober   string // a name of [Probers], or "unknown"
 	Addr     netip.Addr
@@ -41,22 +44,32 @@ type DrainProber struct {
 	Refused  int
 }
 
-// Draining is closed when the drain begins.
+// Draining returns a channel that is closed when the drain begins, for loops of
+// your own that should end with it. Use [Session.OnDrain] for a session, whose
+// moment is its own.
 func (g *Guard) Draining() <-chan struct{} { return g.drainCh }
 
 func (g *Guard) isDraining() bool { return g.draining.Load() }
 
-// Drain ends every session politely. Readiness turns 503 at once, liveness
-// stays. Handshakes are accepted until each prober that asks the readiness
-// route has been answered 503 Config.Drain.Fall times; without such probers
-// they are refused with 503 from the start, and a prober for which
-// Config.Drain.Timeout is too short, or which has asked but once and does not
-// come back, is given two seconds. Then each session gets its goodbye at a moment
-// of its own within Config.Drain.Spread, and what is still open at
-// Config.Drain.Timeout, or when ctx ends, is closed, as is every connection
-// without a request in progress, so that nothing delays the server's own
-// Shutdown, which is yours to call. There is no way back. A second Drain joins
-// the first and returns the same report. The error is ctx's, if that ended first.
+// Drain ends every session politely. Call it before the server's own Shutdown,
+// which is yours to call; [Guard.Serve] and the adapters' Serve do both.
+//
+// Readiness and health turn 503 at once, liveness stays. Handshakes are accepted
+// until each prober that asks the readiness route has been answered 503
+// [DrainConfig].Fall times; without such probers they are refused with 503 from
+// the start, and a prober for which Timeout is too short, or which has asked but
+// once and does not come back, is given two seconds. Then each session gets its
+// goodbye at a moment of its own within Spread: an adapter's Handler sends the
+// close frame, on other routes it is what [Session.OnDrain] registered that does,
+// or nobody. Drain returns when all sessions have ended; what is still open at
+// Timeout, or when ctx ends, is closed. So is every connection that has had no
+// request yet, so that nothing silent delays the server's Shutdown. Requests that
+// run are not waited for, and connections that are kept alive are left to Shutdown.
+//
+// There is no way back. A second Drain joins the first and returns the same
+// report; the ctx of each can cut it short. The error is ctx's, if that ended
+// first, and the report is complete all the same. A line at Info says when it
+// begins, and one what came of it.
 func (g *Guard) Drain(ctx context.Context) (DrainReport, error) {
 	g.drainOnce.Do(func() {
 		probers := g.pollers.active(g.now())

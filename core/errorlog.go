@@ -17,9 +17,11 @@ type errorLog struct {
 }
 
 // ErrorLog returns a logger for a server's ErrorLog, for those who cannot use
-// [Guard.Attach]. Lines about connections that the guard watches are
-// swallowed; all others go to next, or to the log package's standard logger if
-// next is nil.
+// [Guard.Attach]. Two kinds of line are swallowed: of a TLS handshake that failed
+// on a connection which the guard watches, and of a panic that the guard has told.
+// All others go on as they are to next, or to the log package's standard logger if
+// next is nil. It finds a connection by the address in net/http's text, and so
+// finds none where there are no addresses, as on a unix socket.
 func (g *Guard) ErrorLog(next *log.Logger) *log.Logger {
 	if next != nil {
 		if _, ours := next.Writer().(*errorLog); ours {
@@ -94,14 +96,15 @@ func (p *panicked) take(a netip.AddrPort) bool {
 	return false
 }
 
-// Printer is the logger of servers that have one in place of a *log.Logger.
+// Printer is the logger of servers that have one in place of a *log.Logger, such
+// as fasthttp's. It is for authors of adapters.
 type Printer interface {
 	Printf(format string, args ...any)
 }
 
 // QuietPrinter returns next without the lines that begin with about, by which
 // the server tells of a connection what the guard tells of it; next itself if
-// that is nil.
+// that is nil. The beginning is that of the format, before its arguments.
 func QuietPrinter(next Printer, about string) Printer {
 	if next == nil {
 		return next

@@ -6,10 +6,14 @@ import (
 )
 
 // Event is one thing that happened, as [Config.Observe] gets it and as the log
-// tells it. Strings that came from the peer are cut above 200
-// bytes and not yet quoted: treat them as hostile.
+// tells it. Forwarded, Method and Path came from the peer: they are cut above 200
+// bytes and not yet quoted, so treat them as hostile, and Err and Panic, which
+// may quote them, too.
 type Event struct {
-	Time   time.Time
+	// Time is when it happened, which is before it is told.
+	Time time.Time
+	// Class and Reason say what and why. The class is that of the event, not of
+	// the connection: several requests on one may have several.
 	Class  Class
 	Reason Reason
 
@@ -20,37 +24,44 @@ type Event struct {
 	// Client is the client's address as told by a proxy in
 	// [Config.TrustedProxies], else the zero Addr.
 	Client netip.Addr
-	// Forwarded is what X-Forwarded-For says where nobody vouches for it.
+	// Forwarded is what X-Forwarded-For says where nobody vouches for it, "" if
+	// it is not there.
 	Forwarded string
 	// Platform is true if the source, Client or else Remote, is one that a
-	// platform's prober may have; see [Config.ProbeSources].
+	// platform's prober may have; see [Config.ProbeSources]. It is false for what
+	// was forwarded for somebody unknown.
 	Platform bool
 
-	// Prober is a name of the prober table, "" if none was recognised.
+	// Prober is a name of [Probers], "" if none was recognised, or none that may
+	// be believed.
 	Prober string
 
 	// Proxy is the proxy that left its traces in a handshake without Upgrade, a
 	// name of [Proxies], "" if none did or there was nothing to explain.
 	Proxy string
 
+	// Method and Path are the request's, "" where there was none.
 	Method, Path string
 
-	// Status is what the peer was told, 0 if nothing or not known.
+	// Status is the HTTP status that the peer was told, 0 if nothing or not
+	// known.
 	Status int
 
 	// Err is what went wrong, as far as there is an error: a
 	// *[HandshakeError] for HandshakeRefused, the typed TLS or network error
-	// for TLSFailed, the handler's error for UpgradeFailed.
+	// for TLSFailed, the handler's error for UpgradeFailed and SessionEnded.
 	Err error
 
-	// Panic and Stack are set for HandlerPanic.
+	// Panic and Stack are set for HandlerPanic: the value, and the stack as
+	// debug.Stack has it.
 	Panic any
 	Stack []byte
 
 	// Session is set for SessionEnded.
 	Session SessionEnd
 
-	// Remedy tells the operator what mends it, "" if there is nothing to mend.
+	// Remedy tells the operator what mends it, in constant English text of this
+	// package, "" if there is nothing to mend.
 	Remedy string
 
 	// elsewhere: the server's own log tells it, so it is counted and observed
@@ -62,9 +73,10 @@ type Event struct {
 type SessionEnd struct {
 	// End is "closed" (a close frame was exchanged), "vanished" (the peer was
 	// gone without one, what RFC 6455 §7.1.5 calls 1006), "server", "timeout",
-	// "panic", or "ended" where nobody knows more.
+	// "panic", or "ended" where nobody knows more. "server" is a close by the
+	// drain's deadline, "timeout" a read deadline of the application's.
 	End string
-	// Code is the close code of RFC 6455 §7.4, 0 if not known.
+	// Code is the close code of RFC 6455 §7.4, 1006 for vanished, 0 if not known.
 	Code int
 	// Duration is the time since the handshake.
 	Duration time.Duration

@@ -16,7 +16,8 @@ func (v via) String() string {
 }
 
 // Proxies returns the name of every proxy that is told by its traces, sorted:
-// the values that [Event.Proxy] can have.
+// the values that [Event.Proxy] can have. nginx and HAProxy leave no traces and are
+// not among them. The slice is the caller's.
 func Proxies() []string {
 	return append([]string(nil), viaNames[noVia+1:]...)
 }

@@ -12,8 +12,9 @@ import (
 
 // Guard watches a server's connections, answers its probes, explains its
 // refused handshakes and drains its sessions. It serves one application, on as
-// many listeners and servers as that has. All methods are safe for concurrent
-// use.
+// many listeners and servers as that has; two applications in a process have a
+// Guard each. Make it with [New]; the zero Guard is of no use. All methods are
+// safe for concurrent use.
 type Guard struct {
 	config  Config
 	epoch   time.Time
@@ -64,9 +65,9 @@ type pathRule struct {
 // request. asked is false where it cannot be asked.
 type ownerFunc func(Head) (owned, asked bool)
 
-// New returns a Guard. Its error joins everything that is wrong with config. It
-// starts nothing: the first goroutine comes with the first event, and [Guard.Close]
-// ends it.
+// New returns a Guard. Its error joins everything that is wrong with config; the
+// zero Config has none. It starts nothing: the first goroutine comes with the
+// first event, and [Guard.Close] ends it.
 func New(config Config) (*Guard, error) {
 	config, err := config.withDefaults()
 	if err != nil {
@@ -122,10 +123,12 @@ func (g *Guard) rule(path string) *pathRule {
 // now is the time since the guard was made, by the monotonic clock.
 func (g *Guard) now() time.Duration { return time.Since(g.epoch) }
 
-// Close prints what is pending and ends the guard's goroutine. It does not
-// touch connections; what happens on them later is counted but not told. It
-// waits at most two seconds for a log handler that blocks, and then returns an
-// error. A second Close does nothing.
+// Close prints what is pending, the repeats that are being counted too, and ends
+// the guard's goroutine. Call it last, when the servers have shut down. It does
+// not touch connections and does not drain; what happens on them later is counted
+// but not told. [Config.Health] is yours to close. It waits at most two seconds
+// for a log handler or an observer that blocks, and then returns an error. A
+// second Close does nothing and returns nil.
 func (g *Guard) Close() error {
 	if !g.closed.CompareAndSwap(false, true) {
 		return nil

@@ -10,19 +10,27 @@ import (
 )
 
 // HandshakeError says why a WebSocket handshake was refused. It is what
-// [Event.Err] holds for HandshakeRefused.
+// [Event.Err] holds for HandshakeRefused: take it out with errors.As, or compare
+// with errors.Is. No function of this package returns it to a handler, whose
+// client has its answer by then.
 type HandshakeError struct {
-	// Status is what the client was told, 0 if not known.
+	// Status is the HTTP status that the client was told, 0 if not known.
 	Status int
+	// Reason is one of ReasonDraining to ReasonApplication.
 	Reason Reason
-	// Field is the header field at fault, "" if it is none.
+	// Field is the header field at fault in its canonical form, as
+	// "Sec-Websocket-Key", "" if it is none.
 	Field string
 }
 
-// The refusals that are states of the server rather than faults of a request.
-// errors.Is compares the Reason alone.
+// The refusals that are states of the server rather than faults of a request, for
+// errors.Is, which compares the Reason alone.
 var (
-	ErrDraining  error = &HandshakeError{Status: 503, Reason: ReasonDraining}
+	// ErrDraining: the server is shutting down. The client was told 503,
+	// Retry-After of 1 to 8 seconds, and Connection: close.
+	ErrDraining error = &HandshakeError{Status: 503, Reason: ReasonDraining}
+	// ErrSaturated: [Config.MaxSessions] is reached. The client was told 503, and
+	// Retry-After of 5 to 19 seconds.
 	ErrSaturated error = &HandshakeError{Status: 503, Reason: ReasonSaturated}
 )
 
@@ -152,11 +160,15 @@ func listsToken(list, token string) bool {
 	return false
 }
 
-// Origins says which pages may open a session.
+// Origins says which pages may open a session on a route of an adapter's Handler.
+// A request without Origin comes from no browser and is always allowed (RFC 6455
+// §4.2.1 item 7, §10.2). The zero Origins allows the pages of the request's own
+// host, with its port.
 type Origins struct {
 	// Patterns allow more than the same host, in the syntax of [path.Match] and
 	// in any letter case. A pattern with "://" in it is matched against scheme
-	// and host, another against the host alone.
+	// and host, another against the host alone. One that path.Match cannot read
+	// matches what it is equal to.
 	Patterns []string
 	// Only lets no other page in than these patterns allow, not even one of the
 	// same host.
@@ -164,8 +176,8 @@ type Origins struct {
 }
 
 // OnlyOrigins returns the Origins of a list that is the whole of what is allowed,
-// as for fasthttp's libraries: "*" its first item allows all, and where it is
-// empty it is the same host's pages alone.
+// as for fasthttp's libraries. "*" as its first item allows all, for which it
+// returns nil; an empty list allows the same host's pages alone.
 func OnlyOrigins(list []string) *Origins {
 	if len(list) > 0 && list[0] == "*" {
 		return nil

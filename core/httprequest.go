@@ -23,17 +23,16 @@ func (a Adapter) BeginHTTP(r *http.Request) HTTPRequest {
 }
 
 // CurrentHTTP returns the request as a layer outside this one has begun it, the
-// zero HTTPRequest if none has or if it is an ordinary one.
+// zero HTTPRequest if none has or if it is an ordinary one. It is not to be ended.
 func (a Adapter) CurrentHTTP(r *http.Request) HTTPRequest {
 	return HTTPRequest{Request{x: exchangeOf(r.Context())}}
 }
 
-// AtEndpoint is for a request that has reached a WebSocket route: known probers
-// get the health answer, whatever their method, and a handshake that RFC 6455
-// forbids and a library might let pass is refused. Everything else is the
-// route's.
-// route is the pattern of the route, as far as it is a path, "" if it is not
-// known.
+// AtEndpoint is [Adapter.BeginHTTP] and [Adapter.Endpoint] for a request that has
+// reached a WebSocket route: known probers get the health answer, whatever their
+// method, and a handshake that RFC 6455 forbids and a library might let pass is
+// refused. Everything else is the route's. route is the pattern of the route, as
+// far as it is a path, "" if it is not known.
 func (a Adapter) AtEndpoint(r *http.Request, route string) HTTPRequest {
 	q := a.BeginHTTP(r)
 	q.Request = a.Endpoint(q.Request, httpHead{r}, route)
@@ -164,10 +163,15 @@ func (q *HTTPRequest) aborted(v any) (hijacked bool) {
 }
 
 // Endpoint returns next with what a WebSocket route needs, whichever library
-// serves it: known probers get the health answer whatever their method, a
-// handshake that RFC 6455 forbids and libraries let pass is refused, and past
-// the hijack a panic is told and the connection closed. It never looks at
-// Origin and passes everything else on.
+// serves it: known probers get the health answer whatever their method, and a
+// handshake that RFC 6455 §4.2.1 forbids and libraries let pass (HTTP/1.0, more
+// than one key, a bad key) is refused with the status of its reason. Past the
+// hijack a panic is told, the connection closed, and the panic ends there. It
+// never looks at Origin and passes everything else on, with a ResponseWriter that
+// sees the status and the hijack.
+//
+// Put it on the route alone, not around the application. Inside, [SessionOf] has
+// the session once the library has upgraded.
 func (g *Guard) Endpoint(next http.Handler) http.Handler {
 	a := g.Adapter()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

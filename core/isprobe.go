@@ -3,16 +3,25 @@ package core
 import "net/http"
 
 // IsUpgrade reports whether r asks to upgrade to WebSocket, or is what a proxy
-// left of such a request: for the filters of middleware that measures or traces
-// requests, for which a session would be a request of hours.
+// left of such a request: Upgrade lists websocket, there is a Sec-WebSocket-Key,
+// or it is an extended CONNECT for websocket (RFC 8441). It is for the filters of
+// middleware that measures or traces requests, for which a session would be a
+// request of hours. It says nothing of whether the handshake is a good one.
 func IsUpgrade(r *http.Request) bool { return asksToUpgrade(httpHead{r}) }
 
 // IsProbe reports whether r is a probe, for the filters of access logs, metrics
-// and traces: a request that quietws answers itself, or a GET, HEAD or OPTIONS of
-// a known prober from a platform's address on a health route or one of
-// Config.ProbePaths, or HAProxy's check as it comes, for the whole server. It is never true for anything else of the application's,
-// whatever the User-Agent says. Asked before the guard's own layer it says what
-// is certain then.
+// and traces: a health route that quietws answers itself, whoever asks, what it
+// answers a known prober from a platform's address on a WebSocket route, and a GET,
+// HEAD or OPTIONS of such a prober on the application's own health route or one of
+// [Config.ProbePaths]. HAProxy's check as it comes, OPTIONS /, is one too. It is
+// never true for anything else of the application's, whatever the User-Agent says,
+// and never for a request that asks to upgrade.
+//
+// It may be asked before the guard's layer has seen r, or after, which is exact.
+// Before, the first probe of a WebSocket route is not known as one yet; and where
+// the application can be asked for its routes only by calling it, as any handler
+// but an *http.ServeMux, a default health path counts as the guard's until then. It
+// changes nothing and is no proof of who somebody is: let nobody in by it.
 func (g *Guard) IsProbe(r *http.Request) bool {
 	x := exchangeOf(r.Context())
 	if x == nil {

@@ -38,15 +38,21 @@ var errTLSBelow = errors.New("quietws: Guard.Listener was given a TLS listener; 
 //
 // A listener that wraps connections without a NetConn method, such as
 // netutil.LimitListener, goes below it: guard.Listener(netutil.LimitListener(ln, n)).
-// Over a TLS listener its first Accept returns an error. Accept does not return
-// errors that pass, such as too many open files: it waits up to a second, tells
-// it once, and goes on, so a server whose Serve ends at any error lives.
+// Over a TLS listener, where HTTP/2 and Request.TLS would no longer work, its first
+// Accept returns an error. Accept does not return errors that pass, such as too
+// many open files: it waits, from 5 ms to a second, tells it once in
+// [Config.Collapse], and goes on, so a server whose Serve ends at any error lives.
+//
+// It belongs to a server that the guard is attached to. Without [Guard.Attach] or
+// [Guard.Wrap] nobody tells it of requests, and TLS errors are in the server's log.
 func (g *Guard) Listener(ln net.Listener) net.Listener {
 	return &listener{Listener: ln, g: g, done: make(chan struct{})}
 }
 
-// TLSListener returns ln watched and TLS above it, as [tls.NewListener] has it:
-// config must have a certificate, and for HTTP/2 name "h2" in NextProtos.
+// TLSListener returns ln, the raw listener, watched and TLS above it, as
+// [tls.NewListener] has it: config must have a certificate, and for HTTP/2 name
+// "h2" in NextProtos. It does the same as tls.NewListener over [Guard.Listener],
+// but knows of TLS before the server shows it.
 func (g *Guard) TLSListener(ln net.Listener, config *tls.Config) net.Listener {
 	watched := &listener{Listener: ln, g: g, done: make(chan struct{})}
 	watched.tls.Store(true)
@@ -150,8 +156,8 @@ func (g *Guard) watch(nc net.Conn, l *listener) *Conn {
 }
 
 // ConnOf returns the watched connection that nc is or stands on, nil if there
-// is none. It looks through *tls.Conn and everything else that has a NetConn
-// method, and through go-proxyproto's Raw.
+// is none. It looks through up to eight layers: *tls.Conn and everything else that
+// has a NetConn method, go-proxyproto's Raw, and fasthttp's UnsafeConn.
 func ConnOf(nc net.Conn) *Conn {
 	for range 8 {
 		switch v := nc.(type) {

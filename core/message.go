@@ -8,21 +8,28 @@ import (
 )
 
 // Message is a request and its response in a server that writes the response
-// when the handlers have returned, and hands a connection over after that. The
-// methods are named as fasthttp's are, whose RequestCtx has most of them.
+// when the handlers have returned, and hands a connection over after that. It is
+// for authors of adapters. The methods are named as fasthttp's are, whose
+// RequestCtx has most of them.
 type Message interface {
 	Head
 	// Conn is the connection as the server has it.
 	Conn() net.Conn
-	// UserValue and SetUserValue keep values with the request.
+	// UserValue returns what SetUserValue has kept with the request, nil if
+	// there is nothing.
 	UserValue(key any) any
+	// SetUserValue keeps a value with the request, and with the session that it
+	// becomes.
 	SetUserValue(key, value any)
 	// SetConnection replaces the request's field Connection.
 	SetConnection(value string)
 	// Status is that of the response as it stands.
 	Status() int
+	// SetStatusCode sets the response's status.
 	SetStatusCode(status int)
+	// SetField sets a field of the response's header to one line.
 	SetField(name, value string)
+	// SetBodyString sets the response's body.
 	SetBodyString(body string)
 	// Reset drops the response as it stands, and the hijack that a handler has
 	// asked for.
@@ -31,8 +38,9 @@ type Message interface {
 	Hijacked() bool
 }
 
-// MessageKey is the user value that holds the *Request of a candidate, for the
-// layers further in and for the session that it becomes.
+// MessageKey is the key of the user value that holds the *[Request] of a
+// candidate (see [Request.Candidate]), for the layers further in and for the
+// session that it becomes.
 const MessageKey = "github.com/quietws/quietws"
 
 // BeginMessage is [Adapter.Begin] for a Message. A request that a layer outside
@@ -116,7 +124,8 @@ func (r *Request) tellPanic() {
 var answerPanic = textAnswer(http.StatusInternalServerError, "internal server error\n", HeaderField{fieldConnection, []string{"close"}})
 
 // Recover is to be deferred by the outermost layer, where a panic that was not
-// recovered further in would end the process.
+// recovered further in would end the process: it is answered 500, with nothing of
+// the panic. [Request.Around] has told it.
 func (a Adapter) Recover(m Message) {
 	if recover() != nil {
 		m.Reset()
@@ -124,7 +133,8 @@ func (a Adapter) Recover(m Message) {
 	}
 }
 
-// IsProbeMessage is [Guard.IsProbe] for a Message.
+// IsProbeMessage is [Guard.IsProbe] for a Message. It may be asked after the
+// request is done, as long as the Message is valid.
 func (a Adapter) IsProbeMessage(m Message) bool {
 	var x *exchange
 	if q, _ := m.UserValue(MessageKey).(*Request); q != nil {
@@ -135,8 +145,8 @@ func (a Adapter) IsProbeMessage(m Message) bool {
 	return x != nil && x.quiet()
 }
 
-// JoinLines joins the lines of a field as [Head.Field] does. One line alone is
-// text of it, which need not copy.
+// JoinLines joins the lines of a field as [Head.Field] does, for authors of
+// adapters. One line alone is text of it, which need not copy; none is "".
 func JoinLines(lines [][]byte, text func(line []byte) string) string {
 	if len(lines) == 1 {
 		return text(lines[0])
@@ -145,7 +155,7 @@ func JoinLines(lines [][]byte, text func(line []byte) string) string {
 }
 
 // JoinField is JoinLines for the field of that name, in any letter case, among
-// those that visit visits.
+// those that visit visits. It copies, and so is for rare fields.
 func JoinField(name string, visit func(f func(name, value []byte))) string {
 	var lines [][]byte
 	visit(func(n, value []byte) {

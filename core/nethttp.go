@@ -92,8 +92,17 @@ type layer struct {
 
 // Wrap returns next with the guard's outermost layer around it: health routes
 // and probes are answered, refused handshakes explained, panics told. Ordinary
-// requests pass untouched. Where next is an *http.ServeMux it is asked which
-// health routes are the application's.
+// requests pass untouched: their ResponseWriter is not wrapped. A nil next is
+// http.DefaultServeMux.
+//
+// A default health path is the application's where it has a route of its own
+// there. An *http.ServeMux is asked for its patterns, once for each host and path:
+// they have to be there by the first request. Another next is called, and where
+// it answers 401, 403, 404 or 405 the guard answers instead.
+//
+// [Guard.Attach] and [Guard.Serve] put it around a server's Handler by themselves.
+// Alone it counts no connections and leaves the server's own log as it is. With
+// golang.org/x/net/http2/h2c it goes inside h2c.NewHandler.
 func (g *Guard) Wrap(next http.Handler) http.Handler { return g.layer(next) }
 
 func (g *Guard) layer(next http.Handler) *layer {

@@ -18,8 +18,8 @@ func (p prober) String() string {
 }
 
 // Probers returns the name of every known prober, sorted: the values that
-// [Event.Prober] and the metric label "prober" can have beside "configured"
-// and "unknown".
+// [Event.Prober] and the metric label "prober" can have; the label is "unknown"
+// where there is none. The slice is the caller's.
 func Probers() []string {
 	return append([]string(nil), proberNames[noProber+1:]...)
 }

@@ -9,7 +9,8 @@ import (
 )
 
 // Request is one request in the hands of an adapter. The zero Request is one
-// that nothing is known of; its methods do nothing.
+// that nothing is known of; its methods do nothing. It belongs to the goroutine
+// that serves the request; a copy is the same request, but for whether it is done.
 type Request struct {
 	c     *Conn
 	x     *exchange
@@ -17,12 +18,17 @@ type Request struct {
 	done  bool // and has
 }
 
-// Adapter returns what an adapter of a framework needs.
+// Adapter returns what an adapter of a framework needs. Applications use the
+// adapter's package instead.
 func (g *Guard) Adapter() Adapter { return Adapter{g: g} }
 
 // Adapter is the guard as adapters see it: the core decides, and an adapter
 // writes and reports. For each request Begin, Verdict, then Opened if the
-// connection left HTTP, and Done exactly once.
+// connection left HTTP, and Done exactly once. The net/http family begins with
+// [Adapter.BeginHTTP], AtEndpoint and AtHandler, whose [HTTPRequest] does the
+// rest; a server that writes the response when the handlers have returned, as
+// fasthttp, with [Adapter.BeginMessage] and [Request.Around]. Package coretest
+// says whether an adapter keeps the rules. The methods are safe for concurrent use.
 type Adapter struct {
 	g    *Guard
 	owns ownerFunc
@@ -35,6 +41,7 @@ func (a Adapter) Guard() *Guard { return a.g }
 // exactly the path of a request, whatever the method: a wildcard and a
 // catch-all are none. asked is false where that cannot be known before the
 // application has answered. f must be safe for concurrent use and not allocate.
+// The guard remembers the f that it was given last, for the layers that have none.
 func (a Adapter) Owner(f func(Head) (owned, asked bool)) Adapter {
 	a.owns = f
 	owner := ownerFunc(f)
@@ -44,8 +51,10 @@ func (a Adapter) Owner(f func(Head) (owned, asked bool)) Adapter {
 
 // Begin judges a request by its head, before any handler has run. nc is its
 // connection, or nil: where one is given that stands on a watched connection
-// the request counts for that. A request that was begun by a layer outside this
-// one is the same request: its Done there is what counts.
+// the request counts for that, and where it does not the peer's address is looked
+// up among those that are. A request that was begun by a layer outside this one is
+// the same request: its Done there is what counts. A handshake takes one of
+// [Config.MaxSessions] until it is done, or its session is over.
 func (a Adapter) Begin(h Head, nc net.Conn) Request {
 	return a.begin(h, a.g.connUnder(h, nc), nil)
 }
@@ -221,7 +230,8 @@ func (r Request) conn() *Conn {
 	return r.c
 }
 
-// Answered reports a status as it is written, where that can be after Done.
+// Answered reports a status as it is written, where that can be after Done. The
+// first counts; 1xx but 101 is none.
 func (r Request) Answered(status int) {
 	x := r.x
 	if x == nil || x.fallback || status >= 100 && status <= 199 && status != http.StatusSwitchingProtocols || x.opened() {
@@ -338,7 +348,8 @@ func (r *Request) Panicked(v any) (hijacked bool) {
 	return hijacked
 }
 
-// DrainCode is the close code of the goodbye at a drain.
+// DrainCode is the close code of the goodbye at a drain, [DrainConfig].Code or its
+// default.
 func (a Adapter) DrainCode() int { return a.g.config.Drain.Code }
 
 // Undecided reports whether [Request.Fallback] will have to be asked.

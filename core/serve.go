@@ -22,12 +22,21 @@ const closeChecks = 20
 var errNoListener = errors.New("quietws: Serve was given no listener")
 
 // Serve attaches the guard to srv, serves on the listeners until ctx ends, and
-// then drains: sessions get their goodbye, and within Config.Drain.Timeout
-// everything is closed. It returns nil after a drain, or else the first error
-// of a listener, after closing the others. Listeners are watched; those that
-// came from Listener or TLSListener are taken as they are. For TLS give it a
-// TLSListener. Where srv has neither ReadHeaderTimeout nor ReadTimeout, Serve
-// sets ReadHeaderTimeout to 10 s.
+// then drains and shuts srv down, as [Guard.Drain] has it: sessions get their
+// goodbye, and after [DrainConfig].Timeout everything is closed, requests that run
+// too. It returns nil after a drain, or else the first error of a listener, after
+// closing srv and the others; sessions are not drained then. A Shutdown of srv by
+// somebody else ends it too, with a drain.
+//
+// Listeners are watched; those that came from [Guard.Listener] or
+// [Guard.TLSListener] are taken as they are. For TLS give it a TLSListener. Where
+// srv has neither ReadHeaderTimeout nor ReadTimeout, Serve sets ReadHeaderTimeout
+// to 10 s. Without a listener it returns an error at once.
+//
+// Give it a context that ends at SIGTERM, and let a second signal end the process:
+//
+//	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+//	context.AfterFunc(ctx, stop)
 func (g *Guard) Serve(ctx context.Context, srv *http.Server, listeners ...net.Listener) error {
 	if len(listeners) == 0 {
 		return errNoListener
@@ -41,12 +50,14 @@ func (g *Guard) Serve(ctx context.Context, srv *http.Server, listeners ...net.Li
 	return g.Adapter().Serve(ctx, srv, listeners...)
 }
 
-// Server is a server of any framework. *http.Server is one.
+// Server is a server of any framework, for [Adapter.Serve]. *http.Server is one.
 type Server interface {
-	// Serve serves until Shutdown or Close. After Shutdown it returns nil or
-	// http.ErrServerClosed.
+	// Serve serves until Shutdown or Close, on several listeners at once. After
+	// Shutdown it returns nil or http.ErrServerClosed.
 	Serve(net.Listener) error
+	// Shutdown waits for requests that run, until its context ends.
 	Shutdown(context.Context) error
+	// Close closes what Shutdown would wait for.
 	Close() error
 }
 
@@ -110,7 +121,8 @@ func (g *Guard) shutdown(srv Server) error {
 	return nil
 }
 
-// Listen listens on addr and serves what it gets with serve, which closes it.
+// Listen listens on addr, as net.Listen has it, and serves what it gets with
+// serve, which closes it. It returns the error of either.
 func (a Adapter) Listen(network, addr string, serve func(...net.Listener) error) error {
 	ln, err := net.Listen(network, addr)
 	if err != nil {
@@ -124,7 +136,8 @@ var errNoCertificate = errors.New("quietws: ServeTLS needs a tls.Config with a c
 
 // ListenTLS is Listen with TLS above. Where config names no protocols HTTP/1.1 is
 // offered, and HTTP/2 if http2 says that the server speaks it; where it does not,
-// HTTP/2 is never offered.
+// HTTP/2 is never offered. A config without a certificate is an error. config is
+// not changed.
 func (a Adapter) ListenTLS(network, addr string, config *tls.Config, http2 bool, serve func(...net.Listener) error) error {
 	if config == nil || len(config.Certificates) == 0 && config.GetCertificate == nil && config.GetConfigForClient == nil {
 		return errNoCertificate
@@ -138,7 +151,8 @@ func (a Adapter) ListenTLS(network, addr string, config *tls.Config, http2 bool,
 	return a.Listen(network, addr, func(ln ...net.Listener) error { return serve(a.g.TLSListener(ln[0], config)) })
 }
 
-// Unserved closes the listeners that a server cannot serve on, and returns why.
+// Unserved closes the listeners that a server cannot serve on, and returns why. It
+// is for authors of adapters.
 func Unserved(why error, listeners ...net.Listener) error {
 	for _, ln := range listeners {
 		_ = ln.Close()

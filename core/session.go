@@ -8,8 +8,10 @@ import (
 	"time"
 )
 
-// Session is a WebSocket session that the guard knows of. All methods may be
-// called on a nil Session, and do nothing then.
+// Session is a WebSocket session that the guard knows of. Get it from [SessionOf].
+// All methods may be called on a nil Session, of which nothing is known: OnDrain,
+// Ended and Settle do nothing then. They are safe for concurrent use. Serve, Run
+// and Panicked are for authors of adapters.
 type Session exchange
 
 // exchangeKey is asked of a context for the exchange of its request.
@@ -17,9 +19,10 @@ type exchangeKey struct{}
 
 // SessionOf returns the session that the request of this context has become,
 // nil if it has not, or not yet: call it after the handshake, inside the
-// handler, with the context of the request or of Handler. The Session remains
-// valid after the handler returned; the context of a request that is over does
-// not, for it may lead to the next one on its connection.
+// handler, with the context of the request or of Handler; a *gin.Context does
+// too. On Fiber a route of your own library has fiberws.SessionOf instead. The
+// Session remains valid after the handler returned; the context of a request that
+// is over does not, for it may lead to the next one on its connection.
 func SessionOf(ctx context.Context) *Session {
 	x := exchangeOf(ctx)
 	for i := 0; x == nil && i < len(requestKeys); i++ {
@@ -39,7 +42,7 @@ var requestKeys []any
 // RequestKey is for the init function of an adapter whose framework has a
 // context.Context of its own that does not lead to that of the request, as
 // *gin.Context: key is what such a context gives its *http.Request for, and
-// SessionOf finds the session there.
+// SessionOf finds the session there. It must not be called once main runs.
 func RequestKey(key any) { requestKeys = append(requestKeys, key) }
 
 func exchangeOf(ctx context.Context) *exchange {
@@ -54,9 +57,14 @@ type drainMore struct {
 }
 
 // OnDrain registers f to be called once, in a goroutine of its own, at this
-// session's moment of the drain: it should tell the peer good-bye. If the
-// moment has come already, f is called now. A panic in f is contained. f is not
-// called for a session that has ended.
+// session's moment of the drain: it should send the peer a close frame (RFC 6455
+// §5.5.1) in the way of your library, and leave it to the handler to read on. If
+// the moment has come already, f is called now. f must be safe beside the
+// handler's own writes, and need not return before the drain's deadline. A panic
+// in f is contained and told. f is not called for a session that has ended.
+// Registered several times, all are called, at once.
+//
+// A session of an adapter's Handler needs none: its close frame is sent for it.
 func (s *Session) OnDrain(f func()) {
 	if s == nil || f == nil {
 		return
@@ -81,7 +89,8 @@ func (s *Session) OnDrain(f func()) {
 // Settle takes back what OnDrain registered, if its moment has not come, and
 // otherwise waits until it has returned. It reports whether the moment has come.
 // A handler calls it when it is through with the session, so that how a goodbye
-// ended is known before the session is over.
+// ended is known before the session is over; on Fiber, whose connections other
+// clients get, every handler of your own that uses OnDrain should.
 func (s *Session) Settle() (drained bool) {
 	if s == nil {
 		return false
@@ -109,8 +118,10 @@ func (s *Session) Settle() (drained bool) {
 }
 
 // Ended tells the close code of RFC 6455 §7.4 with which the session ended, for
-// applications that own their frames and want it in log and metrics. Where the
-// handler returns an error that carries a code, that is found without it.
+// applications that own their frames and want it in log and metrics. Call it before
+// the connection is closed; the last call counts. Where the handler returns an
+// error that carries a code, as gorilla's, coder's and fasthttp's CloseError do,
+// that is found without it. It closes nothing.
 func (s *Session) Ended(code int) {
 	if s == nil {
 		return

@@ -10,14 +10,15 @@ import (
 	"time"
 )
 
-// Serve is the life of a session in a handler that owns its frames: f has it
-// until it returns. At the session's moment of a drain closing is called with
+// Serve is for authors of adapters: the life of a session in a handler that owns
+// its frames. f has it until it returns. At the session's moment of a drain closing is called with
 // DrainConfig.Code. Else, when f has returned, it is called with 1000 (normal
 // closure), or with 1011 (internal error) where f returned an error without a
 // close code; one with a code has closed already (RFC 6455 §7.4.1). closing does
 // the closing handshake with that code, and returns nil, or an error with the
 // peer's code, where the peer answered it; alone is true where f has returned
-// and so reads no more. Serve waits for it and returns f's error.
+// and so reads no more. Serve waits for it and returns f's error. On a nil
+// Session it calls f and nothing else.
 func (s *Session) Serve(closing func(code int, alone bool) error, f func() error) error {
 	if s == nil {
 		return f()
@@ -45,7 +46,7 @@ func (s *Session) Serve(closing func(code int, alone bool) error, f func() error
 }
 
 // Frames is what the connections of gorilla/websocket, and of libraries that come
-// from it, can do.
+// from it, can do; see there for each method. It is for authors of adapters.
 type Frames interface {
 	WriteControl(kind int, data []byte, deadline time.Time) error
 	SetReadDeadline(t time.Time) error
@@ -75,11 +76,13 @@ func sayClose(ws Frames, code int, alone bool) error {
 	return err
 }
 
-// Run is Serve, on the frames of ws, for a session that the server has handed over to a goroutine of
-// its own, above which nobody is: f has a context that ends when the connection
-// is closed by this server, when a read or a write on it fails, or at the drain's
-// deadline. When f has returned the session is over as far as this side goes: its
-// error is the session's end, and a panic is told and ends the session alone.
+// Run is Serve, on the frames of ws, for a session that the server has handed over
+// to a goroutine of its own, above which nobody is. f has a context, made from
+// parent, that ends when the connection is closed by this server, when a read or a
+// write on it fails, or at the drain's deadline. When f has returned the session is
+// over as far as this side goes: its error is the session's end, and a panic is
+// told and ends the session alone. A close frame of Run's is written within a
+// second, and its answer awaited for five. It is for authors of adapters.
 func (s *Session) Run(parent context.Context, ws Frames, f func(context.Context) error) {
 	if s == nil {
 		_ = f(parent)
@@ -106,8 +109,8 @@ func (s *Session) Run(parent context.Context, ws Frames, f func(context.Context)
 }
 
 // Panicked tells a panic v of the one who has the session, and closes its
-// connection. Where nothing is known of the session the panic is logged by
-// [slog.Default].
+// connection. On a nil Session, where the guard is not known either, the panic is
+// logged by [slog.Default]. It is for authors of adapters.
 func (s *Session) Panicked(v any) {
 	if s == nil {
 		slog.Error("panic in a WebSocket session", slog.Any("panic", v), slog.String("stack", string(debug.Stack())))

@@ -107,39 +107,54 @@ func (s *stats) closed(class Class) (n uint64) {
 	return n
 }
 
-// Snapshot is what the guard has counted since New. The maps are the caller's.
+// Snapshot is what the guard has counted since New, in numbers that only grow, but
+// for Open, SessionsOpen, Ready, Draining and Checks, which are as they are now. The
+// maps and slices are the caller's. Package prom shows it to Prometheus.
 type Snapshot struct {
 	// Accepted counts connections through Listener, TLSListener, Serve or,
-	// with Attach alone, those that the server reported. Open is Accepted less
-	// what Closed adds up to.
+	// with Attach alone, those that the server reported; with Wrap or an
+	// adapter's Middleware alone there are none. Open is Accepted less what
+	// Closed adds up to.
 	Accepted, Open uint64
 	// Closed has every class, those with nothing too.
 	Closed map[Class]uint64
-	// AcceptErrors counts errors of Accept that were waited out.
+	// AcceptErrors counts errors of Accept that were waited out, such as too
+	// many open files.
 	AcceptErrors uint64
 
-	Probes     []ProbeCount
+	// Probes counts requests of the classes HTTPProbe and ProbeFailing, and
+	// connections of the other classes of probes. What is 0 is left out.
+	Probes []ProbeCount
+	// Handshakes counts requests that asked to upgrade, and what was refused on
+	// a WebSocket route. What is 0 is left out.
 	Handshakes []HandshakeCount
 	// SessionsOpen counts WebSocket sessions, also those on connections that
 	// are not counted in Open because only Middleware is in use.
-	SessionsOpen  uint64
+	SessionsOpen uint64
+	// SessionsEnded counts those that ended. What is 0 is left out.
 	SessionsEnded []SessionCount
 	// Suppressed counts the log lines that were kept quiet or collapsed, by
-	// class; Dropped those that were lost because the log was too slow.
+	// class; those without any are left out. Dropped counts the events and lines
+	// that were lost: the log or the observer was too slow, or the guard closed.
 	Suppressed map[Class]uint64
 	Dropped    uint64
-	// LastSeen says when a prober from a platform's address was last seen.
+	// LastSeen says when a prober, a name of [Probers], was last seen at a
+	// platform's address or in a range of its own.
 	LastSeen map[string]time.Time
 
+	// Ready is what the ready route answers, without a request's own exclude=;
+	// Draining is true from the start of a drain.
 	Ready, Draining bool
-	Checks          []CheckStatus
-	// Drained counts sessions by their outcome at the drain: "closed",
-	// "answered", "dropped".
+	// Checks are those of a [Config.Health] that is a [HealthReporter].
+	Checks []CheckStatus
+	// Drained counts sessions by their outcome at the drain: "answered" completed
+	// the closing handshake, "closed" ended otherwise, "dropped" were closed at
+	// its deadline.
 	Drained map[string]uint64
 }
 
-// ProbeCount is a number of probes. Prober is a name of [Probers], or
-// "unknown".
+// ProbeCount is a number of probes. Prober is a name of [Probers], or "unknown".
+// Failing: not answered 2xx or 3xx.
 type ProbeCount struct {
 	Class   Class
 	Prober  string
@@ -148,7 +163,7 @@ type ProbeCount struct {
 }
 
 // HandshakeCount is a number of handshakes. Result is "accepted", "refused" or
-// "failed".
+// "failed"; Reason is NoReason for "accepted".
 type HandshakeCount struct {
 	Result string
 	Reason Reason
@@ -162,8 +177,10 @@ type SessionCount struct {
 	N         uint64
 }
 
-// Snapshot returns what was counted. Its Accepted is never less than what
-// Closed adds up to.
+// Snapshot returns what was counted, at any time, also after Close. Its Accepted is
+// never less than what Closed adds up to; apart from that the numbers are read one
+// after the other while the server goes on. It asks [Config.Health] whether the
+// server is ready, and waits for nothing.
 func (g *Guard) Snapshot() Snapshot {
 	s := &g.stats
 	snap := Snapshot{
@@ -231,8 +248,8 @@ func proberWord(p prober) string {
 	return p.String()
 }
 
-// Version returns the version of quietws in this build, "(devel)" where it was
-// not built as a dependency.
+// Version returns the version of quietws in this build, as "v0.1.0", "(devel)"
+// where it was not built as a dependency.
 func Version() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, m := range append(info.Deps, &info.Main) {

@@ -11,6 +11,8 @@ import (
 // Limits says which limit of the application's a request has passed: that of its
 // head, which then was not read, or one that its head shows it to pass, as with
 // a body that is too long.
+//
+// It is for authors of adapters.
 type Limits struct{ Head, Body bool }
 
 // Unread is for a server that tells why it could not read a request, and is
