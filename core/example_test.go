@@ -1,0 +1,310 @@
+package core_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/probetest"
+)
+
+// echo is a WebSocket handler of an application's own: it sends each message
+// back. The error of Read is how it learns that the client left or the server
+// drains.
+func echo(w http.ResponseWriter, r *http.Request) {
+	ws, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		return // the client has its answer, and the log its line
+	}
+	defer func() { _ = ws.CloseNow() }()
+	core.SessionOf(r.Context()).OnDrain(func() { _ = ws.Close(websocket.StatusGoingAway, "") })
+	for {
+		kind, data, err := ws.Read(r.Context())
+		if err != nil || ws.Write(r.Context(), kind, data) != nil {
+			return
+		}
+	}
+}
+
+// stdout is a log without what differs from run to run.
+func stdout() *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			switch a.Key {
+			case slog.TimeKey, "remote", "remedy":
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+}
+
+// A whole server on net/http. It ends with its context: give it one that ends at
+// SIGTERM, and sessions are drained.
+func ExampleGuard_Serve() {
+	guard, err := core.New(core.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer guard.Close()
+
+	mux := http.NewServeMux()
+	mux.Handle("/ws", guard.Endpoint(http.HandlerFunc(echo)))
+	ln, err := net.Listen("tcp", "127.0.0.1:0") // ":8080"
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx, stop := context.WithCancel(context.Background()) // signal.NotifyContext(…, os.Interrupt, syscall.SIGTERM)
+	served := make(chan error)
+	go func() { served <- guard.Serve(ctx, &http.Server{Handler: mux}, ln) }()
+
+	target := probetest.Target{Addr: ln.Addr().String()}
+	res, err := probetest.Do(ctx, target, probetest.Kubelet("/livez"))
+	fmt.Print(res.Status, " ", res.Body)
+	if err != nil {
+		fmt.Println(err)
+	}
+	stop()
+	fmt.Println("served until the context ended:", <-served)
+	// Output:
+	// 200 ok
+	// served until the context ended: <nil>
+}
+
+// The outermost layer alone, on a server that is somebody else's: health routes,
+// probers and refused handshakes, but no counts of connections.
+func ExampleGuard_Wrap() {
+	guard, err := core.New(core.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer guard.Close()
+
+	mux := http.NewServeMux()
+	mux.Handle("/ws", guard.Endpoint(http.HandlerFunc(echo)))
+	mux.HandleFunc("/startupz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "the application's own") })
+	server := httptest.NewServer(guard.Wrap(mux))
+	defer server.Close()
+
+	for _, path := range []string{"/livez", "/startupz", "/nothing"} {
+		res, err := server.Client().Get(server.URL + path)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		body, _ := io.ReadAll(res.Body)
+		res.Body.Close()
+		fmt.Print(path, " ", res.StatusCode, " ", string(body))
+	}
+	// Output:
+	// /livez 200 ok
+	// /startupz 200 the application's own
+	// /nothing 404 404 page not found
+}
+
+// A known prober is answered on a WebSocket route, and a plain request is the
+// application's to refuse.
+func ExampleGuard_Endpoint() {
+	guard, err := core.New(core.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer guard.Close()
+
+	mux := http.NewServeMux()
+	mux.Handle("/ws", guard.Endpoint(http.HandlerFunc(echo)))
+	server := httptest.NewServer(guard.Wrap(mux))
+	defer server.Close()
+
+	target := probetest.Target{Addr: server.Listener.Addr().String()}
+	for _, r := range []probetest.Request{probetest.ALB("/ws"), probetest.PlainGet("/ws"), probetest.WebSocket("/ws"), probetest.BadKey("/ws")} {
+		res, err := probetest.Do(context.Background(), target, r)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(res.Status)
+	}
+	// Output:
+	// 200
+	// 426
+	// 101
+	// 400
+}
+
+// A TLS server with a Serve of its own. net/http would print a line for each
+// connection that a platform opens and closes again.
+func ExampleGuard_Attach() {
+	ended := make(chan struct{}, 3)
+	guard, err := core.New(core.Config{
+		Logger:  stdout(),
+		Observe: func(core.Event) { ended <- struct{}{} },
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer guard.Close()
+
+	server := httptest.NewUnstartedServer(http.NewServeMux())
+	if err := guard.Attach(server.Config); err != nil { // an *http.Server, before its Serve
+		fmt.Println(err)
+		return
+	}
+	server.StartTLS()
+	defer server.Close()
+
+	target := probetest.Target{Addr: server.Listener.Addr().String()}
+	for range cap(ended) {
+		if _, err := probetest.Connect(context.Background(), target, probetest.FIN); err != nil {
+			fmt.Println(err)
+			return
+		}
+		<-ended
+	}
+	fmt.Println(guard.Snapshot().Closed[core.TCPProbe], "counted")
+	// Output:
+	// level=INFO msg="health routes" /healthz=quietws /livez=quietws /readyz=quietws /startupz=quietws
+	// level=INFO msg="probe seen: counted, no longer logged" class=tcp_probe prober=unknown
+	// 3 counted
+}
+
+// One server on a plain port and on one with TLS, each connection of which ends in
+// exactly one class. The guard goes below TLS.
+func ExampleGuard_Listener() {
+	certificate, _, err := probetest.Certificate()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	config := &tls.Config{Certificates: []tls.Certificate{certificate}}
+
+	ended := make(chan core.Class, 3)
+	guard, err := core.New(core.Config{Observe: func(e core.Event) { ended <- e.Class }})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer guard.Close()
+	server := &http.Server{Handler: http.NewServeMux()}
+	if err := guard.Attach(server); err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+
+	plain, _ := net.Listen("tcp", "127.0.0.1:0")
+	secure, _ := net.Listen("tcp", "127.0.0.1:0")
+	go server.Serve(guard.Listener(plain))
+	go server.Serve(guard.TLSListener(secure, config)) // or tls.NewListener(guard.Listener(secure), config)
+
+	ctx := context.Background()
+	for _, ln := range []net.Listener{plain, secure} {
+		if _, err := probetest.Connect(ctx, probetest.Target{Addr: ln.Addr().String()}, probetest.FIN); err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(<-ended)
+	}
+	if _, err := probetest.Do(ctx, probetest.Target{Addr: secure.Addr().String()}, probetest.PlainGet("/")); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(<-ended)
+	s := guard.Snapshot()
+	fmt.Println(s.Accepted, s.Open)
+	// Output:
+	// tcp_probe
+	// tcp_probe
+	// wrong_protocol
+	// 3 0
+}
+
+// A server of one's own is drained by hand: net/http's Shutdown does not wait for
+// sessions.
+func ExampleGuard_Drain() {
+	guard, err := core.New(core.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/ws", guard.Endpoint(http.HandlerFunc(echo)))
+	server := &http.Server{Handler: mux}
+	if err := guard.Attach(server); err != nil {
+		fmt.Println(err)
+		return
+	}
+	ln, _ := net.Listen("tcp", "127.0.0.1:0")
+	go server.Serve(guard.Listener(ln))
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	client, _, err := websocket.Dial(ctx, "ws://"+ln.Addr().String()+"/ws", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	told := make(chan error)
+	go func() {
+		_, _, err := client.Read(ctx) // answers the close frame
+		told <- err
+	}()
+
+	report, err := guard.Drain(ctx)
+	fmt.Println(report.Sessions, report.Closed, report.Dropped, err)
+	fmt.Println(server.Shutdown(ctx), guard.Close())
+	fmt.Println(websocket.CloseStatus(<-told))
+	// Output:
+	// 1 1 0 <nil>
+	// <nil> <nil>
+	// StatusGoingAway
+}
+
+// The typed reason of each refused handshake, for alerts and counters of one's
+// own.
+func ExampleConfig_observe() {
+	guard, err := core.New(core.Config{
+		Observe: func(e core.Event) {
+			var refused *core.HandshakeError
+			if errors.As(e.Err, &refused) {
+				fmt.Println(e.Path, refused.Status, refused.Reason, refused.Field)
+			}
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/ws", guard.Endpoint(http.HandlerFunc(echo)))
+	server := httptest.NewServer(guard.Wrap(mux))
+
+	target := probetest.Target{Addr: server.Listener.Addr().String()}
+	for _, r := range []probetest.Request{probetest.NoUpgrade("/ws"), probetest.BadKey("/ws"), probetest.WebSocket("/old")} {
+		if _, err := probetest.Do(context.Background(), target, r); err != nil {
+			fmt.Println(err)
+		}
+	}
+	server.Close()
+	guard.Close() // Observe is through
+	// Output:
+	// /ws 426 upgrade_stripped Upgrade
+	// /ws 400 bad_key Sec-Websocket-Key
+	// /old 404 no_route
+}
