@@ -197,35 +197,36 @@ func ExampleGuard_Snapshot() {
 	go func() { served <- guard.Serve(ctx, &http.Server{Handler: mux}, ln) }()
 
 	target := probetest.Target{Addr: ln.Addr().String()}
-	session, _, err := probetest.Open(ctx, target)
+	if _, err := probetest.Do(ctx, target, probetest.Kubelet("/livez")); err != nil {
+		fmt.Println(err)
+	}
+	client, _, err := gorilla.DefaultDialer.Dial("ws://"+ln.Addr().String()+"/ws", nil)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	if _, err := probetest.Do(ctx, target, probetest.Kubelet("/livez")); err != nil {
-		fmt.Println(err)
-	}
+	defer client.Close()
+	_ = client.WriteMessage(gorilla.TextMessage, []byte("hello"))
+	_, message, _ := client.ReadMessage()
+	fmt.Println(string(message))
+
 	s := guard.Snapshot()
-	fmt.Println("sessions open:", s.SessionsOpen)
-	if _, err := session.Close(ctx, 1000); err != nil {
-		fmt.Println(err)
+	fmt.Println("connections:", s.Accepted, "sessions:", s.SessionsOpen, "ready:", s.Ready)
+	for _, p := range s.Probes {
+		fmt.Println(p.N, p.Class, "by", p.Prober)
+	}
+	for _, h := range s.Handshakes {
+		fmt.Println(h.N, "handshake", h.Result)
 	}
 	stop()
+	_, _, _ = client.ReadMessage() // answers the close frame
 	fmt.Println(<-served, guard.Close())
-
-	s = guard.Snapshot()
-	for _, class := range core.Classes() {
-		if n := s.Closed[class]; n > 0 {
-			fmt.Println(class, n)
-		}
-	}
-	fmt.Println("accepted:", s.Accepted, "probes:", s.Probes)
 	// Output:
-	// sessions open: 1
+	// hello
+	// connections: 2 sessions: 1 ready: true
+	// 1 http_probe by kubelet
+	// 1 handshake accepted
 	// <nil> <nil>
-	// session 1
-	// http_probe 1
-	// accepted: 2 probes: [{http_probe kubelet false 1}]
 }
 
 // For a server that something else starts and the guard cannot be attached to.

@@ -1,0 +1,293 @@
+package echows_test
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/coder/websocket"
+	gorilla "github.com/gorilla/websocket"
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+
+	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/probetest"
+	"github.com/quietws/quietws/echows"
+)
+
+// echoes sends each message back. The error of Read is how it learns that the
+// client left, or was told good-bye at a drain.
+func echoes(ctx context.Context, _ echo.Context, ws *websocket.Conn) error {
+	for {
+		kind, message, err := ws.Read(ctx)
+		if err != nil {
+			return err
+		}
+		if err := ws.Write(ctx, kind, message); err != nil {
+			return err
+		}
+	}
+}
+
+// newGuard is core.New(core.Config{}), whose error an application returns.
+func newGuard() *core.Guard {
+	guard, err := core.New(core.Config{})
+	if err != nil {
+		panic(err)
+	}
+	return guard
+}
+
+// listen is net.Listen("tcp", ":8080") elsewhere.
+func listen() (net.Listener, probetest.Target) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	return ln, probetest.Target{Addr: ln.Addr().String()}
+}
+
+// ask prints what requests are answered.
+func ask(target probetest.Target, requests ...probetest.Request) {
+	for _, r := range requests {
+		res, err := probetest.Do(context.Background(), target, r)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(r.Path, res.Status)
+	}
+}
+
+// Serve takes the place of e.Start. Give it a context that ends at SIGTERM, and it
+// returns when the sessions are drained.
+func ExampleServe() {
+	guard := newGuard()
+	defer guard.Close()
+
+	e := echo.New()
+	e.GET("/ws", echows.Handler(guard, echoes, nil))
+
+	ctx, stop := context.WithTimeout(context.Background(), 50*time.Millisecond) // signal.NotifyContext(…, syscall.SIGTERM)
+	defer stop()
+	err := echows.Serve(ctx, guard, e, "127.0.0.1:0") // ":8080"
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+// ServeTLS does the same over TLS, and takes the place of e.StartTLS.
+func ExampleServeTLS() {
+	guard := newGuard()
+	defer guard.Close()
+	certificate, _, err := probetest.Certificate() // tls.LoadX509KeyPair("cert.pem", "key.pem")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	e := echo.New()
+	e.GET("/ws", echows.Handler(guard, echoes, nil))
+
+	ctx, stop := context.WithTimeout(context.Background(), 50*time.Millisecond) // signal.NotifyContext(…, syscall.SIGTERM)
+	defer stop()
+	config := &tls.Config{Certificates: []tls.Certificate{certificate}}
+	fmt.Println(echows.ServeTLS(ctx, guard, e, "127.0.0.1:0", config)) // ":8443"
+	// Output: <nil>
+}
+
+// A listener of one's own, such as one with the PROXY protocol or a systemd
+// socket.
+func ExampleServeListener() {
+	guard := newGuard()
+	defer guard.Close()
+	ln, target := listen()
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+
+	e := echo.New()
+	e.GET("/ws", echows.Handler(guard, echoes, nil))
+	served := make(chan error)
+	go func() { served <- echows.ServeListener(ctx, guard, e, ln) }()
+
+	ask(target, probetest.Kubelet("/livez"), probetest.PlainGet("/nothing"))
+	stop()
+	fmt.Println(<-served)
+	// Output:
+	// /livez 200
+	// /nothing 404
+	// <nil>
+}
+
+// A route that is wholly the guard's: a session for a client, the health answer
+// for a prober, 426 for a person, 403 for a page of another origin.
+func ExampleHandler() {
+	guard := newGuard()
+	defer guard.Close()
+	ln, target := listen()
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+
+	e := echo.New()
+	e.GET("/ws", echows.Handler(guard, echoes, &websocket.AcceptOptions{OriginPatterns: []string{"*.example.com"}}))
+	served := make(chan error)
+	go func() { served <- echows.ServeListener(ctx, guard, e, ln) }()
+
+	client, _, err := websocket.Dial(ctx, "ws://"+target.Addr+"/ws", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_ = client.Write(ctx, websocket.MessageText, []byte("hello"))
+	_, message, _ := client.Read(ctx)
+	fmt.Println(string(message))
+
+	ask(target, probetest.ALB("/ws"), probetest.PlainGet("/ws"), probetest.Foreign("/ws"))
+
+	stop() // a deploy: the client is told
+	_, _, err = client.Read(context.Background())
+	fmt.Println(websocket.CloseStatus(err), <-served)
+	// Output:
+	// hello
+	// /ws 200
+	// /ws 426
+	// /ws 403
+	// StatusGoingAway <nil>
+}
+
+// A route of an application's own library, here gorilla/websocket, which sends its
+// own goodbye.
+func ExampleEndpoint() {
+	var upgrader gorilla.Upgrader
+	chat := func(c echo.Context) error {
+		ws, err := upgrader.Upgrade(c.Response(), c.Request(), nil)
+		if err != nil {
+			return nil // the client has its answer
+		}
+		defer ws.Close()
+		core.SessionOf(c.Request().Context()).OnDrain(func() {
+			goodbye := gorilla.FormatCloseMessage(gorilla.CloseGoingAway, "")
+			_ = ws.WriteControl(gorilla.CloseMessage, goodbye, time.Now().Add(time.Second))
+		})
+		for {
+			kind, message, err := ws.ReadMessage()
+			if err != nil {
+				return err // the code in it is the session's; Echo does not see it
+			}
+			if err := ws.WriteMessage(kind, message); err != nil {
+				return err
+			}
+		}
+	}
+
+	guard := newGuard()
+	defer guard.Close()
+	ln, target := listen()
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	e := echo.New()
+	e.GET("/chat", chat, echows.Endpoint(guard))
+	served := make(chan error)
+	go func() { served <- echows.ServeListener(ctx, guard, e, ln) }()
+
+	client, _, err := gorilla.DefaultDialer.Dial("ws://"+target.Addr+"/chat", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer client.Close()
+	stop()
+	_, _, err = client.ReadMessage()
+	fmt.Println(err)
+	fmt.Println(<-served)
+	// Output:
+	// websocket: close 1001 (going away)
+	// <nil>
+}
+
+// For who keeps e.Start: Attach before it, and on a listener of the guard's every
+// connection is counted in its exact class.
+func ExampleAttach() {
+	guard := newGuard()
+	defer guard.Close()
+	ln, target := listen()
+
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.GET("/ws", echows.Handler(guard, echoes, nil))
+	if err := echows.Attach(guard, e); err != nil {
+		fmt.Println(err)
+		return
+	}
+	e.Listener = guard.Listener(ln)
+	served := make(chan error)
+	go func() { served <- e.Start("") }()
+
+	ask(target, probetest.Kubelet("/livez"))
+	ctx := context.Background()
+	_, err := guard.Drain(ctx) // Shutdown alone does not wait for the sessions
+	fmt.Println(err, e.Shutdown(ctx), <-served)
+	fmt.Println("connections:", guard.Snapshot().Accepted)
+	// Output:
+	// /livez 200
+	// <nil> <nil> http: Server closed
+	// connections: 1
+}
+
+// One line, and the rest of the application as it is.
+func ExampleMiddleware() {
+	guard := newGuard()
+	defer guard.Close()
+	ln, target := listen()
+
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.Pre(echows.Middleware(guard)) // before the router; e.Use does too
+	e.GET("/", func(c echo.Context) error { return c.String(http.StatusOK, "hello") })
+	e.Listener = ln
+	served := make(chan error)
+	go func() { served <- e.Start("") }()
+
+	ask(target, probetest.Kubelet("/readyz"), probetest.PlainGet("/"))
+	e.Close()
+	fmt.Println(<-served)
+	// Output:
+	// /readyz 200
+	// / 200
+	// http: Server closed
+}
+
+// Probes out of the access log. As a Skipper it is asked before the chain; after
+// it, as in LogValuesFunc of middleware.RequestLogger, it knows more.
+func ExampleQuiet() {
+	guard := newGuard()
+	defer guard.Close()
+	ln, target := listen()
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+
+	e := echo.New()
+	e.Use(middleware.LoggerWithConfig(middleware.LoggerConfig{
+		Skipper: echows.Quiet(guard),
+		Format:  "${method} ${path} ${status}\n",
+		Output:  os.Stdout,
+	}))
+	e.GET("/readyz", func(c echo.Context) error { return c.String(http.StatusOK, "the application's own") })
+	e.GET("/page", func(c echo.Context) error { return c.String(http.StatusOK, "hello") })
+	served := make(chan error)
+	go func() { served <- echows.ServeListener(ctx, guard, e, ln) }()
+
+	ask(target, probetest.Kubelet("/readyz"), probetest.PlainGet("/page"), probetest.Kubelet("/page"))
+	stop()
+	fmt.Println(<-served)
+	// Output:
+	// /readyz 200
+	// GET /page 200
+	// /page 200
+	// GET /page 200
+	// /page 200
+	// <nil>
+}
