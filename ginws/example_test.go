@@ -1,0 +1,288 @@
+package ginws_test
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/gin-gonic/gin"
+	gorilla "github.com/gorilla/websocket"
+
+	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/probetest"
+	"github.com/quietws/quietws/ginws"
+)
+
+// echoes sends each message back. The error of Read is how it learns that the
+// client left, or was told good-bye at a drain.
+func echoes(ctx context.Context, _ *gin.Context, ws *websocket.Conn) error {
+	for {
+		kind, message, err := ws.Read(ctx)
+		if err != nil {
+			return err
+		}
+		if err := ws.Write(ctx, kind, message); err != nil {
+			return err
+		}
+	}
+}
+
+// newGuard is core.New(core.Config{}), whose error an application returns.
+func newGuard() *core.Guard {
+	guard, err := core.New(core.Config{})
+	if err != nil {
+		panic(err)
+	}
+	return guard
+}
+
+// listen is net.Listen("tcp", ":8080") elsewhere.
+func listen() (net.Listener, probetest.Target) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	return ln, probetest.Target{Addr: ln.Addr().String()}
+}
+
+// ask prints what requests are answered.
+func ask(target probetest.Target, requests ...probetest.Request) {
+	for _, r := range requests {
+		res, err := probetest.Do(context.Background(), target, r)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(r.Path, res.Status)
+	}
+}
+
+// Serve takes the place of engine.Run. Give it a context that ends at SIGTERM, and it
+// returns when the sessions are drained.
+func ExampleServe() {
+	guard := newGuard()
+	defer guard.Close()
+
+	engine := gin.New()
+	engine.GET("/ws", ginws.Handler(guard, echoes, nil))
+
+	ctx, stop := context.WithTimeout(context.Background(), 50*time.Millisecond) // signal.NotifyContext(…, syscall.SIGTERM)
+	defer stop()
+	err := ginws.Serve(ctx, guard, engine, "127.0.0.1:0") // ":8080"
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+// ServeTLS does the same over TLS, and takes the place of engine.RunTLS.
+func ExampleServeTLS() {
+	guard := newGuard()
+	defer guard.Close()
+	certificate, _, err := probetest.Certificate() // tls.LoadX509KeyPair("cert.pem", "key.pem")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	engine := gin.New()
+	engine.GET("/ws", ginws.Handler(guard, echoes, nil))
+
+	ctx, stop := context.WithTimeout(context.Background(), 50*time.Millisecond) // signal.NotifyContext(…, syscall.SIGTERM)
+	defer stop()
+	config := &tls.Config{Certificates: []tls.Certificate{certificate}}
+	fmt.Println(ginws.ServeTLS(ctx, guard, engine, "127.0.0.1:0", config)) // ":8443"
+	// Output: <nil>
+}
+
+// A listener of one's own, such as one with the PROXY protocol or a systemd
+// socket.
+func ExampleServeListener() {
+	guard := newGuard()
+	defer guard.Close()
+	ln, target := listen()
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+
+	engine := gin.New()
+	engine.GET("/ws", ginws.Handler(guard, echoes, nil))
+	served := make(chan error)
+	go func() { served <- ginws.ServeListener(ctx, guard, engine, ln) }()
+
+	ask(target, probetest.Kubelet("/livez"), probetest.PlainGet("/nothing"))
+	stop()
+	fmt.Println(<-served)
+	// Output:
+	// /livez 200
+	// /nothing 404
+	// <nil>
+}
+
+// A route that is wholly the guard's: a session for a client, the health answer
+// for a prober, 426 for a person, 403 for a page of another origin.
+func ExampleHandler() {
+	guard := newGuard()
+	defer guard.Close()
+	ln, target := listen()
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+
+	engine := gin.New()
+	engine.GET("/ws", ginws.Handler(guard, echoes, &websocket.AcceptOptions{OriginPatterns: []string{"*.example.com"}}))
+	served := make(chan error)
+	go func() { served <- ginws.ServeListener(ctx, guard, engine, ln) }()
+
+	client, _, err := websocket.Dial(ctx, "ws://"+target.Addr+"/ws", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_ = client.Write(ctx, websocket.MessageText, []byte("hello"))
+	_, message, _ := client.Read(ctx)
+	fmt.Println(string(message))
+
+	ask(target, probetest.ALB("/ws"), probetest.PlainGet("/ws"), probetest.Foreign("/ws"))
+
+	stop() // a deploy: the client is told
+	_, _, err = client.Read(context.Background())
+	fmt.Println(websocket.CloseStatus(err), <-served)
+	// Output:
+	// hello
+	// /ws 200
+	// /ws 426
+	// /ws 403
+	// StatusGoingAway <nil>
+}
+
+// A route of an application's own library, here gorilla/websocket, which sends its
+// own goodbye.
+func ExampleEndpoint() {
+	var upgrader gorilla.Upgrader
+	chat := func(c *gin.Context) {
+		ws, err := upgrader.Upgrade(c.Writer, c.Request, nil)
+		if err != nil {
+			return // the client has its answer
+		}
+		defer ws.Close()
+		core.SessionOf(c).OnDrain(func() {
+			goodbye := gorilla.FormatCloseMessage(gorilla.CloseGoingAway, "")
+			_ = ws.WriteControl(gorilla.CloseMessage, goodbye, time.Now().Add(time.Second))
+		})
+		for {
+			kind, message, err := ws.ReadMessage()
+			if err != nil {
+				_ = c.Error(err) // the code in it is the session's
+				return
+			}
+			if ws.WriteMessage(kind, message) != nil {
+				return
+			}
+		}
+	}
+
+	guard := newGuard()
+	defer guard.Close()
+	ln, target := listen()
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	engine := gin.New()
+	engine.GET("/chat", ginws.Endpoint(guard), chat)
+	served := make(chan error)
+	go func() { served <- ginws.ServeListener(ctx, guard, engine, ln) }()
+
+	client, _, err := gorilla.DefaultDialer.Dial("ws://"+target.Addr+"/chat", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer client.Close()
+	stop()
+	_, _, err = client.ReadMessage()
+	fmt.Println(err)
+	fmt.Println(<-served)
+	// Output:
+	// websocket: close 1001 (going away)
+	// <nil>
+}
+
+// For who has an http.Server: Attach before its Serve, and on a listener of the
+// guard's every connection is counted in its exact class.
+func ExampleAttach() {
+	guard := newGuard()
+	defer guard.Close()
+	ln, target := listen()
+
+	engine := gin.New()
+	engine.GET("/ws", ginws.Handler(guard, echoes, nil))
+	server := &http.Server{Handler: engine, ReadHeaderTimeout: 5 * time.Second}
+	if err := ginws.Attach(guard, server, engine); err != nil {
+		fmt.Println(err)
+		return
+	}
+	served := make(chan error)
+	go func() { served <- server.Serve(guard.Listener(ln)) }()
+
+	ask(target, probetest.Kubelet("/livez"))
+	ctx := context.Background()
+	_, err := guard.Drain(ctx) // Shutdown alone does not wait for the sessions
+	fmt.Println(err, server.Shutdown(ctx), <-served)
+	fmt.Println("connections:", guard.Snapshot().Accepted)
+	// Output:
+	// /livez 200
+	// <nil> <nil> http: Server closed
+	// connections: 1
+}
+
+// One line, before the routes, and the rest of the application as it is, with
+// engine.Run too.
+func ExampleMiddleware() {
+	guard := newGuard()
+	defer guard.Close()
+
+	engine := gin.New()
+	engine.Use(ginws.Middleware(guard))
+	engine.GET("/", func(c *gin.Context) { c.String(http.StatusOK, "hello") })
+	server := httptest.NewServer(engine)
+	defer server.Close()
+
+	target := probetest.Target{Addr: server.Listener.Addr().String()}
+	ask(target, probetest.Kubelet("/readyz"), probetest.PlainGet("/"))
+	// Output:
+	// /readyz 200
+	// / 200
+}
+
+// Probes out of the access log: Gin asks its Skip after the chain.
+func ExampleQuiet() {
+	guard := newGuard()
+	defer guard.Close()
+	ln, target := listen()
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+
+	engine := gin.New()
+	engine.Use(gin.LoggerWithConfig(gin.LoggerConfig{
+		Skip:      ginws.Quiet(guard),
+		Formatter: func(p gin.LogFormatterParams) string { return fmt.Sprintln(p.Method, p.Path, p.StatusCode) },
+		Output:    os.Stdout,
+	}))
+	engine.GET("/readyz", func(c *gin.Context) { c.String(http.StatusOK, "the application's own") })
+	engine.GET("/page", func(c *gin.Context) { c.String(http.StatusOK, "hello") })
+	served := make(chan error)
+	go func() { served <- ginws.ServeListener(ctx, guard, engine, ln) }()
+
+	ask(target, probetest.Kubelet("/readyz"), probetest.PlainGet("/page"), probetest.Kubelet("/page"))
+	stop()
+	fmt.Println(<-served)
+	// Output:
+	// /readyz 200
+	// GET /page 200
+	// /page 200
+	// GET /page 200
+	// /page 200
+	// <nil>
+}
