@@ -2,12 +2,15 @@ package health_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"time"
 
 	"github.com/quietws/quietws/core"
 	"github.com/quietws/quietws/health"
@@ -136,6 +139,125 @@ func ExampleShareBelow() {
 	// 30 of 40, the limit is 50 %
 }
 
+// What a server depends on, each asked in its own way. A *sql.DB is a Pinger, and
+// a method of go-redis has a reply with its error in it.
+func ExamplePing() {
+	checks := health.New(health.Config{})
+	defer checks.Close()
+	var db database
+	var rdb cache
+	err := checks.Add(
+		health.Check{Name: "db", Func: health.Ping(db)},
+		health.Check{Name: "cache", Func: health.Reply(rdb.Ping), Optional: true},
+		health.Check{Name: "broker", Func: health.TCP("127.0.0.1:5672"), Timeout: time.Second},
+		health.Check{Name: "payments", Func: health.HTTP("http://127.0.0.1:8081/livez", nil), Interval: 30 * time.Second, FailAfter: 3},
+	)
+	fmt.Println(err, len(checks.Checks()))
+	// Output: <nil> 4
+}
+
+type database struct{}
+
+func (database) PingContext(context.Context) error { return nil }
+
+type cache struct{}
+
+type reply struct{ err error }
+
+func (r reply) Err() error { return r.err }
+
+func (cache) Ping(context.Context) reply { return reply{errors.New("connection refused")} }
+
+// The result of a go-redis command holds its error.
+func ExampleReply() {
+	var rdb cache
+	check := health.Reply(rdb.Ping)
+	fmt.Println(check(context.Background()))
+	// Output: connection refused
+}
+
+// A port at which somebody has to accept.
+func ExampleTCP() {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	check := health.TCP(ln.Addr().String())
+	fmt.Println(check(context.Background()))
+	_ = ln.Close()
+	fmt.Println(check(context.Background()) != nil)
+	// Output:
+	// <nil>
+	// true
+}
+
+// A number of one's own in the report, in place of how long the check took.
+func ExampleObserve() {
+	free := func() (gigabytes float64) { return 2.5 }
+	check := health.Check{Name: "disk", Func: func(ctx context.Context) error {
+		health.Observe(ctx, free(), "GB")
+		if free() < 1 {
+			return errors.New("the disk is nearly full")
+		}
+		return nil
+	}}
+	fmt.Println(check.Func(context.Background()))
+	// Output: <nil>
+}
+
+// The checks on a server's health routes, and their details for who knows a word.
+func ExampleChecker_Answer() {
+	passed := make(chan health.Change, 4)
+	checks := health.New(health.Config{
+		Logger:   slog.New(slog.DiscardHandler),
+		OnChange: func(ch health.Change) { passed <- ch },
+	})
+	defer checks.Close()
+	if err := checks.Add(health.Check{Name: "db", Func: health.Ping(database{})}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	guard, err := core.New(core.Config{
+		Logger:  slog.New(slog.DiscardHandler),
+		Health:  checks,
+		Details: func(h core.Head) bool { return h.Field("Authorization") == "Bearer a-word" },
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer guard.Close()
+	server := httptest.NewServer(guard.Wrap(http.NewServeMux()))
+	defer server.Close()
+	for ch := range passed {
+		if ch.To == health.Pass {
+			break
+		}
+	}
+
+	for _, word := range []string{"", "Bearer a-word"} {
+		r, _ := http.NewRequest("GET", server.URL+"/readyz?verbose", nil)
+		r.Header.Set("Authorization", word)
+		res, err := server.Client().Do(r)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		var report struct {
+			Status string
+			Checks map[string]any
+		}
+		err = json.NewDecoder(res.Body).Decode(&report)
+		_ = res.Body.Close()
+		fmt.Println(res.StatusCode, report.Status, len(report.Checks), err)
+	}
+	// Output:
+	// 200 pass 0 <nil>
+	// 200 pass 1 <nil>
+}
+
+// A URL that has to answer 200 to 399.
 func ExampleHTTP() {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
