@@ -1,5 +1,3 @@
-// Package echows puts a [core.Guard] on Echo v4. It translates and holds no
-// rule: what is a probe, what is refused and what is told the core decides.
 package echows
 
 import (
@@ -20,7 +18,9 @@ import (
 // from inside Echo's chain. Register it with e.Pre to be asked before the
 // router, or with e.Use. For an application that wants to keep its Start and
 // can take two lines, [Attach] does the same for everything that reaches the
-// server.
+// server. Beside Attach it does nothing twice. By itself it counts no connections
+// and leaves the server's own log as it is; sessions are followed, and
+// [core.Guard.Drain] is to be called for their goodbye.
 func Middleware(g *core.Guard) echo.MiddlewareFunc {
 	a := g.Adapter()
 	var once sync.Once
@@ -69,15 +69,17 @@ func opened(q *core.HTTPRequest, c echo.Context) {
 	q.OnOpened(func() { res.Status, res.Committed = http.StatusSwitchingProtocols, true })
 }
 
-// Attach makes the guard the outermost layer of e, whichever of its Start
-// methods is called afterwards, and quiets the server's own log: e.StdLogger
-// still gets every line that is not about a connection of ours. A server of your
-// own, for e.StartServer, needs [core.Guard.Attach] besides. With e.Use it adds a middleware that
-// only sees to it that a session shows as 101 in Echo's access log. e.Shutdown
-// begins the drain but does not wait for the sessions, which [core.Guard.Drain]
-// before it does. To have every connection counted in its exact class, set
-// e.Listener or e.TLSListener to one of [core.Guard.Listener] or
-// [core.Guard.TLSListener].
+// Attach makes the guard the outermost layer of e, around e.Server and e.TLSServer,
+// whichever of its Start methods is called afterwards, and quiets the server's own
+// log: e.StdLogger still gets every line that is not about a connection of ours. A
+// server of your own, for e.StartServer, needs [core.Guard.Attach] besides; with
+// e.StartH2CServer use [Middleware] instead. With e.Use it adds a middleware that
+// only sees to it that a session shows as 101 in Echo's access log.
+//
+// e.Shutdown begins the drain but does not wait for the sessions, which
+// [core.Guard.Drain] before it does. To have every connection counted in its exact
+// class, set e.Listener or e.TLSListener to one of [core.Guard.Listener] or
+// [core.Guard.TLSListener]. Its error is that of [core.Guard.Attach].
 func Attach(g *core.Guard, e *echo.Echo) error {
 	a := g.Adapter().Owner(owner(e))
 	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
@@ -113,7 +115,8 @@ func owner(e *echo.Echo) func(core.Head) (owned, asked bool) {
 // forbids and libraries let pass are refused, and once the connection has left
 // HTTP a panic or an error of the handler ends the session instead of reaching
 // Echo, which could only write a second answer into it. Origin stays the
-// library's.
+// library's. Give it to the route, e.GET("/ws", handler, echows.Endpoint(guard)),
+// not to e.Use. [core.SessionOf] with the request's context has the session.
 func Endpoint(g *core.Guard) echo.MiddlewareFunc {
 	a := g.Adapter()
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
@@ -170,9 +173,9 @@ func Handler(g *core.Guard, f func(context.Context, echo.Context, *websocket.Con
 }
 
 // Quiet returns a function for the Skipper of an access log, of metrics or of
-// traces: true for probes that quietws answers, and for GET and HEAD by a known
-// prober from a platform's address on a health route, whether it is asked before
-// the chain or after it.
+// traces: [core.Guard.IsProbe] of the request, true for probes and never for
+// another request of the application's. It may be asked before the chain, where the
+// first probe of a WebSocket route is not known as one, or after it.
 func Quiet(g *core.Guard) func(echo.Context) bool {
 	var once sync.Once
 	return func(c echo.Context) bool {
@@ -181,15 +184,18 @@ func Quiet(g *core.Guard) func(echo.Context) bool {
 	}
 }
 
-// Serve serves e on addr until ctx ends, and then drains; see
+// Serve serves e on addr until ctx ends, and then drains and returns nil; see
 // [core.Guard.Serve]. It is Attach, a listener, and the drain in one, and takes
-// the place of e.Start.
+// the place of e.Start. An error to listen or to accept is returned. It prints no
+// banner, and sets e.Server.ReadHeaderTimeout to 10 s where that and ReadTimeout
+// are 0.
 func Serve(ctx context.Context, g *core.Guard, e *echo.Echo, addr string) error {
 	return g.Adapter().Listen("tcp", addr, listening(ctx, g, e))
 }
 
-// ServeTLS is Serve over TLS. config needs a certificate; where it names no
-// protocols, HTTP/2 and HTTP/1.1 are offered, unless e.DisableHTTP2 is set.
+// ServeTLS is Serve over TLS. Without a certificate in config it returns an error;
+// where config names no protocols, HTTP/2 and HTTP/1.1 are offered, unless
+// e.DisableHTTP2 is set. config is not changed.
 func ServeTLS(ctx context.Context, g *core.Guard, e *echo.Echo, addr string, config *tls.Config) error {
 	return g.Adapter().ListenTLS("tcp", addr, config, !e.DisableHTTP2, listening(ctx, g, e))
 }
@@ -198,9 +204,9 @@ func listening(ctx context.Context, g *core.Guard, e *echo.Echo) func(...net.Lis
 	return func(listeners ...net.Listener) error { return ServeListener(ctx, g, e, listeners...) }
 }
 
-// ServeListener is Serve on listeners of one's own, for TLS one of
+// ServeListener is Serve on listeners of one's own, which it closes, for TLS one of
 // [core.Guard.TLSListener]. It serves with e.Server, whose hooks and timeouts
-// are kept; e.Shutdown ends it.
+// are kept; e.Shutdown ends it, with a drain.
 func ServeListener(ctx context.Context, g *core.Guard, e *echo.Echo, listeners ...net.Listener) error {
 	if err := Attach(g, e); err != nil {
 		return core.Unserved(err, listeners...)

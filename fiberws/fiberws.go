@@ -1,5 +1,3 @@
-// Package fiberws puts a [core.Guard] on Fiber v2. It translates and holds no
-// rule: what is a probe, what is refused and what is told the core decides.
 package fiberws
 
 import (
@@ -90,7 +88,8 @@ func Attach(g *core.Guard, app *fiber.App) error {
 // WebSocket: known probers get the health answer, and handshakes that RFC 6455
 // forbids and the library lets pass are refused. Origin stays the library's.
 // Give its Config the RecoverHandler [Recover]: its own one sends the text of a
-// panic to the client. [SessionOf] has the session.
+// panic to the client. [SessionOf] has the session. Put it before the library's
+// handler: app.Get("/ws", fiberws.Endpoint(guard), websocket.New(f, config)).
 func Endpoint(g *core.Guard) fiber.Handler {
 	a := g.Adapter()
 	return func(c *fiber.Ctx) error {
@@ -109,8 +108,9 @@ func SessionOf(conn *websocket.Conn) *core.Session {
 	return q.SessionOn(conn.NetConn())
 }
 
-// Recover is a RecoverHandler for contrib's Config: a panic is told with its
-// stack, and nothing of it is sent.
+// Recover is the RecoverHandler for contrib's Config on a route with [Endpoint]: a
+// panic is told with its stack, nothing of it is sent, and the connection closed.
+// contrib's own sends the panic's text to the client. [Handler] has it already.
 func Recover(conn *websocket.Conn) {
 	if v := recover(); v != nil {
 		SessionOf(conn).Panicked(v)
@@ -162,8 +162,11 @@ func Handler(g *core.Guard, f func(context.Context, *websocket.Conn) error, conf
 const userContext = core.MessageKey + "/context"
 
 // Quiet returns a function for the Next of Fiber's logger, of metrics or of
-// traces: true for probes that quietws answers, and for GET and HEAD by a known
-// prober from a platform's address on a health route.
+// traces: true for probes as [core.Guard.IsProbe] has them, and for no other
+// request. Next is asked before the chain, where the first probe of a WebSocket
+// route is not known as one, and where a default health path that is in no route
+// table counts as the guard's; asked after the chain, as in the logger's Done, it
+// is exact.
 func Quiet(g *core.Guard) func(*fiber.Ctx) bool {
 	a := g.Adapter()
 	var once sync.Once
@@ -178,15 +181,18 @@ func Quiet(g *core.Guard) func(*fiber.Ctx) bool {
 // in each child, without drain.
 var ErrPrefork = errors.New("fiberws: an app with Prefork cannot be served here; use Attach and the app's own Listen")
 
-// Serve serves app on addr until ctx ends, and then drains; see
+// Serve serves app on addr until ctx ends, and then drains and returns nil; see
 // [core.Guard.Serve]. It is Attach, a listener, and the drain in one, and takes
-// the place of app.Listen. It sets no timeout: set fiber.Config.ReadTimeout, which
-// limits the head and the body of a request together.
+// the place of app.Listen. It sets no timeout, unlike that: set
+// fiber.Config.ReadTimeout, which limits the head and the body of a request
+// together. An error to listen or to accept is returned, [ErrPrefork] for an app
+// with Prefork.
 func Serve(ctx context.Context, g *core.Guard, app *fiber.App, addr string) error {
 	return g.Adapter().Listen(app.Config().Network, addr, listening(ctx, g, app))
 }
 
-// ServeTLS is Serve over TLS. config needs a certificate. Fiber speaks HTTP/1.1.
+// ServeTLS is Serve over TLS. Without a certificate in config it returns an error.
+// HTTP/2 is never offered, which Fiber does not speak. config is not changed.
 func ServeTLS(ctx context.Context, g *core.Guard, app *fiber.App, addr string, config *tls.Config) error {
 	return g.Adapter().ListenTLS(app.Config().Network, addr, config, false, listening(ctx, g, app))
 }
@@ -196,8 +202,8 @@ func listening(ctx context.Context, g *core.Guard, app *fiber.App) func(...net.L
 }
 
 // ServeListener is Serve on listeners of one's own, for TLS one of
-// [core.Guard.TLSListener]. It closes them where it cannot serve. The app's
-// hooks and timeouts are kept; app.Shutdown ends it.
+// [core.Guard.TLSListener]. It closes them, also where it cannot serve. The app's
+// hooks and timeouts are kept; app.Shutdown ends it, with a drain.
 func ServeListener(ctx context.Context, g *core.Guard, app *fiber.App, listeners ...net.Listener) error {
 	if app.Config().Prefork {
 		return core.Unserved(ErrPrefork, listeners...)

@@ -1,5 +1,3 @@
-// Package ginws puts a [core.Guard] on Gin. It translates and holds no rule:
-// what is a probe, what is refused and what is told the core decides.
 package ginws
 
 import (
@@ -23,7 +21,10 @@ func init() { core.RequestKey(gin.ContextRequestKey) }
 // Middleware answers health routes and probers and explains refused handshakes,
 // from inside Gin's chain. Register it with engine.Use before the routes, as Gin
 // gives a route only the middleware that is there by then. Redirects of the
-// router never reach it; [Attach] sees them too.
+// router never reach it; [Attach] sees them too. Beside Attach it does nothing
+// twice. By itself it counts no connections and leaves the server's own log as it
+// is; sessions are followed, and [core.Guard.Drain] is to be called for their
+// goodbye.
 //
 // Which health routes are the application's it asks the engine, where that is
 // the server's Handler, as with engine.Run. Behind another handler, [Attach]
@@ -70,7 +71,8 @@ func answered(q *core.HTTPRequest, c *gin.Context) bool {
 // further requests to [Middleware]; http.Server.Protocols does not.
 //
 // In Gin's access log a session shows as 101 where its route has [Endpoint] or
-// [Handler], or the engine has [Middleware] too.
+// [Handler], or the engine has [Middleware] too. The error is that of
+// [core.Guard.Attach].
 func Attach(g *core.Guard, srv *http.Server, engine *gin.Engine) error {
 	g.Adapter().Owner(owner(engine))
 	return g.Attach(srv)
@@ -108,7 +110,8 @@ func owner(engine *gin.Engine) func(core.Head) (owned, asked bool) {
 // handshakes that RFC 6455 forbids and libraries let pass are refused, and once
 // the connection has left HTTP a panic of the handler, or an error that it
 // leaves with c.Error, ends the session, and what it writes to c.Writer goes
-// nowhere. Origin stays the library's.
+// nowhere. Origin stays the library's. [core.SessionOf] with the *gin.Context has
+// the session.
 func Endpoint(g *core.Guard) gin.HandlerFunc {
 	a := g.Adapter()
 	return func(c *gin.Context) {
@@ -167,9 +170,9 @@ func Handler(g *core.Guard, f func(context.Context, *gin.Context, *websocket.Con
 }
 
 // Quiet returns a function for gin.LoggerConfig.Skip, and for the filters of
-// metrics or traces: true for probes that quietws answers, and for GET and HEAD
-// by a known prober from a platform's address on a health route, whether it is
-// asked before the chain or after it.
+// metrics or traces: [core.Guard.IsProbe] of the request, true for probes and never
+// for another request of the application's. Gin asks Skip after the chain; before
+// it, the first probe of a WebSocket route is not known as one.
 func Quiet(g *core.Guard) func(*gin.Context) bool {
 	var once sync.Once
 	return func(c *gin.Context) bool {
@@ -178,15 +181,17 @@ func Quiet(g *core.Guard) func(*gin.Context) bool {
 	}
 }
 
-// Serve serves engine on addr until ctx ends, and then drains; see
-// [core.Guard.Serve]. It is an http.Server, Attach, a listener, and the drain in
-// one, and takes the place of engine.Run.
+// Serve serves engine on addr until ctx ends, and then drains and returns nil; see
+// [core.Guard.Serve]. It is an http.Server with a ReadHeaderTimeout of 10 s, Attach,
+// a listener, and the drain in one, and takes the place of engine.Run. An error to
+// listen or to accept is returned.
 func Serve(ctx context.Context, g *core.Guard, engine *gin.Engine, addr string) error {
 	return g.Adapter().Listen("tcp", addr, listening(ctx, g, engine))
 }
 
-// ServeTLS is Serve over TLS. config needs a certificate; where it names no
-// protocols, HTTP/2 and HTTP/1.1 are offered.
+// ServeTLS is Serve over TLS. Without a certificate in config it returns an error;
+// where config names no protocols, HTTP/2 and HTTP/1.1 are offered. config is not
+// changed.
 func ServeTLS(ctx context.Context, g *core.Guard, engine *gin.Engine, addr string, config *tls.Config) error {
 	return g.Adapter().ListenTLS("tcp", addr, config, true, listening(ctx, g, engine))
 }
@@ -195,7 +200,7 @@ func listening(ctx context.Context, g *core.Guard, engine *gin.Engine) func(...n
 	return func(listeners ...net.Listener) error { return ServeListener(ctx, g, engine, listeners...) }
 }
 
-// ServeListener is Serve on listeners of one's own, for TLS one of
+// ServeListener is Serve on listeners of one's own, which it closes, for TLS one of
 // [core.Guard.TLSListener]. Where engine.UseH2C is set, HTTP/2 is served in the
 // clear too, to clients that begin with it. To serve with an http.Server of
 // one's own, with hooks and timeouts, use [Attach] and [core.Guard.Serve].
