@@ -10,8 +10,9 @@ import (
 // Change is one change of state: of a check, of the routes that it decides, or
 // of both. A run that fails like the one before is none.
 type Change struct {
+	// Time is when it happened, which is before it is told.
 	Time time.Time
-	// Check is the check that caused it.
+	// Check is the name of the check that caused it, Kind its kind.
 	Check string
 	Kind  Kind
 	// From and To are the check's. They are both Pending where a check was

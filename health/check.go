@@ -60,21 +60,23 @@ type Check struct {
 	// Optional: its failure is a warning, which fails no route.
 	Optional bool
 
-	// Interval is the time from one run to the next. 0: 10s, and 1s after a
+	// Interval is the time from the start of one run to that of the next, at
+	// least 1ms; while a run is out no other starts. 0: 10s, and 1s after a
 	// run that ended for as long as the check has never passed, so that a
 	// dependency which starts together with this server does not delay it. Of
 	// one early interval a random part, at most half, is left out: checks and
 	// replicas that start together do not go on together.
 	Interval time.Duration
-	// Timeout is how long one run may take. 0: 2s.
+	// Timeout is how long one run may take; its context ends then. 0: 2s.
 	Timeout time.Duration
-	// Delay is how long after Add the first run is. 0: none.
+	// Delay is how long after Add the first run is. 0: none. No duration may be
+	// negative or longer than 30 days.
 	Delay time.Duration
-	// FailAfter is how many runs must fail in a row for the check to fail.
-	// 0: 1.
+	// FailAfter is how many runs must fail in a row for the check to fail, at
+	// most 1000. 0: 1.
 	FailAfter int
 	// PassAfter is how many runs must pass in a row for a check to pass that
-	// has failed or is new. 0: 1.
+	// has failed or is new, at most 1000. 0: 1.
 	PassAfter int
 	// MaxAge is how old a result may get. Without another one the check is
 	// stale then, and fails. At least Interval + Timeout. 0: the time in which

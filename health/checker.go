@@ -22,8 +22,9 @@ const maxChecks = 256
 
 // Config is what [New] takes. The zero value is the recommended setting.
 type Config struct {
-	// Logger gets one line for each change of state. Nil: slog.Default() at
-	// the time of New.
+	// Logger gets one line for each change of state: at Error where a route is
+	// lost, at Warn where a check begins to fail, at Info where it recovers, at
+	// Debug the rest. Nil: slog.Default() at the time of New.
 	Logger *slog.Logger
 	// OnChange is called after each change of state, one call at a time and in
 	// order, never while a lock is held: it may call the Checker. A panic in
@@ -58,7 +59,7 @@ var (
 )
 
 // New returns a Checker without checks: it is live, started and ready. It
-// starts nothing.
+// starts nothing; [Checker.Add] does, and [Checker.Close] ends it.
 func New(config Config) *Checker {
 	if config.Logger == nil {
 		config.Logger = slog.Default()
@@ -77,8 +78,10 @@ func New(config Config) *Checker {
 // that joins all that is wrong: a field out of its limits, a name that is
 // taken, more than 256 checks, [ErrClosed].
 //
-// A new check has not passed yet: unless it is optional, the ready route fails
-// until it does, and for a Startup check the startup route too.
+// A new check has not passed yet. Unless it is optional, one of Ready or Startup
+// makes the ready route fail until it does, and one of Startup the startup route
+// too, also where that has said 200 before. A Live check fails no route until it
+// has failed.
 func (c *Checker) Add(checks ...Check) error {
 	tasks := make([]*task, len(checks))
 	var errs []error
@@ -138,8 +141,9 @@ func (c *Checker) Remove(name string) bool {
 // Close ends all checks: it cancels the runs that are out and starts no more.
 // It does not wait for them, so a check may call it, nor for a callback that is
 // at work; changes that are not told yet are dropped. From then on the ready
-// route fails, since nothing is known any more, and the live route does not.
-// Close may be called at any time and more than once; it always returns nil.
+// route fails, since nothing is known any more, the live and the health route do
+// not, and the startup route says what it said. Close may be called at any time
+// and more than once; it always returns nil.
 func (c *Checker) Close() error {
 	c.mu.Lock()
 	if c.closed {

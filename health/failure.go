@@ -15,7 +15,8 @@ var (
 	errExit = errors.New("ended its goroutine without returning")
 )
 
-// PanicError is in [Change.Err] when a check panicked.
+// PanicError is in [Change.Err] when a check panicked: the value, and the stack as
+// debug.Stack has it.
 type PanicError struct {
 	Value any
 	Stack []byte

@@ -40,8 +40,9 @@ func (o *observation) load() (value float64, unit string, made bool) {
 	return o.value, o.unit, o.made
 }
 
-// Below returns a check that fails while value is at limit or above it. The
-// unit is for the report. For the sessions of a guard there is [Sessions].
+// Below returns a check that fails while value is at limit or above it, or no
+// number. value is called in each run, and must be safe for that. The unit is for
+// the report. For the sessions of a guard there is [Sessions].
 func Below(value func() float64, limit float64, unit string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		v := value()

@@ -14,7 +14,8 @@ import (
 // for Ready and Startup, never for Live.
 
 // TCP returns a check that opens a connection to address, "host:port", and
-// closes it. It proves that somebody accepts there, not that they serve.
+// closes it. It proves that somebody accepts there, not that they serve. It is for
+// Ready and Startup, like all that depend on something outside the process.
 func TCP(address string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		var d net.Dialer
@@ -27,9 +28,10 @@ func TCP(address string) func(context.Context) error {
 }
 
 // HTTP returns a check that sends GET to a URL and passes on any status from
-// 200 to 399. With a nil client every run opens a connection of its own and
-// redirects are not followed; the body is not read. The error has no URL in
-// it, which may carry a secret.
+// 200 to 399. With a nil client every run opens a connection of its own, through
+// the proxy that the environment names, and redirects are not followed. The
+// User-Agent is "quietws-health"; the body is not read. The error has no URL in
+// it, which may carry a secret. A target that is no URL fails when the check runs.
 func HTTP(target string, client *http.Client) func(context.Context) error {
 	if client == nil {
 		client = &freshClient

@@ -21,10 +21,12 @@ const noReason = "none"
 //	quietws_connections_accepted_total =
 //	    quietws_connections_open + sum(quietws_connections_closed_total)
 //
-// always holds. All label values are of closed sets: words of the core and the
-// names of health checks, never what a client sent.
+// always holds. It is safe for concurrent scrapes, and may be registered before
+// the server starts and stay when the guard is closed. All label values are of
+// closed sets: words of the core and the names of health checks, never what a
+// client sent.
 //
-//	quietws_connections_accepted_total           connections accepted
+//	quietws_connections_accepted_total           connections accepted; needs Attach, Listener or Serve, as all of connections
 //	quietws_connections_open                     those of them that are open
 //	quietws_connections_closed_total             those that ended, by class; every class is there from the start
 //	quietws_probes_total                         by class, prober ("unknown" where none was recognised) and outcome (ok, failing)
@@ -36,7 +38,7 @@ const noReason = "none"
 //	quietws_health_check_status                  1 pass, 0.5 warn, 0 fail, by check
 //	quietws_ready                                1 while /readyz answers 200, else 0
 //	quietws_draining                             1 from the start of a drain, else 0
-//	quietws_drain_sessions_total                 by outcome of the drain (closed, answered, dropped)
+//	quietws_drain_sessions_total                 by outcome of the drain (answered a close frame, closed otherwise, dropped at its deadline)
 //	quietws_accept_errors_total                  errors of Accept that were waited out
 //	quietws_build_info                           1, with the version of quietws
 //
