@@ -109,11 +109,11 @@ func MatchOf(found, pattern bool) Match {
 type Route uint8
 
 const (
-	NoRoute      Route = iota
-	RouteLive          // /livez: the process runs; 200, also while draining
-	RouteReady         // /readyz: send traffic here; 503 while starting, not ready or draining
-	RouteStartup       // /startupz: the start is over; 503 until it is
-	RouteHealth        // /healthz: the server answers; 503 only while draining
+	NoRoute      Route = iota // none of them
+	RouteLive                 // /livez: the process runs; 200, also while draining
+	RouteReady                // /readyz: send traffic here; 503 while starting, not ready or draining
+	RouteStartup              // /startupz: the start is over; 503 until it is
+	RouteHealth               // /healthz: the server answers; 503 only while draining
 	routes
 )
 

@@ -1,0 +1,156 @@
+package core
+
+import (
+	"encoding/json"
+	"go/ast"
+	"go/doc"
+	"go/parser"
+	"go/token"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The packages that users import, and those of them in which everything is
+// pasted.
+var (
+	documented = []string{
+		"core", "core/prom", "core/probetest", "core/coretest", "core/coretest/httpapp",
+		"health", "echows", "ginws", "fiberws",
+	}
+	adapters = []string{"echows", "ginws", "fiberws"}
+)
+
+// documentation returns what go doc and pkg.go.dev show of a package, its
+// examples too.
+func documentation(t *testing.T, path string) *doc.Package {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join("..", path, "*.go"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("%s: %d files, %v", path, len(names), err)
+	}
+	set := token.NewFileSet()
+	var files []*ast.File
+	for _, name := range names {
+		f, err := parser.ParseFile(set, name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+	}
+	p, err := doc.NewFromFiles(set, files, module+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// undocumented are the names in vs that nothing says anything of.
+func undocumented(vs []*doc.Value) (names []string) {
+	for _, v := range vs {
+		for _, spec := range v.Decl.Specs {
+			s := spec.(*ast.ValueSpec)
+			if v.Doc != "" || s.Doc.Text() != "" || s.Comment.Text() != "" {
+				continue
+			}
+			for _, name := range s.Names {
+				if name.IsExported() {
+					names = append(names, name.Name)
+				}
+			}
+		}
+	}
+	return names
+}
+
+// Every exported name is documented.
+func TestNamesAreDocumented(t *testing.T) {
+	for _, path := range documented {
+		p := documentation(t, path)
+		var bare []string
+		if p.Doc == "" {
+			bare = append(bare, "the package")
+		}
+		funcs := func(of string, fs []*doc.Func) {
+			for _, f := range fs {
+				if f.Doc == "" {
+					bare = append(bare, of+f.Name)
+				}
+			}
+		}
+		bare = slices.Concat(bare, undocumented(p.Consts), undocumented(p.Vars))
+		funcs("", p.Funcs)
+		for _, typ := range p.Types {
+			if typ.Doc == "" {
+				bare = append(bare, typ.Name)
+			}
+			funcs("", typ.Funcs)
+			funcs(typ.Name+".", typ.Methods)
+			bare = slices.Concat(bare, undocumented(typ.Consts), undocumented(typ.Vars))
+		}
+		for _, name := range bare {
+			t.Errorf("%s: %s has no comment", path, name)
+		}
+	}
+}
+
+// Every function of an adapter has an example, which go test runs for its output.
+func TestAdaptersHaveExamples(t *testing.T) {
+	for _, path := range adapters {
+		p := documentation(t, path)
+		for _, f := range p.Funcs {
+			runs := func(e *doc.Example) bool { return e.Output != "" }
+			if !slices.ContainsFunc(f.Examples, runs) {
+				t.Errorf("%s: %s has no example with output", path, f.Name)
+			}
+		}
+	}
+}
+
+// The program that an adapter's documentation begins with compiles as it stands.
+func TestProgramsOfAdapters(t *testing.T) {
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As if each were a directory of this module, and no program, which would be
+	// linked.
+	overlay := struct{ Replace map[string]string }{make(map[string]string)}
+	build := []string{"build", "-overlay", filepath.Join(t.TempDir(), "overlay.json")}
+	for _, path := range adapters {
+		_, program, found := strings.Cut(documentation(t, path).Doc, "\tpackage main\n")
+		if !found {
+			t.Fatalf("%s: no program", path)
+		}
+		lines := []string{"package program\n"}
+		for line := range strings.Lines(program) {
+			code, ok := strings.CutPrefix(line, "\t")
+			if !ok && line != "\n" {
+				break
+			}
+			lines = append(lines, code)
+		}
+		main := filepath.Join(t.TempDir(), "main.go")
+		if err := os.WriteFile(main, []byte(strings.Join(lines, "")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		overlay.Replace[filepath.Join(root, "program", path, "main.go")] = main
+		build = append(build, "./program/"+path)
+	}
+	text, err := json.Marshal(overlay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(build[2], text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), "go", build...)
+	command.Dir = root
+	command.Env = append(os.Environ(), "GOWORK=off")
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
