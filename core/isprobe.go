@@ -18,10 +18,11 @@ func IsUpgrade(r *http.Request) bool { return asksToUpgrade(httpHead{r}) }
 // and never for a request that asks to upgrade.
 //
 // It may be asked before the guard's layer has seen r, or after, which is exact.
-// Before, the first probe of a WebSocket route is not known as one yet; and where
-// the application can be asked for its routes only by calling it, as any handler
-// but an *http.ServeMux, a default health path counts as the guard's until then. It
-// changes nothing and is no proof of who somebody is: let nobody in by it.
+// Before, the first probe of a WebSocket route is not known as one yet; and
+// where the application can be asked for its routes only by calling it, as on
+// net/http any handler but an *http.ServeMux, a default health path counts as
+// the guard's until then. It changes nothing and is no proof of who somebody is:
+// let nobody in by it.
 func (g *Guard) IsProbe(r *http.Request) bool {
 	x := exchangeOf(r.Context())
 	if x == nil {
