@@ -35,8 +35,9 @@ type Config struct {
 	// ProbeSources are more addresses that may be a platform's prober, beside
 	// loopback, private, link-local and shared (100.64.0.0/10) addresses, unix
 	// sockets and the fixed ranges of the prober table. Who has such an address
-	// may be believed to be the prober that its User-Agent names, and what it
-	// does is told; it is let in nowhere.
+	// may be believed to be the prober that its User-Agent names, or else has the
+	// name "configured" where it probes, and what it does is told; it is let in
+	// nowhere.
 	ProbeSources []netip.Prefix
 
 	// TrustedProxies may say in X-Forwarded-For who the client is. Nobody else

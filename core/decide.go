@@ -36,7 +36,7 @@ func (c *Conn) decide() {
 	if class.Probe() {
 		p := prober(0)
 		if e.Platform {
-			p = proberByAddr(e.Remote.Addr())
+			p = g.proberAt(e.Remote.Addr())
 		}
 		g.stats.countProbe(class, p, false)
 		if e.Platform {
@@ -124,6 +124,6 @@ func (c *Conn) fill(e *Event) {
 	e.Remote = c.remote()
 	e.Platform = c.ln.g.platform(e.Remote.Addr())
 	if e.Prober == "" && e.Platform {
-		e.Prober = proberByAddr(e.Remote.Addr()).String()
+		e.Prober = c.ln.g.proberAt(e.Remote.Addr()).String()
 	}
 }

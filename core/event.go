@@ -32,8 +32,9 @@ type Event struct {
 	// was forwarded for somebody unknown.
 	Platform bool
 
-	// Prober is a name of [Probers], "" if none was recognised, or none that may
-	// be believed.
+	// Prober is a name of [Probers], "configured" for none of them at an address
+	// of [Config.ProbeSources], "" if none was recognised, or none that may be
+	// believed.
 	Prober string
 
 	// Proxy is the proxy that left its traces in a handshake without Upgrade, a

@@ -135,6 +135,9 @@ func (x *exchange) settleProbe(status int) {
 		x.mark(flagOrdinary)
 		return
 	}
+	if !x.credited && x.kind == Probe && contains(g.config.ProbeSources, x.address()) {
+		x.prober, x.credited = proberConfigured, true
+	}
 	p := x.prober
 	if !x.credited {
 		p = 0

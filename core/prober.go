@@ -18,10 +18,11 @@ func (p prober) String() string {
 }
 
 // Probers returns the name of every known prober, sorted: the values that
-// [Event.Prober] and the metric label "prober" can have; the label is "unknown"
+// [Event.Prober] and the metric label "prober" can have, beside "configured" for
+// a nameless one at an address of [Config.ProbeSources]; the label is "unknown"
 // where there is none. The slice is the caller's.
 func Probers() []string {
-	return append([]string(nil), proberNames[noProber+1:]...)
+	return append([]string(nil), proberNames[noProber+1:proberConfigured]...)
 }
 
 const (
@@ -125,6 +126,15 @@ func proberByAddr(a netip.Addr) prober {
 		}
 	}
 	return noProber
+}
+
+// proberAt is proberByAddr, and knows what the operator has said.
+func (g *Guard) proberAt(a netip.Addr) prober {
+	p := proberByAddr(a)
+	if p == noProber && contains(g.config.ProbeSources, a) {
+		p = proberConfigured
+	}
+	return p
 }
 
 // inOwnRange reports whether a lies in a fixed range of p's, shared or not. It

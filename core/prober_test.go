@@ -1,6 +1,10 @@
 package core
 
 import (
+	"io"
+	"log/slog"
+	"maps"
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -288,5 +292,54 @@ func BenchmarkPlatformAddr(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		platformAddr(public)
+	}
+}
+
+// Who is at an address that the operator has named, and says no name, is counted
+// apart from the unknown: so that a metric tells when it comes no longer.
+func TestConfiguredProber(t *testing.T) {
+	for _, s := range stands4[1:] {
+		t.Run(s.name, func(t *testing.T) {
+			events := make(chan Event, 10)
+			g, err := New(Config{
+				Logger:       slog.New(slog.DiscardHandler),
+				ProbeSources: prefixes("127.0.0.0/8"),
+				Observe:      func(e Event) { events <- e },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = g.Close() })
+			addr := s.serve(t, g, &http.Server{Handler: http.NewServeMux()})
+			for _, row := range []struct {
+				send, prober string
+				class        Class
+			}{
+				{"", "configured", TCPProbe},
+				{"GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "configured", HTTPProbe},
+				{"GET /readyz HTTP/1.1\r\nHost: a\r\nUser-Agent: kube-probe/1.36\r\nConnection: close\r\n\r\n", "kubelet", HTTPProbe},
+			} {
+				nc, err := net.Dial("tcp", addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, _ = io.WriteString(nc, row.send)
+				if row.send != "" {
+					_, _ = io.Copy(io.Discard, nc)
+				}
+				_ = nc.Close()
+				if e := <-events; e.Class != row.class || e.Prober != row.prober {
+					t.Errorf("%q: %v of %q, want %v of %q", row.send, e.Class, e.Prober, row.class, row.prober)
+				}
+			}
+			seen := map[string]bool{}
+			for _, p := range g.Snapshot().Probes {
+				seen[p.Class.String()+" "+p.Prober] = true
+			}
+			want := map[string]bool{"tcp_probe configured": true, "http_probe configured": true, "http_probe kubelet": true}
+			if !maps.Equal(seen, want) {
+				t.Errorf("counted %v, want %v", seen, want)
+			}
+		})
 	}
 }

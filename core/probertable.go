@@ -38,6 +38,7 @@ const (
 	proberUptimeRobot
 	proberYARP
 	proberZabbix
+	proberConfigured // none of these, at an address that only Config.ProbeSources has
 
 	probers // how many there are
 )
@@ -76,6 +77,7 @@ var proberNames = [probers]string{
 	proberUptimeRobot:         "uptimerobot",
 	proberYARP:                "yarp",
 	proberZabbix:              "zabbix",
+	proberConfigured:          "configured",
 }
 
 // agentMatch is how a User-Agent is compared, always in its own letter case.

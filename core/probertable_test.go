@@ -76,7 +76,7 @@ func TestEveryProberIsKnownByItsAgent(t *testing.T) {
 // A name is a metric label, so it is a short word, one of a bounded set.
 func TestProbers(t *testing.T) {
 	names := Probers()
-	if len(names) != int(probers)-1 || !slices.IsSorted(names) || len(slices.Compact(slices.Clone(names))) != len(names) {
+	if len(names) != int(proberConfigured)-1 || !slices.IsSorted(names) || len(slices.Compact(slices.Clone(names))) != len(names) {
 		t.Errorf("not every name once and in order: %q", names)
 	}
 	for _, n := range names {
@@ -133,7 +133,7 @@ func TestProberTable(t *testing.T) {
 			t.Errorf("%s has bits outside its mask", r.prefix)
 		}
 	}
-	for p := noProber + 1; p < probers; p++ {
+	for p := noProber + 1; p < proberConfigured; p++ {
 		if !reached[p] {
 			t.Errorf("no row leads to %s", p)
 		}

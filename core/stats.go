@@ -153,7 +153,8 @@ type Snapshot struct {
 	Drained map[string]uint64
 }
 
-// ProbeCount is a number of probes. Prober is a name of [Probers], or "unknown".
+// ProbeCount is a number of probes. Prober is a name of [Probers], "configured"
+// for an address that only [Config.ProbeSources] has, or "unknown".
 // Failing: not answered 2xx or 3xx.
 type ProbeCount struct {
 	Class   Class
