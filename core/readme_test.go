@@ -1,0 +1,171 @@
+package core
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+)
+
+// updateReadme is a variable of the environment with which the tables are
+// written anew.
+const updateReadme = "README_UPDATE"
+
+// The table of classes in README is that of the code: classes and reasons with
+// the comments of class.go, levels by told, remedies by remedy, and traces of
+// proxies by fingerprints.
+func TestReadmeHasEveryClassReasonAndRemedy(t *testing.T) {
+	for file, say := range map[string]func(string) string{
+		"../README.md": func(s string) string { return s },
+		"../README.zh-CN.md": func(s string) string {
+			if chinese[s] == "" {
+				t.Errorf("readme_chinese_test.go has no Chinese for %q", s)
+			}
+			return chinese[s]
+		},
+	} {
+		const begin, end = "<!-- classes: begin -->\n", "<!-- classes: end -->\n"
+		table := classesTable(t, say)
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, rest, ok := strings.Cut(string(b), begin)
+		had, after, ends := strings.Cut(rest, end)
+		switch {
+		case !ok || !ends:
+			t.Errorf("%s has not the marks %q and %q", file, begin, end)
+		case had == table:
+		case os.Getenv(updateReadme) == "":
+			t.Errorf("the table in %s is not that of the code; mend it with\n\t%s=1 go test ./core -run Readme", file, updateReadme)
+		case !t.Failed():
+			if err := os.WriteFile(file, []byte(before+begin+table+end+after), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// classesTable is the table in Markdown; say has it in a language.
+func classesTable(t *testing.T, say func(string) string) string {
+	var b strings.Builder
+	row := func(cells ...string) { fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | ")) }
+	code := func(word string) string { return "`" + word + "`" }
+	docs := constantDocs(t)
+	text := func(word string) string { // a comment of the code's, or the translation of what the word means
+		if s := say(word); s != word {
+			return s
+		}
+		return docs[word]
+	}
+
+	row(say("class, reason"), say("told"), say("what it was"), say("remedy, as the log has it"))
+	b.WriteString(strings.Repeat("|---", 4) + "|\n")
+	for _, c := range Classes() {
+		level := ""
+		if belongs(c, NoReason) {
+			level = say(toldWord(c, NoReason))
+		}
+		hint := remedy(c, NoReason, "") + probeHint(c)
+		row("**"+code(c.String())+"**", level, text(c.String()), cell(hint))
+		for r := NoReason + 1; r < reasons; r++ {
+			mends := remedy(c, r, "")
+			if !belongs(c, r) && (mends == "" || mends == hint) {
+				continue
+			}
+			row(code(r.String()), say(toldWord(c, r)), text("reason "+r.String()), cell(mends))
+			if r == ReasonUpgradeStripped {
+				for v := noVia + 1; v < vias; v++ {
+					row(code(r.String())+", "+say("proxy")+" "+code(v.String()), say(toldWord(c, r)), traces(v, say), cell(viaRemedies[v]))
+				}
+			}
+		}
+		if c == ProbeFailing {
+			for _, p := range Probers() {
+				if where := probePaths[p]; where != "" {
+					row(say("prober")+" "+code(p), level, "", cell(where))
+				}
+			}
+		}
+	}
+	return b.String()
+}
+
+// toldWord is how a platform's event is told.
+func toldWord(c Class, r Reason) string {
+	level, how := told(&Event{Class: c, Reason: r, Platform: true})
+	switch how {
+	case tellNever:
+		return "–"
+	case tellCounted:
+		return "quiet"
+	case tellSight:
+		return "quiet after the first"
+	}
+	return map[slog.Level]string{slog.LevelDebug: "Debug", slog.LevelInfo: "Info", slog.LevelWarn: "Warn", slog.LevelError: "Error"}[level]
+}
+
+// traces are those by which a proxy is known.
+func traces(who via, say func(string) string) string {
+	var all []string
+	for _, f := range fingerprints {
+		if f.who != who {
+			continue
+		}
+		switch {
+		case f.without != "":
+			all = append(all, fmt.Sprintf("`%s` %s `%s`", f.field, say("without"), f.without))
+		case f.field != "":
+			all = append(all, "`"+f.field+"`")
+		default:
+			all = append(all, "Via `"+f.name+f.comment+"`")
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// cell is text as it can stand in a cell of a table.
+func cell(s string) string {
+	s = strings.ReplaceAll(s, "|", `\|`)
+	parts := strings.Split(s, "`")
+	for i := range parts {
+		if i%2 == 0 { // not between backquotes
+			parts[i] = strings.NewReplacer("<", "&lt;", "*", `\*`).Replace(parts[i])
+		}
+	}
+	return strings.Join(parts, "`")
+}
+
+// constantDocs are the comments in class.go on its constants, by the word of a
+// class and by "reason " and that of a reason.
+func constantDocs(t *testing.T) map[string]string {
+	file, err := parser.ParseFile(token.NewFileSet(), "class.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs := make(map[string]string)
+	for _, d := range file.Decls {
+		decl, ok := d.(*ast.GenDecl)
+		if !ok || decl.Tok != token.CONST {
+			continue
+		}
+		for i, s := range decl.Specs { // each is the iota of its place
+			spec := s.(*ast.ValueSpec)
+			name := spec.Names[0].Name
+			if strings.HasPrefix(name, "Reason") {
+				docs["reason "+Reason(i).String()] = oneLine(spec.Comment.Text())
+			} else if c := Class(i); c < classes && spec.Doc != nil {
+				docs[c.String()] = oneLine(strings.TrimPrefix(spec.Doc.Text(), name+": "))
+			}
+		}
+	}
+	return docs
+}
+
+func oneLine(s string) string {
+	return strings.NewReplacer("[", "", "]", "").Replace(strings.Join(strings.Fields(s), " "))
+}
