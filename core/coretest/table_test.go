@@ -14,7 +14,9 @@ const update = "CORETEST_UPDATE"
 // framework is what its tests expect.
 func TestTablesAreWhatTheSuiteExpects(t *testing.T) {
 	fs := []Framework{Echo(), Gin(), Fiber(), NetHTTP()}
-	for file, table := range map[string]string{"../../README.md": Table(fs...), "README.md": Rules(fs...)} {
+	for file, table := range map[string]string{
+		"../../README.md": Table(fs...), "../../README.zh-CN.md": inChinese(t, Table(fs...)), "README.md": Rules(fs...),
+	} {
 		const begin, end = "<!-- coretest: begin -->\n", "<!-- coretest: end -->\n"
 		b, err := os.ReadFile(file)
 		if err != nil {
