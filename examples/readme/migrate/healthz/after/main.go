@@ -1,0 +1,37 @@
+// Command after is the same server with quietws: the health routes are its own,
+// and what was dropped is counted.
+package main
+
+import (
+	"log"
+	"net/http"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/quietws/quietws/core"
+)
+
+func main() {
+	guard, _ := core.New(core.Config{}) // the zero Config has no error
+	mux := http.NewServeMux()
+	mux.Handle("/ws", guard.Endpoint(http.HandlerFunc(echo)))
+	srv := &http.Server{Addr: ":8443", Handler: mux}
+	_ = guard.Attach(srv) // before it serves, it has no error
+	log.Fatal(srv.ListenAndServeTLS("cert.pem", "key.pem"))
+}
+
+var upgrader websocket.Upgrader
+
+func echo(w http.ResponseWriter, r *http.Request) {
+	ws, err := upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		return
+	}
+	defer func() { _ = ws.Close() }()
+	for {
+		kind, message, err := ws.ReadMessage()
+		if err != nil || ws.WriteMessage(kind, message) != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,136 @@
+// Command quickstart does what a new user does: it takes a fresh copy of this
+// repository and an empty module cache, pastes each program of README.md into an
+// empty module, and tries whether it builds, runs and behaves as the text says.
+//
+//	go run ./quickstart
+//
+// It downloads everything that the programs need, some 50 MB, and leaves nothing
+// behind. Their port, 8080, is replaced by one that is free.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+func main() {
+	log.SetFlags(0)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	work, err := os.MkdirTemp("", "quickstart")
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = all(ctx, work)
+	if e := os.RemoveAll(work); err == nil {
+		err = e
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+// program is a block of README.md that is a whole program.
+type program struct{ name, source string }
+
+var block = regexp.MustCompile("(?s)\n```go\n(package main\n.*?)```\n")
+
+// framework is what a program imports of quietws beside the core.
+var framework = regexp.MustCompile(`"github\.com/quietws/quietws/(\w+)ws"`)
+
+func all(ctx context.Context, work string) error {
+	clone := filepath.Join(work, "quietws")
+	if err := copyRepository(ctx, clone); err != nil {
+		return err
+	}
+	readme, err := os.ReadFile(filepath.Join(clone, "README.md"))
+	if err != nil {
+		return err
+	}
+	var programs []program
+	for _, m := range block.FindAllStringSubmatch(string(readme), -1) {
+		p := program{"nethttp", m[1]}
+		if f := framework.FindStringSubmatch(m[1]); f != nil {
+			p.name = f[1]
+		}
+		programs = append(programs, p)
+	}
+	if len(programs) != 4 {
+		return fmt.Errorf("README.md has %d whole programs, want one each for Echo, Gin, Fiber and net/http", len(programs))
+	}
+	for _, p := range programs {
+		address, err := freeAddress()
+		if err != nil {
+			return err
+		}
+		binary, err := p.build(ctx, work, clone, address)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		start := time.Now()
+		if err := try(ctx, binary, address); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		log.Printf("%s: behaves as README says, %v", p.name, time.Since(start).Round(time.Second/10))
+	}
+	return nil
+}
+
+// copyRepository makes dir what a clone of the repository would be, with what is
+// not committed yet.
+func copyRepository(ctx context.Context, dir string) error {
+	top, err := exec.CommandContext(ctx, "git", "rev-parse", "--show-toplevel").Output()
+	if err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	copying := exec.CommandContext(ctx, "bash", "-o", "pipefail", "-c",
+		`git ls-files -z --cached --others --exclude-standard | tar --null -T - -c | tar -x -C "$1"`, "bash", dir)
+	copying.Dir = strings.TrimSpace(string(top))
+	copying.Stderr = os.Stderr
+	return copying.Run()
+}
+
+// build pastes the program into an empty module and builds it.
+func (p program) build(ctx context.Context, work, clone, address string) (binary string, err error) {
+	dir := filepath.Join(work, p.name)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return "", err
+	}
+	if strings.Count(p.source, `":8080"`) != 1 {
+		return "", fmt.Errorf("the program does not listen on :8080, once:\n%s", p.source)
+	}
+	source := strings.Replace(p.source, `":8080"`, `"`+address+`"`, 1)
+	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o644); err != nil {
+		return "", err
+	}
+	for _, args := range []string{
+		"mod init example.com/app",
+		"mod edit -replace=github.com/quietws/quietws=" + clone,
+		"mod tidy",
+		"build -o app .",
+	} {
+		cmd := exec.CommandContext(ctx, "go", strings.Fields(args)...)
+		cmd.Dir = dir
+		// -trimpath lets the build cache, which is not emptied, know what it has
+		// built before under another path.
+		cmd.Env = append(os.Environ(), "GOMODCACHE="+filepath.Join(work, "modules"), "GOFLAGS=-modcacherw -trimpath", "GOWORK=off")
+		start := time.Now()
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("go %s: %w\n%s", args, err, out)
+		}
+		if took := time.Since(start); took > time.Second {
+			log.Printf("%s: go %s: %v", p.name, args, took.Round(time.Second/10))
+		}
+	}
+	return filepath.Join(dir, "app"), nil
+}
