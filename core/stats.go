@@ -129,8 +129,10 @@ type Snapshot struct {
 	// a WebSocket route. What is 0 is left out.
 	Handshakes []HandshakeCount
 	// SessionsOpen counts WebSocket sessions, also those on connections that
-	// are not counted in Open because only Middleware is in use.
-	SessionsOpen uint64
+	// are not counted in Open because only Middleware is in use. SessionsLimit
+	// is Config.MaxSessions, 0 where there is no limit.
+	SessionsOpen  uint64
+	SessionsLimit int
 	// SessionsEnded counts those that ended. What is 0 is left out.
 	SessionsEnded []SessionCount
 	// Suppressed counts the log lines that were kept quiet or collapsed, by
@@ -194,6 +196,8 @@ func (g *Guard) Snapshot() Snapshot {
 		SessionsOpen: uint64(max(s.sessions.Load(), 0)),
 		Draining:     g.isDraining(),
 		Ready:        g.ready(),
+
+		SessionsLimit: g.config.MaxSessions,
 	}
 	var ended uint64
 	for _, c := range Classes() {

@@ -32,6 +32,7 @@ const noReason = "none"
 //	quietws_probes_total                         by class, prober ("configured" for one of Config.ProbeSources alone, "unknown" where none was recognised) and outcome (ok, failing)
 //	quietws_handshakes_total                     by result (accepted, refused, failed) and reason ("none" for accepted)
 //	quietws_sessions_open                        WebSocket sessions
+//	quietws_sessions_limit                       how many may be open at once (Config.MaxSessions); not there without a limit
 //	quietws_sessions_ended_total                 by end and code (of RFC 6455 §7.4, "other" or "unknown")
 //	quietws_prober_last_seen_timestamp_seconds   Unix time, by prober; only from a platform's address
 //	quietws_log_lines_suppressed_total           lines kept quiet or collapsed, by class
@@ -65,6 +66,7 @@ var (
 	probesDesc       = desc("probes_total", "Probes, by kind, prober and whether they got a good answer.", "class", "prober", "outcome")
 	handshakesDesc   = desc("handshakes_total", "WebSocket handshakes, by result and the reason of a refusal or failure.", "result", "reason")
 	sessionsDesc     = desc("sessions_open", "WebSocket sessions that are open.")
+	limitDesc        = desc("sessions_limit", "WebSocket sessions that may be open at once.")
 	endedDesc        = desc("sessions_ended_total", "WebSocket sessions that ended, by how and with which close code.", "end", "code")
 	lastSeenDesc     = desc("prober_last_seen_timestamp_seconds", "When a prober of the platform was last seen, in Unix time.", "prober")
 	suppressedDesc   = desc("log_lines_suppressed_total", "Log lines kept quiet or collapsed into one, by class.", "class")
@@ -76,7 +78,7 @@ var (
 	buildDesc        = desc("build_info", "1, labelled with the version of quietws.", "version")
 
 	descs = [...]*prometheus.Desc{
-		acceptedDesc, openDesc, closedDesc, probesDesc, handshakesDesc, sessionsDesc, endedDesc, lastSeenDesc,
+		acceptedDesc, openDesc, closedDesc, probesDesc, handshakesDesc, sessionsDesc, limitDesc, endedDesc, lastSeenDesc,
 		suppressedDesc, checkDesc, readyDesc, drainingDesc, drainedDesc, acceptErrorsDesc, buildDesc,
 	}
 )
@@ -116,6 +118,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		count(handshakesDesc, n, h.result, h.reason)
 	}
 	gauge(sessionsDesc, float64(s.SessionsOpen))
+	if s.SessionsLimit > 0 { // what is divided by a limit of 0 is over any share of it
+		gauge(limitDesc, float64(s.SessionsLimit))
+	}
 	for _, e := range s.SessionsEnded {
 		count(endedDesc, e.N, e.End, e.Code)
 	}

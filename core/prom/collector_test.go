@@ -192,6 +192,24 @@ func TestEverythingStartsAtZero(t *testing.T) {
 	}
 }
 
+// A limit is there to be divided by; where there is none, nor is the metric.
+func TestSessionsLimit(t *testing.T) {
+	for _, row := range []struct {
+		limit int
+		there bool
+	}{{0, false}, {250, true}} {
+		guard, err := core.New(core.Config{MaxSessions: row.limit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &server{t: t, registry: prometheus.NewPedanticRegistry()}
+		s.registry.MustRegister(prom.NewCollector(guard))
+		if v, there := s.scrape()["quietws_sessions_limit"]; there != row.there || v != float64(row.limit) {
+			t.Errorf("MaxSessions %d: %v, there: %t", row.limit, v, there)
+		}
+	}
+}
+
 // reporter is a Health of an application's own.
 type reporter []struct{ name, status string }
 
