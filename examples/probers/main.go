@@ -15,6 +15,7 @@
 //	floods    100,000 bare connects, 10,000 silent ones, 1,000 slow heads
 //	broken    handlers that panic, clients that reset, a log that fails or blocks
 //	public    junk from addresses that are public, in network namespaces
+//	soak      ten minutes of all of it beside 2,000 sessions; runs only if named
 //
 // It needs Linux with apt-get, and installs what is missing.
 package main
@@ -46,7 +47,11 @@ var parts = []part{
 	{"floods", floods},
 	{"broken", broken},
 	{"public", public},
+	{"soak", soak},
 }
+
+// byHand are those that run only if they are named.
+var byHand = []string{"soak"}
 
 func main() {
 	b := new(bench)
@@ -56,21 +61,34 @@ func main() {
 	flag.StringVar(&b.rows, "rows", "", "the real programs to run, a `regexp` for \"program, how\"")
 	flag.BoolVar(&b.readme, "readme", false, "put the table of real programs into README.md")
 	flag.IntVar(&b.connects, "connects", 100_000, "how many connects a flood has; a tenth are silent, a hundredth slow")
-	addr := flag.String("junk", "", "send what the part public sends to this `address`, and do nothing else")
-	overTLS := flag.Bool("tls", false, "that is a TLS port")
+	flag.DurationVar(&b.soak, "soak", 10*time.Minute, "how long the soak is, after a tenth of that to warm up")
+	var to helper
+	flag.StringVar(&to.junk, "junk", "", "send what the part public sends to this `address`, and do nothing else")
+	flag.StringVar(&to.load, "load", "", "put this `address` under the load of the soak, and do nothing else")
+	flag.BoolVar(&to.tls, "tls", false, "that is a TLS port")
+	flag.BoolVar(&to.bare, "bare", false, "that is a server without quietws")
+	flag.StringVar(&to.profiles, "profiles", "", "where its heap profiles go")
 	flag.Parse()
-	if *addr != "" {
-		if err := sendJunk(*addr, *overTLS); err != nil {
-			fmt.Fprintln(os.Stderr, "failed:", err)
-			os.Exit(1)
-		}
-		return
-	}
 	b.servers = strings.Split(*only, ",")
-	if err := run(b, flag.Args()); err != nil {
+	var err error
+	switch {
+	case to.junk != "":
+		err = sendJunk(to.junk, to.tls)
+	case to.load != "":
+		err = runLoad(&server{addr: to.load, tls: to.tls}, to.bare, b.soak, to.profiles)
+	default:
+		err = run(b, flag.Args())
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "failed:", err)
 		os.Exit(1)
 	}
+}
+
+// helper is what a process does that a part starts beside itself.
+type helper struct {
+	junk, load, profiles string
+	tls, bare            bool
 }
 
 func run(b *bench, names []string) (err error) {
@@ -84,7 +102,7 @@ func run(b *bench, names []string) (err error) {
 	}
 	defer b.clean()
 	for _, p := range parts {
-		if len(names) > 0 && !slices.Contains(names, p.name) {
+		if !slices.Contains(names, p.name) && (len(names) > 0 || slices.Contains(byHand, p.name)) {
 			continue
 		}
 		fmt.Printf("\n%s\n", p.name)

@@ -44,40 +44,57 @@ func (s *scraper) get() (counters, error) {
 	return s.finish()
 }
 
+// page asks for another page on the same connection.
+func (s *scraper) page(path string) ([]byte, error) {
+	if err := s.begin(path); err != nil {
+		return nil, err
+	}
+	return s.end(path)
+}
+
 // hold sends a request but for its last bytes. A server that shuts down waits
 // for the rest: finish then returns what it has counted in the end.
-func (s *scraper) hold() error {
+func (s *scraper) hold() error { return s.begin("/metrics") }
+
+func (s *scraper) finish() (counters, error) {
+	body, err := s.end("/metrics")
+	if err != nil {
+		return nil, err
+	}
+	c := make(counters)
+	for line := range strings.Lines(string(body)) {
+		name, value, ok := strings.Cut(line, "} ")
+		if ok {
+			name += "}"
+		} else {
+			name, value, _ = strings.Cut(line, " ")
+		}
+		if n, err := strconv.ParseFloat(strings.TrimSpace(value), 64); err == nil {
+			c[name] = n
+		}
+	}
+	return c, nil
+}
+
+func (s *scraper) begin(path string) error {
 	_ = s.nc.SetDeadline(time.Now().Add(patience))
-	_, err := fmt.Fprintf(s.nc, "GET /metrics HTTP/1.1\r\nHost: %s\r\n", s.addr)
+	_, err := fmt.Fprintf(s.nc, "GET %s HTTP/1.1\r\nHost: %s\r\n", path, s.addr)
 	return err
 }
 
-func (s *scraper) finish() (counters, error) {
+func (s *scraper) end(path string) ([]byte, error) {
 	if _, err := io.WriteString(s.nc, "\r\n"); err != nil {
 		return nil, err
 	}
 	res, err := http.ReadResponse(s.br, nil)
 	if err != nil {
-		return nil, fmt.Errorf("/metrics: %w", err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("/metrics: %s", res.Status)
+		return nil, fmt.Errorf("%s: %s", path, res.Status)
 	}
-	c := make(counters)
-	lines := bufio.NewScanner(res.Body)
-	for lines.Scan() {
-		name, value, ok := strings.Cut(lines.Text(), "} ")
-		if ok {
-			name += "}"
-		} else {
-			name, value, _ = strings.Cut(lines.Text(), " ")
-		}
-		if n, err := strconv.ParseFloat(value, 64); err == nil {
-			c[name] = n
-		}
-	}
-	return c, lines.Err()
+	return io.ReadAll(res.Body)
 }
 
 // The names of what is asked for by name.

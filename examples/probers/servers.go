@@ -28,6 +28,7 @@ type bench struct {
 	servers   []string
 	sessions  int
 	connects  int
+	soak      time.Duration
 	stderr    *os.File // what servers log to; nil: what server.log keeps
 	long      time.Duration
 	rows      string
@@ -52,8 +53,8 @@ func (b *bench) build() error {
 			return fmt.Errorf("building %s: %w\n%s", name, err, out)
 		}
 	}
-	if out, err := exec.Command("go", "build", "-o", dir, "./proxied").CombinedOutput(); err != nil {
-		return fmt.Errorf("building proxied: %w\n%s", err, out)
+	if out, err := exec.Command("go", "build", "-o", dir, "./proxied", "./subject").CombinedOutput(); err != nil {
+		return fmt.Errorf("building proxied and subject: %w\n%s", err, out)
 	}
 	return b.certificate()
 }

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/quietws/quietws/core/probetest"
+)
+
+// What a soak is, for each server.
+const (
+	soakSessions = 2000             // that stand all the time
+	soakEcho     = 30 * time.Second // how often each of them says something
+	soakRate     = 100              // connections a second that come and go
+	soakRateTLS  = 20               // and where each needs a handshake
+	soakWorkers  = 16               // of them at a time
+	soakReadings = 10               // after the first one, in the time that it takes
+	soakScrapes  = 5 * time.Second  // between two
+	soakCalm     = 12 * time.Second // without connections, before a reading: fasthttp's goroutines wait for ten
+	soakStimulus = 20 * time.Second // how long a connection may take
+)
+
+// reading is what a server has when nothing comes but its sessions' messages.
+type reading struct {
+	Made       int // connections, in all
+	Scrapes    int // each of which added up
+	Goroutines int `json:"goroutines"`
+	Live       int `json:"live"`
+	resident   int
+}
+
+// loader is the load of one server, in a process of its own.
+type loader struct {
+	s        *server
+	bare     bool
+	scrape   *scraper
+	made     atomic.Int64
+	scrapes  int
+	mu       sync.Mutex
+	failed   error
+	profiles string // where heap profiles go: a path that gets an ending
+}
+
+// runLoad opens the sessions, and lets everything that probetest knows come and go
+// but for a reading from time to time, which it prints as JSON.
+func runLoad(s *server, bare bool, long time.Duration, profiles string) error {
+	l := &loader{s: s, bare: bare, profiles: profiles}
+	if err := l.stand(); err != nil {
+		return err
+	}
+	var err error
+	if l.scrape, err = s.scraper(); err != nil {
+		return err
+	}
+	defer l.scrape.close()
+	l.made.Add(1)
+	out := json.NewEncoder(os.Stdout)
+	for n := range soakReadings + 1 {
+		if err := l.churn(long / soakReadings); err != nil {
+			return err
+		}
+		r, err := l.read()
+		if err != nil {
+			return err
+		}
+		if err := out.Encode(r); err != nil {
+			return err
+		}
+		if n == 0 || n == soakReadings {
+			if err := l.profile(n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// fail keeps the first error.
+func (l *loader) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failed == nil {
+		l.failed = err
+	}
+}
+
+func (l *loader) err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failed
+}
+
+// stand opens the sessions that stay, each of which says something from time to
+// time and hears it back.
+func (l *loader) stand() error {
+	return many(soakSessions, func(i int) error {
+		ws, res, err := l.s.dial()
+		if err != nil {
+			return err
+		}
+		_ = res.Body.Close()
+		l.made.Add(1)
+		go l.talk(ws, time.Duration(i)*soakEcho/soakSessions)
+		return nil
+	})
+}
+
+func (l *loader) talk(ws *websocket.Conn, first time.Duration) {
+	for wait := first; ; wait = soakEcho {
+		<-time.After(wait)
+		if err := echo(ws, "still here"); err != nil {
+			l.fail(fmt.Errorf("a session that stood: %w", err))
+			return
+		}
+	}
+}
+
+// churn lets connections of every kind come and go, and scrapes.
+func (l *loader) churn(long time.Duration) error {
+	kinds := stimuliOf(l.s)
+	rate := soakRate
+	if l.s.tls {
+		rate = soakRateTLS
+	}
+	next := make(chan probetest.Stimulus)
+	var workers sync.WaitGroup
+	for range soakWorkers {
+		workers.Go(func() {
+			for kind := range next {
+				l.one(kind)
+			}
+		})
+	}
+	defer workers.Wait()
+	defer close(next)
+	tick := time.NewTicker(time.Second / time.Duration(rate))
+	defer tick.Stop()
+	scrapes := time.NewTicker(soakScrapes)
+	defer scrapes.Stop()
+	over := time.After(long)
+	for n := 0; l.err() == nil; {
+		select {
+		case <-tick.C:
+			next <- kinds[n%len(kinds)]
+			n++
+		case <-scrapes.C:
+			if _, err := l.adds(); err != nil {
+				return err
+			}
+		case <-over:
+			return nil
+		}
+	}
+	return l.err()
+}
+
+// one makes one connection.
+func (l *loader) one(kind probetest.Stimulus) {
+	ctx, cancel := context.WithTimeout(context.Background(), soakStimulus)
+	defer cancel()
+	if _, err := kind.Run(ctx, l.s.target()); err != nil {
+		l.fail(fmt.Errorf("%s: %w", kind.Name, err))
+	}
+	l.made.Add(1)
+}
+
+// stimuliOf returns all that make sense on this port and end by themselves.
+func stimuliOf(s *server) (all []probetest.Stimulus) {
+	for _, kind := range probetest.Stimuli() {
+		onTLS, onPlain := kind.Port == probetest.TLSPort, kind.Port == probetest.PlainPort
+		if !kind.Waits && kind.Port != probetest.HTTP2Port && (!onTLS || s.tls) && (!onPlain || !s.tls) {
+			all = append(all, kind)
+		}
+	}
+	return all
+}
+
+// adds scrapes, and returns an error unless every connection is open or has a
+// class. A bare server counts nothing.
+func (l *loader) adds() (counters, error) {
+	if l.bare {
+		return nil, nil
+	}
+	c, err := l.scrape.get()
+	if err != nil {
+		return nil, err
+	}
+	l.scrapes++
+	return c, c.adds()
+}
+
+// read waits until nothing is open but the sessions and the scraper's connection,
+// and holds what was counted against what was made.
+func (l *loader) read() (r reading, err error) {
+	<-time.After(soakCalm)
+	if !l.bare {
+		c, err := l.scrape.settle(soakSessions + 1)
+		if err != nil {
+			return r, err
+		}
+		l.scrapes++
+		if made := float64(l.made.Load()); c[metricAccepted] != made || c[metricOpen] != soakSessions+1 || c[metricSessions] != soakSessions {
+			return r, fmt.Errorf("%v connections accepted of %v, %v open, %v sessions of %d", c[metricAccepted], made, c[metricOpen], c[metricSessions], soakSessions)
+		}
+		if err := c.adds(); err != nil {
+			return r, err
+		}
+	}
+	body, err := l.scrape.page("/memory")
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(body, &r); err != nil {
+		return r, fmt.Errorf("/memory: %q: %w", body, err)
+	}
+	r.Made, r.Scrapes = int(l.made.Load()), l.scrapes
+	return r, l.err()
+}
+
+// profile keeps a profile of the heap, for go tool pprof.
+func (l *loader) profile(n int) error {
+	body, err := l.scrape.page("/heap")
+	return errors.Join(err, os.WriteFile(fmt.Sprintf("%s-%d.pprof", l.profiles, n), body, 0o600))
+}
