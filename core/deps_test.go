@@ -52,7 +52,7 @@ func TestWhatIsBuilt(t *testing.T) {
 		{path: "./core", only: []string{module + "core"}},
 		{path: "./health", only: []string{module + "core", module + "health"}},
 		{path: "./core/probetest", only: []string{module + "core/probetest"}},
-		{path: "./core/coretest", only: []string{module + "core", module + "core/probetest", module + "core/coretest"}},
+		{path: "./core/coretest", only: []string{module + "core", module + "health", module + "core/probetest", module + "core/coretest"}},
 		{path: "./core/prom", not: [][]string{ofEcho, ofGin, ofFiber, ofTests, ofCoder}},
 		{path: "./echows", not: [][]string{ofGin, ofFiber, ofMetrics, ofTests}},
 		{path: "./ginws", not: [][]string{ofEcho, ofFiber, ofMetrics, ofTests}},

@@ -14,9 +14,10 @@ import (
 
 // line is one line of the log.
 type line struct {
-	level slog.Level
-	msg   string
-	attrs map[string]string
+	level  slog.Level
+	msg    string
+	attrs  map[string]string
+	record slog.Record
 }
 
 func (l line) String() string {
@@ -47,7 +48,7 @@ func (r *recorder) WithAttrs([]slog.Attr) slog.Handler       { return r }
 func (r *recorder) WithGroup(string) slog.Handler            { return r }
 
 func (r *recorder) Handle(_ context.Context, rec slog.Record) error {
-	l := line{rec.Level, rec.Message, make(map[string]string)}
+	l := line{rec.Level, rec.Message, make(map[string]string), rec.Clone()}
 	rec.Attrs(func(a slog.Attr) bool {
 		l.attrs[a.Key] = a.Value.Resolve().String()
 		return true

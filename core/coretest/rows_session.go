@@ -93,6 +93,38 @@ func panicRows() (rows []row) {
 		p.access = "" // there is no layer inside the access log
 		rows = append(rows, panicRow(path, "the outermost layer sees a panic without Endpoint too", attached, p))
 	}
+	rows = append(rows, row{
+		name: "panic/beside sessions", layers: attached,
+		rule: "a handler that panics, in a request or in a session, harms no other session, and the server goes on",
+		run: func(e *env) {
+			var stand []*probetest.Session
+			for _, path := range []string{"/ws", "/own", "/bare"} {
+				stand = append(stand, e.open(path))
+			}
+			for _, path := range []string{"/panic", "/ws/panic", "/own/panic", "/own/panic-open"} {
+				e.target.Path = path
+				run := openOnly
+				if path == "/panic" {
+					run = getOnly(path)
+				}
+				e.times(10, run)
+			}
+			stand = append(stand, e.open("/ws"))
+			for _, s := range stand {
+				e.echo(s, "still here")
+				if _, err := s.Close(e.ctx, 1000); err != nil {
+					e.Error(err)
+				}
+			}
+			if e.layer == Attach {
+				return // who ends is not known everywhere
+			}
+			e.close()
+			if s := e.guard.Snapshot(); s.Closed[core.HandlerPanic] != 40 || s.Closed[core.SessionEnded] != uint64(len(stand)) {
+				e.Errorf("want 40 panics and %d sessions: %s", len(stand), nonZero(s.Closed))
+			}
+		},
+	})
 	ordinary := want{class: core.HandlerPanic, told: whole, level: slog.LevelError}
 	h2 := fact{
 		row: row{name: "panic/http 2", rule: "the same over HTTP/2, where the server itself would write a line for each", ports: secure, layers: attached, needs: HTTP2},

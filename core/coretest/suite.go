@@ -148,8 +148,8 @@ func Run(t *testing.T, a Adapter) {
 // rows are all rows, those of failures first.
 func rows() (all []row) {
 	for _, part := range [][]row{
-		handshakeRows(), endpointRows(), outcomeRows(), tlsRows(), junkRows(), probeRows(), healthRows(),
-		trustRows(), panicRows(), sessionRows(), mixedRows(), wireRows(), appRows(), accessRows(), drainRows(), journalRows(),
+		handshakeRows(), endpointRows(), outcomeRows(), tlsRows(), junkRows(), probeRows(), healthRows(), detailRows(),
+		trustRows(), forgeRows(), panicRows(), sessionRows(), goneRows(), mixedRows(), wireRows(), appRows(), accessRows(), drainRows(), journalRows(),
 	} {
 		all = append(all, part...)
 	}

@@ -152,7 +152,7 @@ func (l *loader) churn(long time.Duration) error {
 			next <- kinds[n%len(kinds)]
 			n++
 		case <-scrapes.C:
-			if _, err := l.adds(); err != nil {
+			if err := l.adds(); err != nil {
 				return err
 			}
 		case <-over:
@@ -184,17 +184,14 @@ func stimuliOf(s *server) (all []probetest.Stimulus) {
 }
 
 // adds scrapes, and returns an error unless every connection is open or has a
-// class. A bare server counts nothing.
-func (l *loader) adds() (counters, error) {
-	if l.bare {
-		return nil, nil
-	}
+// class. A bare server is asked too, and counts nothing.
+func (l *loader) adds() error {
 	c, err := l.scrape.get()
-	if err != nil {
-		return nil, err
+	if err != nil || l.bare {
+		return err
 	}
 	l.scrapes++
-	return c, c.adds()
+	return c.adds()
 }
 
 // read waits until nothing is open but the sessions and the scraper's connection,

@@ -1,0 +1,117 @@
+package coretest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/probetest"
+	"github.com/quietws/quietws/health"
+)
+
+// What a failing check says, and what lets somebody see it.
+const (
+	checkName  = "s3cr3t-name"
+	checkError = "dial s3cr3t.internal:5432: refused"
+	checkToken = "opensesame"
+)
+
+// detailRows are about who sees more of health than a word.
+func detailRows() []row {
+	// Each row has its own, for rows run at the same time and more than once.
+	var checkers sync.Map
+	failing := func(c *core.Config) {
+		checker := health.New(health.Config{Logger: slog.New(slog.DiscardHandler)})
+		checkers.Store(c.Logger.Handler(), checker)
+		c.Health = checker
+	}
+	check := func(e *env) (done func()) {
+		found, _ := checkers.LoadAndDelete(slog.Handler(e.log))
+		checker := found.(*health.Checker)
+		kinds := health.Ready | health.Live | health.Startup
+		if err := checker.Add(health.Check{Name: checkName, Kind: kinds, Func: func(context.Context) error { return errors.New(checkError) }}); err != nil {
+			e.Fatal(err)
+		}
+		e.until("the check has failed", func() bool { return e.do(probetest.Curl("/readyz")).Status == 503 })
+		return func() {
+			if err := checker.Close(); err != nil {
+				e.Error(err)
+			}
+		}
+	}
+	const secret = "s3cr3t"
+	return []row{{
+		name: "health/details are nobody's", layers: everywhere, config: failing,
+		rule: "unless Config.Details says so nobody sees more of health than a word, whatever he asks for and says that he is",
+		run: func(e *env) {
+			defer check(e)()
+			for _, r := range disguises() {
+				res := e.do(r)
+				if all := res.Body + strings.Join(fieldsOf(res), "\n"); strings.Contains(all, secret) || len(res.Body) > 40 {
+					e.Errorf("%s %s, %v: %q", r.Method, r.Path, r.Header, res.Body)
+				}
+			}
+		},
+	}, {
+		name: "health/details are the named", layers: everywhere,
+		config: func(c *core.Config) {
+			failing(c)
+			c.Details = func(h core.Head) bool { return h.Field("X-Token") == checkToken }
+		},
+		rule: "who Config.Details lets see them sees the details, and nobody else",
+		run: func(e *env) {
+			defer check(e)()
+			for _, r := range disguises() {
+				if res := e.do(r); strings.Contains(res.Body, secret) {
+					e.Errorf("%s %s, %v: %q", r.Method, r.Path, r.Header, res.Body)
+				}
+			}
+			named := probetest.Field{Name: "X-Token", Value: checkToken}
+			for _, r := range []probetest.Request{
+				probetest.Curl("/readyz?verbose").With(named), probetest.Curl("/readyz").With(named, asksForJSON),
+			} {
+				if res := e.do(r); !strings.Contains(res.Body, checkName) {
+					e.Errorf("the named sees %q", res.Body)
+				}
+			}
+		},
+	}}
+}
+
+// asksForJSON is what a client says that wants the details.
+var asksForJSON = probetest.Field{Name: "Accept", Value: "application/health+json"}
+
+// disguises are requests for details by who has no right to them.
+func disguises() (all []probetest.Request) {
+	as := [][]probetest.Field{
+		nil,
+		{{Name: "X-Forwarded-For", Value: "127.0.0.1"}},
+		{{Name: "Forwarded", Value: "for=127.0.0.1;host=localhost"}},
+		{{Name: "X-Real-IP", Value: "::1"}, {Name: "X-Forwarded-Host", Value: "localhost"}},
+		{{Name: "Authorization", Value: "Basic YWRtaW46YWRtaW4="}},
+		{{Name: "X-Token", Value: "verbose"}},
+		{{Name: "X-Original-URL", Value: "/readyz?verbose"}},
+	}
+	for _, path := range []string{"/readyz", "/livez", "/startupz", "/healthz", "/ws"} {
+		for _, ask := range []string{"", "?verbose", "?verbose=1&exclude=nothing", "?full=true&details"} {
+			r := probetest.Kubelet(path + ask)
+			r.Host = "localhost"
+			all = append(all, r, r.With(asksForJSON))
+		}
+	}
+	for _, fields := range as {
+		all = append(all, probetest.Curl("/readyz?verbose").With(fields...).With(asksForJSON))
+	}
+	return all
+}
+
+// fieldsOf are the lines of an answer's header.
+func fieldsOf(res probetest.Result) (all []string) {
+	for name, values := range res.Header {
+		all = append(all, name+": "+strings.Join(values, ", "))
+	}
+	return all
+}
