@@ -16,20 +16,23 @@ type breakage struct {
 	name string
 	log  func() (file *os.File, release func(), err error) // what the server logs to; nil: as always
 	run  func(*server) (int, error)
+	// logged checks the log when the server has ended; nil: nothing is to be read.
+	logged func(*server) error
 	// visits is false where the example's own access log blocks with the guard's:
 	// on Fiber a handshake is answered when its line there is written.
 	visits bool
 }
 
 var breakages = []breakage{
-	{"mid-frame", nil, resetInFrame, true},
-	{"disk full", fullDisk, cutHeads, true},
-	{"log blocked", blockedPipe, cutHeads, false},
+	{"panics", nil, panicking, panicsTold, true},
+	{"mid-frame", nil, resetInFrame, nil, true},
+	{"disk full", fullDisk, cutHeads, nil, true},
+	{"log blocked", blockedPipe, cutHeads, nil, false},
 }
 
-// broken lets clients reset in the middle of a frame, fills the disk behind the
-// log, and stops to read the pipe behind it. No session is lost, health is
-// answered, and the server ends when it is told to.
+// broken lets handlers panic and clients reset in the middle of a frame, fills
+// the disk behind the log, and stops to read the pipe behind it. No session is
+// lost, health is answered, and the server ends when it is told to.
 func broken(b *bench) error {
 	fmt.Printf("%-8s %-12s %8s %10s %10s\n", "server", "", "broken", "sessions", "exit")
 	var errs error
@@ -61,7 +64,11 @@ func (b *bench) breakOne(name string, way breakage) error {
 		b.stderr = file
 		defer func() { b.stderr = nil }()
 	}
-	s, err := b.start(name, "", false, "-collapse", "1ns", "-drain", shortDrain.String())
+	start, collapse := b.start, "1ns"
+	if way.logged != nil { // the repeats in one line; and no example's handler panics
+		start, collapse = b.subject, "1h"
+	}
+	s, err := start(name, "", false, "-collapse", collapse, "-drain", shortDrain.String())
 	if err != nil {
 		return err
 	}
@@ -89,13 +96,13 @@ func (b *bench) breakOne(name string, way breakage) error {
 	if status, err := s.get(client, "/readyz"); status != http.StatusOK {
 		return fmt.Errorf("/readyz: %d, %w", status, err)
 	}
-	start := time.Now()
+	end := time.Now()
 	s.terminate()
 	status, err := s.wait(patience)
 	if err != nil {
 		return err
 	}
-	took := s.at.Sub(start)
+	took := s.at.Sub(end)
 	fmt.Printf("%-8s %-12s %8d %10d %10s\n", name, way.name, n, standing+visited, round(took))
 	switch {
 	case status != 0:
@@ -103,7 +110,10 @@ func (b *bench) breakOne(name string, way breakage) error {
 	case took > exitLimit:
 		return fmt.Errorf("took %v to end", took)
 	}
-	return all.told(standing)
+	if way.logged != nil {
+		err = way.logged(s)
+	}
+	return errors.Join(err, all.told(standing))
 }
 
 // breaks is how often each thing is done.

@@ -151,6 +151,15 @@ func (b *bench) start(name, addr string, overTLS bool, flags ...string) (*server
 	return nil, fmt.Errorf("%s does not serve: %s", name, s.log)
 }
 
+// subject starts what has routes that the example of that name has not.
+func (b *bench) subject(name, addr string, overTLS bool, flags ...string) (*server, error) {
+	s, err := b.start("subject", addr, overTLS, append(flags, "-on", name)...)
+	if err == nil {
+		s.name = name
+	}
+	return s, err
+}
+
 // run starts it by cmd, with its log in logTo, or kept where that is nil.
 func (s *server) run(cmd *exec.Cmd, logTo *os.File) error {
 	s.cmd, s.log, s.exited = cmd, new(log), make(chan struct{})

@@ -40,7 +40,7 @@ func soak(b *bench) error {
 	for _, name := range b.servers {
 		for _, overTLS := range []bool{false, true} {
 			for _, bare := range []bool{false, true} {
-				s, err := b.subject(name, overTLS, "-bare="+strconv.FormatBool(bare))
+				s, err := b.subject(name, "", overTLS, "-bare="+strconv.FormatBool(bare))
 				if err != nil {
 					return err
 				}
@@ -73,15 +73,6 @@ func soak(b *bench) error {
 		_ = os.RemoveAll(profiles)
 	}
 	return errs
-}
-
-// subject starts the server of that name that is made for this.
-func (b *bench) subject(name string, overTLS bool, flags ...string) (*server, error) {
-	s, err := b.start("subject", "", overTLS, append(flags, "-on", name)...)
-	if err == nil {
-		s.name = name
-	}
-	return s, err
 }
 
 func (s *soaked) String() string {
