@@ -22,6 +22,7 @@ const (
 	soakRate     = 100              // connections a second that come and go
 	soakRateTLS  = 20               // and where each needs a handshake
 	soakWorkers  = 16               // of them at a time
+	soakOpening  = 4                // handshakes of those that stand, at a time
 	soakReadings = 10               // after the first one, in the time that it takes
 	soakScrapes  = 5 * time.Second  // between two
 	soakCalm     = 12 * time.Second // without connections, before a reading: fasthttp's goroutines wait for ten
@@ -62,6 +63,9 @@ func runLoad(s *server, bare bool, long time.Duration, profiles string) error {
 	}
 	defer l.scrape.close()
 	l.made.Add(1)
+	if err := l.adds(); err != nil { // at once: a server waits ten seconds for the first request
+		return err
+	}
 	out := json.NewEncoder(os.Stdout)
 	for n := range soakReadings + 1 {
 		if err := l.churn(long / soakReadings); err != nil {
@@ -101,7 +105,7 @@ func (l *loader) err() error {
 // stand opens the sessions that stay, each of which says something from time to
 // time and hears it back.
 func (l *loader) stand() error {
-	return many(soakSessions, func(i int) error {
+	return many(soakOpening, soakSessions, func(i int) error {
 		ws, res, err := l.s.dial()
 		if err != nil {
 			return err

@@ -223,7 +223,7 @@ func sendJunk(addr string, overTLS bool) error {
 			sent++
 		}
 	}
-	if err := many(junkConnects, func(int) error {
+	if err := many(floodWorkers, junkConnects, func(int) error {
 		_, err := probetest.Connect(context.Background(), s.target(), probetest.FIN)
 		return err
 	}); err != nil {
