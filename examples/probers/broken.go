@@ -34,7 +34,7 @@ var breakages = []breakage{
 // the disk behind the log, and stops to read the pipe behind it. No session is
 // lost, health is answered, and the server ends when it is told to.
 func broken(b *bench) error {
-	fmt.Printf("%-8s %-12s %8s %10s %10s\n", "server", "", "broken", "sessions", "exit")
+	say("%-8s %-12s %8s %10s %10s\n", "server", "", "broken", "sessions", "exit")
 	var errs error
 	for _, name := range b.servers {
 		for _, way := range breakages {
@@ -103,7 +103,7 @@ func (b *bench) breakOne(name string, way breakage) error {
 		return err
 	}
 	took := s.at.Sub(end)
-	fmt.Printf("%-8s %-12s %8d %10d %10s\n", name, way.name, n, standing+visited, round(took))
+	say("%-8s %-12s %8d %10d %10s\n", name, way.name, n, standing+visited, round(took))
 	switch {
 	case status != 0:
 		return fmt.Errorf("exit status %d: %s", status, s.log)

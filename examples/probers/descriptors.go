@@ -84,7 +84,7 @@ func (b *bench) descriptors(name string) error {
 			told++
 		}
 	}
-	fmt.Printf("%-8s %-14s %11d %8v errors of accept, %d line\n", name, "descriptors", 3*fewDescriptors, c[metric], told)
+	say("%-8s %-14s %11d %8v errors of accept, %d line\n", name, "descriptors", 3*fewDescriptors, c[metric], told)
 	if told != 1 {
 		return fmt.Errorf("told %d times, want once: %s", told, s.log)
 	}

@@ -13,7 +13,7 @@ const drainTimeout = 9 * time.Second
 // drain opens sessions by the thousand and ends the server: each client is told,
 // readiness fails before the first of them is, and the server is gone in time.
 func drain(b *bench) error {
-	fmt.Printf("%-8s %9s %6s %6s %15s %12s %12s %8s %5s\n", "server", "sessions", "1001", "1006", "readiness 503", "first close", "last close", "exit", "")
+	say("%-8s %9s %6s %6s %15s %12s %12s %8s %5s\n", "server", "sessions", "1001", "1006", "readiness 503", "first close", "last close", "exit", "")
 	var errs error
 	for _, name := range b.servers {
 		if err := b.drainOne(name); err != nil {
@@ -71,7 +71,7 @@ func (b *bench) drainOne(name string) error {
 		told = errors.Join(told, errors.New("readiness was never 503"))
 	}
 	first, last, gone := all.first.Sub(start), all.last.Sub(start), s.at.Sub(start)
-	fmt.Printf("%-8s %9d %6d %6d %15s %12s %12s %8s %5d\n", name, b.sessions, all.codes[1001]+all.codes[1012], all.codes[1006],
+	say("%-8s %9d %6d %6d %15s %12s %12s %8s %5d\n", name, b.sessions, all.codes[1001]+all.codes[1012], all.codes[1006],
 		round(noticed), round(first), round(last), round(gone), status)
 	switch {
 	case told != nil:
@@ -91,7 +91,7 @@ func round(d time.Duration) string { return d.Round(10 * time.Millisecond).Strin
 // kill is what a platform with little patience does.
 func kill(b *bench) error {
 	const n, grace = 1000, 5 * time.Second
-	fmt.Printf("%-8s %9s %6s %6s %12s\n", "server", "sessions", "1001", "1006", "last close")
+	say("%-8s %9s %6s %6s %12s\n", "server", "sessions", "1001", "1006", "last close")
 	var errs error
 	for _, name := range b.servers {
 		err := func() error {
@@ -112,7 +112,7 @@ func kill(b *bench) error {
 			case <-s.exited:
 			}
 			told := all.told(n)
-			fmt.Printf("%-8s %9d %6d %6d %12s\n", name, n, all.codes[1001]+all.codes[1012], all.codes[1006], round(all.last.Sub(start)))
+			say("%-8s %9d %6d %6d %12s\n", name, n, all.codes[1001]+all.codes[1012], all.codes[1006], round(all.last.Sub(start)))
 			return told
 		}()
 		if err != nil {

@@ -54,7 +54,7 @@ var floodsOf = []flood{
 // floods lets loose what comes in numbers. Memory stays bounded, sessions work
 // meanwhile, and the log says what it is in a few lines.
 func floods(b *bench) error {
-	fmt.Printf("%-8s %-14s %11s %7s %8s %12s %11s %11s %8s %6s\n", "server", "", "connections", "dropped", "took", "memory", "at worst", "afterwards", "sessions", "lines")
+	say("%-8s %-14s %11s %7s %8s %12s %11s %11s %8s %6s\n", "server", "", "connections", "dropped", "took", "memory", "at worst", "afterwards", "sessions", "lines")
 	var errs error
 	for _, name := range b.servers {
 		for _, f := range floodsOf {
@@ -129,7 +129,7 @@ func (b *bench) floodOne(name string, f flood) error {
 		}
 		missing = without(missing, e.Msg)
 	}
-	fmt.Printf("%-8s %-14s %11d %7d %8s %12s %11s %11s %8d %6d\n", name, f.name, came, came-newlyClosed(after, before)[f.class], round(took),
+	say("%-8s %-14s %11d %7d %8s %12s %11s %11s %8d %6d\n", name, f.name, came, came-newlyClosed(after, before)[f.class], round(took),
 		megabytes(calm.now), megabytes(worst.peak), megabytes(worst.now), sessions, lines)
 	var errs error
 	got := newlyClosed(after, before)

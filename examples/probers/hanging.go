@@ -13,14 +13,14 @@ import (
 // answers its goodbye: when that is over, the server is gone within a second.
 func hanging(b *bench) error {
 	const limit = time.Second
-	fmt.Printf("%-8s %-6s %30s\n", "server", "", "exit after the last session")
+	say("%-8s %-6s %30s\n", "server", "", "exit after the last session")
 	var errs error
 	for _, name := range b.servers {
 		for _, overTLS := range []bool{false, true} {
 			took, err := b.hangingOne(name, overTLS)
 			port := map[bool]string{false: "plain", true: "TLS"}[overTLS]
 			if err == nil {
-				fmt.Printf("%-8s %-6s %30s\n", name, port, round(took))
+				say("%-8s %-6s %30s\n", name, port, round(took))
 				if took > limit {
 					err = fmt.Errorf("took %v to end", took)
 				}

@@ -59,7 +59,7 @@ func main() {
 	flag.IntVar(&b.sessions, "sessions", 10_000, "how many sessions the drain has")
 	flag.DurationVar(&b.long, "for", 5*time.Second, "how long what checks by itself goes on")
 	flag.StringVar(&b.rows, "rows", "", "the real programs to run, a `regexp` for \"program, how\"")
-	flag.BoolVar(&b.readme, "readme", false, "put the table of real programs into README.md")
+	flag.BoolVar(&b.readme, "readme", false, "put what the parts that have a place in README.md say there")
 	flag.IntVar(&b.connects, "connects", 100_000, "how many connects a flood has; a tenth are silent, a hundredth slow")
 	flag.DurationVar(&b.soak, "soak", 10*time.Minute, "how long the soak is, after a tenth of that to warm up")
 	var to helper
@@ -106,9 +106,15 @@ func run(b *bench, names []string) (err error) {
 			continue
 		}
 		fmt.Printf("\n%s\n", p.name)
-		if failed := p.run(b); failed != nil {
+		start := time.Now()
+		failed := p.run(b)
+		if text := heard(); b.readme && failed == nil {
+			failed = writeReadme(p.name, text)
+		}
+		if failed != nil {
 			err = errors.Join(err, fmt.Errorf("%s: %w", p.name, failed))
 		}
+		fmt.Fprintf(os.Stderr, "%s took %s\n", p.name, round(time.Since(start)))
 	}
 	return err
 }

@@ -41,7 +41,7 @@ func streams(t probetest.Target) []*stream {
 // prefixes cuts each of these at every offset and ends it in each way. Every
 // connection has the class that the design's table says, and at most one line.
 func prefixes(b *bench) error {
-	fmt.Printf("%-8s %-6s %-8s %12s %7s  %s\n", "server", "", "end", "connections", "lines", "classes")
+	say("%-8s %-6s %-8s %12s %7s  %s\n", "server", "", "end", "connections", "lines", "classes")
 	var errs error
 	for _, name := range b.servers {
 		for _, overTLS := range []bool{false, true} {
@@ -382,6 +382,6 @@ func (s *server) compare(how string, seen map[string]int, want tally) error {
 		words = append(words, fmt.Sprintf("%d %s", seen[class], class))
 	}
 	kind := map[bool]string{false: "plain", true: "TLS"}[s.tls]
-	fmt.Printf("%-8s %-6s %-8s %12d %7d  %s\n", s.name, kind, how, connections, lines, strings.Join(words, ", "))
+	say("%-8s %-6s %-8s %12d %7d  %s\n", s.name, kind, how, connections, lines, strings.Join(words, ", "))
 	return errs
 }

@@ -62,7 +62,7 @@ func public(b *bench) error {
 	if err := n.make(); err != nil {
 		return fmt.Errorf("network namespaces cannot be made here: %w", err)
 	}
-	fmt.Printf("%-14s %-10s %11s %6s  %s\n", "server", "source", "connections", "lines", "classes")
+	say("%-14s %-10s %11s %6s  %s\n", "server", "source", "connections", "lines", "classes")
 	var errs error
 	for _, name := range b.servers {
 		for _, overTLS := range []bool{false, true} {
@@ -166,7 +166,7 @@ func (b *bench) publicOne(n namespaces, name string, overTLS bool, source string
 	for _, n := range told {
 		lines += n
 	}
-	fmt.Printf("%-14s %-10s %11d %6d  %s\n", port(name, overTLS), source, sent.Sent, lines, strings.Join(words, ", "))
+	say("%-14s %-10s %11d %6d  %s\n", port(name, overTLS), source, sent.Sent, lines, strings.Join(words, ", "))
 	var errs error
 	for about, n := range told {
 		switch class := classOf(about); {

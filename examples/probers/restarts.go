@@ -18,7 +18,7 @@ const (
 // restarts replaces two servers behind HAProxy one after the other, while
 // clients connect all the time: none of them may be turned away.
 func restarts(b *bench) error {
-	fmt.Printf("%-8s %-26s %-10s %9s %10s %7s %9s\n", "server", "check", "drain", "restarts", "handshakes", "failed", "took")
+	say("%-8s %-26s %-10s %9s %10s %7s %9s\n", "server", "check", "drain", "restarts", "handshakes", "failed", "took")
 	var errs error
 	for _, row := range []struct{ check, drain string }{
 		{"check", "20s"},
@@ -89,7 +89,7 @@ func (b *bench) restartsOne(name, check, drain string) (err error) {
 	}()
 	close(stop)
 	r := <-result
-	fmt.Printf("%-8s %-26s %-10s %9d %10d %7d %9s\n", name, check, drain, rollings, r.made, r.failed, round(time.Since(start)))
+	say("%-8s %-26s %-10s %9d %10d %7d %9s\n", name, check, drain, rollings, r.made, r.failed, round(time.Since(start)))
 	if r.failed > 0 {
 		err = errors.Join(err, fmt.Errorf("%d of %d handshakes failed, the first with %w", r.failed, r.made, r.first))
 	}

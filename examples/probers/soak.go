@@ -57,8 +57,8 @@ func soak(b *bench) error {
 		})
 	}
 	running.Wait()
-	fmt.Printf("%s of load after %s to warm up, %d sessions on each, heap profiles in %s\n", b.soak, b.soak/soakReadings, soakSessions, profiles)
-	fmt.Print(soakTable(all))
+	say("%s of load after %s to warm up, %d sessions on each.\n\n", b.soak, b.soak/soakReadings, soakSessions)
+	say("%s", soakTable(all))
 	var errs error
 	for i, s := range all {
 		errs = errors.Join(errs, s.failed)
@@ -69,10 +69,10 @@ func soak(b *bench) error {
 			errs = errors.Join(errs, fmt.Errorf("%s: %w", s, err))
 		}
 	}
-	if errs == nil {
-		_ = os.RemoveAll(profiles)
+	if errs != nil {
+		return fmt.Errorf("%w\nheap profiles are in %s", errs, profiles)
 	}
-	return errs
+	return os.RemoveAll(profiles)
 }
 
 func (s *soaked) String() string {

@@ -119,11 +119,7 @@ func real(b *bench) error {
 			errs = errors.Join(errs, fmt.Errorf("%s, %s, %s: %w", t.program, t.way, port(t.server.name, t.tls), t.failed))
 		}
 	}
-	text := b.table(done)
-	fmt.Print(text)
-	if b.readme {
-		errs = errors.Join(errs, writeTable("README.md", text))
-	}
+	say("%s", b.table(done))
 	return errs
 }
 
@@ -274,8 +270,6 @@ func over(ws *websocket.Conn) error {
 	return ws.Close()
 }
 
-const begin, end = "<!-- begin: go run . -readme real -->\n", "<!-- end -->\n"
-
 // table is what was seen, in the words of its README.
 func (b *bench) table(all []*trial) string {
 	var t strings.Builder
@@ -312,18 +306,4 @@ func (t *trial) cell() string {
 		words = append(words, t.verdict)
 	}
 	return strings.Join(append(words, fmt.Sprint(t.lines), t.session), " · ")
-}
-
-// writeTable puts text between the marks of a file.
-func writeTable(file, text string) error {
-	whole, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	before, rest, found := strings.Cut(string(whole), begin)
-	_, after, ended := strings.Cut(rest, end)
-	if !found || !ended {
-		return fmt.Errorf("%s has no marks", file)
-	}
-	return os.WriteFile(file, []byte(before+begin+"\n"+text+"\n"+end+after), 0o644)
 }

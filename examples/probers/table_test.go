@@ -2,8 +2,6 @@ package main
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -25,23 +23,6 @@ func TestTable(t *testing.T) {
 		"| Q 1.2 | another | TLS | – | 0 · ok | – |\n"
 	if got := b.table(all); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
-	}
-}
-
-func TestWriteTable(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "README.md")
-	for _, row := range []struct{ before, want string }{
-		{"a\n" + begin + "old\n" + end + "b\n", "a\n" + begin + "\nnew\n\n" + end + "b\n"},
-		{"no marks", ""},
-		{begin + "no end", ""},
-	} {
-		if err := os.WriteFile(file, []byte(row.before), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		err := writeTable(file, "new\n")
-		if got, _ := os.ReadFile(file); row.want != "" && (err != nil || string(got) != row.want) || row.want == "" && err == nil {
-			t.Errorf("%q: %q, %v", row.before, got, err)
-		}
 	}
 }
 
