@@ -225,7 +225,7 @@ func (b *bench) cutAndSilent(name string, overTLS bool) error {
 	client, leave := context.WithCancel(ctx)
 	defer leave()
 	var ending atomic.Bool
-	start, stay := time.Now(), 1 // the scraper's
+	stay := 1 // the scraper's
 	var wg sync.WaitGroup
 	failed := make(chan error, len(all))
 	for i, c := range all {
@@ -237,6 +237,7 @@ func (b *bench) cutAndSilent(name string, overTLS bool) error {
 			stay++
 		}
 		wg.Go(func() {
+			start := time.Now()
 			res, err := c.run(ctx, s.target())
 			if err != nil {
 				failed <- err
@@ -379,7 +380,9 @@ func (s *server) compare(how string, seen map[string]int, want tally) error {
 	}
 	var words []string
 	for _, class := range slices.Sorted(maps.Keys(seen)) {
-		words = append(words, fmt.Sprintf("%d %s", seen[class], class))
+		if seen[class] > 0 {
+			words = append(words, fmt.Sprintf("%d %s", seen[class], class))
+		}
 	}
 	kind := map[bool]string{false: "plain", true: "TLS"}[s.tls]
 	say("%-8s %-6s %-8s %12d %7d  %s\n", s.name, kind, how, connections, lines, strings.Join(words, ", "))
