@@ -118,7 +118,8 @@ func run(t *testing.T, piece string, serve func(*testing.T, string, *core.Guard,
 	}
 	guard, err := core.New(core.Config{
 		Logger: slog.New(slog.DiscardHandler), Health: checker,
-		Drain: core.DrainConfig{Timeout: 500 * time.Millisecond, Fall: -1}, // the client does not answer its goodbye
+		MaxSessions: 100,                                                         // or there is no metric of it
+		Drain:       core.DrainConfig{Timeout: 500 * time.Millisecond, Fall: -1}, // the client does not answer its goodbye
 	})
 	if err != nil {
 		t.Fatal(err)
