@@ -102,8 +102,9 @@ func (c *Conn) lastLook() {
 	}
 }
 
-// lastLooks is how long lastLook waits for a peer that may be leaving.
-const lastLooks = 10 * time.Millisecond
+// lastLooks is how long lastLook waits for a peer that may be leaving: longer
+// than a round trip to another zone, and than a busy machine takes to send a FIN.
+const lastLooks = 100 * time.Millisecond
 
 // tailMore is Conn.tail where more came after a PROXY line.
 const tailMore = 1
