@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
+	"sync"
 	"testing"
 )
 
@@ -149,15 +151,6 @@ func BenchmarkConnection(b *testing.B) {
 			_ = c.Close()
 		}
 	})
-	b.Run("accept and close, all cores", func(b *testing.B) {
-		b.ReportAllocs()
-		b.RunParallel(func(pb *testing.PB) {
-			for pb.Next() {
-				c := g.watch(deadConn{}, ln)
-				_ = c.Close()
-			}
-		})
-	})
 	b.Run("read", func(b *testing.B) {
 		c := g.watch(zeros{}, ln)
 		p := make([]byte, 512)
@@ -172,6 +165,42 @@ func BenchmarkConnection(b *testing.B) {
 			_, _ = c.Write(p)
 		}
 	})
+}
+
+// What is shared, the counters and the tables of connections, by one goroutine,
+// by two and by many.
+func BenchmarkContention(b *testing.B) {
+	g := quietGuard(b, Config{})
+	ln, h := &listener{g: g}, g.Wrap(nothing)
+	for _, row := range []struct {
+		name  string
+		start func(*testing.B) (do func())
+	}{
+		{"connection", func(*testing.B) func() { return func() { _ = g.watch(deadConn{}, ln).Close() } }},
+		{"request", func(b *testing.B) func() {
+			w, r := &discard{make(http.Header)}, onConn(b, g, browserRequest("/app"))
+			return func() { h.ServeHTTP(w, r) }
+		}},
+	} {
+		for _, goroutines := range []int{1, 2, 64} {
+			b.Run(row.name+"/"+strconv.Itoa(goroutines), func(b *testing.B) {
+				ready := make([]func(), goroutines)
+				for i := range ready {
+					ready[i] = row.start(b)
+				}
+				b.ResetTimer()
+				var wg sync.WaitGroup
+				for i, do := range ready {
+					wg.Go(func() {
+						for range b.N/goroutines + map[bool]int{true: 1}[i < b.N%goroutines] {
+							do()
+						}
+					})
+				}
+				wg.Wait()
+			})
+		}
+	}
 }
 
 // zeros is a connection that never ends.
