@@ -13,12 +13,18 @@ func (c *Conn) decide() {
 	if !c.set(flagDecided) {
 		return
 	}
-	g := c.ln.g
 	x := c.current.Load()
 	if x != nil && x.opened() {
 		x.settleSession(c)
 	}
-	g.conns.remove(c)
+	c.ln.g.conns.remove(c)
+	c.count()
+}
+
+// count is decide without what a session takes, of which the stack is deep
+// enough.
+func (c *Conn) count() {
+	g := c.ln.g
 	f := c.facts()
 	class, reason := classify(f)
 	if c.is(flagUncounted) {
@@ -28,7 +34,8 @@ func (c *Conn) decide() {
 	if toldByRequest(class) {
 		return
 	}
-	e := Event{Class: class, Reason: reason, Status: f.status()}
+	var e Event
+	e.Class, e.Reason, e.Status = class, reason, f.status()
 	c.fill(&e)
 	if class == TLSFailed {
 		e.Err = f.tlsErr
@@ -43,7 +50,7 @@ func (c *Conn) decide() {
 			g.stats.seeProber(p, time.Now())
 		}
 	}
-	g.tell(e)
+	g.tell(&e)
 }
 
 // toldByRequest reports whether connections of this class were told when it

@@ -162,7 +162,7 @@ func (x *exchange) settleProbe(status int) {
 		g.stats.seeProber(p, e.Time)
 	}
 	x.fill(&e)
-	g.tell(e)
+	g.tell(&e)
 }
 
 // settleHandshake is for what asked to upgrade and for everything else on a
@@ -215,7 +215,7 @@ func (x *exchange) settleHandshake(status int) {
 		g.stats.handshakes[handshakeFailed][reason].Add(1)
 	}
 	x.fill(&e)
-	g.tell(e)
+	g.tell(&e)
 }
 
 // handshakeError is what is told of a refusal.
@@ -235,6 +235,7 @@ func (x *exchange) settleSession(c *Conn) {
 	code, byServer := x.end()
 	panicked := x.is(statePanicked)
 	status := int(x.status.Load())
+	var e Event // one for both, or the stack has two
 	if !x.is(stateConfirmed) {
 		switch {
 		case panicked:
@@ -245,12 +246,12 @@ func (x *exchange) settleSession(c *Conn) {
 		default:
 			c.set(flagUpgradeFailed)
 			g.stats.handshakes[handshakeFailed][ReasonNothingWritten].Add(1)
-			e := Event{Class: UpgradeFailed, Reason: ReasonNothingWritten}
+			e.Class, e.Reason = UpgradeFailed, ReasonNothingWritten
 			if p := x.err.Load(); p != nil {
 				e.Err = *p
 			}
 			x.fill(&e)
-			g.tell(e)
+			g.tell(&e)
 		}
 		return
 	}
@@ -271,15 +272,15 @@ func (x *exchange) settleSession(c *Conn) {
 		code = 1006 // what RFC 6455 §7.1.5 calls an end without a close frame
 	}
 	g.stats.ended[end][closeCodeIndex(code)].Add(1)
-	e := Event{Class: SessionEnded, Status: status, Session: SessionEnd{
+	e.Class, e.Status, e.Session = SessionEnded, status, SessionEnd{
 		End: sessionEnds[end], Code: code, Duration: g.now() - x.openedAt,
 		BytesIn: c.in.Load(), BytesOut: c.out.Load(),
-	}}
+	}
 	if p := x.err.Load(); p != nil {
 		e.Err = *p
 	}
 	x.fill(&e)
-	g.tell(e)
+	g.tell(&e)
 }
 
 // noteError keeps the first error of the handler.
@@ -335,8 +336,10 @@ func (x *exchange) fill(e *Event) {
 	}
 }
 
-// tell hands an event to the journal.
-func (g *Guard) tell(e Event) {
+// tell hands an event to the journal. It takes a pointer because a goroutine whose
+// stack has no room for another copy has it copied whole, at the end of each
+// session.
+func (g *Guard) tell(e *Event) {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}

@@ -14,7 +14,7 @@ func bare(j *journal, source, n int, c Class) {
 		if source >= 0 {
 			e.Remote = from(source)
 		}
-		j.post(e)
+		j.post(&e)
 		if i%500 == 0 {
 			synctest.Wait()
 		}
@@ -107,7 +107,7 @@ func TestFloodIsBounded(t *testing.T) {
 	inJournal(t, journalConfig{summary: -1}, func(t *testing.T, j *journal, log *logLines) {
 		const events = 100_000
 		for i := range events {
-			j.post(Event{Class: TCPProbe, Remote: from(i)})
+			j.post(&Event{Class: TCPProbe, Remote: from(i)})
 			if i%500 == 0 {
 				synctest.Wait()
 			}

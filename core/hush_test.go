@@ -16,7 +16,7 @@ func probed(j *journal, a netip.AddrPort, p prober) (handed bool) {
 	if j.hushed(a.Addr(), p, RouteReady) {
 		return false
 	}
-	j.post(Event{Class: HTTPProbe, Platform: true, Remote: a, Prober: p.String(), Status: 200})
+	j.post(&Event{Class: HTTPProbe, Platform: true, Remote: a, Prober: p.String(), Status: 200})
 	return true
 }
 

@@ -98,31 +98,31 @@ func (j *journal) start() {
 // post hands over one event. It never blocks and may be called from anywhere,
 // Accept and Close too. An event that finds the queue full, or the journal
 // closed, is dropped and counted. What e refers to must not change any more.
-func (j *journal) post(e Event) {
+func (j *journal) post(e *Event) {
 	if e.Class == HTTP && j.observe == nil {
 		return // by far the most frequent, and nobody wants it
 	}
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
-	j.offer(&entry{event: e})
+	j.offer(e, nil)
 }
 
 // note writes a line about the server rather than about a connection: start,
 // drain, accept errors. It goes through the same queue, so that lines keep
 // their order, and is never collapsed. Its attributes are logged as they are.
 func (j *journal) note(level slog.Level, msg string, attrs ...slog.Attr) {
-	j.offer(&entry{note: &noteLine{at: time.Now(), level: level, msg: msg, attrs: attrs}})
+	j.offer(new(Event), &noteLine{at: time.Now(), level: level, msg: msg, attrs: attrs})
 }
 
-func (j *journal) offer(e *entry) {
+func (j *journal) offer(e *Event, note *noteLine) {
 	if j.closed.Load() { // counted, but not told: nobody is there to tell it
 		j.late.Add(1)
 		return
 	}
 	j.once.Do(j.start)
 	select {
-	case j.queue <- *e: // nil, hence never ready, if close came first
+	case j.queue <- entry{event: *e, note: note}: // nil, hence never ready, if close came first
 	default:
 		j.lost.Add(1)
 	}

@@ -20,7 +20,7 @@ func BenchmarkJournalPost(b *testing.B) {
 				_ = j.flush(b.Context())
 				b.StartTimer()
 			}
-			j.post(event)
+			j.post(&event)
 		}
 		if n := j.dropped(); n > 0 {
 			b.Errorf("%d of %d were dropped", n, b.N)
@@ -31,11 +31,11 @@ func BenchmarkJournalPost(b *testing.B) {
 		j := newJournal(journalConfig{logger: slog.New(&logLines{before: func(slog.Record) { <-release }})})
 		j.note(slog.LevelInfo, "block")
 		for range queueSize + 1 {
-			j.post(event)
+			j.post(&event)
 		}
 		b.ReportAllocs()
 		for b.Loop() {
-			j.post(event)
+			j.post(&event)
 		}
 		close(release)
 		_ = j.close(10 * time.Second)
@@ -46,7 +46,7 @@ func BenchmarkJournalPost(b *testing.B) {
 		e.Class = HTTP
 		b.ReportAllocs()
 		for b.Loop() {
-			j.post(e)
+			j.post(&e)
 		}
 	})
 }
@@ -55,8 +55,8 @@ func BenchmarkJournalPost(b *testing.B) {
 func TestJournalPostAllocatesNothing(t *testing.T) {
 	j := newJournal(journalConfig{logger: slog.New(slog.DiscardHandler)})
 	event := Event{Time: time.Now(), Class: HTTPProbe, Platform: true, Remote: from(1), Path: "/healthz", Prober: "p"}
-	j.post(event)
-	if n := testing.AllocsPerRun(500, func() { j.post(event) }); n > 0.05 {
+	j.post(&event)
+	if n := testing.AllocsPerRun(500, func() { j.post(&event) }); n > 0.05 {
 		t.Errorf("post and the journal's goroutine allocate %v times an event, want 0", n)
 	}
 	if err := j.close(10 * time.Second); err != nil {

@@ -12,8 +12,8 @@ func TestJournalObserve(t *testing.T) {
 	observe := func(e Event) { seen = append(seen, e.Class) }
 	inJournal(t, journalConfig{observe: observe}, func(t *testing.T, j *journal, log *logLines) {
 		for _, c := range Classes() {
-			j.post(Event{Class: c})
-			j.post(Event{Class: c})
+			j.post(&Event{Class: c})
+			j.post(&Event{Class: c})
 		}
 		handled(t, j)
 		if len(seen) != 2*len(Classes()) {
@@ -31,7 +31,7 @@ func TestJournalPanickingObserver(t *testing.T) {
 	observe := func(e Event) { panic("observer: " + e.Path) }
 	inJournal(t, journalConfig{observe: observe}, func(t *testing.T, j *journal, log *logLines) {
 		for range 10 {
-			j.post(Event{Class: HTTP, Remote: from(1), Path: "/\n"})
+			j.post(&Event{Class: HTTP, Remote: from(1), Path: "/\n"})
 		}
 		handled(t, j)
 		got := log.take()
@@ -56,8 +56,8 @@ func TestJournalObserverThatEndsItsGoroutine(t *testing.T) {
 		}
 	}
 	inJournal(t, journalConfig{observe: observe}, func(t *testing.T, j *journal, log *logLines) {
-		j.post(Event{Class: HandlerPanic})
-		j.post(Event{Class: UpgradeFailed})
+		j.post(&Event{Class: HandlerPanic})
+		j.post(&Event{Class: UpgradeFailed})
 		handled(t, j)
 		wantMessages(t, "the journal goes on", log.take(), "handler panicked", "websocket upgrade failed")
 	})

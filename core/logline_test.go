@@ -89,11 +89,11 @@ func TestJournalForgedLines(t *testing.T) {
 		zone := netip.MustParseAddr("fe80::1").WithZone("e\nvil")
 		for _, c := range Classes() {
 			for range 3 {
-				j.post(Event{Class: c, Platform: true, Remote: netip.AddrPortFrom(zone, 1), Client: zone,
+				j.post(&Event{Class: c, Platform: true, Remote: netip.AddrPortFrom(zone, 1), Client: zone,
 					Method: evil, Path: "/" + strings.Repeat(evil, 20000), Err: errors.New(evil), Prober: evil,
 					Panic: errors.New(evil), Stack: []byte("goroutine 1\n\tmain.go:1 \x1b[31m\xff")})
 			}
-			j.post(Event{Class: c, Platform: true, Forwarded: evil, Panic: evil})
+			j.post(&Event{Class: c, Platform: true, Forwarded: evil, Panic: evil})
 		}
 		handled(t, j)
 		after(time.Hour)

@@ -20,7 +20,7 @@ func TestFailureFirstLoudThenCollapsed(t *testing.T) {
 		fail := func(source, path string) {
 			e := refused
 			e.Remote, e.Path, e.Remedy = netip.MustParseAddrPort(source), path, "a remedy"
-			j.post(e)
+			j.post(&e)
 			handled(t, j)
 		}
 		fail("192.0.2.1:1", "/ws")
@@ -77,8 +77,8 @@ func TestFailureKeys(t *testing.T) {
 		{"nor a prober", Event{Class: TLSFailed, Reason: ReasonRefused, Prober: "p"}, false},
 	} {
 		inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
-			j.post(base)
-			j.post(r.event)
+			j.post(&base)
+			j.post(&r.event)
 			handled(t, j)
 			if n := len(log.take()); (n == 1) != r.same {
 				t.Errorf("%s: %d lines", r.rule, n)
@@ -91,9 +91,9 @@ func TestCloseTellsPendingRepeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &logLines{}
 		j := newJournal(journalConfig{logger: slog.New(log)})
-		j.post(Event{Class: HandlerPanic, Panic: 1})
-		j.post(Event{Class: HandlerPanic, Panic: 2, Path: "/x"})
-		j.post(Event{Class: ProbeFailing, Prober: "p"})
+		j.post(&Event{Class: HandlerPanic, Panic: 1})
+		j.post(&Event{Class: HandlerPanic, Panic: 2, Path: "/x"})
+		j.post(&Event{Class: ProbeFailing, Prober: "p"})
 		if err := j.close(time.Second); err != nil {
 			t.Fatal(err)
 		}
@@ -108,8 +108,8 @@ func TestRepeatsComeInTheOrderOfTheirWindows(t *testing.T) {
 	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
 		for i := range 20 {
 			e := Event{Class: ProbeFailing, Prober: strconv.Itoa(i)}
-			j.post(e)
-			j.post(e)
+			j.post(&e)
+			j.post(&e)
 			after(time.Second)
 		}
 		log.take()
@@ -126,7 +126,7 @@ func TestRepeatsBelowTheLevel(t *testing.T) {
 	log := &logLines{level: slog.LevelError}
 	inJournal(t, journalConfig{logger: slog.New(log)}, func(t *testing.T, j *journal, log *logLines) {
 		for range 3 {
-			j.post(Event{Class: WrongProtocol})
+			j.post(&Event{Class: WrongProtocol})
 		}
 		after(time.Hour)
 		wantMessages(t, "the level holds for repeats too", log.take())
@@ -136,7 +136,7 @@ func TestRepeatsBelowTheLevel(t *testing.T) {
 func TestRepeatsKeepTheProber(t *testing.T) {
 	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
 		for range 2 {
-			j.post(Event{Class: ProbeFailing, Prober: "GoogleHC", Path: "/", Status: 404, Err: errors.New("why")})
+			j.post(&Event{Class: ProbeFailing, Prober: "GoogleHC", Path: "/", Status: 404, Err: errors.New("why")})
 		}
 		after(time.Minute)
 		got := log.take()
@@ -152,7 +152,7 @@ func TestFailuresAreBounded(t *testing.T) {
 	c := journalConfig{suppressed: func(_ Class, n uint64) { suppressed += n }, collapse: time.Minute}
 	inJournal(t, c, func(t *testing.T, j *journal, log *logLines) {
 		for i := range events {
-			j.post(Event{Class: WrongProtocol, Prober: strconv.Itoa(i % 1000), Remote: from(i)})
+			j.post(&Event{Class: WrongProtocol, Prober: strconv.Itoa(i % 1000), Remote: from(i)})
 			if i%500 == 0 {
 				synctest.Wait()
 			}

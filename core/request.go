@@ -333,7 +333,7 @@ func (r *Request) Panicked(v any) (hijacked bool) {
 		// Where the server's log is ours its own line is swallowed; elsewhere
 		// that line tells it, and this one would be the second.
 		e.elsewhere = !hijacked && !attached
-		g.tell(e)
+		g.tell(&e)
 	}
 	if hijacked {
 		_ = c.Close() // net/http never closes it

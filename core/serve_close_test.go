@@ -9,12 +9,12 @@ import (
 // to return than the program is to end.
 func TestAfterCloseNothingIsTold(t *testing.T) {
 	g, log := guardLog(t, Config{}, slog.LevelDebug)
-	g.tell(Event{Class: SessionEnded})
+	g.tell(&Event{Class: SessionEnded})
 	if err := g.Close(); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
-		g.tell(Event{Class: SessionEnded})
+		g.tell(&Event{Class: SessionEnded})
 	}
 	if n := g.Snapshot().Dropped; n != 3 {
 		t.Errorf("%d events are counted as dropped, want 3", n)

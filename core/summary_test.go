@@ -15,7 +15,7 @@ func TestSummaryOnlyWhenThePictureChanged(t *testing.T) {
 			for i := range 60 {
 				for k, e := range events {
 					e.Remote = from(k)
-					j.post(e)
+					j.post(&e)
 				}
 				_ = i
 				after(time.Minute)
@@ -49,17 +49,17 @@ func TestSummaryOnlyWhenThePictureChanged(t *testing.T) {
 // but a summary that is printed counts it.
 func TestSummaryAndFailures(t *testing.T) {
 	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
-		j.post(Event{Class: HandlerPanic})
+		j.post(&Event{Class: HandlerPanic})
 		after(2 * time.Hour)
 		wantMessages(t, "one failure, one line", log.take(), "handler panicked")
-		j.post(Event{Class: HandlerPanic})
-		j.post(Event{Class: TCPProbe})
-		j.post(Event{Class: SessionEnded})
+		j.post(&Event{Class: HandlerPanic})
+		j.post(&Event{Class: TCPProbe})
+		j.post(&Event{Class: SessionEnded})
 		after(2 * time.Hour)
 		got := log.take()
 		wantMessages(t, "a summary", got, "handler panicked", msgSummary)
 		wantAttrs(t, got[1], map[string]string{"handler_panic.unknown": "1", "tcp_probe.unknown": "1", "session.unknown": "-"})
-		j.post(Event{Class: HandlerPanic})
+		j.post(&Event{Class: HandlerPanic})
 		after(2 * time.Hour)
 		wantMessages(t, "and after a summary still one line", log.take(), "handler panicked")
 	})
@@ -67,7 +67,7 @@ func TestSummaryAndFailures(t *testing.T) {
 
 func TestSummaryOff(t *testing.T) {
 	inJournal(t, journalConfig{summary: -1}, func(t *testing.T, j *journal, log *logLines) {
-		j.post(Event{Class: TCPProbe, Platform: true})
+		j.post(&Event{Class: TCPProbe, Platform: true})
 		after(100 * time.Hour)
 		wantMessages(t, "negative: never", log.take(), msgSeen)
 	})
@@ -76,7 +76,7 @@ func TestSummaryOff(t *testing.T) {
 func TestSummaryTellsWhatWasLost(t *testing.T) {
 	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
 		j.lost.Add(3)
-		j.post(Event{Class: TCPProbe})
+		j.post(&Event{Class: TCPProbe})
 		after(2 * time.Hour)
 		got := log.take()
 		wantMessages(t, "lost lines", got, msgLost, msgSummary)
@@ -88,7 +88,7 @@ func TestSummaryIsBounded(t *testing.T) {
 	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
 		const events = 100_000
 		for i := range events {
-			j.post(Event{Class: BadRequest, Prober: from(i).String(), Remote: from(i)})
+			j.post(&Event{Class: BadRequest, Prober: from(i).String(), Remote: from(i)})
 			if i%500 == 0 {
 				synctest.Wait()
 			}

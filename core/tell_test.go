@@ -100,7 +100,7 @@ func TestNeverNoisierThanWithout(t *testing.T) {
 				var all []logLine
 				for i := range 361 {
 					e.Remote = from(i % 3)
-					j.post(e)
+					j.post(&e)
 					after(10 * time.Second)
 				}
 				all = log.take()
@@ -126,7 +126,7 @@ func TestFirstSight(t *testing.T) {
 	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
 		post := func(rule string, e Event, want ...string) logLine {
 			t.Helper()
-			j.post(e)
+			j.post(&e)
 			handled(t, j)
 			got := log.take()
 			wantMessages(t, rule, got, want...)
@@ -153,13 +153,13 @@ func TestToldElsewhere(t *testing.T) {
 	c := journalConfig{logger: slog.New(&logLines{level: slog.LevelDebug}), suppressed: func(_ Class, n uint64) { suppressed += n },
 		observe: func(Event) { observed++ }}
 	inJournal(t, c, func(t *testing.T, j *journal, log *logLines) {
-		j.post(Event{Class: HandlerPanic, elsewhere: true})
+		j.post(&Event{Class: HandlerPanic, elsewhere: true})
 		after(2 * time.Hour)
 		wantMessages(t, "no line, not at Debug and not in a summary of its own", log.take())
 		if suppressed != 1 || observed != 1 {
 			t.Errorf("suppressed %d, observed %d; want 1 and 1: it is counted and observed all the same", suppressed, observed)
 		}
-		j.post(Event{Class: HandlerPanic})
+		j.post(&Event{Class: HandlerPanic})
 		handled(t, j)
 		wantMessages(t, "and one that is told only here is still the first", log.take(), "handler panicked")
 	})
@@ -177,14 +177,14 @@ func TestDebugShowsEachOne(t *testing.T) {
 	log := &logLines{level: slog.LevelDebug}
 	inJournal(t, journalConfig{logger: slog.New(log)}, func(t *testing.T, j *journal, log *logLines) {
 		probe := Event{Class: TLSProbe, Platform: true, Remote: from(1)}
-		j.post(probe)
-		j.post(probe)
-		j.post(Event{Class: BadRequest, Reason: ReasonTooLarge})
-		j.post(Event{Class: HTTP})
-		j.post(Event{Class: Hijacked, Path: "/connect"})
-		j.post(Event{Class: SessionEnded, Path: "/ws", Prober: "gatus", Remote: from(3), Session: SessionEnd{
+		j.post(&probe)
+		j.post(&probe)
+		j.post(&Event{Class: BadRequest, Reason: ReasonTooLarge})
+		j.post(&Event{Class: HTTP})
+		j.post(&Event{Class: Hijacked, Path: "/connect"})
+		j.post(&Event{Class: SessionEnded, Path: "/ws", Prober: "gatus", Remote: from(3), Session: SessionEnd{
 			End: "vanished", Code: 1006, Duration: time.Minute, BytesIn: 5, BytesOut: 7}})
-		j.post(Event{Class: SessionEnded})
+		j.post(&Event{Class: SessionEnded})
 		handled(t, j)
 		got := log.take()
 		wantMessages(t, "a line each, but none for an ordinary request", got, msgSeen, msgProbe,
@@ -206,12 +206,12 @@ func TestDebugShowsEachOne(t *testing.T) {
 func TestNoAttributesBelowTheLevel(t *testing.T) {
 	asked := 0
 	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
-		j.post(Event{Class: HandshakeRefused, Reason: ReasonDraining, Err: countedError{&asked}})
+		j.post(&Event{Class: HandshakeRefused, Reason: ReasonDraining, Err: countedError{&asked}})
 		handled(t, j)
 		if asked != 0 {
 			t.Error("the text of an error was made for a line that nobody reads")
 		}
-		j.post(Event{Class: HandshakeRefused, Reason: ReasonBadKey, Err: countedError{&asked}})
+		j.post(&Event{Class: HandshakeRefused, Reason: ReasonBadKey, Err: countedError{&asked}})
 		handled(t, j)
 		if asked != 1 {
 			t.Errorf("Error was called %d times, want once", asked)
@@ -226,7 +226,7 @@ func (e countedError) Error() string { *e.n++; return "counted" }
 func TestFirstSightsAreBounded(t *testing.T) {
 	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
 		for i := range 100_000 {
-			j.post(Event{Class: HTTPProbe, Prober: strconv.Itoa(i)})
+			j.post(&Event{Class: HTTPProbe, Prober: strconv.Itoa(i)})
 			if i%500 == 0 {
 				synctest.Wait()
 			}
@@ -247,7 +247,7 @@ func TestFirstSightsAreBounded(t *testing.T) {
 
 func TestUnknownClassIsLoud(t *testing.T) {
 	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
-		j.post(Event{Class: 200, Err: errors.New("x")})
+		j.post(&Event{Class: 200, Err: errors.New("x")})
 		handled(t, j)
 		wantMessages(t, "a class outside the set is told, and breaks nothing", log.take(), "connection without a class")
 	})
