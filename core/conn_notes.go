@@ -52,7 +52,7 @@ func (c *Conn) setEnd(which uint, kind endKind) endKind {
 // set: net/http ends its background read in that way, and such an expiry says
 // nothing about the peer.
 func (c *Conn) noteDeadline(t time.Time) {
-	if !t.IsZero() && !t.After(time.Now()) {
+	if !t.IsZero() && (t.Before(c.ln.g.epoch) || !t.After(time.Now())) { // net/http ends a read by one long past: no need of a clock
 		c.set(flagPastDeadline)
 	} else if c.is(flagPastDeadline) {
 		c.clear(flagPastDeadline)
