@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// row is a line of the table.
+type row struct {
+	what, on, with string
+	base           string // what is compared with, absolute
+	got            string
+	again          string // what is compared with, against itself
+	target         string
+	met            bool
+}
+
+// ratioRow is one of which the target is a ratio, of medians of pairs.
+func ratioRow(what, on, with string, base, again, got []float64, limit float64) row {
+	r := ratios(got, base)
+	return row{
+		what: what, on: on, with: with, base: spread(base, span), got: spread(r, ratio),
+		again: spread(ratios(again, base), ratio), target: "≤ " + fmt.Sprint(limit), met: median(r) <= limit,
+	}
+}
+
+func (r row) String() string {
+	met := map[bool]string{true: "yes", false: "no"}[r.met]
+	if r.target == "" {
+		met = ""
+	}
+	return "| " + strings.Join([]string{r.what, r.on, r.with, r.base, r.got, r.again, r.target, met}, " | ") + " |\n"
+}
+
+const heading = `| what | on | with quietws, or a peer | bare, absolute | beside bare | bare again, beside bare | target | met |
+|---|---|---|---|---|---|---|---|
+`
+
+func render(rows []row) string {
+	var t strings.Builder
+	t.WriteString(heading)
+	for _, r := range rows {
+		t.WriteString(r.String())
+	}
+	return t.String()
+}
+
+// begin and end are around the table in README.md.
+const begin, end = "<!-- begin: go run . -readme -->\n", "<!-- end -->\n"
+
+// replaced is readme with text between its marks.
+func replaced(readme, text string) (string, error) {
+	head, rest, ok := strings.Cut(readme, begin)
+	_, tail, closed := strings.Cut(rest, end)
+	if !ok || !closed {
+		return "", fmt.Errorf("there is no %q and %q", begin, end)
+	}
+	return head + begin + "\n" + text + "\n" + end + tail, nil
+}
+
+func writeReadme(text string) error {
+	const name = "README.md"
+	readme, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	now, err := replaced(string(readme), text)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(name, []byte(now), 0o644)
+}
+
+// caption says where, when and with what.
+func (b *bench) caption() string {
+	var u unix.Utsname
+	_ = unix.Uname(&u)
+	processor := "an unknown processor"
+	info, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(info)) {
+		if name, ok := strings.CutPrefix(line, "model name"); ok {
+			processor = strings.TrimLeft(strings.TrimSpace(name), ": \t")
+			break
+		}
+	}
+	commit, _ := exec.Command("git", "describe", "--always", "--dirty", "--exclude=*").Output()
+	used := make([]string, 0, len(modules))
+	if build, ok := debug.ReadBuildInfo(); ok {
+		for _, d := range build.Deps {
+			for _, m := range modules {
+				if d.Path == m {
+					used = append(used, d.Path+" "+d.Version)
+				}
+			}
+		}
+	}
+	return fmt.Sprintf("%s, quietws at %s. %d cores of an %s, Linux %s, %s. %d rounds. %s.\n\n",
+		time.Now().Format("2006-01-02"), strings.TrimSpace(string(commit)), runtime.NumCPU(), processor, unix.ByteSliceToString(u.Release[:]),
+		strings.Replace(runtime.Version(), "go", "Go ", 1), b.rounds, strings.Join(used, ", "))
+}
+
+// modules are those whose versions matter.
+var modules = []string{
+	"github.com/labstack/echo/v4", "github.com/gin-gonic/gin", "github.com/gofiber/fiber/v2", "github.com/valyala/fasthttp",
+	"github.com/coder/websocket", "github.com/gofiber/contrib/websocket", "github.com/alexliesenfeld/health",
+	"github.com/hellofresh/health-go/v5", "github.com/AppsFlyer/go-sundheit", "k8s.io/apiserver",
+}
