@@ -113,12 +113,15 @@ func passing(h http.Handler, r *http.Request) (*httptest.ResponseRecorder, error
 	}
 }
 
-// nowhere is a ResponseWriter that keeps nothing.
+// nowhere is a ResponseWriter that keeps nothing, and takes strings as net/http's
+// does.
 type nowhere struct{ header http.Header }
 
 func (n *nowhere) Header() http.Header         { return n.header }
 func (n *nowhere) Write(p []byte) (int, error) { return len(p), nil }
 func (n *nowhere) WriteHeader(int)             {}
+
+func (n *nowhere) WriteString(s string) (int, error) { return len(s), nil }
 
 // contend has all answer in turns. The CPU time is that of this process, with
 // what a library has its goroutines do.
