@@ -86,8 +86,10 @@ func (w *writer) flush() {
 	}
 }
 
-func (w *writer) hijack() (net.Conn, *bufio.ReadWriter, error) {
-	nc, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+// hijacked is what follows a hijack, and not around one: net/http writes the answer
+// to a handshake from there, which is where a session's stack is deepest, and a
+// few hundred bytes more on it would double it for as long as the session lives.
+func (w *writer) hijacked(nc net.Conn, rw *bufio.ReadWriter, err error) (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		w.x.cannotHijack()
 		w.x.noteError(err)
@@ -139,7 +141,7 @@ func (w *bareHijackWriter) WriteHeader(status int)            { (*writer)(w).Wri
 func (w *bareHijackWriter) Write(p []byte) (int, error)       { return (*writer)(w).Write(p) }
 func (w *bareHijackWriter) WriteString(s string) (int, error) { return (*writer)(w).WriteString(s) }
 func (w *bareHijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	return (*writer)(w).hijack()
+	return (*writer)(w).hijacked(hijackerOf(w.ResponseWriter).Hijack())
 }
 
 type hijackWriter writer
@@ -151,20 +153,24 @@ func (w *hijackWriter) WriteString(s string) (int, error) { return (*writer)(w).
 func (w *hijackWriter) Flush()                            { (*writer)(w).flush() }
 func (w *hijackWriter) CloseNotify() <-chan bool          { return (*writer)(w).closeNotify() }
 func (w *hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	return (*writer)(w).hijack()
+	return (*writer)(w).hijacked(hijackerOf(w.ResponseWriter).Hijack())
 }
 
 // canHijack reports whether w, or a writer that it unwraps to, can hijack. Over
 // HTTP/2 none can.
-func canHijack(w http.ResponseWriter) bool {
+func canHijack(w http.ResponseWriter) bool { return hijackerOf(w) != nil }
+
+// hijackerOf returns the one that can, nil if there is none: where
+// http.ResponseController would look for it.
+func hijackerOf(w http.ResponseWriter) http.Hijacker {
 	for {
 		switch v := w.(type) {
 		case http.Hijacker:
-			return true
+			return v
 		case interface{ Unwrap() http.ResponseWriter }:
 			w = v.Unwrap()
 		default:
-			return false
+			return nil
 		}
 	}
 }
