@@ -20,6 +20,10 @@ import (
 // patience is how long anything that a row waits for may take.
 const patience = 8 * time.Second
 
+// rowPatience is how long a row may take: some make hundreds of connections, one
+// after the other.
+const rowPatience = time.Minute
+
 // certs is what the rows under TLS share.
 type certs struct {
 	server tls.Certificate
@@ -70,7 +74,7 @@ type asked struct {
 
 func newEnv(t *testing.T, a Adapter, r row, layer Layer, p port, c certs) *env {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), rowPatience)
 	t.Cleanup(cancel)
 	e := &env{
 		TB: t, ctx: ctx, row: r, a: a, layer: layer, port: p, certs: c,
