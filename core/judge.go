@@ -92,7 +92,11 @@ func (a Adapter) judge(h Head, c *Conn, endpoint bool) *exchange {
 	}
 	x := exchanges.Get().(*exchange)
 	x.g, x.c, x.asks, x.endpoint, x.prober, x.preface = g, c, asks, endpoint, p, preface
-	x.path = keep(h, path)
+	if rule != nil && rule.path == path {
+		x.path = rule.path // the same, and nobody's to use again
+	} else {
+		x.path = keep(h, path)
+	}
 	x.setMethod(h, method)
 	x.remote, x.platform = g.peer(h)
 	x.source(h)
