@@ -103,8 +103,11 @@ func (a Adapter) judge(h Head, c *Conn, endpoint bool) *exchange {
 	x.credited = p != 0 && (x.platform || p.inOwnRange(x.address()))
 	x.http1 = isHTTP1(h)
 	if rule == &wholeServer && !x.platform {
-		exchanges.Put(reset(x))
-		return nil
+		if !endpoint {
+			exchanges.Put(reset(x))
+			return nil
+		}
+		rule = nil // on a WebSocket route it is a request as any other
 	}
 	if x.probing = rule != nil; x.probing {
 		x.route = rule.route

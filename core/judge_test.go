@@ -312,3 +312,23 @@ func TestRouteAfterAnswer(t *testing.T) {
 		}
 	}
 }
+
+// HAProxy's check as it comes, from an address that is no platform's, is no
+// question about health: on a WebSocket route at / it is a request as any other.
+func TestServerCheckFromTheInternetAtEndpoint(t *testing.T) {
+	for _, row := range []struct {
+		rule string
+		at   func(Adapter, *http.Request) HTTPRequest
+	}{
+		{"Endpoint", func(a Adapter, r *http.Request) HTTPRequest { return a.AtEndpoint(r, "/") }},
+		{"Handler", func(a Adapter, r *http.Request) HTTPRequest { return a.AtHandler(r, "/", new(Origins)) }},
+	} {
+		for _, r := range []*http.Request{asked("OPTIONS", "/", bareHTTP10, source(internet)), asked("OPTIONS", "/", at("*"), source(internet))} {
+			q := row.at(quietGuard(t, Config{}).Adapter(), r)
+			if !q.Candidate() || q.x.credited || q.x.route != NoRoute {
+				t.Errorf("%s, %s %s: %+v", row.rule, r.Method, r.RequestURI, q.Verdict())
+			}
+			q.Done(http.StatusUpgradeRequired, nil)
+		}
+	}
+}
