@@ -130,7 +130,7 @@ func (c *Conn) peerGone() bool {
 func (c *Conn) fill(e *Event) {
 	e.Remote = c.remote()
 	e.Platform = c.ln.g.platform(e.Remote.Addr())
-	if e.Prober == "" && e.Platform {
+	if e.Prober == "" && e.Platform && e.Class.Probe() {
 		e.Prober = c.ln.g.proberAt(e.Remote.Addr()).String()
 	}
 }

@@ -135,7 +135,7 @@ func (x *exchange) settleProbe(status int) {
 		x.mark(flagOrdinary)
 		return
 	}
-	if !x.credited && x.kind == Probe && contains(g.config.ProbeSources, x.address()) {
+	if !x.credited && x.platform && x.kind == Probe && contains(g.config.ProbeSources, x.address()) {
 		x.prober, x.credited = proberConfigured, true
 	}
 	p := x.prober

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // agentHead is a request of which only the header matters here. It keeps its
@@ -318,6 +319,9 @@ func TestConfiguredProber(t *testing.T) {
 				{"", "configured", TCPProbe},
 				{"GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "configured", HTTPProbe},
 				{"GET /readyz HTTP/1.1\r\nHost: a\r\nUser-Agent: kube-probe/1.36\r\nConnection: close\r\n\r\n", "kubelet", HTTPProbe},
+				{"GET /readyz HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 8.8.8.8\r\nConnection: close\r\n\r\n", "", HTTPProbe}, // somebody's through it
+				{"POST /readyz HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 8.8.8.8\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", "", HTTPProbe},
+				{"nothing\r\n\r\n", "", BadRequest},
 			} {
 				nc, err := net.Dial("tcp", addr)
 				if err != nil {
@@ -328,7 +332,13 @@ func TestConfiguredProber(t *testing.T) {
 					_, _ = io.Copy(io.Discard, nc)
 				}
 				_ = nc.Close()
-				if e := <-events; e.Class != row.class || e.Prober != row.prober {
+				var e Event
+				select {
+				case e = <-events:
+				case <-time.After(10 * time.Second):
+					t.Fatalf("%q: no event", row.send)
+				}
+				if e.Class != row.class || e.Prober != row.prober {
 					t.Errorf("%q: %v of %q, want %v of %q", row.send, e.Class, e.Prober, row.class, row.prober)
 				}
 			}
@@ -336,7 +346,7 @@ func TestConfiguredProber(t *testing.T) {
 			for _, p := range g.Snapshot().Probes {
 				seen[p.Class.String()+" "+p.Prober] = true
 			}
-			want := map[string]bool{"tcp_probe configured": true, "http_probe configured": true, "http_probe kubelet": true}
+			want := map[string]bool{"tcp_probe configured": true, "http_probe configured": true, "http_probe kubelet": true, "http_probe unknown": true}
 			if !maps.Equal(seen, want) {
 				t.Errorf("counted %v, want %v", seen, want)
 			}
