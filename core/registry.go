@@ -86,13 +86,14 @@ func (r *registry) all() (conns []*Conn) {
 	return conns
 }
 
-// anySession reports whether a session is open, or a handshake under way.
+// anySession reports whether a session is open, or a handshake under way. One
+// that ends is open until all that is known of its end is noted.
 func (r *registry) anySession() bool {
 	for i := range r.lists {
 		l := &r.lists[i]
 		l.mu.Lock()
 		for c := l.head; c != nil; c = c.next {
-			if x := c.current.Load(); x != nil && x.asks && !c.is(flagDecided) {
+			if x := c.current.Load(); x != nil && x.asks {
 				l.mu.Unlock()
 				return true
 			}
