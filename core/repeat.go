@@ -210,7 +210,9 @@ func (j *journal) tellRepeats(now time.Time, f *failure) {
 		attrs = append(attrs, slog.String("callback", f.what))
 	}
 	attrs = append(attrs, slog.Uint64("count", f.count))
-	attrs = f.sources.attrs(attrs)
+	if f.what == "" {
+		attrs = f.sources.attrs(attrs)
+	}
 	samples := make([]string, len(f.samples))
 	for i, s := range f.samples {
 		samples[i] = s.text
