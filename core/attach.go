@@ -62,10 +62,12 @@ func (g *Guard) Attach(srv *http.Server) error {
 // drains, without a wait for probers that cannot come, and returns when that is
 // done, after [DrainConfig].Timeout at the latest.
 func (a Adapter) ShuttingDown() {
-	a.g.shutOnce.Do(func() { close(a.g.shut) })
+	a.g.acceptsNoMore()
 	_, _ = a.g.Drain(context.Background())
 	a.g.closeIdle()
 }
+
+func (g *Guard) acceptsNoMore() { g.shutOnce.Do(func() { close(g.shut) }) }
 
 // Starting tells the guard that a server begins to serve: who answers each health
 // route is then told, once.

@@ -92,6 +92,11 @@ func (c *Conn) lastLook() {
 		c.is(flagsRequest|flagClosed|flagDrained) || !preambleAlone(head, c.in.Load(), c.tail.Load()) {
 		return
 	}
+	select {
+	case <-c.ln.g.shut: // the server closes one after the other, and holds its lock meanwhile
+		return
+	default:
+	}
 	if c.Conn.SetReadDeadline(time.Now().Add(lastLooks)) != nil {
 		return
 	}

@@ -82,6 +82,7 @@ func (a Adapter) Serve(ctx context.Context, srv Server, listeners ...net.Listene
 		if err == nil || errors.Is(err, http.ErrServerClosed) { // somebody called Shutdown: the drain is under way
 			err = g.shutdown(srv)
 		} else {
+			g.acceptsNoMore()
 			_ = srv.Close()
 		}
 	}
