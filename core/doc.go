@@ -66,16 +66,18 @@
 //
 // [Guard.Serve] does this when its context ends. With a Serve of your own:
 //
-//	report, err := guard.Drain(ctx) // not ready, goodbyes, until the sessions are gone
-//	err = server.Shutdown(ctx)      // the requests that still run
-//	err = guard.Close()             // the log
+//	report, err := guard.Drain(context.Background()) // not ready, goodbyes; Config.Drain.Timeout at most
+//	err = server.Shutdown(ctx)                        // the requests that still run
+//	err = guard.Close()                               // the log
 //
 // # What it does not do
 //
 // It speaks no WebSocket: your library does, or the one of an adapter's Handler. It
 // writes no frame into a connection that it does not own, so on a route of your own
-// library a goodbye is what [Session.OnDrain] registers. It sets no deadline, starts
-// no goroutine and holds no buffer for a connection. It serves no WebSocket over
+// library a goodbye is what [Session.OnDrain] registers. It starts
+// no goroutine that lives as long as a connection, keeps nothing of it but its first
+// and last bytes, and sets no deadline but one of 100 ms where it closes a connection
+// that brought a PROXY preamble and nothing else. It serves no WebSocket over
 // HTTP/2 (RFC 8441), and explains such a handshake. It is no rate limit and no
 // authentication: a User-Agent is a claim, and buys a log level and the harmless
 // health answer on a WebSocket route.

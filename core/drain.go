@@ -38,7 +38,7 @@ type DrainReport struct {
 // more, and it has noticed. Two of a kind at one address look like one that asks
 // more often.
 type DrainProber struct {
-	Prober   string // a name of [Probers], or "unknown"
+	Prober   string // a name of [Probers], "configured" or "unknown"
 	Addr     netip.Addr
 	Interval time.Duration // 0 where it has asked but once
 	Refused  int

@@ -38,7 +38,7 @@ const (
 	proberUptimeRobot
 	proberYARP
 	proberZabbix
-	proberConfigured // none of these, at an address that only Config.ProbeSources has
+	proberConfigured // none of these, at an address of Config.ProbeSources
 
 	probers // how many there are
 )

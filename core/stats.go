@@ -140,7 +140,7 @@ type Snapshot struct {
 	// that were lost: the log or the observer was too slow, or the guard closed.
 	Suppressed map[Class]uint64
 	Dropped    uint64
-	// LastSeen says when a prober, a name of [Probers], was last seen at a
+	// LastSeen says when a prober, a name of [Probers] or "configured", was last seen at a
 	// platform's address or in a range of its own.
 	LastSeen map[string]time.Time
 
@@ -156,7 +156,7 @@ type Snapshot struct {
 }
 
 // ProbeCount is a number of probes. Prober is a name of [Probers], "configured"
-// for an address that only [Config.ProbeSources] has, or "unknown".
+// for a nameless one at an address of [Config.ProbeSources], or "unknown".
 // Failing: not answered 2xx or 3xx.
 type ProbeCount struct {
 	Class   Class

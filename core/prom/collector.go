@@ -29,7 +29,7 @@ const noReason = "none"
 //	quietws_connections_accepted_total           connections accepted; needs Attach, Listener or Serve, as all of connections
 //	quietws_connections_open                     those of them that are open
 //	quietws_connections_closed_total             those that ended, by class; every class is there from the start
-//	quietws_probes_total                         by class, prober ("configured" for one of Config.ProbeSources alone, "unknown" where none was recognised) and outcome (ok, failing)
+//	quietws_probes_total                         by class, prober ("configured" for a nameless one at an address of Config.ProbeSources, else "unknown") and outcome (ok, failing)
 //	quietws_handshakes_total                     by result (accepted, refused, failed) and reason ("none" for accepted)
 //	quietws_sessions_open                        WebSocket sessions
 //	quietws_sessions_limit                       how many may be open at once (Config.MaxSessions); not there without a limit
