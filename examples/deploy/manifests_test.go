@@ -71,7 +71,7 @@ func TestAzureContainerApps(t *testing.T) {
 	x.check(t)
 }
 
-// No compiler for Bicep is to be had here. Its template says the same as the
+// Bicep is not compiled. Its template says the same as the
 // one in YAML, value by value.
 func TestBicepSaysTheSame(t *testing.T) {
 	pair := regexp.MustCompile(`(?m)^[ -]*(\w+):[ ]*(\S.*?)\s*$`)

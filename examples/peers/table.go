@@ -101,8 +101,9 @@ func (b *bench) caption() string {
 			}
 		}
 	}
+	release, _, _ := strings.Cut(unix.ByteSliceToString(u.Release[:]), "-")
 	return fmt.Sprintf("%s, quietws at %s. %d cores of an %s, Linux %s, %s. %d rounds. %s.\n\n",
-		time.Now().Format("2006-01-02"), strings.TrimSpace(string(commit)), runtime.NumCPU(), processor, unix.ByteSliceToString(u.Release[:]),
+		time.Now().Format("2006-01-02"), strings.TrimSpace(string(commit)), runtime.NumCPU(), processor, release,
 		strings.Replace(runtime.Version(), "go", "Go ", 1), b.rounds, strings.Join(used, ", "))
 }
 

@@ -142,7 +142,7 @@ func run(t *testing.T, piece string, serve func(*testing.T, string, *core.Guard,
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(prom.NewCollector(guard))
 	scrape := func() {
-		settle(ctx, guard)
+		settle(ctx, t, guard)
 		families, err := registry.Gather()
 		if err != nil {
 			t.Fatal(err)
@@ -199,7 +199,8 @@ func run(t *testing.T, piece string, serve func(*testing.T, string, *core.Guard,
 
 // settle waits until what a guard counts has not changed for a while: servers
 // learn of what clients do somewhat later.
-func settle(ctx context.Context, guard *core.Guard) {
+func settle(ctx context.Context, t *testing.T, guard *core.Guard) {
+	t.Helper()
 	const calm = 30 // looks without a change, 10 ms apart
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -207,7 +208,7 @@ func settle(ctx context.Context, guard *core.Guard) {
 	for same := 0; same < calm; {
 		select {
 		case <-ctx.Done():
-			return
+			t.Fatal("the guard does not come to rest")
 		case <-tick.C:
 		}
 		if now := guard.Snapshot(); reflect.DeepEqual(now, last) {
