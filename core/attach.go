@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -76,11 +77,13 @@ func (a Adapter) Starting() { a.g.tellRoutes() }
 // Chain returns a hook that calls each of hooks, in their order, which may be
 // nil: those that a user has set run before those of the guard.
 func Chain[A, B any](hooks ...func(A, B)) func(A, B) {
+	hooks = slices.DeleteFunc(hooks, func(hook func(A, B)) bool { return hook == nil })
+	if len(hooks) == 1 {
+		return hooks[0]
+	}
 	return func(a A, b B) {
 		for _, hook := range hooks {
-			if hook != nil {
-				hook(a, b)
-			}
+			hook(a, b)
 		}
 	}
 }
@@ -191,6 +194,9 @@ func (g *Guard) attach(nc net.Conn, unseen *listener) *Conn {
 // comes before the first byte. It runs in the accept loop and asks for no address
 // there.
 func (a Adapter) ConnState(nc net.Conn, state http.ConnState) {
+	if state == http.StateIdle {
+		return
+	}
 	c := a.g.connOf(nc)
 	if state == http.StateNew && (c == nil || !c.is(flagAttached)) {
 		c = a.g.accepted(nc)

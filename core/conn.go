@@ -20,28 +20,29 @@ import (
 // is no faster way below. It is made by [Guard.Listener], or at the hijack of a
 // session; [ConnOf] finds it. Close may be called more than once, as below.
 type Conn struct {
-	net.Conn
-	ln  *listener       // the guard's own, g.unseen, for one that it did not accept
-	ctx context.Context // what ConnContext was given; see connContext
+	// What each request touches comes first, for it to lie close together.
 
+	net.Conn
+	ctx     context.Context          // what ConnContext was given; see connContext
 	tls     atomic.Pointer[tls.Conn] // the TLS connection above, once known
 	current atomic.Pointer[exchange] // the candidate in progress (HTTP/1), or the session
+	in, out atomic.Int64
+	refs    atomic.Int32 // 1 for being open, 1 for each unfinished request
+	flags   atomic.Uint32
+	answer  atomic.Uint32 // what was first written, see noteAnswer
+	headLen atomic.Uint32
+	tail    atomic.Uint64 // the last bytes received, while a TLS handshake or a PROXY line may come
+	ln      *listener     // the guard's own, g.unseen, for one that it did not accept
 
 	prev, next *Conn // the registry's list
 	hashNext   *Conn // the registry's index by address
 
-	accepted time.Duration // since the guard's epoch
-	in, out  atomic.Int64
-	refs     atomic.Int32 // 1 for being open, 1 for each unfinished request
-	flags    atomic.Uint32
-	answer   atomic.Uint32 // what was first written, see noteAnswer
-	endAge   atomic.Uint32 // milliseconds from accept to the peer's end
-	headLen  atomic.Uint32
+	accepted time.Duration  // since the guard's epoch
 	head     [headSize]byte // the first bytes received
+	endAge   atomic.Uint32  // milliseconds from accept to the peer's end
+	ends     atomic.Uint32  // how reading and writing ended, and what was refused: see readEnd
 	hash     uint32         // in the registry's index, 0: not there
 	shard    uint8          // of the registry
-	ends     atomic.Uint32  // how reading and writing ended, and what was refused: see readEnd
-	tail     atomic.Uint64  // the last bytes received, while a TLS handshake or a PROXY line may come
 }
 
 // headSize is enough for a PROXY v2 header without its addresses, the start of

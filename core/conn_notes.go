@@ -263,6 +263,9 @@ func (c *Conn) noteUpgrade(p []byte, v uint32) uint32 {
 
 // endOf sorts an error of a read or a write by its type.
 func endOf(err error) endKind {
+	if op, ok := err.(*net.OpError); ok { // nearly always, and once for each request of net/http
+		err = op.Err
+	}
 	switch {
 	case err == io.EOF:
 		return endEOF
