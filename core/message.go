@@ -148,7 +148,10 @@ func (a Adapter) IsProbeMessage(m Message) bool {
 // JoinLines joins the lines of a field as [Head.Field] does, for authors of
 // adapters. One line alone is text of it, which need not copy; none is "".
 func JoinLines(lines [][]byte, text func(line []byte) string) string {
-	if len(lines) == 1 {
+	switch len(lines) {
+	case 0:
+		return ""
+	case 1:
 		return text(lines[0])
 	}
 	return string(bytes.Join(lines, []byte(", ")))

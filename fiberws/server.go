@@ -29,7 +29,10 @@ func (m message) Remote() netip.AddrPort { return core.AddrPort(m.RemoteAddr()) 
 func (m message) Status() int            { return m.Response.StatusCode() }
 
 func (m message) Field(name string) string {
-	if name == fiber.HeaderConnection && m.Request.Header.ConnectionClose() { // PeekAll then knows of "close" alone
+	switch {
+	case name == fiber.HeaderUserAgent: // of which fasthttp keeps one line, and apart
+		return utils.UnsafeString(m.Request.Header.UserAgent())
+	case name == fiber.HeaderConnection && m.Request.Header.ConnectionClose(): // PeekAll then knows of "close" alone
 		return core.JoinField(name, m.Request.Header.VisitAll)
 	}
 	return core.JoinLines(m.Request.Header.PeekAll(name), utils.UnsafeString)
