@@ -224,14 +224,13 @@ func handlerSession(g *Guard) http.HandlerFunc {
 		if q.Answer(w, r) {
 			return
 		}
-		_ = q.Run(func() error {
-			w, r := q.Wrap(w, r)
-			return serveSession(w, r, func(ws *websocket.Conn) context.Context {
-				ctx, session := q.Session(r.Context())
-				session.OnDrain(func() { _ = ws.Close(websocket.StatusGoingAway, "") })
-				return ctx
-			})
-		})
+		w, r = q.Wrap(w, r)
+		defer func() { q.Contain(recover()) }()
+		_ = q.Finish(serveSession(w, r, func(ws *websocket.Conn) context.Context {
+			ctx, session := q.Session(r.Context())
+			session.OnDrain(func() { _ = ws.Close(websocket.StatusGoingAway, "") })
+			return ctx
+		}))
 	}
 }
 

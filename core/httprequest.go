@@ -179,40 +179,45 @@ func (g *Guard) Endpoint(next http.Handler) http.Handler {
 		if q.Answer(w, r) {
 			return
 		}
-		_ = q.Run(func() error {
-			next.ServeHTTP(q.Wrap(w, r))
-			return nil
-		})
+		defer func() { q.Contain(recover()) }()
+		next.ServeHTTP(q.Wrap(w, r))
+		_ = q.Finish(nil)
 	})
 }
 
-// Run calls the handler of a WebSocket route and ends the request. Once the
-// connection has left HTTP a panic is told, with its stack, and the connection
-// closed, and an error becomes the session's end: for both Run returns nil. So
-// it does for an error after an answer, which could only be answered twice. An
-// error before that is the framework's to answer, and a panic goes on.
-func (q *HTTPRequest) Run(handler func() error) (err error) {
-	defer func() {
-		if v := recover(); v == nil {
-			q.Done(0, nil) // left by runtime.Goexit
-		} else {
-			opened := q.x != nil && q.x.opened()
-			if opened || q.begun { // else the layer that began it learns of it
-				q.aborted(v)
-			}
-			if !opened {
-				panic(v)
-			}
-			err = nil
-		}
-	}()
-	err = handler()
-	x := q.x
-	switch {
+// Contain is for a function that is deferred around the handler of a WebSocket
+// route, with what recover returned there. Once the connection has left HTTP a
+// panic is told, with its stack, the connection closed, and Contain returns true:
+// the panic ends there. Any other goes on. Without one Contain ends a request that
+// Finish did not, because the handler left by runtime.Goexit.
+//
+// Contain and Finish stand beside the handler and not around it, for what
+// writer.hijacked says of the stack.
+func (q *HTTPRequest) Contain(v any) (contained bool) {
+	if v == nil {
+		q.Done(0, nil)
+		return false
+	}
+	contained = q.x != nil && q.x.opened()
+	if contained || q.begun { // else the layer that began it learns of it
+		q.aborted(v)
+	}
+	if !contained {
+		panic(v)
+	}
+	return true
+}
+
+// Finish ends the request of a WebSocket route whose handler returned err, and
+// returns what of that is the framework's to answer. Once the connection has left
+// HTTP an error is the session's end, and after an answer it could only be answered
+// twice: then it returns nil.
+func (q *HTTPRequest) Finish(err error) error {
+	switch x := q.x; {
 	case x == nil:
 		q.Done(0, err)
 		return err
-	case x.opened(), x.status.Load() != 0: // too late for another answer
+	case x.opened(), x.status.Load() != 0:
 		q.Done(0, err)
 		return nil
 	}

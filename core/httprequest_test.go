@@ -17,9 +17,19 @@ import (
 	"github.com/coder/websocket"
 )
 
-// What Run makes of the ways in which a WebSocket handler can end: what it
+// contained calls a handler of a WebSocket route as a layer around it does.
+func contained(q *HTTPRequest, handler func() error) (err error) {
+	defer func() {
+		if q.Contain(recover()) {
+			err = nil
+		}
+	}()
+	return q.Finish(handler())
+}
+
+// What a layer makes of the ways in which a WebSocket handler can end: what it
 // returns, what is told, and what the connection was.
-func TestRun(t *testing.T) {
+func TestContainAndFinish(t *testing.T) {
 	failed := errors.New("the handler's")
 	closed := websocket.CloseError{Code: 1008}
 	upgrade := func(w http.ResponseWriter) io.ReadWriteCloser {
@@ -33,7 +43,7 @@ func TestRun(t *testing.T) {
 	for _, row := range []struct {
 		rule    string
 		handler func(http.ResponseWriter) error
-		err     error // what Run returns
+		err     error // what the layer returns
 		panics  any   // what it panics with
 		class   Class
 		reason  Reason
@@ -84,11 +94,11 @@ func TestRun(t *testing.T) {
 			var err error
 			panicked := func() (v any) {
 				defer func() { v = recover() }()
-				err = q.Run(func() error { return row.handler(w) })
+				err = contained(&q, func() error { return row.handler(w) })
 				return nil
 			}()
 			if panicked != row.panics || err != row.err {
-				t.Errorf("Run returned %v and panicked with %v, want %v and %v", err, panicked, row.err, row.panics)
+				t.Errorf("the layer returned %v and panicked with %v, want %v and %v", err, panicked, row.err, row.panics)
 			}
 			if err != nil {
 				w.WriteHeader(row.status) // as a framework's error handler does
@@ -126,7 +136,7 @@ func TestRun(t *testing.T) {
 
 // A handler that leaves by runtime.Goexit, such as t.FailNow, ends its request
 // like one that returns.
-func TestRunGoexit(t *testing.T) {
+func TestContainGoexit(t *testing.T) {
 	g := quietGuard(t, Config{})
 	c := watched(g, &script{addr: tcpAddr("10.0.0.9:4711")})
 	g.conns.index(c)
@@ -134,7 +144,7 @@ func TestRunGoexit(t *testing.T) {
 	go func() {
 		defer close(left)
 		q := g.Adapter().AtEndpoint(handshake(source("10.0.0.9:4711")), "/ws")
-		_ = q.Run(func() error { runtime.Goexit(); return nil })
+		_ = contained(&q, func() error { runtime.Goexit(); return nil })
 	}()
 	<-left
 	_ = c.Close()
@@ -241,7 +251,7 @@ func TestUpgradeWithoutAClient(t *testing.T) {
 		r := handshake(source("10.0.0.9:4711"))
 		q := g.Adapter().AtEndpoint(r, "/ws")
 		w, _ := q.Wrap(handed{ResponseRecorder: httptest.NewRecorder(), nc: c}, r)
-		err := q.Run(func() error {
+		err := contained(&q, func() error {
 			nc, _, err := w.(http.Hijacker).Hijack()
 			if err != nil {
 				return err

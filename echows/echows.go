@@ -120,19 +120,20 @@ func owner(e *echo.Echo) func(core.Head) (owned, asked bool) {
 func Endpoint(g *core.Guard) echo.MiddlewareFunc {
 	a := g.Adapter()
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error {
+		return func(c echo.Context) (err error) {
 			q := a.AtEndpoint(c.Request(), c.Path())
-			return run(&q, c, func() error { return next(c) })
+			if q.Answer(c.Response(), c.Request()) {
+				return nil
+			}
+			wrap(&q, c)
+			defer func() {
+				if q.Contain(recover()) {
+					err = nil
+				}
+			}()
+			return q.Finish(next(c))
 		}
 	}
-}
-
-func run(q *core.HTTPRequest, c echo.Context, handler func() error) error {
-	if q.Answer(c.Response(), c.Request()) {
-		return nil
-	}
-	wrap(q, c)
-	return q.Run(handler)
 }
 
 // Handler serves WebSocket with coder/websocket. It owns its route: every
@@ -157,19 +158,30 @@ func Handler(g *core.Guard, f func(context.Context, echo.Context, *websocket.Con
 			origins = nil
 		}
 	}
-	return func(c echo.Context) error {
+	return func(c echo.Context) (err error) {
 		q := a.AtHandler(c.Request(), c.Path(), origins)
-		return run(&q, c, func() error {
-			ws, err := websocket.Accept(c.Response(), c.Request(), options)
-			if err != nil {
-				return err
+		if q.Answer(c.Response(), c.Request()) {
+			return nil
+		}
+		wrap(&q, c)
+		defer func() {
+			if q.Contain(recover()) {
+				err = nil
 			}
-			defer func() { _ = ws.CloseNow() }()
-			ctx, session := q.Session(c.Request().Context())
-			return session.Serve(func(code int, _ bool) error { return ws.Close(websocket.StatusCode(code), "") },
-				func() error { return f(ctx, c, ws) })
-		})
+		}()
+		ws, err := websocket.Accept(c.Response(), c.Request(), options)
+		if err == nil {
+			err = serve(&q, c, ws, f)
+		}
+		return q.Finish(err)
 	}
+}
+
+func serve(q *core.HTTPRequest, c echo.Context, ws *websocket.Conn, f func(context.Context, echo.Context, *websocket.Conn) error) error {
+	defer func() { _ = ws.CloseNow() }()
+	ctx, session := q.Session(c.Request().Context())
+	return session.Serve(func(code int, _ bool) error { return ws.Close(websocket.StatusCode(code), "") },
+		func() error { return f(ctx, c, ws) })
 }
 
 // Quiet returns a function for the Skipper of an access log, of metrics or of

@@ -116,18 +116,19 @@ func Endpoint(g *core.Guard) gin.HandlerFunc {
 	a := g.Adapter()
 	return func(c *gin.Context) {
 		q := a.AtEndpoint(c.Request, c.FullPath())
-		run(&q, c, func(w *writer) error { c.Next(); return w.ended(c) })
+		if answered(&q, c) {
+			return
+		}
+		w := wrap(&q, c)
+		defer contain(&q, c)
+		c.Next()
+		_ = q.Finish(w.ended(c))
 	}
 }
 
-// run ends the chain too where a panic ended the session.
-func run(q *core.HTTPRequest, c *gin.Context, handler func(*writer) error) {
-	if answered(q, c) {
-		return
-	}
-	w, panicked := wrap(q, c), true
-	_ = q.Run(func() error { err := handler(w); panicked = false; return err })
-	if panicked {
+// contain ends the chain too where a panic ended the session.
+func contain(q *core.HTTPRequest, c *gin.Context) {
+	if q.Contain(recover()) {
 		c.Abort()
 	}
 }
@@ -156,17 +157,24 @@ func Handler(g *core.Guard, f func(context.Context, *gin.Context, *websocket.Con
 	}
 	return func(c *gin.Context) {
 		q := a.AtHandler(c.Request, c.FullPath(), origins)
-		run(&q, c, func(*writer) error {
-			ws, err := websocket.Accept(c.Writer, c.Request, options)
-			if err != nil {
-				return err
-			}
-			defer func() { _ = ws.CloseNow() }()
-			ctx, session := q.Session(c.Request.Context())
-			return session.Serve(func(code int, _ bool) error { return ws.Close(websocket.StatusCode(code), "") },
-				func() error { return f(ctx, c, ws) })
-		})
+		if answered(&q, c) {
+			return
+		}
+		wrap(&q, c)
+		defer contain(&q, c)
+		ws, err := websocket.Accept(c.Writer, c.Request, options)
+		if err == nil {
+			err = serve(&q, c, ws, f)
+		}
+		_ = q.Finish(err)
 	}
+}
+
+func serve(q *core.HTTPRequest, c *gin.Context, ws *websocket.Conn, f func(context.Context, *gin.Context, *websocket.Conn) error) error {
+	defer func() { _ = ws.CloseNow() }()
+	ctx, session := q.Session(c.Request.Context())
+	return session.Serve(func(code int, _ bool) error { return ws.Close(websocket.StatusCode(code), "") },
+		func() error { return f(ctx, c, ws) })
 }
 
 // Quiet returns a function for gin.LoggerConfig.Skip, and for the filters of

@@ -51,16 +51,15 @@ func coderRoute(g *core.Guard, k coretest.Socket) http.HandlerFunc {
 			return
 		}
 		w, r = q.Wrap(w, r)
-		_ = q.Run(func() error {
-			ws, err := coder.Accept(w, r, options)
-			if err != nil {
-				return err
-			}
+		defer func() { q.Contain(recover()) }()
+		ws, err := coder.Accept(w, r, options)
+		if err == nil {
 			defer func() { _ = ws.CloseNow() }()
 			ctx, session := q.Session(r.Context())
-			return session.Serve(func(code int, _ bool) error { return ws.Close(coder.StatusCode(code), "") },
+			err = session.Serve(func(code int, _ bool) error { return ws.Close(coder.StatusCode(code), "") },
 				func() error { return serve(ctx, ws) })
-		})
+		}
+		_ = q.Finish(err)
 	}
 }
 
