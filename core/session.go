@@ -236,19 +236,28 @@ func closeCode(err error) (code int) {
 			code = 0
 		}
 	}()
-	todo := []error{err}
-	for n := 0; n < len(todo) && n < maxErrors; n++ {
-		if todo[n] == nil {
-			continue
-		}
-		if code := codeIn(todo[n]); code != 0 {
+	left := maxErrors
+	return findCode(err, &left)
+}
+
+func findCode(err error, left *int) int {
+	for err != nil && *left > 0 {
+		*left--
+		if code := codeIn(err); code != 0 {
 			return code
 		}
-		switch e := todo[n].(type) {
+		switch e := err.(type) {
 		case interface{ Unwrap() error }:
-			todo = append(todo, e.Unwrap())
+			err = e.Unwrap()
 		case interface{ Unwrap() []error }:
-			todo = append(todo, e.Unwrap()...)
+			for _, one := range e.Unwrap() {
+				if code := findCode(one, left); code != 0 {
+					return code
+				}
+			}
+			return 0
+		default:
+			return 0
 		}
 	}
 	return 0
