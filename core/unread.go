@@ -27,6 +27,12 @@ func (a Adapter) Unread(m Message, err error, passed Limits, refused func()) {
 		q.Done(m.Status(), nil)
 		return
 	}
+	c := a.g.connUnder(m, m.Conn())
+	if _, bare := err.(net.Error); c != nil && (bare || !c.secured()) { // nothing was asked, and nothing is to be answered
+		c.setEnd(readEnd, endOf(err))
+		_ = c.Close() // m.Conn() is the server's to close, once
+		return
+	}
 	reason, answer := unreadReason(passed, err), &answerMalformed
 	switch {
 	case passed.Head:
@@ -38,21 +44,15 @@ func (a Adapter) Unread(m Message, err error, passed Limits, refused func()) {
 	default:
 		answer.write(m)
 	}
-	c := a.g.connUnder(m, m.Conn())
-	_, bare := err.(net.Error)
-	switch {
-	case c == nil:
-	case bare, !c.secured(): // nothing was asked, and nothing is to be answered
-		c.setEnd(readEnd, endOf(err))
-		_ = c.Close() // m.Conn() is the server's to close, once
-	case !c.is(flagsRequest):
-		c.setUnread(reason)
-		if strings.Contains(err.Error(), h2Preface) { // some quote what they could not read
-			c.set(flagPreface)
-		}
-		if c.is(flagShadow) || c.tls.Load() != nil {
-			c.answer.Or(uint32(answer.Status))
-		}
+	if c == nil || c.is(flagsRequest) {
+		return
+	}
+	c.setUnread(reason)
+	if strings.Contains(err.Error(), h2Preface) { // some quote what they could not read
+		c.set(flagPreface)
+	}
+	if c.is(flagShadow) || c.tls.Load() != nil {
+		c.answer.Or(uint32(answer.Status))
 	}
 }
 
