@@ -35,7 +35,7 @@ func (c *Conn) count() {
 		return
 	}
 	var e Event
-	e.Class, e.Reason, e.Status = class, reason, f.status()
+	e.Class, e.Reason, e.Status, e.Time = class, reason, f.status(), time.Now()
 	c.fill(&e)
 	if class == TLSFailed {
 		e.Err = f.tlsErr
@@ -47,7 +47,7 @@ func (c *Conn) count() {
 		}
 		g.stats.countProbe(class, p, false)
 		if e.Platform {
-			g.stats.seeProber(p, time.Now())
+			g.stats.seeProber(p, e.Time)
 		}
 	}
 	g.tell(&e)
@@ -76,7 +76,6 @@ func (c *Conn) facts() facts {
 		seen:        !c.is(flagShadow | flagSeenLate | flagUncounted),
 		answer:      c.answer.Load(),
 		readEnd:     c.end(readEnd),
-		age:         c.ln.g.now() - c.accepted,
 		timeout:     c.ln.timeout,
 		expectProxy: c.ln.g.config.ExpectProxy,
 		h2:          c.is(flagH2),
@@ -84,6 +83,8 @@ func (c *Conn) facts() facts {
 	}
 	if ms := c.endAge.Load(); ms != 0 {
 		f.age = time.Duration(ms-1) * time.Millisecond
+	} else {
+		f.age = c.ln.g.now() - c.accepted
 	}
 	above := c.tls.Load()
 	f.tlsUnknown = above == nil && c.ln.tls.Load()
