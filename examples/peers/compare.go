@@ -117,4 +117,5 @@ func (b *bench) rowsOf(t trial, what, on string, limit float64) ([]row, error) {
 }
 
 // with is what a variant is called in the table.
-var with = map[string]string{quiet: "Listener, Attach, Endpoint", handled: "Listener, Attach, Handler", fibers: "Fiber's healthcheck"}
+var with = map[string]string{quiet: "Listener, Attach, Endpoint", handled: "Listener, Attach, Handler", fibers: "Fiber's healthcheck",
+	named: "Listener, Attach, the route named"}

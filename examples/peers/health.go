@@ -21,7 +21,7 @@ func healthAnswers(b *bench) (rows []row, err error) {
 	for _, f := range web {
 		variants := []string{quiet}
 		if f == "fiber" {
-			variants = append(variants, fibers)
+			variants = append(variants, named, fibers)
 		}
 		more, err := b.rowsOf(trial{
 			servers: ordinary(f, variants...), n: 2000,
@@ -32,7 +32,7 @@ func healthAnswers(b *bench) (rows []row, err error) {
 		}
 		more[0].with = "Listener, Attach"
 		if f == "fiber" {
-			more[1].target = ""
+			more[2].target = ""
 		}
 		rows = append(rows, more...)
 	}

@@ -43,6 +43,7 @@ const (
 	handled  = "handler"  // Listener and Attach, and Handler on the WebSocket route
 	fibers   = "fibers"   // Fiber's own healthcheck
 	promptly = "promptly" // handler, and drained at once
+	named    = "named"    // quietws, and the health route named in Config.Routes
 )
 
 func (s server) args() []string {
@@ -105,7 +106,8 @@ func serve(args []string) error {
 		}
 		guard, err = core.New(core.Config{
 			Health: checks, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
-			Drain: core.DrainConfig{Fall: -1, Spread: map[bool]time.Duration{true: -1}[s.Variant == promptly]},
+			Routes: map[bool]core.Routes{true: {Ready: "/readyz"}}[s.Variant == named],
+			Drain:  core.DrainConfig{Fall: -1, Spread: map[bool]time.Duration{true: -1}[s.Variant == promptly]},
 		})
 		if err != nil {
 			return err

@@ -24,6 +24,12 @@ func spread(sample []float64, format func(float64) string) string {
 	return fmt.Sprintf("%s (%s–%s)", format(s.Center), format(s.Lo), format(s.Hi))
 }
 
+// holds reports whether a sample has an interval, and v lies in it.
+func holds(sample []float64, v float64) bool {
+	s := summed(sample)
+	return !math.IsInf(s.Lo, 0) && s.Lo <= v && v <= s.Hi
+}
+
 func median(sample []float64) float64 { return summed(sample).Center }
 
 func plain(v float64) string { return fmt.Sprintf("%.0f", v) }

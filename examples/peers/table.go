@@ -20,6 +20,7 @@ type row struct {
 	again          string // what is compared with, against itself
 	target         string
 	met            bool
+	unclear        bool // it is not met by the median, and its interval holds the target
 }
 
 // ratioRow is one of which the target is a ratio, of medians of pairs.
@@ -27,14 +28,19 @@ func ratioRow(what, on, with string, base, again, got []float64, limit float64) 
 	r := ratios(got, base)
 	return row{
 		what: what, on: on, with: with, base: spread(base, span), got: spread(r, ratio),
-		again: spread(ratios(again, base), ratio), target: "≤ " + fmt.Sprint(limit), met: median(r) <= limit,
+		again: spread(ratios(again, base), ratio), target: "≤ " + fmt.Sprint(limit), met: median(r) <= limit, unclear: holds(r, limit),
 	}
 }
 
 func (r row) String() string {
-	met := map[bool]string{true: "yes", false: "no"}[r.met]
-	if r.target == "" {
+	met := "no"
+	switch {
+	case r.target == "":
 		met = ""
+	case r.met:
+		met = "yes"
+	case r.unclear:
+		met = "unclear"
 	}
 	return "| " + strings.Join([]string{r.what, r.on, r.with, r.base, r.got, r.again, r.target, met}, " | ") + " |\n"
 }

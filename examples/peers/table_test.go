@@ -15,11 +15,13 @@ func TestRender(t *testing.T) {
 	text := render([]row{
 		ratioRow("twice", "echo", "Attach", bare, again, twice, 1.5),
 		ratioRow("the same", "echo", "Attach", bare, again, bare, 1),
+		ratioRow("by chance", "echo", "Attach", bare, again, again, 1),
 		{what: "no target", base: "7"},
 	})
 	const want = heading +
 		"| twice | echo | Attach | 1.05 µs (1 µs–1.1 µs) | 2.000 (2.000–2.000) | 1.009 (0.943–1.069) | ≤ 1.5 | no |\n" +
 		"| the same | echo | Attach | 1.05 µs (1 µs–1.1 µs) | 1.000 (1.000–1.000) | 1.009 (0.943–1.069) | ≤ 1 | yes |\n" +
+		"| by chance | echo | Attach | 1.05 µs (1 µs–1.1 µs) | 1.009 (0.943–1.069) | 1.009 (0.943–1.069) | ≤ 1 | unclear |\n" +
 		"| no target |  |  | 7 |  |  |  |  |\n"
 	if text != want {
 		t.Errorf("got\n%s\nwant\n%s", text, want)
