@@ -156,6 +156,9 @@ func (q *HTTPRequest) outermost() {
 // aborted ends a request whose handler panicked.
 func (q *HTTPRequest) aborted(v any) (hijacked bool) {
 	if v == http.ErrAbortHandler { // no fault: the way to end a response early
+		if q.x != nil && q.x.opened() {
+			_ = q.x.c.Close() // net/http never closes it
+		}
 		q.Done(0, http.ErrAbortHandler)
 		return false
 	}
@@ -190,6 +193,9 @@ func (g *Guard) Endpoint(next http.Handler) http.Handler {
 // panic is told, with its stack, the connection closed, and Contain returns true:
 // the panic ends there. Any other goes on. Without one Contain ends a request that
 // Finish did not, because the handler left by runtime.Goexit.
+//
+// The function has to call recover itself: the arguments of a defer statement are
+// evaluated before there is a panic.
 //
 // Contain and Finish stand beside the handler and not around it, for what
 // writer.hijacked says of the stack.

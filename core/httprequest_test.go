@@ -71,6 +71,8 @@ func TestContainAndFinish(t *testing.T) {
 			class: SessionEnded, status: 101, end: "ended"},
 		{rule: "a panic past the hijack is contained", handler: func(w http.ResponseWriter) error { upgrade(w); panic(failed) },
 			class: HandlerPanic, status: 101},
+		{rule: "http.ErrAbortHandler past the hijack closes, and is no fault", handler: func(w http.ResponseWriter) error { upgrade(w); panic(http.ErrAbortHandler) },
+			class: SessionEnded, status: 101, end: "ended"},
 		{rule: "a panic past the hijack, and a deferred close", handler: func(w http.ResponseWriter) error {
 			nc := upgrade(w)
 			defer func() { _ = nc.Close() }()
