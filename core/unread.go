@@ -17,8 +17,9 @@ type Limits struct{ Head, Body bool }
 
 // Unread is for a server that tells why it could not read a request, and is
 // about to answer by itself. err is the transport's own, not wrapped, where not a
-// byte of a request had come: such a connection is closed. What is no request is
-// answered here, and nobody's handler asked; what has passed a limit is
+// byte of a request had come, or in the middle of a body. A connection on which
+// nothing was asked is closed. What is no request is answered here, and nobody's
+// handler asked; what has passed a limit, or has a body that did not come, is
 // refused's to answer, which is the application's.
 func (a Adapter) Unread(m Message, err error, passed Limits, refused func()) {
 	if passed.Body {
@@ -28,9 +29,18 @@ func (a Adapter) Unread(m Message, err error, passed Limits, refused func()) {
 		return
 	}
 	c := a.g.connUnder(m, m.Conn())
-	if _, bare := err.(net.Error); c != nil && (bare || !c.secured()) { // nothing was asked, and nothing is to be answered
+	_, bare := err.(net.Error)
+	switch {
+	case c == nil:
+	case bare && c.asked(): // half a body, of a request that the server has let go
+		q := a.ordinary(c)
+		refused()
+		q.Done(m.Status(), nil)
+		return
+	case bare, !c.secured(): // nothing was asked, and nothing is to be answered
 		c.setEnd(readEnd, endOf(err))
-		_ = c.Close() // m.Conn() is the server's to close, once
+		_ = c.Close()                          // m.Conn() is the server's to close, once
+		m.SetStatusCode(http.StatusBadRequest) // of what the server writes all the same, to nobody
 		return
 	}
 	reason, answer := unreadReason(passed, err), &answerMalformed
@@ -54,6 +64,13 @@ func (a Adapter) Unread(m Message, err error, passed Limits, refused func()) {
 	if c.is(flagShadow) || c.tls.Load() != nil {
 		c.answer.Or(uint32(answer.Status))
 	}
+}
+
+// asked reports whether a request, or a part of one, has come on c. In TLS the
+// first of a connection does not show.
+func (c *Conn) asked() bool {
+	return c.is(flagsRequest) || c.tls.Load() == nil && c.in.Load() > 0 &&
+		!preambleAlone(c.head[:c.headLen.Load()], c.in.Load(), c.tail.Load())
 }
 
 // secured reports whether the TLS handshake above c is done, true where there is

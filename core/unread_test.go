@@ -31,7 +31,7 @@ func TestUnread(t *testing.T) {
 		{"half a head, then silence", Limits{}, fmt.Errorf("head: %w", transport(os.ErrDeadlineExceeded)), ReasonTimeout, 408, "request timeout\n"},
 		{"words that are no request", Limits{}, errors.New("no method in s3cr3t"), ReasonMalformed, 400, "bad request\n"},
 		{"a preface that the server quotes", Limits{}, errors.New("unsupported version in \"PRI * HTTP/2.0\\r\\n\""), ReasonMalformed, 400, "bad request\n"},
-		{"a reset before anything came, and nobody to answer", Limits{}, transport(syscall.ECONNRESET), NoReason, 200, ""},
+		{"a reset before anything came, and nobody to answer", Limits{}, transport(syscall.ECONNRESET), NoReason, 400, ""},
 	} {
 		g := quietGuard(t, Config{})
 		c := watched(g, &script{})

@@ -158,7 +158,12 @@ func TestErrorHandlerGetsWhatIsTheApps(t *testing.T) {
 			t.Errorf("%s: answered %d %q", rule, res.Status, res.Body)
 		}
 	}
-	if len(got) != 3 {
+	// A head that was read, and a body that does not come.
+	res, err = probetest.Exchange(t.Context(), s.target, []byte("POST /body HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nab"), probetest.Silence)
+	if err != nil || res.Status != 418 || res.Body != "mine" {
+		t.Errorf("half a body: answered %d %q, %v", res.Status, res.Body, err)
+	}
+	if len(got) != 4 {
 		t.Errorf("the ErrorHandler got %q", got)
 	}
 }
