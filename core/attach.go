@@ -77,7 +77,7 @@ func (a Adapter) Starting() { a.g.tellRoutes() }
 // Chain returns a hook that calls each of hooks, in their order, which may be
 // nil: those that a user has set run before those of the guard.
 func Chain[A, B any](hooks ...func(A, B)) func(A, B) {
-	hooks = slices.DeleteFunc(hooks, func(hook func(A, B)) bool { return hook == nil })
+	hooks = slices.DeleteFunc(slices.Clone(hooks), func(hook func(A, B)) bool { return hook == nil })
 	if len(hooks) == 1 {
 		return hooks[0]
 	}

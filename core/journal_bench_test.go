@@ -3,6 +3,7 @@ package core
 import (
 	"io"
 	"log/slog"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -56,7 +57,12 @@ func TestJournalPostAllocatesNothing(t *testing.T) {
 	j := newJournal(journalConfig{logger: slog.New(slog.DiscardHandler)})
 	event := Event{Time: time.Now(), Class: HTTPProbe, Platform: true, Remote: from(1), Path: "/healthz", Prober: "p"}
 	j.post(&event)
-	if n := testing.AllocsPerRun(500, func() { j.post(&event) }); n > 0.05 {
+	// An event finds an entry that is free where the goroutine is through with those before.
+	if n := testing.AllocsPerRun(500, func() {
+		for j.post(&event); len(j.queue) > 0; {
+			runtime.Gosched()
+		}
+	}); n != 0 {
 		t.Errorf("post and the journal's goroutine allocate %v times an event, want 0", n)
 	}
 	if err := j.close(10 * time.Second); err != nil {

@@ -54,10 +54,12 @@ func coderRoute(g *core.Guard, k coretest.Socket) http.HandlerFunc {
 		defer func() { q.Contain(recover()) }()
 		ws, err := coder.Accept(w, r, options)
 		if err == nil {
-			defer func() { _ = ws.CloseNow() }()
-			ctx, session := q.Session(r.Context())
-			err = session.Serve(func(code int, _ bool) error { return ws.Close(coder.StatusCode(code), "") },
-				func() error { return serve(ctx, ws) })
+			err = func() error {
+				defer func() { _ = ws.CloseNow() }()
+				ctx, session := q.Session(r.Context())
+				return session.Serve(func(code int, _ bool) error { return ws.Close(coder.StatusCode(code), "") },
+					func() error { return serve(ctx, ws) })
+			}()
 		}
 		_ = q.Finish(err)
 	}
