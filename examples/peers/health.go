@@ -175,6 +175,6 @@ func ranked(what string, all []*contender) (rows []row) {
 	faster := ratios(best.spent, own.spent)
 	return append(rows, row{
 		what: what + ", the best of these beside quietws", with: best.name[strings.LastIndexByte(best.name, '/')+1:],
-		base: spread(own.spent, span), got: spread(faster, ratio), target: "≥ 5", met: median(faster) >= 5,
+		base: spread(own.spent, span), got: spread(faster, ratio), target: "≥ 5", met: median(faster) >= 5, unclear: holds(faster, 5),
 	})
 }

@@ -57,7 +57,7 @@ func TestServersDoTheSame(t *testing.T) {
 	for _, framework := range web {
 		for _, overTLS := range []bool{false, true} {
 			without := started(t, server{Framework: framework, Variant: bare, TLS: overTLS})
-			for _, variant := range []string{quiet, handled} {
+			for _, variant := range []string{quiet, handled, named} {
 				with := started(t, server{Framework: framework, Variant: variant, TLS: overTLS})
 				ready, err := with.requests(1, kubelet) // when the checks have run
 				if err != nil {
@@ -90,6 +90,27 @@ func TestSessions(t *testing.T) {
 				if err != nil {
 					t.Errorf("%v: messages of %d bytes: %v", c, size, err)
 				}
+			}
+		}
+	}
+}
+
+// A session's goroutine gets by with the stack that it has on the bare server: Go
+// doubles one that is too small, which then is so for as long as the session lives.
+func TestSessionsKeepTheirStack(t *testing.T) {
+	b := &bench{dir: t.TempDir()}
+	for _, framework := range websockets {
+		without, err := b.kept(server{Framework: framework, Variant: bare})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, variant := range []string{quiet, handled} {
+			with, err := b.kept(server{Framework: framework, Variant: variant})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if more := with - without; more > 4<<10 {
+				t.Errorf("%s %s: a session has %.0f bytes more", framework, variant, more)
 			}
 		}
 	}

@@ -43,7 +43,7 @@ const (
 	handled  = "handler"  // Listener and Attach, and Handler on the WebSocket route
 	fibers   = "fibers"   // Fiber's own healthcheck
 	promptly = "promptly" // handler, and drained at once
-	named    = "named"    // quietws, and the health route named in Config.Routes
+	named    = "named"    // handler, and the health route named in Config.Routes
 )
 
 func (s server) args() []string {
