@@ -23,12 +23,12 @@ type trial struct {
 	n       int // how much load at a time
 }
 
-// turns is how many times each server has its load in a round.
-const turns = 8
+// turns is how many times each server has its load in a round. More rounds say more
+// than more turns: two processes of one program differ more than one from itself.
+const turns = 3
 
-// compare returns the CPU time of each server for one of its load, by rounds.
-// Each round has processes of its own: two processes of one program differ, by
-// where the memory is that they got.
+// compare returns the CPU time of each server for one of its load, by rounds,
+// each of which has processes of its own.
 func (b *bench) compare(t trial) ([][]float64, error) {
 	spent := make([][]float64, len(t.servers))
 	for range b.rounds {
@@ -59,17 +59,22 @@ func (b *bench) round(t trial) (spent []float64, err error) {
 	if b.quick {
 		each = 1
 	}
-	spent = make([]float64, len(t.servers))
+	cpu := make([][]float64, len(t.servers))
 	for turn := -1; turn < each; turn++ { // the first makes what is made once
 		for _, i := range rand.Perm(len(t.servers)) {
-			cpu, err := children[i].during(func() error { return loads[i].run(n) })
+			took, err := children[i].during(func() error { return loads[i].run(n) })
 			if err != nil {
 				return nil, fmt.Errorf("%v: %w", t.servers[i], err)
 			}
 			if turn >= 0 {
-				spent[i] += float64(cpu) / float64(n*each)
+				cpu[i] = append(cpu[i], float64(took)/float64(n))
 			}
 		}
+	}
+	// Each turn is compared by itself: what else the machine does comes in bursts,
+	// of which the median knows nothing.
+	for i := range cpu {
+		spent = append(spent, median(cpu[0])*median(ratios(cpu[i], cpu[0])))
 	}
 	return spent, nil
 }

@@ -77,7 +77,7 @@ func main() {
 	b := new(bench)
 	readme := flag.Bool("readme", false, "put the table into README.md")
 	flag.BoolVar(&b.quick, "quick", false, "do everything once and a little of it: the figures mean nothing, and are not written")
-	flag.IntVar(&b.rounds, "rounds", 12, "how many `rounds` each measurement has; six make an interval")
+	flag.IntVar(&b.rounds, "rounds", 16, "how many `rounds` each measurement has; six make an interval")
 	flag.StringVar(&b.profile, "profile", "", "a `directory` for CPU profiles of the servers, which then cost more")
 	flag.Parse()
 	if b.quick {
