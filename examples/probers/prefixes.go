@@ -225,7 +225,8 @@ func (b *bench) cutAndSilent(name string, overTLS bool) error {
 	client, leave := context.WithCancel(ctx)
 	defer leave()
 	var ending atomic.Bool
-	stay := 1 // the scraper's
+	var over atomic.Int64 // clients that are through
+	stay := 1             // the scraper's
 	var wg sync.WaitGroup
 	failed := make(chan error, len(all))
 	for i, c := range all {
@@ -237,6 +238,7 @@ func (b *bench) cutAndSilent(name string, overTLS bool) error {
 			stay++
 		}
 		wg.Go(func() {
+			defer over.Add(1)
 			start := time.Now()
 			res, err := c.run(ctx, s.target())
 			if err != nil {
@@ -251,11 +253,14 @@ func (b *bench) cutAndSilent(name string, overTLS bool) error {
 	if _, err := settleAfter(scrape, int(before[metricAccepted])+len(all), stay); err != nil {
 		return err
 	}
-	if c := all[0]; s.tls && !c.nethttp {
-		<-time.After(2 * time.Second) // every handshake is done that will be
-	}
 	leave() // a session would be waited for
-	after, err := scrape.settle(stay - 1)
+	if _, err := scrape.settle(stay - 1); err != nil {
+		return err
+	}
+	// What is refused at once has been, and its client knows it.
+	after, err := scrape.still(func(c counters) bool {
+		return int64(c[metricAccepted]-before[metricAccepted])-int64(c[metricOpen]-1) == over.Load()
+	})
 	if err != nil {
 		return err
 	}
@@ -270,6 +275,7 @@ func (b *bench) cutAndSilent(name string, overTLS bool) error {
 		return err
 	}
 	if stay > 2 {
+		<-time.After(time.Second) // a client knows of an end before the server has counted it
 		if after, err = scrape.finish(); err != nil {
 			return err
 		}

@@ -141,6 +141,27 @@ func (s *scraper) settle(open int) (counters, error) {
 	}
 }
 
+// still scrapes until as many are open for two seconds, and agreed agrees to what
+// is counted.
+func (s *scraper) still(agreed func(counters) bool) (counters, error) {
+	open, since := -1.0, time.Now()
+	for end := since.Add(patience); ; <-time.After(50 * time.Millisecond) {
+		c, err := s.get()
+		if err != nil {
+			return c, err
+		}
+		if c[metricOpen] != open || !agreed(c) {
+			open, since = c[metricOpen], time.Now()
+		}
+		if time.Since(since) > 2*time.Second {
+			return c, nil
+		}
+		if time.Now().After(end) {
+			return c, fmt.Errorf("it does not come to rest: %v are open", open)
+		}
+	}
+}
+
 // rest scrapes until nothing is accepted any more, and nothing but the scraper's
 // own connection is open.
 func (s *scraper) rest() (counters, error) {
