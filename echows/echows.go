@@ -126,13 +126,16 @@ func Endpoint(g *core.Guard) echo.MiddlewareFunc {
 				return nil
 			}
 			wrap(&q, c)
-			defer func() {
-				if q.Contain(recover()) {
-					err = nil
-				}
-			}()
+			defer contain(&q, &err)
 			return q.Finish(next(c))
 		}
+	}
+}
+
+// contain leaves Echo no error to answer where a panic ended the session.
+func contain(q *core.HTTPRequest, err *error) {
+	if q.Contain(recover()) {
+		*err = nil
 	}
 }
 
@@ -164,11 +167,7 @@ func Handler(g *core.Guard, f func(context.Context, echo.Context, *websocket.Con
 			return nil
 		}
 		wrap(&q, c)
-		defer func() {
-			if q.Contain(recover()) {
-				err = nil
-			}
-		}()
+		defer contain(&q, &err)
 		ws, err := websocket.Accept(c.Response(), c.Request(), options)
 		if err == nil {
 			err = serve(&q, c, ws, f)
