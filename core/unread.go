@@ -66,8 +66,8 @@ func (a Adapter) Unread(m Message, err error, passed Limits, refused func()) {
 	}
 }
 
-// asked reports whether a request, or a part of one, has come on c. In TLS the
-// first of a connection does not show.
+// asked reports whether a request, or a part of one, has come on c. In TLS, and
+// where the guard did not accept it, the first of a connection does not show.
 func (c *Conn) asked() bool {
 	return c.is(flagsRequest) || c.tls.Load() == nil && c.in.Load() > 0 &&
 		!preambleAlone(c.head[:c.headLen.Load()], c.in.Load(), c.tail.Load())
