@@ -33,16 +33,15 @@ func (g *Guard) connOf(nc net.Conn) *Conn {
 // those of another server that it is attached to, but returns without waiting for
 // them: [Guard.Drain] before it does, and lets probers notice. It sets no timeout,
 // unlike [Guard.Serve]. A second Attach of the same server does nothing; one of
-// another guard's server is told as an error when it starts, and ignored. The
-// error is nil today; one day something may be wrong with a server.
+// another guard's server is told as an error when it starts, and ignored.
 //
 // Alone it has what the server tells of a connection: some classes are less exact
 // than with [Guard.Listener], and a session's connection is wrapped at its hijack.
-func (g *Guard) Attach(srv *http.Server) error {
+func (g *Guard) Attach(srv *http.Server) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.attached[srv] {
-		return nil
+		return
 	}
 	g.attached[srv] = true
 	var once sync.Once
@@ -56,7 +55,6 @@ func (g *Guard) Attach(srv *http.Server) error {
 		return ctx
 	}
 	srv.RegisterOnShutdown(g.Adapter().ShuttingDown)
-	return nil
 }
 
 // ShuttingDown tells the guard that a server accepts no connection any more: it

@@ -162,10 +162,7 @@ func ExampleGuard_Attach() {
 	defer guard.Close()
 
 	server := httptest.NewUnstartedServer(http.NewServeMux())
-	if err := guard.Attach(server.Config); err != nil { // an *http.Server, before its Serve
-		fmt.Println(err)
-		return
-	}
+	guard.Attach(server.Config) // an *http.Server, before its Serve
 	server.StartTLS()
 	defer server.Close()
 
@@ -202,10 +199,7 @@ func ExampleGuard_Listener() {
 	}
 	defer guard.Close()
 	server := &http.Server{Handler: http.NewServeMux()}
-	if err := guard.Attach(server); err != nil {
-		fmt.Println(err)
-		return
-	}
+	guard.Attach(server)
 	defer server.Close()
 
 	plain, _ := net.Listen("tcp", "127.0.0.1:0")
@@ -246,10 +240,7 @@ func ExampleGuard_Drain() {
 	mux := http.NewServeMux()
 	mux.Handle("/ws", guard.Endpoint(http.HandlerFunc(echo)))
 	server := &http.Server{Handler: mux}
-	if err := guard.Attach(server); err != nil {
-		fmt.Println(err)
-		return
-	}
+	guard.Attach(server)
 	ln, _ := net.Listen("tcp", "127.0.0.1:0")
 	go server.Serve(guard.Listener(ln))
 

@@ -41,9 +41,7 @@ func (g *Guard) Serve(ctx context.Context, srv *http.Server, listeners ...net.Li
 	if len(listeners) == 0 {
 		return errNoListener
 	}
-	if err := g.Attach(srv); err != nil {
-		return err
-	}
+	g.Attach(srv)
 	if srv.ReadHeaderTimeout == 0 && srv.ReadTimeout == 0 {
 		srv.ReadHeaderTimeout = headTimeout
 	}

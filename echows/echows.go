@@ -3,7 +3,6 @@ package echows
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"net"
 	"net/http"
 	"sync"
@@ -79,8 +78,8 @@ func opened(q *core.HTTPRequest, c echo.Context) {
 // e.Shutdown begins the drain but does not wait for the sessions, which
 // [core.Guard.Drain] before it does. To have every connection counted in its exact
 // class, set e.Listener or e.TLSListener to one of [core.Guard.Listener] or
-// [core.Guard.TLSListener]. Its error is that of [core.Guard.Attach].
-func Attach(g *core.Guard, e *echo.Echo) error {
+// [core.Guard.TLSListener].
+func Attach(g *core.Guard, e *echo.Echo) {
 	a := g.Adapter().Owner(owner(e))
 	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
@@ -91,7 +90,8 @@ func Attach(g *core.Guard, e *echo.Echo) error {
 			return next(c)
 		}
 	})
-	return errors.Join(g.Attach(e.Server), g.Attach(e.TLSServer))
+	g.Attach(e.Server)
+	g.Attach(e.TLSServer)
 }
 
 // owner asks e's router whether the application has a route of exactly the path
@@ -219,9 +219,7 @@ func listening(ctx context.Context, g *core.Guard, e *echo.Echo) func(...net.Lis
 // [core.Guard.TLSListener]. It serves with e.Server, whose hooks and timeouts
 // are kept; e.Shutdown ends it, with a drain.
 func ServeListener(ctx context.Context, g *core.Guard, e *echo.Echo, listeners ...net.Listener) error {
-	if err := Attach(g, e); err != nil {
-		return core.Unserved(err, listeners...)
-	}
+	Attach(g, e)
 	e.Server.Handler = e
 	e.Server.ErrorLog = e.StdLogger
 	return g.Serve(ctx, e.Server, listeners...)

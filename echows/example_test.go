@@ -218,10 +218,7 @@ func ExampleAttach() {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.GET("/ws", echows.Handler(guard, echoes, nil))
-	if err := echows.Attach(guard, e); err != nil {
-		fmt.Println(err)
-		return
-	}
+	echows.Attach(guard, e)
 	e.Listener = guard.Listener(ln)
 	served := make(chan error)
 	go func() { served <- e.Start("") }()

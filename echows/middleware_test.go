@@ -56,37 +56,35 @@ func next(t *testing.T, events chan core.Event, classes ...core.Class) core.Even
 // A chain is where Middleware stands, and what else there is.
 type chain struct {
 	name string
-	add  func(*core.Guard, *echo.Echo) error
+	add  func(*core.Guard, *echo.Echo)
 }
 
 func chains() []chain {
-	pre := func(g *core.Guard, e *echo.Echo, others ...echo.MiddlewareFunc) error {
+	pre := func(g *core.Guard, e *echo.Echo, others ...echo.MiddlewareFunc) {
 		e.Pre(echows.Middleware(g))
 		e.Use(others...)
-		return nil
 	}
 	timeout, gzip := middleware.ContextTimeout(time.Minute), middleware.Gzip()
 	return []chain{
-		{"Pre", func(g *core.Guard, e *echo.Echo) error { return pre(g, e) }},
-		{"Use", func(g *core.Guard, e *echo.Echo) error { e.Use(echows.Middleware(g)); return nil }},
+		{"Pre", func(g *core.Guard, e *echo.Echo) { pre(g, e) }},
+		{"Use", func(g *core.Guard, e *echo.Echo) { e.Use(echows.Middleware(g)) }},
 		{"Attach", echows.Attach},
-		{"Attach, then Pre", func(g *core.Guard, e *echo.Echo) error { return errors.Join(echows.Attach(g, e), pre(g, e)) }},
-		{"Use, then Attach", func(g *core.Guard, e *echo.Echo) error { e.Use(echows.Middleware(g)); return echows.Attach(g, e) }},
-		{"ContextTimeout inside", func(g *core.Guard, e *echo.Echo) error { return pre(g, e, timeout) }},
-		{"ContextTimeout outside", func(g *core.Guard, e *echo.Echo) error { e.Use(timeout, echows.Middleware(g)); return nil }},
-		{"ContextTimeout outside, and Attach", func(g *core.Guard, e *echo.Echo) error {
+		{"Attach, then Pre", func(g *core.Guard, e *echo.Echo) { echows.Attach(g, e); pre(g, e) }},
+		{"Use, then Attach", func(g *core.Guard, e *echo.Echo) { e.Use(echows.Middleware(g)); echows.Attach(g, e) }},
+		{"ContextTimeout inside", func(g *core.Guard, e *echo.Echo) { pre(g, e, timeout) }},
+		{"ContextTimeout outside", func(g *core.Guard, e *echo.Echo) { e.Use(timeout, echows.Middleware(g)) }},
+		{"ContextTimeout outside, and Attach", func(g *core.Guard, e *echo.Echo) {
 			e.Use(timeout, echows.Middleware(g))
-			return echows.Attach(g, e)
+			echows.Attach(g, e)
 		}},
-		{"Gzip inside", func(g *core.Guard, e *echo.Echo) error { return pre(g, e, gzip) }},
-		{"Gzip outside", func(g *core.Guard, e *echo.Echo) error { e.Use(gzip, echows.Middleware(g)); return nil }},
-		{"Gzip outside, and Attach", func(g *core.Guard, e *echo.Echo) error {
+		{"Gzip inside", func(g *core.Guard, e *echo.Echo) { pre(g, e, gzip) }},
+		{"Gzip outside", func(g *core.Guard, e *echo.Echo) { e.Use(gzip, echows.Middleware(g)) }},
+		{"Gzip outside, and Attach", func(g *core.Guard, e *echo.Echo) {
 			e.Use(gzip, echows.Middleware(g))
-			return echows.Attach(g, e)
+			echows.Attach(g, e)
 		}},
-		{"both outside", func(g *core.Guard, e *echo.Echo) error {
+		{"both outside", func(g *core.Guard, e *echo.Echo) {
 			e.Use(gzip, timeout, echows.Middleware(g))
-			return nil
 		}},
 	}
 }
@@ -124,9 +122,7 @@ func TestMiddlewareTellsTheStatusOfErrors(t *testing.T) {
 					e.DefaultHTTPErrorHandler(err, c)
 				}
 				e.GET("/ws", func(echo.Context) error { return row.err })
-				if err := c.add(g, e); err != nil {
-					t.Fatal(err)
-				}
+				c.add(g, e)
 				r := probetest.WebSocket(row.path).With(probetest.Field{Name: "Accept-Encoding", Value: "gzip"})
 				res, err := probetest.Do(t.Context(), probetest.Target{Addr: started(t, e, nil)}, r)
 				if err != nil {
@@ -153,12 +149,12 @@ func TestMiddlewareTellsTheStatusOfErrors(t *testing.T) {
 // Over h2c, which Echo makes of a request that becomes an HTTP/2 connection,
 // Middleware sees each request as what it is, and Attach besides changes nothing.
 func TestMiddlewareOverH2C(t *testing.T) {
-	for name, add := range map[string]func(*core.Guard, *echo.Echo) error{
-		"Pre": func(g *core.Guard, e *echo.Echo) error { e.Pre(echows.Middleware(g)); return nil },
-		"Use": func(g *core.Guard, e *echo.Echo) error { e.Use(echows.Middleware(g)); return nil },
-		"Attach and Use": func(g *core.Guard, e *echo.Echo) error {
+	for name, add := range map[string]func(*core.Guard, *echo.Echo){
+		"Pre": func(g *core.Guard, e *echo.Echo) { e.Pre(echows.Middleware(g)) },
+		"Use": func(g *core.Guard, e *echo.Echo) { e.Use(echows.Middleware(g)) },
+		"Attach and Use": func(g *core.Guard, e *echo.Echo) {
 			e.Use(echows.Middleware(g))
-			return echows.Attach(g, e)
+			echows.Attach(g, e)
 		},
 	} {
 		for _, watch := range []bool{false, true} {
@@ -168,9 +164,7 @@ func TestMiddlewareOverH2C(t *testing.T) {
 				e := echo.New()
 				e.HideBanner, e.HidePort = true, true
 				e.Logger.SetOutput(io.Discard)
-				if err := add(g, e); err != nil {
-					t.Fatal(err)
-				}
+				add(g, e)
 				e.GET("/app", func(c echo.Context) error { return c.String(200, "app") })
 				e.GET("/ws", func(c echo.Context) error {
 					return c.String(200, fmt.Sprint("a session: ", core.SessionOf(c.Request().Context()) != nil))
@@ -259,9 +253,7 @@ func TestHandlerKnowsHowItsGoodbyeEnded(t *testing.T) {
 				opened <- struct{}{}
 				return at(ctx, g, ws)
 			}, nil))
-			if err := echows.Attach(g, e); err != nil {
-				t.Fatal(err)
-			}
+			echows.Attach(g, e)
 			address := started(t, e, nil)
 			const clients = 8
 			codes := make(chan int, clients)

@@ -293,10 +293,7 @@ func ExampleAttach() {
 
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
 	app.Get("/ws", fiberws.Handler(guard, echoes))
-	if err := fiberws.Attach(guard, app); err != nil {
-		fmt.Println(err)
-		return
-	}
+	fiberws.Attach(guard, app)
 	served := make(chan error)
 	go func() { served <- app.Listener(guard.Listener(ln)) }()
 

@@ -74,14 +74,13 @@ func owner(app *fiber.App) func(core.Head) (owned, asked bool) {
 // asked for past what others have put around app.Server().Handler. With
 // fiber.Config.DisableHeaderNormalizing contrib/websocket finds no handshake of any
 // client, whatever is around it.
-func Attach(g *core.Guard, app *fiber.App) error {
+func Attach(g *core.Guard, app *fiber.App) {
 	a := g.Adapter().Owner(owner(app))
 	if a.First(app.Server()) {
 		attach(a, app, app.Server())
 		app.Hooks().OnListen(func(fiber.ListenData) error { a.Starting(); return nil })
 		app.Hooks().OnShutdown(func() error { a.ShuttingDown(); return nil })
 	}
-	return nil
 }
 
 // Endpoint is for a route on which contrib/websocket, or another library, serves
@@ -208,7 +207,7 @@ func ServeListener(ctx context.Context, g *core.Guard, app *fiber.App, listeners
 	if app.Config().Prefork {
 		return core.Unserved(ErrPrefork, listeners...)
 	}
-	_ = Attach(g, app) // which cannot fail
+	Attach(g, app)
 	return g.Adapter().Serve(ctx, server{app}, listeners...)
 }
 

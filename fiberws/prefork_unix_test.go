@@ -30,7 +30,7 @@ func servePrefork() {
 	g, err := core.New(core.Config{Logger: slog.New(slog.DiscardHandler)})
 	must(err)
 	app := newApp(fiber.Config{Prefork: true, Network: fiber.NetworkTCP4})
-	must(fiberws.Attach(g, app))
+	fiberws.Attach(g, app)
 	app.Get("/ws", fiberws.Handler(g, echo))
 	app.Get("/count", func(c *fiber.Ctx) error {
 		s := g.Snapshot()

@@ -219,10 +219,7 @@ func ExampleAttach() {
 	engine := gin.New()
 	engine.GET("/ws", ginws.Handler(guard, echoes, nil))
 	server := &http.Server{Handler: engine, ReadHeaderTimeout: 5 * time.Second}
-	if err := ginws.Attach(guard, server, engine); err != nil {
-		fmt.Println(err)
-		return
-	}
+	ginws.Attach(guard, server, engine)
 	served := make(chan error)
 	go func() { served <- server.Serve(guard.Listener(ln)) }()
 

@@ -71,11 +71,10 @@ func answered(q *core.HTTPRequest, c *gin.Context) bool {
 // further requests to [Middleware]; http.Server.Protocols does not.
 //
 // In Gin's access log a session shows as 101 where its route has [Endpoint] or
-// [Handler], or the engine has [Middleware] too. The error is that of
-// [core.Guard.Attach].
-func Attach(g *core.Guard, srv *http.Server, engine *gin.Engine) error {
+// [Handler], or the engine has [Middleware] too.
+func Attach(g *core.Guard, srv *http.Server, engine *gin.Engine) {
 	g.Adapter().Owner(owner(engine))
-	return g.Attach(srv)
+	g.Attach(srv)
 }
 
 // ask lets a ask the engine that serves r, where that can be found.
@@ -220,8 +219,6 @@ func ServeListener(ctx context.Context, g *core.Guard, engine *gin.Engine, liste
 		srv.Protocols.SetHTTP2(true)
 		srv.Protocols.SetUnencryptedHTTP2(true)
 	}
-	if err := Attach(g, srv, engine); err != nil {
-		return core.Unserved(err, listeners...)
-	}
+	Attach(g, srv, engine)
 	return g.Serve(ctx, srv, listeners...)
 }

@@ -31,9 +31,7 @@ func TestAttachAlone(t *testing.T) {
 	}}))
 	serverLog := new(lines)
 	srv := &http.Server{Handler: engine, ErrorLog: log.New(serverLog, "", 0)}
-	if err := ginws.Attach(g, srv, engine); err != nil {
-		t.Fatal(err)
-	}
+	ginws.Attach(g, srv, engine)
 	engine.GET("/readyz", func(c *gin.Context) { c.String(http.StatusOK, "own") })
 	up := gorilla.Upgrader{}
 	library := func(c *gin.Context) {
@@ -207,9 +205,7 @@ func TestAnAnswerWithoutABodyIsAnAnswer(t *testing.T) {
 			}
 		}, ginws.Middleware(g))
 		if asks {
-			if err := ginws.Attach(g, &http.Server{Handler: engine}, engine); err != nil {
-				t.Fatal(err)
-			}
+			ginws.Attach(g, &http.Server{Handler: engine}, engine)
 		}
 		w := httptest.NewRecorder()
 		engine.ServeHTTP(w, httptest.NewRequest(http.MethodHead, "/livez", nil))

@@ -173,9 +173,7 @@ func TestMiddlewareInsideH2C(t *testing.T) {
 	engine.GET("/readyz", func(c *gin.Context) { c.String(http.StatusOK, "own") })
 	engine.UseH2C = true
 	srv := &http.Server{Handler: engine.Handler()}
-	if err := ginws.Attach(g, srv, engine); err != nil {
-		t.Fatal(err)
-	}
+	ginws.Attach(g, srv, engine)
 	addr, _ := started(t, srv, nil)
 	for proto, protocol := range map[string]func(*http.Protocols){"HTTP/1.1": http1, "HTTP/2.0": clear2} {
 		c := clientOf(t, nil, protocol)

@@ -84,9 +84,7 @@ func serveNetHTTP(s server, guard *core.Guard, ln net.Listener) error {
 		return srv.Serve(ln)
 	}
 	mux.Handle("/ws", guard.Endpoint(http.HandlerFunc(accept)))
-	if err := guard.Attach(srv); err != nil {
-		return err
-	}
+	guard.Attach(srv)
 	return srv.Serve(ln)
 }
 
@@ -112,9 +110,7 @@ func serveEcho(s server, guard *core.Guard, ln net.Listener) error {
 				return echoMessages(ctx, ws)
 			}, nil))
 		}
-		if err := echows.Attach(guard, e); err != nil {
-			return err
-		}
+		echows.Attach(guard, e)
 	}
 	e.Listener = ln
 	return e.Start("")
@@ -144,9 +140,7 @@ func serveGin(s server, guard *core.Guard, ln net.Listener) error {
 			return echoMessages(ctx, ws)
 		}, nil))
 	}
-	if err := ginws.Attach(guard, srv, engine); err != nil {
-		return err
-	}
+	ginws.Attach(guard, srv, engine)
 	return srv.Serve(ln)
 }
 
@@ -185,8 +179,6 @@ func serveFiber(s server, guard *core.Guard, ln net.Listener) error {
 	default:
 		app.Get("/ws", fiberws.Handler(guard, func(_ context.Context, conn *contrib.Conn) error { return messages(conn) }))
 	}
-	if err := fiberws.Attach(guard, app); err != nil {
-		return err
-	}
+	fiberws.Attach(guard, app)
 	return app.Listener(ln)
 }

@@ -28,7 +28,7 @@ func main() {
 	}
 	mux := http.NewServeMux()
 	srv := &http.Server{Addr: ":8080", Handler: mux}
-	_ = guard.Attach(srv) // before it serves, it has no error
+	guard.Attach(srv) // before it serves
 	log.Fatal(srv.ListenAndServe())
 }
 

@@ -24,7 +24,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	_ = fiberws.Attach(guard, app) // it has no error
+	fiberws.Attach(guard, app)
 	log.Fatal(app.Listen(":8080"))
 }
 

@@ -16,7 +16,7 @@ func main() {
 	mux := http.NewServeMux()
 	mux.Handle("/ws", guard.Endpoint(http.HandlerFunc(echo)))
 	srv := &http.Server{Addr: ":8443", Handler: mux}
-	_ = guard.Attach(srv) // before it serves, it has no error
+	guard.Attach(srv) // before it serves
 	log.Fatal(srv.ListenAndServeTLS("cert.pem", "key.pem"))
 }
 
