@@ -66,8 +66,8 @@ type pathRule struct {
 type ownerFunc func(Head) (owned, asked bool)
 
 // New returns a Guard. Its error joins everything that is wrong with config; the
-// zero Config has none. It starts nothing: the first goroutine comes with the
-// first event, and [Guard.Close] ends it.
+// zero Config has none; only with an error is the Guard nil. It starts nothing: a
+// goroutine is there only while there is something to log.
 func New(config Config) (*Guard, error) {
 	config, err := config.withDefaults()
 	if err != nil {
@@ -124,11 +124,11 @@ func (g *Guard) rule(path string) *pathRule {
 func (g *Guard) now() time.Duration { return time.Since(g.epoch) }
 
 // Close prints what is pending, the repeats that are being counted too, and ends
-// the guard's goroutine. Call it last, when the servers have shut down. It does
-// not touch connections and does not drain; what happens on them later is counted
-// but not told. [Config.Health] is yours to close. It waits at most two seconds
-// for a log handler or an observer that blocks, and then returns an error. A
-// second Close does nothing and returns nil.
+// the log. Call it last, when the servers have shut down. It does not touch
+// connections and does not drain; what happens on them later is counted but not
+// logged. [Config.Health] is yours to close. It waits at most two seconds for a log
+// handler or an observer that blocks, as one that calls Close itself does, and then
+// returns an error. A second Close does nothing and returns nil.
 func (g *Guard) Close() error {
 	if !g.closed.CompareAndSwap(false, true) {
 		return nil

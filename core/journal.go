@@ -27,19 +27,23 @@ type journalConfig struct {
 
 // A journal turns events into log lines. It owns one bounded queue and one
 // goroutine, so that nothing that accepts, serves or closes a connection ever
-// waits for a logger. What follows done belongs to that goroutine,
-// which is why there is no lock.
+// waits for a logger. The goroutine is there only while there is something to
+// write: it ends when the queue is empty, and the next event, the timer or close
+// starts it again. What follows done belongs to that goroutine, which is why there
+// is no lock: turn hands it from one to the next.
 type journal struct {
 	journalConfig
 
 	once      sync.Once
 	started   atomic.Bool
+	turn      atomic.Int32 // whose turn it is: turnFree and so on
+	rung      atomic.Bool  // the timer went off
 	closed    atomic.Bool
 	abandoned atomic.Bool // close gave up waiting: stop at the next entry
 	lost      atomic.Uint64
 	late      atomic.Uint64 // came when it was closed
 	queue     chan *entry   // made at the first post
-	stop      chan struct{}
+	run       func()        // loop, made once: a method value would allocate at each start
 	done      chan struct{}
 
 	now      *entry // the one in hand
@@ -53,6 +57,13 @@ type journal struct {
 	lostTold uint64
 	lostNext time.Time // no second line about lost ones before
 }
+
+// The values of journal.turn.
+const (
+	turnFree  int32 = iota // no goroutine runs
+	turnTaken              // one does
+	turnOver               // close has ended the last one
+)
 
 // An entry is an event, a state line or the mark of a flush.
 type entry struct {
@@ -103,15 +114,43 @@ func newJournal(c journalConfig) *journal {
 	if c.suppressed == nil {
 		c.suppressed = func(Class, uint64) {}
 	}
-	return &journal{journalConfig: c, stop: make(chan struct{}), done: make(chan struct{})}
+	return &journal{journalConfig: c, done: make(chan struct{})}
 }
 
 func (j *journal) start() {
-	j.queue = make(chan *entry, queueSize)
-	j.timer = time.NewTimer(time.Hour)
+	j.run = j.loop
+	j.timer = time.AfterFunc(time.Hour, j.ring)
 	j.timer.Stop()
+	j.queue = make(chan *entry, queueSize)
 	j.started.Store(true)
-	go j.loop()
+}
+
+// wake starts the goroutine if none runs. One that is about to end looks once
+// more, after it has given up its turn, for what came before.
+func (j *journal) wake() {
+	switch j.turn.Load() {
+	case turnFree:
+		if j.turn.CompareAndSwap(turnFree, turnTaken) {
+			go j.run()
+		}
+	case turnOver: // what close gave up, or was posted while it ended
+		for {
+			select {
+			case it := <-j.queue:
+				j.late.Add(1)
+				it.putBack()
+				continue
+			default:
+			}
+			return
+		}
+	}
+}
+
+// ring is what the timer calls.
+func (j *journal) ring() {
+	j.rung.Store(true)
+	j.wake()
 }
 
 // post hands over one event. It never blocks and may be called from anywhere,
@@ -144,6 +183,7 @@ func (j *journal) offer(e *Event, note *noteLine) {
 	it.event, it.note = *e, note
 	select {
 	case j.queue <- it: // nil, hence never ready, if close came first
+		j.wake()
 	default:
 		j.lost.Add(1)
 		it.putBack()
@@ -163,6 +203,7 @@ func (j *journal) flush(ctx context.Context) error {
 	mark := make(chan struct{})
 	select {
 	case j.queue <- &entry{flushed: mark}:
+		j.wake()
 	case <-j.done:
 		return nil
 	case <-ctx.Done():
@@ -178,15 +219,14 @@ func (j *journal) flush(ctx context.Context) error {
 }
 
 // close handles what is queued, writes the repeats that are still being
-// counted, and ends the goroutine. A logger that blocks for ever costs its
-// caller no more than timeout: then the error says so, and the goroutine ends
+// counted, and ends the goroutine for good. A logger that blocks for ever costs
+// its caller no more than timeout: then the error says so, and the goroutine ends
 // as soon as the logger lets go of it. Events posted meanwhile are dropped.
 // It may be called again, and before anything was posted.
 func (j *journal) close(timeout time.Duration) error {
-	if j.closed.CompareAndSwap(false, true) {
-		close(j.stop)
-	}
-	j.once.Do(func() { close(j.done) })
+	j.closed.Store(true)
+	j.once.Do(func() { j.turn.Store(turnOver); close(j.done) })
+	j.wake()
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
@@ -198,28 +238,37 @@ func (j *journal) close(timeout time.Duration) error {
 	return fmt.Errorf("quietws: the log was not written within %v: Config.Logger or Config.Observe blocks", timeout)
 }
 
+// loop handles what is there and ends.
 func (j *journal) loop() {
 	ended := false
 	defer func() {
 		// User code that calls runtime.Goexit, such as t.FailNow, must not take
 		// the log with it.
 		if !ended {
-			go j.loop()
+			go j.run()
 		}
 	}()
-	for stopped := false; !stopped; {
+	for !j.closed.Load() {
+		if j.rung.Load() && j.rung.Swap(false) {
+			j.due(time.Now())
+		}
 		select {
 		case j.now = <-j.queue:
 			j.handle()
-		case <-j.timer.C:
-			j.due(time.Now())
-		case <-j.stop:
-			stopped = true
+			continue
+		default:
+		}
+		j.turn.Store(turnFree)
+		if len(j.queue) == 0 && !j.rung.Load() && !j.closed.Load() || !j.turn.CompareAndSwap(turnFree, turnTaken) {
+			ended = true
+			return
 		}
 	}
 	j.finish()
 	ended = true
+	j.turn.Store(turnOver)
 	close(j.done)
+	j.wake()
 }
 
 // finish empties the queue and tells what is pending.
@@ -239,7 +288,6 @@ func (j *journal) finish() {
 	}
 	j.timer.Stop()
 	j.endHush(time.Now(), true)
-	j.lost.Add(uint64(len(j.queue)))
 }
 
 func (j *journal) handle() {

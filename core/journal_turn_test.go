@@ -1,0 +1,168 @@
+package core
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// An application's leak tests must find nothing of a guard that it has not closed.
+// In a bubble of synctest time stands still once the test has returned: the journal
+// may not even wait for a timer.
+func TestJournalGoroutineEndsByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &logLines{level: slog.LevelInfo}
+		j := newJournal(journalConfig{logger: slog.New(log)})
+		for _, c := range Classes() {
+			j.post(&Event{Class: c, Platform: true})
+			j.post(&Event{Class: c, Platform: true})
+		}
+		synctest.Wait()
+		if turn := j.turn.Load(); turn != turnFree {
+			t.Errorf("the journal's goroutine is still there when all is told (turn %d)", turn)
+		}
+		log.take()
+		after(2 * time.Hour)
+		if len(log.take()) == 0 {
+			t.Error("without the goroutine no window and no summary was told")
+		}
+		if turn := j.turn.Load(); turn != turnFree {
+			t.Errorf("the timer's turn has not ended (turn %d)", turn)
+		}
+	})
+}
+
+// The same of a whole server that was shut down and whose guard was not closed.
+func TestNoGoroutineIsLeftWithoutClose(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	g, err := New(Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- g.Serve(ctx, &http.Server{Handler: http.NotFoundHandler()}, ln) }()
+	for _, text := range []string{"", "nonsense\r\n\r\n", "GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", upgradeGET} {
+		dialed(t, ln.Addr().String(), func(c net.Conn) {
+			_, _ = io.WriteString(c, text)
+			if text != "" {
+				_, _ = c.Read(make([]byte, 512))
+			}
+		})
+	}
+	cancel()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	if err := goleak.Find(before); err != nil {
+		t.Errorf("without Guard.Close: %v", err)
+	}
+}
+
+// The goroutine ends and comes back at any moment: no event may be lost or
+// overtaken then, and none may wait for the next.
+func TestJournalHandOver(t *testing.T) {
+	const posters, each = 4, 4000
+	var next [posters]int
+	all := make(chan struct{})
+	left := posters * each
+	room := make(chan struct{}, queueSize/2)
+	j := newJournal(journalConfig{logger: slog.New(slog.DiscardHandler), observe: func(e Event) {
+		poster, n := e.Status/each, e.Status%each
+		if n != next[poster] {
+			t.Errorf("poster %d: event %d came after %d", poster, n, next[poster]-1)
+		}
+		next[poster] = n + 1
+		<-room
+		if left--; left == 0 {
+			close(all)
+		}
+	}})
+	var wg sync.WaitGroup
+	for p := range posters {
+		wg.Go(func() {
+			for n := range each {
+				room <- struct{}{}
+				j.post(&Event{Class: HTTP, Status: p*each + n})
+				if n%3 == p%3 {
+					runtime.Gosched()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	select {
+	case <-all:
+	case <-time.After(10 * time.Second):
+		t.Fatalf("%d events are never handled", left)
+	}
+	if n := j.dropped(); n != 0 {
+		t.Errorf("%d were dropped", n)
+	}
+	if err := j.close(time.Second); err != nil {
+		t.Error(err)
+	}
+}
+
+// Close gives up on a logger that blocks: what waits behind it is counted.
+func TestJournalCountsWhatCloseGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		j := newJournal(journalConfig{logger: slog.New(&logLines{before: func(slog.Record) { <-release }})})
+		j.post(&Event{Class: HandlerPanic})
+		synctest.Wait()
+		for range 7 {
+			j.post(&Event{Class: TCPProbe})
+		}
+		if err := j.close(time.Second); err == nil {
+			t.Error("no error, though the logger blocks")
+		}
+		j.post(&Event{Class: TCPProbe})
+		close(release)
+		synctest.Wait()
+		if n := j.dropped(); n != 8 {
+			t.Errorf("dropped() = %d, want the 7 that waited and the one after close", n)
+		}
+	})
+}
+
+// A probe storm whose journal is stuck must not hide when a prober was last seen.
+func TestHushEndsWhereTheJournalIsStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		j := newJournal(journalConfig{logger: slog.New(&logLines{level: slog.LevelInfo, before: func(r slog.Record) {
+			if r.Message == "block" {
+				<-release
+			}
+		}})})
+		for range 2 {
+			j.post(&Event{Class: HTTPProbe, Prober: "kubelet", Platform: true, Remote: from(1)})
+		}
+		synctest.Wait()
+		if j.hush.open.Load() == 0 {
+			t.Fatal("no window is open")
+		}
+		j.note(slog.LevelInfo, "block")
+		after(hushStuck)
+		if j.hush.open.Load() != 0 {
+			t.Error("the window stays open while the journal waits for the logger")
+		}
+		close(release)
+		if err := j.close(time.Second); err != nil {
+			t.Error(err)
+		}
+	})
+}
