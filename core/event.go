@@ -9,6 +9,13 @@ import (
 // tells it. Forwarded, Method and Path came from the peer: they are cut above 200
 // bytes and not yet quoted, so treat them as hostile, and Err and Panic, which
 // may quote them, too.
+//
+// What a handler returned or panicked with is made text at once, at most 8 KiB of
+// it, because what it points to may be another request's by the time it is seen. So
+// its Err is an error of this package, for which errors.Is and errors.As answer as
+// for the handler's own. On Fiber, whose strings are used again, errors.As finds
+// nothing in it, and errors.Is only what holds no text: pointers, as errors.New
+// makes them, and numbers.
 type Event struct {
 	// Time is when it happened, which is before it is told.
 	Time time.Time
@@ -54,7 +61,9 @@ type Event struct {
 	Err error
 
 	// Panic and Stack are set for HandlerPanic: the value, and the stack as
-	// debug.Stack has it.
+	// debug.Stack has it. The value is an error, with the limits of Err, if it was
+	// one, a bool or a number of a built-in type, or else a string: its text, or its
+	// type in parentheses where it has none.
 	Panic any
 	Stack []byte
 

@@ -36,6 +36,7 @@ type exchange struct {
 	foreign  bool // Origin names another host
 	noHijack bool // the server would not hand over the connection
 	pooled   bool // the answer is one of the pool's
+	lent     bool // the server uses the request's buffers again
 	found    bool // from its connection, by a drain too
 	slot     bool // holds one of Config.MaxSessions
 	fault    Reason
@@ -285,7 +286,10 @@ func (x *exchange) settleSession(c *Conn) {
 
 // noteError keeps the first error of the handler.
 func (x *exchange) noteError(err error) {
-	x.err.CompareAndSwap(nil, &err)
+	if x.err.Load() == nil {
+		fixed := fixError(err, x.lent)
+		x.err.CompareAndSwap(nil, &fixed)
+	}
 	x.noteCode(err)
 }
 

@@ -162,7 +162,7 @@ func (q *HTTPRequest) aborted(v any) (hijacked bool) {
 		q.Done(0, http.ErrAbortHandler)
 		return false
 	}
-	return q.Panicked(v)
+	return q.panicked(v, false)
 }
 
 // Endpoint returns next with what a WebSocket route needs, whichever library

@@ -118,7 +118,7 @@ func TestContainAndFinish(t *testing.T) {
 			if e := told[0]; e.Session.End != row.end || e.Session.Code != row.code || e.Path != "/ws" || e.Remote.String() != "10.0.0.9:4711" {
 				t.Errorf("told %+v", e)
 			}
-			if e := told[0]; row.class == HandlerPanic && (e.Panic != failed || len(e.Stack) == 0) {
+			if e := told[0]; row.class == HandlerPanic && (!isPanic(e.Panic, failed) || len(e.Stack) == 0) {
 				t.Errorf("the panic is told as %v with a stack of %d bytes", e.Panic, len(e.Stack))
 			}
 			for _, other := range Classes() {
@@ -267,4 +267,10 @@ func TestUpgradeWithoutAClient(t *testing.T) {
 			t.Errorf("%s: counted %v, want a %v; %v", row.rule, s.Closed, row.class, err)
 		}
 	}
+}
+
+// isPanic reports whether a panic that was told is one with err.
+func isPanic(told any, err error) bool {
+	is, _ := told.(error)
+	return errors.Is(is, err)
 }

@@ -97,6 +97,8 @@ func (a Adapter) judge(h Head, c *Conn, endpoint bool) *exchange {
 	} else {
 		x.path = keep(h, path)
 	}
+	_, onHTTP := h.(httpHead)
+	x.lent = !onHTTP
 	x.setMethod(h, method)
 	x.remote, x.platform = g.peer(h)
 	x.source(h)

@@ -2,10 +2,8 @@ package core
 
 import (
 	"bytes"
-	"fmt"
 	"log/slog"
 	"net/netip"
-	"reflect"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -55,8 +53,7 @@ func lineAttrs(e *Event) []slog.Attr {
 			to = append(to, slog.String("field", h.Field))
 		}
 	} else if e.Err != nil {
-		// fmt and not Error: it contains the panic of a bad Error method.
-		to = append(to, slog.String("error", logText(fmt.Sprint(e.Err))))
+		to = append(to, slog.String("error", logText(textOf(e.Err))))
 	}
 	if e.Panic != nil {
 		to = append(to, slog.String("panic", panicText(e.Panic)))
@@ -83,7 +80,7 @@ func sessionAttrs(e *Event) (to []slog.Attr) {
 	to = append(to, slog.Duration("duration", e.Session.Duration),
 		slog.Int64("bytes_in", e.Session.BytesIn), slog.Int64("bytes_out", e.Session.BytesOut))
 	if e.Err != nil {
-		to = append(to, slog.String("error", logText(fmt.Sprint(e.Err))))
+		to = append(to, slog.String("error", logText(textOf(e.Err))))
 	}
 	return to
 }
@@ -107,7 +104,7 @@ func sample(e *Event) string {
 	if e.Panic != nil {
 		b.WriteString(": " + panicText(e.Panic))
 	} else if _, known := e.Err.(*HandshakeError); e.Err != nil && !known { // the line has its reason
-		b.WriteString(": " + logText(fmt.Sprint(e.Err)))
+		b.WriteString(": " + logText(textOf(e.Err)))
 	}
 	return b.String()
 }
@@ -119,20 +116,8 @@ func remoteWord(a netip.AddrPort) string {
 	return logWord(netip.AddrPortFrom(a.Addr().Unmap(), a.Port()).String())
 }
 
-// panicText says what a handler panicked with. As in the runtime, a value that
-// cannot describe itself is named by its type only: its fields may be changing
-// by now in other goroutines.
-func panicText(p any) string {
-	switch v := p.(type) {
-	case error, fmt.Stringer:
-		return logText(fmt.Sprint(v))
-	}
-	switch k := reflect.ValueOf(p).Kind(); {
-	case k >= reflect.Bool && k <= reflect.Complex128, k == reflect.String:
-		return logText(fmt.Sprint(p))
-	}
-	return logText(fmt.Sprintf("(%T)", p))
-}
+// panicText says what user code panicked with.
+func panicText(p any) string { return logText(valueText(p)) }
 
 // stackText keeps the lines of a stack trace, which is this program's own text
 // and of no use on one line, and nothing else that a terminal obeys.

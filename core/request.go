@@ -309,6 +309,12 @@ func (r Request) release() {
 // has left HTTP and the layer is the innermost one. It returns whether the
 // connection had left HTTP.
 func (r *Request) Panicked(v any) (hijacked bool) {
+	return r.panicked(v, r.x == nil || r.x.lent)
+}
+
+// panicked is Panicked. lent says that v may hold text of buffers that the server
+// uses again.
+func (r *Request) panicked(v any, lent bool) (hijacked bool) {
 	c, x := r.conn(), r.x
 	hijacked = x != nil && x.opened()
 	r.done = true
@@ -324,7 +330,7 @@ func (r *Request) Panicked(v any) (hijacked bool) {
 		g = x.g
 	}
 	if x == nil || x.set(statePanicked) {
-		e := Event{Class: HandlerPanic, Panic: v, Stack: debug.Stack()}
+		e := Event{Class: HandlerPanic, Panic: fixPanic(v, lent), Stack: debug.Stack()}
 		if x != nil {
 			x.fill(&e)
 		} else if c != nil {

@@ -236,31 +236,37 @@ func closeCode(err error) (code int) {
 			code = 0
 		}
 	}()
-	left := maxErrors
-	return findCode(err, &left)
+	anyError(err, func(one error) bool { code = codeIn(one); return code != 0 })
+	return code
 }
 
-func findCode(err error, left *int) int {
+// anyError reports whether f is true for one of the first errors of err's tree.
+func anyError(err error, f func(error) bool) bool {
+	left := maxErrors
+	return findError(err, f, &left)
+}
+
+func findError(err error, f func(error) bool, left *int) bool {
 	for err != nil && *left > 0 {
 		*left--
-		if code := codeIn(err); code != 0 {
-			return code
+		if f(err) {
+			return true
 		}
 		switch e := err.(type) {
 		case interface{ Unwrap() error }:
 			err = e.Unwrap()
 		case interface{ Unwrap() []error }:
 			for _, one := range e.Unwrap() {
-				if code := findCode(one, left); code != 0 {
-					return code
+				if findError(one, f, left) {
+					return true
 				}
 			}
-			return 0
+			return false
 		default:
-			return 0
+			return false
 		}
 	}
-	return 0
+	return false
 }
 
 func codeIn(err error) int {

@@ -102,6 +102,7 @@ func app(s coretest.Setup) *echo.Echo {
 	e.GET("/key/:x", func(c echo.Context) error { return c.String(200, "key "+c.Param("x")) })
 	e.GET("/error", func(echo.Context) error { return coretest.ErrOnPurpose })
 	e.GET("/panic", func(echo.Context) error { panic(coretest.PanicText) })
+	e.GET("/panic/lent/:x", func(c echo.Context) error { panic(coretest.Lent(c.Param("x"))) })
 	e.GET("/log", func(c echo.Context) error { c.Echo().StdLogger.Print(coretest.LogLine); return c.String(200, "logged") })
 	e.GET("/hijack", func(c echo.Context) error {
 		conn, _, err := c.Response().Hijack()

@@ -101,6 +101,7 @@ func application(s coretest.Setup) *fiber.App {
 	app.Get("/key/:x", func(c *fiber.Ctx) error { return c.SendString("key " + c.Params("x")) })
 	app.Get("/error", func(*fiber.Ctx) error { return coretest.ErrOnPurpose })
 	app.Get("/panic", func(*fiber.Ctx) error { panic(coretest.PanicText) })
+	app.Get("/panic/lent/:x", func(c *fiber.Ctx) error { panic(coretest.Lent(c.Params("x"))) })
 	app.Get("/log", func(c *fiber.Ctx) error {
 		c.App().Server().Logger.Printf("%s", coretest.LogLine)
 		return c.SendString("logged")

@@ -114,6 +114,7 @@ func app(s coretest.Setup) *gin.Engine {
 	engine.GET("/key/:x", func(c *gin.Context) { c.String(200, "key "+c.Param("x")) })
 	engine.GET("/error", func(c *gin.Context) { _ = c.AbortWithError(http.StatusInternalServerError, coretest.ErrOnPurpose) })
 	engine.GET("/panic", func(*gin.Context) { panic(coretest.PanicText) })
+	engine.GET("/panic/lent/:x", func(c *gin.Context) { panic(coretest.Lent(c.Param("x"))) })
 	engine.GET("/log", func(c *gin.Context) {
 		c.Request.Context().Value(http.ServerContextKey).(*http.Server).ErrorLog.Print(coretest.LogLine)
 		c.String(200, "logged")

@@ -75,6 +75,12 @@ func (s Socket) LeavesOpen() bool { return s.Early() || strings.HasSuffix(s.Path
 // ErrOnPurpose is what a handler returns that is to fail.
 var ErrOnPurpose = errors.New("coretest: the handler fails on purpose")
 
+// Lent is an error that is its text, and no copy: what a framework gives for a
+// part of a path may lie in a buffer that the next request overwrites.
+type Lent string
+
+func (l Lent) Error() string { return string(l) }
+
 // Session is what the route does once the session is open. echo reads one
 // message and sends it back; the error of the first that fails is returned.
 func (s Socket) Session(echo func() error) error {

@@ -25,6 +25,7 @@
 //	/key/:x          200 "key " and x
 //	/error           fails with [ErrOnPurpose] in the framework's way: 500
 //	/panic           panics with [PanicText]
+//	/panic/lent/:x   panics with [Lent](x)
 //	/log             writes [LogLine] to the server's own error log (ErrorLog,
 //	                 StdLogger), and answers 200 "logged"
 //	/hijack          takes the connection over, writes [HijackText] and closes it

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/quietws/quietws/core"
 	"github.com/quietws/quietws/core/probetest"
@@ -136,7 +137,7 @@ func panicRows() (rows []row) {
 		},
 		want: ordinary,
 	}
-	rows = append(rows, h2.asRow())
+	rows = append(rows, h2.asRow(), lentRow())
 	rows = append(rows, panicRow("/panic", "a panic of an ordinary handler is told once, by the guard and not by the server's log too", attached, ordinary))
 	for _, path := range []string{"/ws/error", "/own/error", "/bare/error"} {
 		rows = append(rows, fact{
@@ -214,6 +215,46 @@ func panicRow(path, rule string, layers []Layer, w want) row {
 			}
 			if told := e.log.told(); len(told) > 0 && (!strings.Contains(told[0].attrs["panic"], PanicText) || told[0].attrs["stack"] == "") {
 				e.Errorf("the line has no panic or no stack: %v", told[0])
+			}
+		},
+	}
+}
+
+// lentRow is about a log that comes later than the requests.
+func lentRow() row {
+	var held sync.Map
+	const text = "the-first-request-and-nobody-else"
+	return row{
+		name: "panic/its own text", layers: attached, sees: []kind{{class: core.HandlerPanic}},
+		rule: "what a handler panicked with is told as it was then, though the log is slow and the framework uses its text's buffer again",
+		config: func(c *core.Config) {
+			s := &stuck{c.Logger.Handler(), make(chan struct{})}
+			held.Store(c.Logger.Handler(), s.free)
+			c.Logger = slog.New(s)
+		},
+		run: func(e *env) {
+			const n = 10
+			for range n {
+				e.times(1, getOnly("/panic/lent/"+text))
+				other := strings.Repeat("X", len("panic/lent/"+text)-len("key/"))
+				e.get("/key/"+other, 200, "key "+other)
+			}
+			free, _ := held.LoadAndDelete(slog.Handler(e.log))
+			close(free.(chan struct{}))
+			e.close()
+			events := e.events.of(core.HandlerPanic)
+			if len(events) != n {
+				e.Errorf("%d events, want %d", len(events), n)
+			}
+			for _, ev := range events {
+				if got := fmt.Sprint(ev.Panic); got != text {
+					e.Errorf("the observer is told %q", got)
+				}
+			}
+			for _, l := range e.log.told() {
+				if said := l.attrs["panic"] + l.attrs["samples"]; !strings.Contains(said, text) || strings.Contains(said, "XX") {
+					e.Errorf("the log: %v", l)
+				}
 			}
 		},
 	}

@@ -41,6 +41,7 @@ func Routes(s coretest.Setup) []Route {
 		Route{"/key/{x}", func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "key "+r.PathValue("x")) }},
 		Route{"/error", Text(http.StatusInternalServerError, "error")},
 		Route{"/panic", func(http.ResponseWriter, *http.Request) { panic(coretest.PanicText) }},
+		Route{"/panic/lent/{x}", func(_ http.ResponseWriter, r *http.Request) { panic(coretest.Lent(r.PathValue("x"))) }},
 		Route{"/log", func(w http.ResponseWriter, r *http.Request) {
 			r.Context().Value(http.ServerContextKey).(*http.Server).ErrorLog.Print(coretest.LogLine)
 			_, _ = io.WriteString(w, "logged")
