@@ -228,13 +228,17 @@ func (g *Guard) awaitNotice(r *DrainReport, probers []*poller) {
 	r.Probers = g.pollers.report(probers)
 }
 
+// goodbyePause is the longest time between two goodbyes: 100 sessions a second
+// are few enough for any server to take back at once.
+const goodbyePause = 10 * time.Millisecond
+
 // sayGoodbye gives each session its moment, in an order of no meaning, evenly
-// over the spread. When the time is up the rest gets none.
+// over the spread or less. When the time is up the rest gets none.
 func (g *Guard) sayGoodbye(sessions []*exchange) {
 	rand.Shuffle(len(sessions), func(i, j int) { sessions[i], sessions[j] = sessions[j], sessions[i] })
 	pause := time.Duration(0)
 	if n := len(sessions); n > 1 && g.config.Drain.Spread > 0 {
-		pause = g.config.Drain.Spread / time.Duration(n)
+		pause = min(g.config.Drain.Spread/time.Duration(n), goodbyePause)
 	}
 	next := g.now()
 	for i, x := range sessions {

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -142,16 +143,20 @@ func TestDrainAnswers(t *testing.T) {
 	}
 }
 
-// Goodbyes are spread evenly, each session has one, and the drain ends with
-// the last of them.
+// Goodbyes are spread evenly, over Spread at most and at 100 a second at least,
+// each session has one, and the drain ends with the last of them.
 func TestDrainSpread(t *testing.T) {
 	for _, row := range []struct {
-		spread, pause, last time.Duration
+		sessions      int
+		spread, pause time.Duration
 	}{
-		{0, 2250 * time.Millisecond / 10, 9 * 2250 * time.Millisecond / 10}, // a quarter of 9s
-		{5 * time.Second, 500 * time.Millisecond, 4500 * time.Millisecond},
-		{-1, 0, 0},
+		{5, 0, 10 * time.Millisecond}, // and so less than 50ms
+		{10, 5 * time.Second, 10 * time.Millisecond},
+		{10, 50 * time.Millisecond, 5 * time.Millisecond},
+		{300, 0, 2250 * time.Millisecond / 300}, // a quarter of 9s
+		{10, -1, 0},
 	} {
+		last := time.Duration(row.sessions-1) * row.pause
 		synctest.Test(t, func(t *testing.T) {
 			events := new(book)
 			g := quietGuard(t, Config{Drain: DrainConfig{Spread: row.spread}, Observe: events.observe})
@@ -159,7 +164,7 @@ func TestDrainSpread(t *testing.T) {
 			var said []time.Duration
 			start := time.Now()
 			var sessions []*fakeSession
-			for range 10 {
+			for range row.sessions {
 				s := began(t, g).open()
 				s.OnDrain(func() {
 					mu.Lock()
@@ -171,11 +176,11 @@ func TestDrainSpread(t *testing.T) {
 				sessions = append(sessions, s)
 			}
 			r := drained(t, g)
-			if r.Sessions != 10 || r.Closed != 10 || r.Answered != 10 || r.Dropped != 0 {
+			if n := row.sessions; r.Sessions != n || r.Closed != n || r.Answered != n || r.Dropped != 0 {
 				t.Errorf("spread %v: %+v", row.spread, r)
 			}
-			if r.Duration < row.last || r.Duration > row.last+2*drainCheck {
-				t.Errorf("spread %v: the drain took %v, the last goodbye was at %v", row.spread, r.Duration, row.last)
+			if r.Duration < last || r.Duration > last+2*drainCheck {
+				t.Errorf("spread %v: the drain took %v, the last goodbye was at %v", row.spread, r.Duration, last)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -248,7 +253,7 @@ func TestDrainReport(t *testing.T) {
 		r := drained(t, g)
 		if want := (DrainReport{
 			Sessions: 5, Closed: 3, Answered: 1, Dropped: 2,
-			Goodbyes: 1600 * time.Millisecond, Closing: 6400 * time.Millisecond, Duration: 8 * time.Second, // 2s for five
+			Goodbyes: 40 * time.Millisecond, Closing: 7960 * time.Millisecond, Duration: 8 * time.Second,
 		}); !reflect.DeepEqual(r, want) {
 			t.Errorf("%+v, want %+v", r, want)
 		}
@@ -269,19 +274,22 @@ func TestDrainReport(t *testing.T) {
 		last := lines[len(lines)-1]
 		wantAttrs(t, last, map[string]string{
 			"sessions": "5", "closed": "3", "answered": "1", "dropped": "2",
-			"notice": "0s", "goodbyes": "1.6s", "closing": "6.4s", "duration": "8s",
+			"notice": "0s", "goodbyes": "40ms", "closing": "7.96s", "duration": "8s",
 		})
 		emptyRegistry(t, g.conns)
 	})
 }
 
-// Who cannot wait closes the sessions at once; who asks a second time joins.
+// Who cannot wait closes the sessions at once, and those whose moment has not come
+// get no goodbye; who asks a second time joins.
 func TestDrainHurry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := quietGuard(t, Config{})
 		var ended sync.WaitGroup
+		var said atomic.Int32
 		for range 3 {
 			s := began(t, g).open()
+			s.OnDrain(func() { said.Add(1) })
 			ctx, cancel := context.WithCancelCause(t.Context())
 			(*exchange)(s.Session).setCancel(cancel)
 			ended.Go(func() {
@@ -296,7 +304,7 @@ func TestDrainHurry(t *testing.T) {
 		}
 		start := time.Now()
 		results := make(chan result, 3)
-		for _, patience := range []time.Duration{time.Hour, 700 * time.Millisecond, time.Minute} {
+		for _, patience := range []time.Duration{time.Hour, 15 * time.Millisecond, time.Minute} {
 			go func() {
 				ctx, cancel := context.WithTimeout(context.Background(), patience)
 				defer cancel()
@@ -307,7 +315,7 @@ func TestDrainHurry(t *testing.T) {
 		hurried := 0
 		for range 3 {
 			r := <-results
-			if want := (DrainReport{Sessions: 3, Dropped: 3, Goodbyes: 700 * time.Millisecond, Duration: 700 * time.Millisecond}); !reflect.DeepEqual(r.DrainReport, want) || r.at != want.Duration {
+			if want := (DrainReport{Sessions: 3, Dropped: 3, Goodbyes: 15 * time.Millisecond, Duration: 15 * time.Millisecond}); !reflect.DeepEqual(r.DrainReport, want) || r.at != want.Duration {
 				t.Errorf("at %v: %+v, want %+v for all who asked", r.at, r.DrainReport, want)
 			}
 			if r.err != nil {
@@ -321,6 +329,9 @@ func TestDrainHurry(t *testing.T) {
 			t.Errorf("%d callers got their context's error, want the one whose context ended", hurried)
 		}
 		ended.Wait()
+		if n := said.Load(); n != 2 {
+			t.Errorf("%d goodbyes in 15ms, one every 10ms; want 2", n)
+		}
 		if r, err := g.Drain(t.Context()); err != nil || r.Sessions != 3 {
 			t.Errorf("long after: %+v, %v", r, err)
 		}
@@ -374,7 +385,7 @@ func TestDrainEarlyAndLate(t *testing.T) {
 		goodbye("second", second)
 		under := began(t, g)
 		go func() {
-			<-time.After(time.Second) // one of the two had its goodbye at once
+			<-time.After(goodbyePause / 2) // one of the two had its goodbye at once
 			mu.Lock()
 			left := first
 			if _, gone := said["first"]; gone {
@@ -391,11 +402,11 @@ func TestDrainEarlyAndLate(t *testing.T) {
 		if _, a := said["first"]; a == func() bool { _, b := said["second"]; return b }() {
 			t.Errorf("goodbyes %v: want one of first and second, the other was gone", said)
 		}
-		if at, ok := said["late"]; !ok || at > 3*time.Second {
-			t.Errorf("goodbyes %v: the session that opened during the drain, at 1s, got none within the spread", said)
+		if at, ok := said["late"]; !ok || at > goodbyePause {
+			t.Errorf("goodbyes %v: the session that opened during the drain got none within the spread", said)
 		}
-		if r.Dropped != 0 || r.Duration > 4*time.Second {
-			t.Errorf("%+v: everybody left", r)
+		if r.Sessions != 3 || r.Dropped != 0 || r.Duration > 4*time.Second {
+			t.Errorf("%+v: three sessions, and everybody left", r)
 		}
 		if !under.c.is(flagClosed) {
 			under.end(nil)
