@@ -111,8 +111,9 @@ type DrainConfig struct {
 	// each has had them, if Timeout leaves room for that. 0: 3, as the kubelet,
 	// HAProxy and most load balancers have it. Negative: a drain does not wait.
 	Fall int
-	// Spread is the time over which the goodbyes are spread, so that clients
-	// do not all come back at once. 0: a quarter of Timeout. Negative: none.
+	// Spread is the longest time over which the goodbyes are spread, so that
+	// clients do not all come back at once. Few sessions take less: there are at
+	// least 100 goodbyes a second. 0: a quarter of Timeout. Negative: all at once.
 	// Longer than Timeout: an error of New.
 	Spread time.Duration
 	// Code is the close code of the goodbye (RFC 6455 §7.4.1). 0: 1001, going
@@ -147,6 +148,14 @@ func (c Config) withDefaults() (Config, error) {
 	c.ProbePaths = slices.Clone(c.ProbePaths)
 	c.ProbeSources = slices.Clone(c.ProbeSources)
 	c.TrustedProxies = slices.Clone(c.TrustedProxies)
+	for _, d := range []struct {
+		name string
+		time.Duration
+	}{{"Summary", c.Summary}, {"Collapse", c.Collapse}, {"Drain.Timeout", c.Drain.Timeout}, {"Drain.Spread", c.Drain.Spread}} {
+		if d.Duration > 0 && d.Duration < time.Millisecond {
+			bad("Config.%s is %v; a number without a unit is nanoseconds: write %s", d.name, d.Duration, inUnits(d.Duration))
+		}
+	}
 	if c.MaxSessions < 0 {
 		bad("Config.MaxSessions is %d; it is a number of sessions, 0 for no limit", c.MaxSessions)
 	}
@@ -198,6 +207,14 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	return c, errors.Join(errs...)
+}
+
+// inUnits is what somebody meant who left out the unit.
+func inUnits(d time.Duration) string {
+	if d >= 1000 {
+		return fmt.Sprintf("%d * time.Millisecond", int64(d))
+	}
+	return fmt.Sprintf("%d * time.Second", int64(d))
 }
 
 func (r *Routes) all() [routes]*string {
