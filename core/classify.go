@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"reflect"
+	"strings"
 	"time"
 )
 
@@ -190,8 +191,13 @@ func (f facts) aboveTLS() (Class, Reason) {
 	return TLSFailed, tlsReason(f.tlsErr, f.tlsVersion)
 }
 
-// tlsReason sorts the error of a TLS handshake by its type. A mismatch of
-// versions has no type: it is an error of this side, and no version was agreed.
+// The errors of crypto/tls that have no type. If Go changes their words they are
+// aborted handshakes like any other.
+const (
+	textVersion = "tls: client offered only unsupported versions"
+)
+
+// tlsReason sorts the error of a TLS handshake by its type, where it has one.
 func tlsReason(err error, version uint16) Reason {
 	var op *net.OpError
 	var record tls.RecordHeaderError
@@ -205,10 +211,10 @@ func tlsReason(err error, version uint16) Reason {
 			return ReasonVersion
 		}
 		return ReasonRefused
-	case op != nil, errors.As(err, &record), version != 0:
-		return ReasonAborted
+	case op == nil && !errors.As(err, &record) && version == 0 && strings.HasPrefix(err.Error(), textVersion):
+		return ReasonVersion
 	}
-	return ReasonVersion
+	return ReasonAborted
 }
 
 // alertProtocolVersion is the alert protocol_version of RFC 8446 §6.

@@ -176,7 +176,7 @@ func (c *Conn) release() {
 
 // closed runs once, after Close. Where ConnState tells that the server is
 // through with the connection, that is later and is what counts: by then a TLS
-// handshake has stored its error. Without it the handshake is waited for in a
+// handshake has ended. Without it a handshake that runs is waited for in a
 // goroutine, since the one that closes may be the one that holds its lock.
 func (c *Conn) closed() {
 	if c.is(flagAttached) && !c.is(flagLeft) {
@@ -184,7 +184,7 @@ func (c *Conn) closed() {
 	}
 	if above := c.tls.Load(); above != nil && !c.is(flagOrdinary|flagProbe|flagSession|flagRefused|flagUpgradeFailed|flagHijacked) {
 		go func() {
-			_ = above.Handshake() // returns the stored result; the transport is closed
+			_ = above.ConnectionState()
 			c.over()
 		}()
 		return

@@ -38,7 +38,7 @@ func (c *Conn) count() {
 	e.Class, e.Reason, e.Status, e.Time = class, reason, f.status(), time.Now()
 	c.fill(&e)
 	if class == TLSFailed {
-		e.Err = f.tlsErr
+		e.Err, e.elsewhere = f.tlsErr, panickedInTLS(f.tlsErr)
 	}
 	if class.Probe() {
 		p := prober(0)
@@ -89,14 +89,21 @@ func (c *Conn) facts() facts {
 	above := c.tls.Load()
 	f.tlsUnknown = above == nil && c.ln.tls.Load()
 	f.tls = above != nil || f.tlsUnknown
-	if above != nil && f.flags&flagsRequest == 0 {
-		f.tlsErr = clearAlert(above.Handshake(), c.tail.Load()) // the stored result: it is over
-		state := above.ConnectionState()
+	if above != nil && f.flags&flagsRequest == 0 && (f.in > 0 || !f.seen) { // no byte, no handshake
+		state, err := tlsResult(above)
+		if err == errNoHandshake && !f.seen && c.ctx == nil {
+			err = net.ErrClosed // closed before its handshake, as fasthttp does at its limit
+		}
+		f.tlsErr = clearAlert(err, c.tail.Load())
 		f.tlsVersion = state.Version
 		f.h2 = state.NegotiatedProtocol == "h2"
 	}
 	return f
 }
+
+// panickedInTLS reports whether err is that of a handshake in which a function of
+// the application's panicked: that has a line in a log already.
+func panickedInTLS(err error) bool { return err == errNoHandshake || errors.Is(err, errTLSPanicked) }
 
 // alertBadRecordMAC is the alert bad_record_mac of RFC 8446 §6.
 const alertBadRecordMAC = 20

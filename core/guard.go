@@ -138,14 +138,23 @@ func (g *Guard) Close() error {
 
 const closeTimeout = 2 * time.Second
 
-// contained runs user code: its panic is told, not passed on.
-func (g *Guard) contained(what string, f func()) {
+// contained runs user code and reports whether it returned: its panic is logged,
+// not passed on.
+func (g *Guard) contained(what string, f func()) (returned bool) {
 	defer func() {
-		if v := recover(); v != nil {
+		if v := recover(); v != nil || !returned && nilPanics() {
 			g.journal.callbackPanicked(what, v, debug.Stack())
 		}
 	}()
 	f()
+	return true
+}
+
+// nilPanics reports whether recover returns nil for panic(nil), as it does with
+// GODEBUG=panicnil=1. Otherwise nil says that there is no panic, but runtime.Goexit.
+func nilPanics() (nils bool) {
+	defer func() { nils = recover() == nil }()
+	panic(nil)
 }
 
 // platform reports whether a prober may have this address. The zero Addr is a

@@ -52,11 +52,12 @@ func (g *Guard) Listener(ln net.Listener) net.Listener {
 // TLSListener returns ln, the raw listener, watched and TLS above it, as
 // [tls.NewListener] has it: config must have a certificate, and for HTTP/2 name
 // "h2" in NextProtos. It does the same as tls.NewListener over [Guard.Listener],
-// but knows of TLS before the server shows it.
+// but knows of TLS before the server shows it, and contains panics of config's
+// functions: the handshake fails, and the panic is logged.
 func (g *Guard) TLSListener(ln net.Listener, config *tls.Config) net.Listener {
 	watched := &listener{Listener: ln, g: g, done: make(chan struct{})}
 	watched.tls.Store(true)
-	return &tlsListener{Listener: tls.NewListener(watched, config)}
+	return &tlsListener{Listener: tls.NewListener(watched, g.containedConfig(config))}
 }
 
 // tlsListener tells each watched connection who is above it.
