@@ -35,6 +35,10 @@ func (g *Guard) connOf(nc net.Conn) *Conn {
 // unlike [Guard.Serve]. A second Attach of the same server does nothing; one of
 // another guard's server is told as an error when it starts, and ignored.
 //
+// A panic in ConnContext or ConnState, which would end the process, is logged; one
+// in ConnContext closes the connection. Both get the connection that the listener
+// below [Guard.Listener] has accepted, or the *tls.Conn above.
+//
 // Alone it has what the server tells of a connection: some classes are less exact
 // than with [Guard.Listener], and a session's connection is wrapped at its hijack.
 func (g *Guard) Attach(srv *http.Server) {
@@ -135,18 +139,54 @@ func (g *Guard) starting(srv *http.Server) {
 	srv.ErrorLog = g.ErrorLog(srv.ErrorLog)
 	connContext := srv.ConnContext
 	srv.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
+		c := g.attach(nc, unseen)
 		if connContext != nil {
-			ctx = connContext(ctx, nc)
+			made := g.userContext(ctx, nc, connContext)
+			if made == nil {
+				if c != nil && c.is(flagShadow) { // its reads are not seen
+					c.setEnd(readEnd, endClosed)
+				}
+				_ = nc.Close() // the server finds it closed
+				return ctx
+			}
+			ctx = made
 		}
-		return g.connected(ctx, nc, unseen)
+		return c.connected(ctx)
 	}
-	srv.ConnState = Chain(srv.ConnState, g.Adapter().ConnState)
+	if connState := srv.ConnState; connState != nil {
+		srv.ConnState = func(nc net.Conn, state http.ConnState) {
+			g.contained("ConnState", func() { connState(accepted(nc), state) })
+			g.Adapter().ConnState(nc, state)
+		}
+	} else {
+		srv.ConnState = g.Adapter().ConnState
+	}
 	g.tellRoutes()
 }
 
+// accepted is what a hook of the user's gets for nc: the connection as the
+// listener below the guard's has accepted it, whose type a hook may ask for
+// (*net.UnixConn, for the peer's credentials). TLS stays above the guard's.
+func accepted(nc net.Conn) net.Conn {
+	if c, ok := nc.(*Conn); ok {
+		return c.Conn
+	}
+	return nc
+}
+
+// userContext calls a ConnContext of the user's, in the accept loop, where its
+// panic would end the process. It returns nil if there was one.
+func (g *Guard) userContext(ctx context.Context, nc net.Conn, connContext func(context.Context, net.Conn) context.Context) (made context.Context) {
+	g.contained("ConnContext", func() {
+		if made = connContext(ctx, accepted(nc)); made == nil {
+			panic("ConnContext returned nil") // as net/http has it
+		}
+	})
+	return made
+}
+
 // connected runs in the accept loop: it must not ask for addresses.
-func (g *Guard) connected(ctx context.Context, nc net.Conn, unseen *listener) context.Context {
-	c := g.attach(nc, unseen)
+func (c *Conn) connected(ctx context.Context) context.Context {
 	if c == nil || c.ctx != nil { // known already
 		return ctx
 	}
@@ -154,10 +194,10 @@ func (g *Guard) connected(ctx context.Context, nc net.Conn, unseen *listener) co
 	return (*connContext)(c)
 }
 
-// accepted runs for a connection of a server that has no ConnContext. One that
+// adoptable runs for a connection of a server that has no ConnContext. One that
 // the server has put something of its own around is left alone: its listener may
 // know it.
-func (g *Guard) accepted(nc net.Conn) *Conn {
+func (g *Guard) adoptable(nc net.Conn) *Conn {
 	switch nc.(type) {
 	case syscall.Conn, interface{ NetConn() net.Conn }:
 		return g.attach(nc, g.adopted)
@@ -197,7 +237,7 @@ func (a Adapter) ConnState(nc net.Conn, state http.ConnState) {
 	}
 	c := a.g.connOf(nc)
 	if state == http.StateNew && (c == nil || !c.is(flagAttached)) {
-		c = a.g.accepted(nc)
+		c = a.g.adoptable(nc)
 	}
 	if c == nil {
 		return

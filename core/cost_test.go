@@ -52,7 +52,7 @@ func browserRequest(path string) *http.Request {
 // with its contexts nested as net/http nests them.
 func onConn(t testing.TB, g *Guard, r *http.Request) *http.Request {
 	c := g.watch(deadConn{}, &listener{g: g})
-	ctx := g.connected(context.Background(), c, &listener{g: g})
+	ctx := g.attach(c, &listener{g: g}).connected(context.Background())
 	ctx, cancelConn := context.WithCancel(context.WithValue(ctx, http.LocalAddrContextKey, net.Addr(nil)))
 	ctx, cancelRequest := context.WithCancel(ctx)
 	t.Cleanup(func() { cancelRequest(); cancelConn() })

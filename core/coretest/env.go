@@ -117,6 +117,9 @@ func (e *env) start() {
 			e.mu.Lock()
 			e.hooks[name]++
 			e.mu.Unlock()
+			if e.row.hook != nil {
+				e.row.hook(e, name)
+			}
 		},
 	}
 	if e.guard != nil {
@@ -133,6 +136,9 @@ func (e *env) start() {
 			s.TLS.NextProtos = []string{"h2", "http/1.1"}
 		}
 		e.target.TLS = &tls.Config{RootCAs: e.certs.pool}
+		if e.row.tls != nil {
+			e.row.tls(e, s.TLS)
+		}
 	}
 	shutdown := e.a.Start(e.TB, s)
 	if shutdown == nil {

@@ -61,6 +61,8 @@ const (
 	// EndOfSession: sessions of the application's own library are followed to
 	// their end.
 	EndOfSession
+	// ConnContext: the server has a hook of that name.
+	ConnContext
 	// WhyUnread: why the server could not read a request is known.
 	WhyUnread
 )

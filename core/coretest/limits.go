@@ -84,6 +84,11 @@ func onFiber() []Limit {
 	return []Limit{{
 		Needs: HTTP2, Reason: "fasthttp speaks HTTP/1.1 alone",
 	}, {
+		Needs: ConnContext, Reason: "fasthttp has no such hook",
+	}, {
+		Rows: []string{"contain/*"}, Layers: []Layer{AttachListener, Attach},
+		Reason: "fasthttp recovers no panic of a handshake, which then ends the process: `Guard.TLSListener` and `Serve` contain it",
+	}, {
 		Needs: EndOfSession, Layers: unlistened,
 		Reason: "fasthttp hands a connection over without telling when it ends: sessions of the application's own library are followed with `Guard.Listener` or `Serve`, those of `Handler` always",
 	}, {

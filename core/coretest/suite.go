@@ -114,9 +114,13 @@ type row struct {
 	sees   []kind  // among its events, where no limit says otherwise
 	fact   *want   // in place of sees
 
+	tls  func(*env, *tls.Config)   // changes the server's
+	hook func(e *env, name string) // runs in the hooks that the user sets
+
 	app         App
 	headTimeout time.Duration
 	unheard     bool // the row takes the place of the observer
+	serverLog   bool // the server's own log has lines too
 	config      func(*core.Config)
 	run         func(*env)
 }
@@ -149,7 +153,7 @@ func Run(t *testing.T, a Adapter) {
 func rows() (all []row) {
 	for _, part := range [][]row{
 		handshakeRows(), endpointRows(), outcomeRows(), tlsRows(), junkRows(), probeRows(), healthRows(), detailRows(),
-		trustRows(), forgeRows(), panicRows(), sessionRows(), goneRows(), mixedRows(), wireRows(), appRows(), accessRows(), drainRows(), journalRows(),
+		trustRows(), forgeRows(), panicRows(), containRows(), sessionRows(), goneRows(), mixedRows(), wireRows(), appRows(), accessRows(), drainRows(), journalRows(),
 	} {
 		all = append(all, part...)
 	}

@@ -23,6 +23,8 @@ func inChinese(t *testing.T, table string) string {
 
 // chinese has the reasons of limits in Chinese.
 var chinese = map[string]string{
+	"fasthttp recovers no panic of a handshake, which then ends the process: `Guard.TLSListener` and `Serve` contain it": "fasthttp 不捕获握手中的 panic，进程会因此结束；`Guard.TLSListener` 和 `Serve` 会拦住它",
+	"fasthttp has no such hook":      "fasthttp 没有这个钩子",
 	"fasthttp speaks HTTP/1.1 alone": "fasthttp 只支持 HTTP/1.1",
 	"contrib/websocket lets every Origin in unless it is told which; `Handler` does not":                                                                                                "contrib/websocket 在没有指定时放行所有 Origin；`Handler` 不会",
 	"fasthttp hands a connection over without telling when it ends: sessions of the application's own library are followed with `Guard.Listener` or `Serve`, those of `Handler` always": "fasthttp 交出连接后不告知它何时结束：应用自己的库的会话要用 `Guard.Listener` 或 `Serve` 才能跟踪，`Handler` 的会话总能跟踪",
