@@ -3,7 +3,6 @@ package core
 import (
 	"bytes"
 	"crypto/tls"
-	"errors"
 	"io"
 	"net"
 	"reflect"
@@ -165,7 +164,7 @@ func isHTTP(head []byte) bool {
 
 // aboveTLS decides for a connection without a request that TLS is above.
 func (f facts) aboveTLS() (Class, Reason) {
-	closedHere := f.readEnd == endClosed || f.readEnd == endNone && errors.Is(f.tlsErr, net.ErrClosed)
+	closedHere := f.readEnd == endClosed || f.readEnd == endNone && errorIs(f.tlsErr, net.ErrClosed)
 	switch {
 	case f.tlsUnknown && f.answer&answerTLS == 0 && f.in > 0 && f.readEnd == endTimeout:
 		return TLSFailed, ReasonTimeout
@@ -199,19 +198,19 @@ const (
 
 // tlsReason sorts the error of a TLS handshake by its type, where it has one.
 func tlsReason(err error, version uint16) Reason {
-	var op *net.OpError
-	var record tls.RecordHeaderError
+	op := opError(err)
+	_, record := errorAs[tls.RecordHeaderError](err)
 	switch {
 	case isTimeout(err):
 		return ReasonTimeout
-	case err == io.EOF, errors.Is(err, io.ErrUnexpectedEOF), endOf(err) == endReset:
+	case err == io.EOF, errorIs(err, io.ErrUnexpectedEOF), endOf(err) == endReset:
 		return ReasonTruncated
-	case errors.As(err, &op) && op.Op == "remote error":
+	case op != nil && op.Op == "remote error":
 		if alertNumber(op.Err) == alertProtocolVersion {
 			return ReasonVersion
 		}
 		return ReasonRefused
-	case op == nil && !errors.As(err, &record) && version == 0 && strings.HasPrefix(err.Error(), textVersion):
+	case op == nil && !record && version == 0 && strings.HasPrefix(textOf(err), textVersion):
 		return ReasonVersion
 	}
 	return ReasonAborted
@@ -227,11 +226,6 @@ func alertNumber(err error) uint64 {
 		return v.Uint()
 	}
 	return 0
-}
-
-func isTimeout(err error) bool {
-	var t net.Error
-	return errors.As(err, &t) && t.Timeout()
 }
 
 // plain decides for a connection without a request and without TLS.

@@ -2,7 +2,6 @@ package core
 
 import (
 	"encoding/binary"
-	"errors"
 	"io"
 	"net"
 	"os"
@@ -263,19 +262,18 @@ func (c *Conn) noteUpgrade(p []byte, v uint32) uint32 {
 
 // endOf sorts an error of a read or a write by its type.
 func endOf(err error) endKind {
-	if op, ok := err.(*net.OpError); ok { // nearly always, and once for each request of net/http
+	if op, ok := err.(*net.OpError); ok && op != nil { // nearly always, and once for each request of net/http
 		err = op.Err
 	}
 	switch {
 	case err == io.EOF:
 		return endEOF
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case err == os.ErrDeadlineExceeded, errorIs(err, os.ErrDeadlineExceeded):
 		return endTimeout
-	case errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe):
+	case errorIs(err, net.ErrClosed, io.ErrClosedPipe):
 		return endClosed
 	}
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
+	if errno, ok := errorAs[syscall.Errno](err); ok {
 		switch errno {
 		case syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED,
 			syscall.ETIMEDOUT, // keep-alive or a retransmission that nobody answered

@@ -2,7 +2,6 @@ package core
 
 import (
 	"crypto/tls"
-	"errors"
 	"net"
 	"time"
 )
@@ -103,7 +102,7 @@ func (c *Conn) facts() facts {
 
 // panickedInTLS reports whether err is that of a handshake in which a function of
 // the application's panicked: that has a line in a log already.
-func panickedInTLS(err error) bool { return err == errNoHandshake || errors.Is(err, errTLSPanicked) }
+func panickedInTLS(err error) bool { return err == errNoHandshake || errorIs(err, errTLSPanicked) }
 
 // alertBadRecordMAC is the alert bad_record_mac of RFC 8446 §6.
 const alertBadRecordMAC = 20
@@ -113,8 +112,8 @@ const alertBadRecordMAC = 20
 // their alert in the clear (seen with 3.0), which crypto/tls cannot decrypt and
 // reports as a bad record of its own: what was really said is that alert.
 func clearAlert(err error, tail uint64) error {
-	var op *net.OpError
-	if !errors.As(err, &op) || op.Op != "local error" || alertNumber(op.Err) != alertBadRecordMAC {
+	op := opError(err)
+	if op == nil || op.Op != "local error" || alertNumber(op.Err) != alertBadRecordMAC {
 		return err
 	}
 	const fatalAlert = 0x15_03_03_00_02_02_00 // a record of type 21, length 2, level fatal (RFC 8446 §5.1, §6)

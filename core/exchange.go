@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -175,7 +174,7 @@ func (x *exchange) settleHandshake(status int) {
 	var err error
 	if p := x.err.Load(); p != nil {
 		err = *p
-		gone = gone || errors.Is(err, context.Canceled)
+		gone = gone || errorIs(err, context.Canceled)
 	}
 	switch {
 	case x.kind == Refuse:

@@ -128,8 +128,7 @@ func (l *listener) Close() error {
 
 // passes reports whether an error of Accept is a shortage that ends by itself.
 func passes(err error) bool {
-	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) ||
-		errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
+	return errorIs(err, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM)
 }
 
 // acceptFailed counts a shortage, and tells it at most once in each window of
@@ -143,7 +142,7 @@ func (g *Guard) acceptFailed(err error) {
 		return
 	}
 	g.journal.note(slog.LevelError, "cannot accept connections, retrying",
-		slog.String("error", err.Error()),
+		slog.String("error", logText(textOf(err))),
 		slog.String("remedy", "raise the limit of open files (ulimit -n, LimitNOFILE=) or find what leaks them"))
 }
 

@@ -48,7 +48,7 @@ func lineAttrs(e *Event) []slog.Attr {
 	if e.Session.Duration > 0 {
 		to = append(to, slog.Duration("duration", e.Session.Duration))
 	}
-	if h, ok := e.Err.(*HandshakeError); ok { // the line has its reason
+	if h, ok := e.Err.(*HandshakeError); ok && h != nil { // the line has its reason
 		if h.Field != "" {
 			to = append(to, slog.String("field", h.Field))
 		}
@@ -103,7 +103,7 @@ func sample(e *Event) string {
 	}
 	if e.Panic != nil {
 		b.WriteString(": " + panicText(e.Panic))
-	} else if _, known := e.Err.(*HandshakeError); e.Err != nil && !known { // the line has its reason
+	} else if h, _ := e.Err.(*HandshakeError); e.Err != nil && h == nil { // the line has its reason
 		b.WriteString(": " + logText(textOf(e.Err)))
 	}
 	return b.String()

@@ -77,7 +77,7 @@ func (a Adapter) Serve(ctx context.Context, srv Server, listeners ...net.Listene
 		err = g.shutdown(srv)
 	case err = <-failed:
 		running--
-		if err == nil || errors.Is(err, http.ErrServerClosed) { // somebody called Shutdown: the drain is under way
+		if err == nil || errorIs(err, http.ErrServerClosed) { // somebody called Shutdown: the drain is under way
 			err = g.shutdown(srv)
 		} else {
 			g.acceptsNoMore()

@@ -223,50 +223,15 @@ func (x *exchange) noteCode(err error) {
 // errSessionEnded is the cause of a session context's end.
 var errSessionEnded = errors.New("quietws: the session's connection ended")
 
-// maxErrors bounds how many errors of a tree are looked at.
-const maxErrors = 32
-
 // closeCode returns the code in the first error of err's tree that is a
 // CloseError, as gorilla/websocket, coder/websocket and fasthttp/websocket all
-// call theirs, with the code in a field Code; 0 if there is none. The errors are
-// user code, whose panics end the search.
+// call theirs, with the code in a field Code; 0 if there is none.
 func closeCode(err error) (code int) {
-	defer func() {
-		if recover() != nil {
-			code = 0
-		}
-	}()
-	anyError(err, func(one error) bool { code = codeIn(one); return code != 0 })
-	return code
-}
-
-// anyError reports whether f is true for one of the first errors of err's tree.
-func anyError(err error, f func(error) bool) bool {
-	left := maxErrors
-	return findError(err, f, &left)
-}
-
-func findError(err error, f func(error) bool, left *int) bool {
-	for err != nil && *left > 0 {
-		*left--
-		if f(err) {
-			return true
-		}
-		switch e := err.(type) {
-		case interface{ Unwrap() error }:
-			err = e.Unwrap()
-		case interface{ Unwrap() []error }:
-			for _, one := range e.Unwrap() {
-				if findError(one, f, left) {
-					return true
-				}
-			}
-			return false
-		default:
-			return false
-		}
+	found := findError(err, func(e error) bool { code = codeIn(e); return code != 0 })
+	if !found { // or a panic came between
+		return 0
 	}
-	return false
+	return code
 }
 
 func codeIn(err error) int {

@@ -39,7 +39,7 @@ func (s *Session) Serve(closing func(code int, alone bool) error, f func() error
 	case closeCode(err) == 0:
 		// coder/websocket ends its connection with the context of a read, and its
 		// Close then has nobody to talk to and returns nil.
-		torn = errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+		torn = errorIs(err, context.Canceled, context.DeadlineExceeded)
 		say(1011, true)
 	}
 	return err

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -58,7 +57,7 @@ func (a Adapter) Unread(m Message, err error, passed Limits, refused func()) {
 		return
 	}
 	c.setUnread(reason)
-	if strings.Contains(err.Error(), h2Preface) { // some quote what they could not read
+	if strings.Contains(textOf(err), h2Preface) { // some quote what they could not read
 		c.set(flagPreface)
 	}
 	if c.is(flagShadow) || c.tls.Load() != nil {
@@ -87,7 +86,7 @@ func unreadReason(passed Limits, err error) Reason {
 		return ReasonTooLarge
 	case isTimeout(err):
 		return ReasonTimeout
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), endOf(err) == endReset:
+	case errorIs(err, io.EOF, io.ErrUnexpectedEOF), endOf(err) == endReset:
 		return ReasonTruncated
 	}
 	return ReasonMalformed

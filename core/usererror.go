@@ -35,9 +35,9 @@ func (e *fixedError) Error() string { return e.text }
 func (e *fixedError) Is(target error) (is bool) {
 	defer func() { is = recover() == nil && is }()
 	if !e.lent {
-		return errors.Is(e.err, target)
+		return errorIs(e.err, target)
 	}
-	return holdsNoText(target) && anyError(e.err, func(one error) bool { return holdsNoText(one) && one == target })
+	return holdsNoText(target) && findError(e.err, func(one error) bool { return holdsNoText(one) && one == target })
 }
 
 // As is for errors.As, and gives out nothing of a lent error.
