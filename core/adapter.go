@@ -139,7 +139,9 @@ type HealthQuery struct {
 // Health answers the health routes. *health.Checker is one.
 //
 // Answer is called on every health request, concurrently. It must return at
-// once, from what is already known: it runs no check. Where it returns false
+// once, from what is already known: it runs no check. It may look at
+// [Guard.Snapshot], whose Ready and Checks are then those of the time before. One
+// that blocks holds up its own request and nothing else. Where it returns false
 // the guard answers as if Config.Health were nil: 200, and 503 from ready and
 // health while draining. A panic in it is told, and answered 503 from ready and
 // startup, 200 from live and health. It is not asked for what a known prober gets
@@ -152,7 +154,8 @@ type Health interface {
 // HealthReporter is what a [Health] may also implement, to be seen in
 // [Guard.Snapshot] and so in metrics.
 type HealthReporter interface {
-	// Checks returns the present state of every check. It must return at once.
+	// Checks returns the present state of every check. It must return at once. A
+	// panic in it is logged, and there are no checks then.
 	Checks() []CheckStatus
 }
 

@@ -75,9 +75,10 @@ type Config struct {
 	// Observe gets every event, quiet ones too: each probe, each handshake that
 	// was refused or failed, each panic, the end of each session, and the end of
 	// each connection that had none of these and no request. An ordinary request
-	// is no event. Event.Err may be a *[HandshakeError]. Calls come from one
-	// goroutine, one at a time, in order; a panic in it is contained. While it
-	// blocks no lines are logged, and what then overflows the queue of 1024 is
+	// is no event. Event.Err may be a *[HandshakeError]. Calls come one at a time, in
+	// order; a panic in it is contained. It may call every method of the Guard; one
+	// that waits, as Drain, holds up the log as long, and Close, which waits for the
+	// log, returns its error after two seconds. While it blocks no lines are logged, and what then overflows the queue of 1024 is
 	// dropped and counted, but no connection waits. After [Guard.Close] there
 	// are no calls. Nil: nothing.
 	Observe func(Event)

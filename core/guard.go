@@ -21,7 +21,11 @@ type Guard struct {
 	journal *journal
 	conns   *registry
 	stats   stats
-	peers   peerCache
+
+	askedReady  lastSaid[bool]
+	askedChecks lastSaid[[]CheckStatus]
+
+	peers peerCache
 
 	paths     []pathRule                      // what Config says of paths; never changes
 	endpoints atomic.Pointer[map[string]bool] // paths of Endpoint and Handler, as they are learned

@@ -78,20 +78,6 @@ func (g *Guard) answerProber() *Answer {
 	return &answerProber
 }
 
-// ready reports whether the server takes traffic: what /readyz would say.
-func (g *Guard) ready() bool {
-	if g.isDraining() {
-		return false
-	}
-	if g.config.Health != nil {
-		var a Answer
-		if g.askHealth(g.config.Health, HealthQuery{Route: RouteReady, Head: pathHead(defaultPaths[RouteReady])}, &a) {
-			return a.Status < 400
-		}
-	}
-	return true
-}
-
 // pathHead is the Head of a GET that nobody sent.
 type pathHead string
 

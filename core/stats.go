@@ -183,7 +183,9 @@ type SessionCount struct {
 // Snapshot returns what was counted, at any time, also after Close. Its Accepted is
 // never less than what Closed adds up to; apart from that the numbers are read one
 // after the other while the server goes on. It asks [Config.Health] whether the
-// server is ready, and waits for nothing.
+// server is ready, and waits for nothing else. A Health may call it in turn, as
+// Config.Observe may: while one caller asks Health, every other gets what it said
+// last.
 func (g *Guard) Snapshot() Snapshot {
 	s := &g.stats
 	snap := Snapshot{
@@ -239,9 +241,7 @@ func (g *Guard) Snapshot() Snapshot {
 	for i, word := range drainWords {
 		snap.Drained[word] = s.drained[i].Load()
 	}
-	if r, ok := g.config.Health.(HealthReporter); ok {
-		snap.Checks = r.Checks()
-	}
+	snap.Checks = g.checks()
 	return snap
 }
 

@@ -58,7 +58,7 @@ type Socket struct {
 // Sockets are the WebSocket routes of the application.
 func Sockets() []Socket {
 	return []Socket{
-		{"/ws", Handler}, {"/ws/panic", Handler}, {"/ws/error", Handler},
+		{"/ws", Handler}, {"/ws/panic", Handler}, {"/ws/error", Handler}, {"/ws/nil-error", Handler},
 		{"/own", Endpoint}, {"/own/panic", Endpoint}, {"/own/panic-open", Endpoint}, {"/own/error", Endpoint}, {"/own/early", Endpoint},
 		{"/bare", Library}, {"/bare/panic", Library}, {"/bare/panic-open", Library}, {"/bare/error", Library}, {"/bare/early", Library},
 	}
@@ -87,6 +87,8 @@ func (s Socket) Session(echo func() error) error {
 	switch {
 	case strings.Contains(s.Path, "/panic"):
 		panic(PanicText)
+	case strings.HasSuffix(s.Path, "/nil-error"):
+		return NilError()
 	case strings.HasSuffix(s.Path, "/error"):
 		return ErrOnPurpose
 	}

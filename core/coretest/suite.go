@@ -154,6 +154,7 @@ func rows() (all []row) {
 	for _, part := range [][]row{
 		handshakeRows(), endpointRows(), outcomeRows(), tlsRows(), junkRows(), probeRows(), healthRows(), detailRows(),
 		trustRows(), forgeRows(), panicRows(), containRows(), sessionRows(), goneRows(), mixedRows(), wireRows(), appRows(), accessRows(), drainRows(), journalRows(),
+		userRows(),
 	} {
 		all = append(all, part...)
 	}

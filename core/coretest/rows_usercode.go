@@ -1,0 +1,154 @@
+package coretest
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/probetest"
+)
+
+// nilError is what NilError returns: a nil pointer in an error.
+type nilError struct{ cause error }
+
+func (e *nilError) Error() string { return "coretest: a nil pointer in an error" }
+func (e *nilError) Unwrap() error { return e.cause }
+
+// NilError is the classic mistake: it is an error that is not nil, and whose
+// Unwrap panics.
+func NilError() error { return (*nilError)(nil) }
+
+// curious is a Health that looks at the guard for each answer, and whose Checks
+// panic.
+type curious struct{ guard atomic.Pointer[core.Guard] }
+
+func (c *curious) Answer(core.HealthQuery) (core.Answer, bool) {
+	if g := c.guard.Load(); g != nil && g.Snapshot().SessionsOpen > 900 {
+		return core.Answer{Status: 503}, true
+	}
+	return core.Answer{}, false
+}
+
+func (c *curious) Checks() []core.CheckStatus { panic(PanicText) }
+
+// held is a Health that does not answer for readiness until it is let go.
+type held struct{ free chan struct{} }
+
+func (h *held) Answer(q core.HealthQuery) (core.Answer, bool) {
+	if q.Route == core.RouteReady {
+		<-h.free
+	}
+	return core.Answer{}, false
+}
+
+// userRows are about user code that recurses, panics or blocks.
+func userRows() []row {
+	var state sync.Map // of each row's own, by its log
+	return []row{{
+		name: "user/health looks at the guard", layers: everywhere,
+		rule: "Config.Health may look at Guard.Snapshot, and a panic of its Checks is logged and goes no further",
+		config: func(c *core.Config) {
+			h := new(curious)
+			state.Store(c.Logger.Handler(), h)
+			c.Health = h
+		},
+		run: func(e *env) {
+			h, _ := state.LoadAndDelete(slog.Handler(e.log))
+			h.(*curious).guard.Store(e.guard)
+			e.get("/readyz", 200, "ok\n")
+			e.stimulus("health-kubelet", 2)
+			if s := e.guard.Snapshot(); !s.Ready || s.Checks != nil {
+				e.Errorf("ready %t, checks %v", s.Ready, s.Checks)
+			}
+			e.get("/app", 200, "app")
+			e.close()
+			n := 0
+			for _, l := range e.log.all() {
+				if l.attrs["callback"] == "Health.Checks" && l.attrs["panic"] != "" {
+					n++
+				}
+			}
+			if n != 1 {
+				e.Errorf("%d lines tell the panic, want 1", n)
+			}
+		},
+	}, {
+		name: "user/health blocks", layers: everywhere,
+		rule: "a Config.Health that blocks holds up its own request and nothing else, not the next scrape either",
+		config: func(c *core.Config) {
+			h := &held{make(chan struct{})}
+			state.Store(c.Logger.Handler(), h.free)
+			c.Health = h
+		},
+		run: func(e *env) {
+			v, _ := state.LoadAndDelete(slog.Handler(e.log))
+			free := sync.OnceFunc(func() { close(v.(chan struct{})) })
+			e.Cleanup(free)
+			var held sync.WaitGroup
+			e.opened++
+			held.Go(func() {
+				if res, err := probetest.Do(e.ctx, e.target, probetest.Curl("/readyz")); err != nil || res.Status != 200 {
+					e.Errorf("the held one is answered %d, %v", res.Status, err)
+				}
+			})
+			held.Go(func() { e.guard.Snapshot() })
+			e.get("/livez", 200, "ok\n")
+			e.get("/app", 200, "app")
+			s := e.open("/ws")
+			e.echo(s, "hello")
+			if _, err := s.Close(e.ctx, 1000); err != nil {
+				e.Error(err)
+			}
+			free()
+			held.Wait()
+		},
+	}, {
+		name: "user/nil error", layers: everywhere, sees: []kind{{class: core.SessionEnded}},
+		rule: "a session that ends with a nil pointer in an error, whose methods panic, is one that ends with an error: 1011",
+		run: func(e *env) {
+			s := e.open("/ws/nil-error")
+			if f, err := s.Read(e.ctx); err != nil || f.Code() != 1011 {
+				e.Errorf("the session got %v and code %d, want a close frame of 1011", err, f.Code())
+			}
+			if _, err := s.Close(e.ctx, 1011); err != nil {
+				e.Error(err)
+			}
+			e.until("the session has ended", func() bool { return len(e.events.of(core.SessionEnded)) == 1 })
+			e.get("/app", 200, "app")
+			e.close()
+			if told := e.log.told(); len(told) > 0 {
+				e.Errorf("told: %v", told[0])
+			}
+		},
+	}, {
+		name: "user/observer drains", layers: everywhere, sees: []kind{{class: core.SessionEnded}, {core.HandshakeRefused, core.ReasonBadKey}},
+		rule: "Config.Observe may call the guard's methods, Snapshot as Drain",
+		config: func(c *core.Config) {
+			guard, observe := new(atomic.Pointer[core.Guard]), c.Observe
+			state.Store(c.Logger.Handler(), guard)
+			c.Observe = func(ev core.Event) {
+				if g := guard.Load(); g != nil && ev.Class == core.HandshakeRefused {
+					_, _ = g.Drain(context.Background())
+				} else if g != nil {
+					g.Snapshot()
+				}
+				observe(ev)
+			}
+		},
+		run: func(e *env) {
+			v, _ := state.LoadAndDelete(slog.Handler(e.log))
+			v.(*atomic.Pointer[core.Guard]).Store(e.guard)
+			s := e.open("/ws")
+			e.echo(s, "hello")
+			e.stimulus("handshake-bad-key", 1)
+			if f, err := s.Read(e.ctx); err != nil || f.Code() != 1001 {
+				e.Errorf("the session got %v and code %d, want a close frame of 1001", err, f.Code())
+			}
+			if _, err := s.Close(e.ctx, 1001); err != nil {
+				e.Error(err)
+			}
+		},
+	}}
+}
