@@ -66,7 +66,8 @@ type Config struct {
 
 	// Collapse is the window in which repeats of a failure, those of the same
 	// class, reason and prober, are counted instead of printed; at its end one
-	// line has their number. 0: 1m. Negative: an error of New.
+	// line has their number. 0: 1m. time.Nanosecond: each gets its own line.
+	// Negative: an error of New.
 	Collapse time.Duration
 
 	// Drain sets the pace of [Guard.Drain].
@@ -153,7 +154,7 @@ func (c Config) withDefaults() (Config, error) {
 		name string
 		time.Duration
 	}{{"Summary", c.Summary}, {"Collapse", c.Collapse}, {"Drain.Timeout", c.Drain.Timeout}, {"Drain.Spread", c.Drain.Spread}} {
-		if d.Duration > 0 && d.Duration < time.Millisecond {
+		if d.Duration > 0 && d.Duration < time.Millisecond && (d.name != "Collapse" || d.Duration != time.Nanosecond) {
 			bad("Config.%s is %v; a number without a unit is nanoseconds: write %s", d.name, d.Duration, inUnits(d.Duration))
 		}
 	}

@@ -78,6 +78,7 @@ func TestConfigFine(t *testing.T) {
 	for rule, c := range map[string]Config{
 		"the zero value":                                       {},
 		"no summaries, no spread":                              {Summary: -1, Drain: DrainConfig{Spread: -1}},
+		"no repeats counted":                                   {Collapse: time.Nanosecond},
 		"service restart":                                      {Drain: DrainConfig{Code: 1012}},
 		"a code of the application's own":                      {Drain: DrainConfig{Code: 4000}},
 		"all routes off":                                       {Routes: Routes{"-", "-", "-", "-"}},
