@@ -62,15 +62,16 @@ func told(e *Event) (slog.Level, manner) {
 }
 
 // refusedOnPurpose: the server goes down, or the application keeps somebody
-// out. Neither is a fault of the set-up.
+// out, whatever else is wrong with what they sent. Neither is a fault of the
+// set-up. A 403 for the Origin is: it keeps a page out that may be its own.
 func refusedOnPurpose(e *Event) bool {
 	switch e.Reason {
 	case ReasonDraining:
 		return true
-	case ReasonApplication:
-		return e.Status == 401 || e.Status == 403 || e.Status == 429
+	case ReasonOriginForbidden:
+		return false
 	}
-	return false
+	return e.Status == 401 || e.Status == 403 || e.Status == 429
 }
 
 // bareConnect reports whether c is a connection that brought nothing to serve,
