@@ -20,9 +20,12 @@ type exchange struct {
 	path   string
 	remote netip.AddrPort
 	from   *origin // what is rarely there, nil if nothing
-	method uint8   // an index of methods, 0 for another, which is in from
-	prober prober
-	via    via // where Upgrade was taken away: who left a trace
+	// An Origin of another host than Host, or one that is not let in, nil if it is
+	// neither.
+	foreign *comparedOrigin
+	method  uint8 // an index of methods, 0 for another, which is in from
+	prober  prober
+	via     via // where Upgrade was taken away: who left a trace
 
 	platform bool // the source may be a platform's
 	credited bool // the prober may be believed: platform source or own range
@@ -32,7 +35,7 @@ type exchange struct {
 	machine  bool // asks for readiness and says to be no person: a known prober, or nobody
 	probing  bool // a health route, or one of Config.ProbePaths
 	preface  bool // the start of an HTTP/2 preface that the server took for a request
-	foreign  bool // Origin names another host
+	message  bool // of a server whose requests are Messages
 	noHijack bool // the server would not hand over the connection
 	pooled   bool // the answer is one of the pool's
 	lent     bool // the server uses the request's buffers again
@@ -65,6 +68,10 @@ type exchange struct {
 	byServer bool // this server ended it: the drain or its deadline
 }
 
+// comparedOrigin is an Origin and the Host that it was compared with, both the
+// client's words.
+type comparedOrigin struct{ origin, host string }
+
 // The bits of exchange.state.
 const (
 	stateOpened    uint32 = 1 << iota // left HTTP
@@ -95,6 +102,7 @@ func (x *exchange) confirm(status int) {
 		if x.learns {
 			x.g.learn(x.path)
 		}
+		x.foreign = nil // nobody minds
 		x.g.stats.handshakes[handshakeAccepted][NoReason].Add(1)
 	}
 }
@@ -184,7 +192,7 @@ func (x *exchange) settleHandshake(status int) {
 	case x.asks && !x.endpoint && status == http.StatusNotFound:
 		reason = ReasonNoRoute
 	case reason != NoReason && status != 0:
-	case status == http.StatusForbidden && x.foreign:
+	case status == http.StatusForbidden && x.foreign != nil:
 		reason = ReasonOriginForbidden
 	case status >= 500 && x.noHijack, status == http.StatusSwitchingProtocols: // promised, and still HTTP
 		class, reason = UpgradeFailed, ReasonHijackFailed
@@ -220,7 +228,11 @@ func (x *exchange) settleHandshake(status int) {
 
 // handshakeError is what is told of a refusal.
 func (x *exchange) handshakeError(reason Reason, status int) *HandshakeError {
-	return &HandshakeError{Status: status, Reason: reason, Field: faultyField(reason, x.badConn)}
+	e := &HandshakeError{Status: status, Reason: reason, Field: faultyField(reason, x.badConn)}
+	if reason == ReasonOriginForbidden && x.foreign != nil {
+		e.Origin, e.Host = x.foreign.origin, x.foreign.host
+	}
+	return e
 }
 
 // settleSession is called when the connection of a session ends, before its

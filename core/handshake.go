@@ -21,6 +21,10 @@ type HandshakeError struct {
 	// Field is the header field at fault in its canonical form, as
 	// "Sec-Websocket-Key", "" if it is none.
 	Field string
+	// Origin and Host are the two fields that were compared, for
+	// ReasonOriginForbidden. They are the client's words, cut above 200 bytes and
+	// not quoted: treat them as hostile.
+	Origin, Host string
 }
 
 // The refusals that are states of the server rather than faults of a request, for
@@ -73,7 +77,7 @@ func asksToUpgrade(h Head) bool {
 func checkHandshake(h Head) (Reason, string) {
 	upgrade := listsToken(h.Field(fieldUpgrade), "websocket")
 	connection := listsToken(h.Field(fieldConnection), "upgrade")
-	key := h.Field(fieldKey)
+	key := strings.Trim(h.Field(fieldKey), " \t") // fasthttp leaves a tab there
 	http1 := isHTTP1(h)
 	switch {
 	case http1 && key != "" && !upgrade:
@@ -90,7 +94,7 @@ func checkHandshake(h Head) (Reason, string) {
 		return ReasonNotUpgrade, fieldUpgrade
 	case !connection:
 		return ReasonNotUpgrade, fieldConnection
-	case h.Field(fieldVersion) != "13":
+	case !listsToken(h.Field(fieldVersion), "13"): // twice, or in a list: libraries take it
 		return ReasonBadVersion, fieldVersion
 	case key == "":
 		return ReasonMissingKey, fieldKey
@@ -187,7 +191,7 @@ func OnlyOrigins(list []string) *Origins {
 
 // allow reports whether a browser page of this origin may open a session on
 // host: no Origin at all (not a browser, RFC 6455 §4.2.1 item 7), the same host,
-// or one that matches a pattern.
+// or one that matches a pattern. A pattern may also be the whole Origin, "null".
 func (o *Origins) allow(origin, host string) bool {
 	if origin == "" {
 		return true
@@ -196,7 +200,7 @@ func (o *Origins) allow(origin, host string) bool {
 	if err != nil {
 		return false
 	}
-	if !o.Only && u.Host != "" && strings.EqualFold(u.Host, host) {
+	if !o.Only && sameHost(u, host) {
 		return true
 	}
 	for _, p := range o.Patterns {
@@ -204,7 +208,7 @@ func (o *Origins) allow(origin, host string) bool {
 		if strings.Contains(p, "://") {
 			target = u.Scheme + "://" + u.Host
 		}
-		if strings.EqualFold(p, target) { // also one that is no pattern: http://[::1]:8080
+		if strings.EqualFold(p, target) || strings.EqualFold(p, origin) { // also one that is no pattern: http://[::1]:8080
 			return true
 		}
 		if ok, err := path.Match(strings.ToLower(p), strings.ToLower(target)); err == nil && ok {
@@ -214,8 +218,25 @@ func (o *Origins) allow(origin, host string) bool {
 	return false
 }
 
-// sameOrigin allows the same host alone.
-var sameOrigin Origins
+// sameHost reports whether an Origin is that of host, which may name the default
+// port of the origin's scheme or leave it out. The scheme of the request itself is
+// not known behind a proxy that ends TLS.
+func sameHost(origin *url.URL, host string) bool {
+	port := defaultPorts[origin.Scheme]
+	return origin.Host != "" && strings.EqualFold(strings.TrimSuffix(origin.Host, port), strings.TrimSuffix(host, port))
+}
+
+var defaultPorts = map[string]string{"http": ":80", "https": ":443"}
+
+// isForeign reports whether libraries take an origin for another host's: they
+// compare the ports as they stand. It tells why they answered 403.
+func isForeign(origin, host string) bool {
+	if origin == "" {
+		return false
+	}
+	u, err := url.Parse(origin)
+	return err != nil || !strings.EqualFold(u.Host, host)
+}
 
 // refusal is what a client is told for one reason: short, constant, and
 // nothing that it sent.

@@ -80,7 +80,7 @@ func TestCheckHandshake(t *testing.T) {
 		{"Upgrade is not in Connection, without a key", handshake(with("Connection", "keep-alive"), with("Sec-Websocket-Key")), ReasonNotUpgrade, "Connection"},
 		{"§4.2.1 item 6: version 13", handshake(with("Sec-Websocket-Version", "8")), ReasonBadVersion, "Sec-Websocket-Version"},
 		{"§4.2.1 item 6: a version at all", handshake(with("Sec-Websocket-Version")), ReasonBadVersion, "Sec-Websocket-Version"},
-		{"one version: a list is for servers", handshake(with("Sec-Websocket-Version", "13, 8")), ReasonBadVersion, "Sec-Websocket-Version"},
+		{"a list of other versions", handshake(with("Sec-Websocket-Version", "8, 7")), ReasonBadVersion, "Sec-Websocket-Version"},
 		{"013 is not 13", handshake(with("Sec-Websocket-Version", "013")), ReasonBadVersion, "Sec-Websocket-Version"},
 		{"§4.2.1 item 5: a key", handshake(with("Sec-Websocket-Key")), ReasonMissingKey, "Sec-Websocket-Key"},
 		{"§4.2.1 item 5: an empty key is none", handshake(with("Sec-Websocket-Key", "")), ReasonMissingKey, "Sec-Websocket-Key"},
@@ -120,6 +120,7 @@ func TestCheckHandshakeOddities(t *testing.T) {
 		"a key of zeros":                 handshake(with("Sec-Websocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==")),
 		"subprotocols and extensions":    handshake(with("Sec-Websocket-Protocol", "chat", "superchat"), with("Sec-Websocket-Extensions", "permessage-deflate; client_max_window_bits")),
 		"a foreign Origin":               handshake(with("Origin", "https://elsewhere.example")),
+		"the version twice":              handshake(with("Sec-Websocket-Version", "13", "13")),
 		"another path and a query":       handshake(func(r *http.Request) { r.URL.Path, r.URL.RawQuery = "/a/b", "x=1" }),
 	} {
 		if reason, field := checkHandshake(httpHead{r}); reason != NoReason {
@@ -127,6 +128,21 @@ func TestCheckHandshakeOddities(t *testing.T) {
 		}
 		if !coderLets(r) {
 			t.Errorf("%s: coder/websocket refuses it; the row is wrong", rule)
+		}
+	}
+}
+
+// What only some libraries let pass is for them to refuse.
+func TestCheckHandshakeLeavesToTheLibrary(t *testing.T) {
+	for rule, r := range map[string]*http.Request{
+		"the version twice on one line": handshake(with("Sec-Websocket-Version", "13, 13")),
+		"a list of versions":            handshake(with("Sec-Websocket-Version", "8, 13")),
+	} {
+		if reason, field := checkHandshake(httpHead{r}); reason != NoReason {
+			t.Errorf("%s: refused as %q (%s)", rule, reason, field)
+		}
+		if !gorillaLets(r) {
+			t.Errorf("%s: gorilla/websocket refuses it; the row is wrong", rule)
 		}
 	}
 }
@@ -377,7 +393,7 @@ func FuzzCheckHandshake(f *testing.F) {
 }
 
 var originRows = []struct {
-	rule, origin, host string
+	rule, origin, host string // a rule with a plus is one that coder/websocket does not have
 	patterns           []string
 	want               bool
 }{
@@ -393,7 +409,13 @@ var originRows = []struct {
 	{"a pattern for another scheme", "http://app.example.com", "api.example.com", []string{"https://app.example.com"}, false},
 	{"a pattern without the port", "https://app.example.com:444", "api.example.com", []string{"app.example.com"}, false},
 	{"a pattern that is none matches nothing", "https://app.example.com", "api.example.com", []string{"[app.example.com"}, false},
+	{"another scheme's default port", "http://example.com", "example.com:443", nil, false},
+	{"a default port is not for patterns", "https://example.com:443", "api.example.com", []string{"example.com"}, false},
 	{"no browser", "", "example.com", nil, true},
+	{"+ the default port in Host", "https://example.com", "example.com:443", nil, true},
+	{"+ the default port in Origin", "http://example.com:80", "example.com", nil, true},
+	{"+ the default port of an IPv6 address", "https://[::1]", "[::1]:443", nil, true},
+	{"+ the whole Origin as a pattern", "null", "example.com", []string{"null"}, true},
 	{"the same host", "https://example.com", "example.com", nil, true},
 	{"the same host over another scheme", "http://example.com", "example.com", nil, true},
 	{"letter case", "https://EXAMPLE.com", "example.COM", nil, true},
@@ -417,7 +439,7 @@ func TestOriginAllowed(t *testing.T) {
 		if len(row.patterns) == 1 && row.patterns[0][0] == '[' {
 			continue // coder logs it
 		}
-		if got := coderAllows(row.origin, row.host, row.patterns); got != row.want {
+		if got := coderAllows(row.origin, row.host, row.patterns); got != row.want && row.rule[0] != '+' {
 			t.Errorf("%s: coder/websocket says %v; the row is wrong", row.rule, got)
 		}
 	}
@@ -432,8 +454,8 @@ func coderAllows(origin, host string, patterns []string) bool {
 }
 
 // FuzzOriginAllowed compares with coder/websocket: whoever it lets in Handler
-// lets in, and nobody else. A bad pattern is not compared: coder stops at it
-// and logs it.
+// lets in, and nobody else but for a default port and a pattern that is the whole
+// Origin. A bad pattern is not compared: coder stops at it and logs it.
 func FuzzOriginAllowed(f *testing.F) {
 	for _, row := range originRows {
 		if len(row.patterns) == 1 {
@@ -443,14 +465,18 @@ func FuzzOriginAllowed(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, origin, host, pattern string) {
-		if host == "" || strings.ContainsAny(pattern, `[\`) {
+		if host == "" || strings.ContainsAny(pattern, `[\`) || strings.EqualFold(pattern, origin) {
 			return
 		}
 		patterns := []string{pattern}
 		if pattern == "" {
 			patterns = nil
 		}
-		if got, want := (&Origins{Patterns: patterns}).allow(origin, host), coderAllows(origin, host, patterns); got != want {
+		got, want := (&Origins{Patterns: patterns}).allow(origin, host), coderAllows(origin, host, patterns)
+		if bare := strings.NewReplacer(":80", "", ":443", ""); got && !want { // as a default port
+			want = coderAllows(bare.Replace(origin), bare.Replace(host), patterns)
+		}
+		if got != want {
 			t.Errorf("originAllowed(%q, %q, %q) = %v, coder/websocket says %v", origin, host, patterns, got, want)
 		}
 	})
@@ -524,6 +550,9 @@ func TestHandshakeError(t *testing.T) {
 // it, and none of them the same host.
 func TestOnlyOrigins(t *testing.T) {
 	const self, other = "https://example.com", "https://other.example"
+	if !OnlyOrigins([]string{other, "null"}).allow("null", "example.com") {
+		t.Error("a sandboxed page, of which Origin is null, is not let in by that word")
+	}
 	for _, row := range []struct {
 		list        []string
 		self, other bool
@@ -533,6 +562,7 @@ func TestOnlyOrigins(t *testing.T) {
 		{[]string{"*", other}, true, true},
 		{[]string{other}, false, true},
 		{[]string{self}, true, false},
+		{[]string{"null"}, false, false},
 	} {
 		o := OnlyOrigins(row.list)
 		allowed := func(origin string) bool { return o == nil || o.allow(origin, "example.com") }

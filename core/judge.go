@@ -44,6 +44,7 @@ func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *
 		return r
 	case g.config.ObserveOnly:
 		if forbidden { // on a route of ours nobody else looks
+			x.compared(h)
 			x.refuse(ReasonOriginForbidden)
 		}
 		return r
@@ -54,19 +55,31 @@ func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *
 	}
 	if x.fault == NoReason && forbidden {
 		x.fault = ReasonOriginForbidden
+		x.compared(h)
 	}
-	if x.fault != NoReason && (own || x.asks && libraryAccepts(x.fault)) {
+	if x.fault != NoReason && (own || x.asks && x.libraryAccepts()) {
 		x.refuse(x.fault)
 	}
 	return r
 }
 
-// libraryAccepts reports whether a fault is one that RFC 6455 forbids and that
+// libraryAccepts reports whether the fault is one that RFC 6455 forbids and that
 // WebSocket libraries are known to let pass: gorilla/websocket HTTP/1.0 and
-// several keys, fasthttp/websocket a bad key as well. Of other faults the
-// library tells the client in its own words.
-func libraryAccepts(fault Reason) bool {
-	return fault == ReasonHTTP10 || fault == ReasonDuplicateKey || fault == ReasonBadKey
+// several keys, fasthttp/websocket, the one for a [Message], a bad key as well. Of
+// other faults the library tells the client in its own words.
+func (x *exchange) libraryAccepts() bool {
+	switch x.fault {
+	case ReasonHTTP10, ReasonDuplicateKey:
+		return true
+	case ReasonBadKey:
+		return x.message
+	}
+	return false
+}
+
+// compared keeps what an Origin was compared with, for the line that tells it.
+func (x *exchange) compared(h Head) {
+	x.foreign = &comparedOrigin{keep(h, h.Field(fieldOrigin)), keep(h, h.Host())}
 }
 
 func (x *exchange) refuse(r Reason) {
@@ -92,6 +105,7 @@ func (a Adapter) judge(h Head, c *Conn, endpoint bool) *exchange {
 	}
 	x := exchanges.Get().(*exchange)
 	x.g, x.c, x.asks, x.endpoint, x.prober, x.preface = g, c, asks, endpoint, p, preface
+	_, x.message = h.(Message)
 	if rule != nil && rule.path == path {
 		x.path = rule.path // the same, and nobody's to use again
 	} else {
@@ -122,7 +136,9 @@ func (a Adapter) judge(h Head, c *Conn, endpoint bool) *exchange {
 		if x.fault == ReasonUpgradeStripped {
 			x.via = viaByHead(h)
 		}
-		x.foreign = !sameOrigin.allow(h.Field(fieldOrigin), h.Host())
+		if isForeign(h.Field(fieldOrigin), h.Host()) {
+			x.compared(h)
+		}
 	}
 	if asks {
 		x.kind = Upgrade

@@ -52,6 +52,9 @@ func lineAttrs(e *Event) []slog.Attr {
 		if h.Field != "" {
 			to = append(to, slog.String("field", h.Field))
 		}
+		if h.Origin != "" {
+			to = append(to, slog.String("origin", logWord(h.Origin)), slog.String("host", logWord(h.Host)))
+		}
 	} else if e.Err != nil {
 		to = append(to, slog.String("error", logText(textOf(e.Err))))
 	}

@@ -78,9 +78,12 @@ var refusalRemedies = [reasons]string{
 	ReasonMissingKey:      "the client or a proxy left Sec-WebSocket-Key out: let a WebSocket library make the handshake, and let the proxy pass all Sec-WebSocket fields on",
 	ReasonDuplicateKey:    "two Sec-WebSocket-Key lines: take the line that sets it out of the proxy's configuration (nginx: proxy_set_header Sec-WebSocket-Key) or out of the client's extra headers",
 	ReasonBadKey:          "the client's Sec-WebSocket-Key is not base64 of 16 bytes: let a WebSocket library make it; a fixed key copied into a script is the usual cause",
-	ReasonOriginForbidden: "if the page may connect, list its origin in the library's OriginPatterns; if it is this site's own, a proxy changed Host, nginx: `" + nginxHost + "` Apache: `ProxyPreserveHost On`",
-	ReasonApplication:     "the handshake was good and the application's own handler or WebSocket library refused it, see status and error; a 403 is most often the Origin check: list the origin in the library's OriginPatterns (CheckOrigin), or let the proxy pass Host on, nginx: `" + nginxHost + "`",
+	ReasonOriginForbidden: "if the page may connect, let its origin in: " + originWords + "; if it is this site's own, a proxy changed Host, nginx: `" + nginxHost + "` Apache: `ProxyPreserveHost On`",
+	ReasonApplication:     "the handshake was good and the application's own handler or WebSocket library refused it, see status and error; a 403 is most often the Origin check: let the origin in, " + originWords + ", or let the proxy pass Host on, nginx: `" + nginxHost + "`",
 }
+
+// originWords is where each library is told of origins.
+const originWords = "coder OriginPatterns, gorilla CheckOrigin, contrib (Fiber) Origins"
 
 const strippedRemedy = "a proxy removed Upgrade or Connection; nginx, in the location: " + nginxUpgrade + " " + apacheUpgrade
 

@@ -155,12 +155,15 @@ func contain(q *core.HTTPRequest, err *error) {
 func Handler(g *core.Guard, f func(context.Context, echo.Context, *websocket.Conn) error, options *websocket.AcceptOptions) echo.HandlerFunc {
 	a := g.Adapter()
 	origins := new(core.Origins)
+	var accept websocket.AcceptOptions
 	if options != nil {
+		accept = *options
 		origins.Patterns = options.OriginPatterns
 		if options.InsecureSkipVerify {
 			origins = nil
 		}
 	}
+	accept.InsecureSkipVerify = true // the core compares, and takes a default port for none
 	return func(c echo.Context) (err error) {
 		q := a.AtHandler(c.Request(), c.Path(), origins)
 		if q.Answer(c.Response(), c.Request()) {
@@ -168,7 +171,7 @@ func Handler(g *core.Guard, f func(context.Context, echo.Context, *websocket.Con
 		}
 		wrap(&q, c)
 		defer contain(&q, &err)
-		ws, err := websocket.Accept(c.Response(), c.Request(), options)
+		ws, err := websocket.Accept(c.Response(), c.Request(), &accept)
 		if err == nil {
 			err = serve(&q, c, ws, f)
 		}

@@ -148,12 +148,15 @@ func contain(q *core.HTTPRequest, c *gin.Context) {
 func Handler(g *core.Guard, f func(context.Context, *gin.Context, *websocket.Conn) error, options *websocket.AcceptOptions) gin.HandlerFunc {
 	a := g.Adapter()
 	origins := new(core.Origins)
+	var accept websocket.AcceptOptions
 	if options != nil {
+		accept = *options
 		origins.Patterns = options.OriginPatterns
 		if options.InsecureSkipVerify {
 			origins = nil
 		}
 	}
+	accept.InsecureSkipVerify = true // the core compares, and takes a default port for none
 	return func(c *gin.Context) {
 		q := a.AtHandler(c.Request, c.FullPath(), origins)
 		if answered(&q, c) {
@@ -161,7 +164,7 @@ func Handler(g *core.Guard, f func(context.Context, *gin.Context, *websocket.Con
 		}
 		wrap(&q, c)
 		defer contain(&q, c)
-		ws, err := websocket.Accept(c.Writer, c.Request, options)
+		ws, err := websocket.Accept(c.Writer, c.Request, &accept)
 		if err == nil {
 			err = serve(&q, c, ws, f)
 		}

@@ -22,18 +22,19 @@ const (
 
 // want is what is to be known of a connection.
 type want struct {
-	class  core.Class
-	reason core.Reason
-	told   manner
-	level  slog.Level // of whole
-	status int        // what the guard knows that the peer was told
-	answer int        // what the peer was told, where the guard cannot know it; 0: status
-	prober string
-	proxy  string // whose traces are named
-	end    string // of a session; "": anything, where only the library knows
-	orEnd  string // or this, where both are right
-	code   int
-	access string // status in the framework's access log; "": at most a line each, none: no line
+	class    core.Class
+	reason   core.Reason
+	told     manner
+	level    slog.Level // of whole
+	status   int        // what the guard knows that the peer was told
+	answer   int        // what the peer was told, where the guard cannot know it; 0: status
+	prober   string
+	proxy    string // whose traces are named
+	compared bool   // the line says which Origin was compared with which Host
+	end      string // of a session; "": anything, where only the library knows
+	orEnd    string // or this, where both are right
+	code     int
+	access   string // status in the framework's access log; "": at most a line each, none: no line
 }
 
 // fact is a row that does one thing several times.
@@ -219,6 +220,9 @@ func (e *env) linesAre(w want, n int) {
 	e.attrs(first, w)
 	if got := first.attrs["proxy"]; got != w.proxy {
 		e.Errorf("the line says proxy=%q, want %q", got, w.proxy)
+	}
+	if w.compared && (first.attrs["origin"] != probetest.ForeignOrigin || first.attrs["host"] != e.target.Addr) {
+		e.Errorf("the line says origin=%q host=%q, want %q and %q", first.attrs["origin"], first.attrs["host"], probetest.ForeignOrigin, e.target.Addr)
 	}
 	if w.told == whole {
 		if got, want := first.attrs["status"], strconv.Itoa(w.status); got != want && w.status != unsaid {

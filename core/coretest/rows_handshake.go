@@ -17,6 +17,9 @@ func refused(r core.Reason, status int) want {
 	return want{class: core.HandshakeRefused, reason: r, told: whole, level: slog.LevelWarn, status: status}
 }
 
+// compared is w with the Origin and the Host that were compared.
+func compared(w want) want { w.compared = true; return w }
+
 // closed1000 is a session that the client closed.
 var closed1000 = want{class: core.SessionEnded, status: 101, end: "closed", code: 1000, access: "101"}
 
@@ -75,7 +78,7 @@ func handshakeRows() []row {
 		handler("bad key", "the key is base64 of 16 bytes (RFC 6455 §4.2.1 item 5)",
 			"handshake-bad-key", refused(core.ReasonBadKey, 400), nil),
 		handler("foreign origin", "pages of another origin are refused unless the application allows them (RFC 6455 §4.2.2 item 4)",
-			"handshake-foreign-origin", refused(core.ReasonOriginForbidden, 403), nil),
+			"handshake-foreign-origin", compared(refused(core.ReasonOriginForbidden, 403)), nil),
 
 		handler("valid", "a good handshake without Origin is a session",
 			"handshake-valid", closed1000, nil),
@@ -85,8 +88,28 @@ func handshakeRows() []row {
 			"handshake-odd-case", closed1000, nil),
 		handler("token lists", "Upgrade and Connection are lists (RFC 6455 §4.2.1 items 3, 4)",
 			"handshake-token-lists", closed1000, nil),
+		odd("version twice", "a field that says the same twice is served as its library serves it",
+			probetest.WebSocket("/ws").With(probetest.Field{Name: "Sec-WebSocket-Version", Value: "13"})),
+		odd("default port in Host", "the port that is the scheme's own is no other host (RFC 6454 §4)", defaultPort),
 		closeUpgrade("handler/close, upgrade", "/ws", "close, Upgrade"), closeUpgrade("handler/close, upgrade split", "/ws", "Upgrade", "close"),
 	})
+}
+
+// defaultPort is of the same origin, which a proxy that names the port passes on.
+var defaultPort = func() probetest.Request {
+	r := probetest.WebSocket("/ws").With(probetest.Field{Name: "Origin", Value: "https://app.example"})
+	r.Host = "app.example:443"
+	return r
+}()
+
+// odd is a handshake that looks unusual and that Handler serves.
+func odd(name, rule string, r probetest.Request) fact {
+	return fact{
+		row: row{name: "handler/" + name, rule: rule, layers: everywhere}, path: r.Path, want: closed1000,
+		do: func(ctx context.Context, t probetest.Target) (probetest.Result, error) {
+			return probetest.Handshake(ctx, t, r)
+		},
+	}
 }
 
 // endpointRows are about Endpoint, behind which a library of the application's
@@ -108,7 +131,7 @@ func endpointRows() []row {
 			w := f.want
 			if e.limit != nil {
 				w = e.limit.instead(w)
-			} else if w.status = results[0].Status; w.status < 400 || w.status >= 500 {
+			} else if w.status, w.compared = results[0].Status, r == core.ReasonOriginForbidden; w.status < 400 || w.status >= 500 {
 				e.Errorf("the peer was answered %d, want a status of 4xx", w.status)
 			}
 			e.became(w, n)
@@ -182,6 +205,12 @@ func outcomeRows() []row {
 			want{class: core.UpgradeFailed, reason: core.ReasonHijackFailed, told: whole, level: slog.LevelError, status: 101}),
 		at("no route", "a handshake for a path without a handler is told with its remedy", "/nowhere", refused(core.ReasonNoRoute, 404)),
 		at("unauthorized", "401, 403 and 429 of the application are meant: Debug", "/forbidden", intended),
+		{
+			row: row{name: "outcome/unauthorized, stripped", layers: everywhere,
+				rule: "whom the application keeps out it keeps out, whatever a proxy made of the handshake: Debug"},
+			does: "handshake-no-upgrade", path: "/forbidden",
+			want: want{class: core.HandshakeRefused, reason: core.ReasonUpgradeStripped, told: quiet, status: 401},
+		},
 		at("plain answer", "a handshake that a handler answers 200 to was refused by the application", "/app", refused(core.ReasonApplication, 200)),
 		{
 			row: row{name: "outcome/early data", layers: everywhere,
