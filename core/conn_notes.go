@@ -91,8 +91,14 @@ func (c *Conn) lastLook() {
 		c.is(flagsRequest|flagClosed|flagDrained) || !preambleAlone(head, c.in.Load(), c.tail.Load()) {
 		return
 	}
+	// A server that closes all of its connections does so one after the other, and
+	// holds its lock meanwhile: of peers that stay it waits for one.
+	g := c.ln.g
+	if last := g.stayed.Load(); last != 0 && int64(g.now()) < last+int64(lookPause) {
+		return
+	}
 	select {
-	case <-c.ln.g.shut: // the server closes one after the other, and holds its lock meanwhile
+	case <-g.shut:
 		return
 	default:
 	}
@@ -101,14 +107,20 @@ func (c *Conn) lastLook() {
 	}
 	var more [1]byte
 	n, err := c.Conn.Read(more[:])
-	if end := endOf(err); n > 0 || end == endEOF || end == endReset {
+	switch end := endOf(err); {
+	case n > 0 || end == endEOF || end == endReset:
 		c.noteRead(more[:n], int64(n), err)
+	case end == endTimeout:
+		g.stayed.Store(int64(g.now()))
 	}
 }
 
 // lastLooks is how long lastLook waits for a peer that may be leaving: longer
 // than a round trip to another zone, and than a busy machine takes to send a FIN.
 const lastLooks = 100 * time.Millisecond
+
+// lookPause is how long nobody is waited for after a peer that stayed.
+const lookPause = time.Second
 
 // tailMore is Conn.tail where more came after a PROXY line.
 const tailMore = 1

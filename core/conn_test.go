@@ -506,3 +506,41 @@ func TestConnConcurrent(t *testing.T) {
 	}
 	emptyRegistry(t, g.conns)
 }
+
+// A server that closes a hundred connections, each of which began a PROXY line and
+// stayed, holds its lock meanwhile: it waits for one of them at most.
+func TestCloseWaitsForOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := quietGuard(t, Config{})
+		var conns []*Conn
+		for range 100 {
+			server, client := net.Pipe()
+			defer func() { _ = client.Close() }()
+			c := watched(g, server)
+			go func() { _, _ = io.WriteString(client, "PROXY ") }()
+			if _, err := c.Read(make([]byte, 16)); err != nil {
+				t.Fatal(err)
+			}
+			conns = append(conns, c)
+		}
+		start := time.Now()
+		for _, c := range conns {
+			_ = c.Close()
+		}
+		if took := time.Since(start); took > lastLooks {
+			t.Errorf("closing took %v", took)
+		}
+
+		// Long after, a peer that leaves is seen to leave again.
+		<-time.After(2 * lookPause)
+		server, client := net.Pipe()
+		c := watched(g, server)
+		go func() { _, _ = io.WriteString(client, "PROXY ") }()
+		_, _ = c.Read(make([]byte, 16))
+		time.AfterFunc(lastLooks/2, func() { _ = client.Close() })
+		_ = c.Close()
+		if end := c.end(readEnd); end != endEOF {
+			t.Errorf("a peer that leaves was not seen to: %v", end)
+		}
+	})
+}

@@ -46,6 +46,7 @@ type Guard struct {
 	panics    panicked
 	h2c       atomic.Bool  // a server speaks HTTP/2 without TLS
 	starved   atomic.Int64 // when a shortage at Accept was last told
+	stayed    atomic.Int64 // when lastLook last waited in vain
 	slots     atomic.Int64 // taken of Config.MaxSessions
 	adopted   *listener    // of the sessions on connections that were not watched before
 
@@ -53,7 +54,8 @@ type Guard struct {
 	mu       sync.Mutex
 	attached map[any]bool
 	late     []*exchange // sessions that opened when the drain had begun
-	unseen   sync.Map    // net.Conn -> *Conn, those of attached servers that the guard did not accept
+	unseen   connTable   // those of attached servers that the guard did not accept
+	strange  atomic.Bool // that some cannot be in it was logged
 	closed   atomic.Bool
 }
 
@@ -146,13 +148,17 @@ const closeTimeout = 2 * time.Second
 // not passed on.
 func (g *Guard) contained(what string, f func()) (returned bool) {
 	defer func() {
-		if v := recover(); v != nil || !returned && nilPanics() {
+		if v := recover(); isAPanic(v, returned) {
 			g.journal.callbackPanicked(what, v, debug.Stack())
 		}
 	}()
 	f()
 	return true
 }
+
+// isAPanic reports whether v, which recover has returned, is a panic's. returned is
+// whether what may panic has returned.
+func isAPanic(v any, returned bool) bool { return v != nil || !returned && nilPanics() }
 
 // nilPanics reports whether recover returns nil for panic(nil), as it does with
 // GODEBUG=panicnil=1. Otherwise nil says that there is no panic, but runtime.Goexit.
@@ -161,8 +167,8 @@ func nilPanics() (nils bool) {
 	panic(nil)
 }
 
-// platform reports whether a prober may have this address. The zero Addr is a
-// unix socket's.
+// platform reports whether a prober may have this address. The zero Addr is
+// nobody's: a unix socket is asked for with isUnix.
 func (g *Guard) platform(a netip.Addr) bool {
 	return platformAddr(a) || contains(g.config.ProbeSources, a)
 }
