@@ -198,14 +198,16 @@ func (c Config) withDefaults() (Config, error) {
 			bad("Config.ProbePaths has %q; a path begins with a slash and has no query", p)
 		}
 	}
-	for _, p := range c.ProbeSources {
-		if !p.IsValid() {
-			bad("Config.ProbeSources has a prefix that is not valid")
-		}
-	}
-	for _, p := range c.TrustedProxies {
-		if !p.IsValid() {
-			bad("Config.TrustedProxies has a prefix that is not valid")
+	for name, prefixes := range map[string][]netip.Prefix{"ProbeSources": c.ProbeSources, "TrustedProxies": c.TrustedProxies} {
+		for i, p := range prefixes {
+			switch mapped := p.Addr().Is4In6(); {
+			case !p.IsValid():
+				bad("Config.%s has a prefix that is not valid", name)
+			case mapped && p.Bits() < 96:
+				bad("Config.%s has %v; write an IPv4 prefix as such", name, p)
+			case mapped: // addresses are compared without their IPv6 clothes
+				prefixes[i] = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+			}
 		}
 	}
 	return c, errors.Join(errs...)

@@ -122,6 +122,17 @@ func TestConfigDefaults(t *testing.T) {
 	}
 }
 
+// A prefix in IPv6 clothes means the IPv4 addresses that it maps.
+func TestMappedPrefixes(t *testing.T) {
+	g := quietGuard(t, Config{ProbeSources: prefixes("::ffff:203.0.113.0/120"), TrustedProxies: prefixes("::ffff:198.51.100.7/128")})
+	if !g.platform(netip.MustParseAddr("203.0.113.9")) || !contains(g.config.TrustedProxies, netip.MustParseAddr("198.51.100.7")) {
+		t.Errorf("ProbeSources %v, TrustedProxies %v match no IPv4 address", g.config.ProbeSources, g.config.TrustedProxies)
+	}
+	if _, err := New(Config{ProbeSources: prefixes("::ffff:0.0.0.0/90")}); err == nil || !strings.Contains(err.Error(), "ProbeSources") {
+		t.Errorf("a prefix that can match nothing: %v", err)
+	}
+}
+
 // New reads the caller's Config and keeps nothing of it that could change
 // under the guard.
 func TestConfigIsTheCallers(t *testing.T) {

@@ -136,7 +136,7 @@ func (c *Conn) peerGone() bool {
 // fill adds to e what the transport says of the peer.
 func (c *Conn) fill(e *Event) {
 	e.Remote = c.remote()
-	e.Platform = c.ln.g.platform(e.Remote.Addr())
+	e.Platform = c.ln.g.platform(e.Remote.Addr()) || !e.Remote.IsValid() && isUnix(c.Conn.RemoteAddr())
 	if e.Prober == "" && e.Platform && e.Class.Probe() {
 		e.Prober = c.ln.g.proberAt(e.Remote.Addr()).String()
 	}

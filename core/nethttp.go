@@ -39,8 +39,7 @@ func (h httpHead) Field(name string) string {
 func (h httpHead) Remote() netip.AddrPort {
 	a, err := netip.ParseAddrPort(h.r.RemoteAddr)
 	if err != nil {
-		// A middleware such as chi's RealIP leaves the port out. Without an
-		// address everybody would be on a unix socket, and so the platform.
+		// A middleware such as chi's RealIP leaves the port out.
 		alone, _ := netip.ParseAddr(h.r.RemoteAddr)
 		return netip.AddrPortFrom(alone.Unmap(), 0)
 	}

@@ -21,6 +21,13 @@ const maxPeerText = 64
 
 // peer returns the address of h's peer, and whether a platform may have it.
 func (g *Guard) peer(h Head) (addr netip.AddrPort, platform bool) {
+	if addr, platform = g.peerOf(h); !addr.IsValid() {
+		platform = onUnix(h)
+	}
+	return addr, platform
+}
+
+func (g *Guard) peerOf(h Head) (addr netip.AddrPort, platform bool) {
 	text := ""
 	if r, ok := h.(httpHead); ok {
 		text = r.r.RemoteAddr

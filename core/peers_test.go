@@ -36,7 +36,7 @@ func TestPeerIsWhatItWas(t *testing.T) {
 	}
 	wg.Wait()
 	agent := headOf()
-	if addr, platform := g.peer(agent); addr != agent.Remote() || !platform {
-		t.Errorf("a head of another family: %v, platform %v", addr, platform)
+	if addr, platform := g.peer(agent); addr != agent.Remote() || platform {
+		t.Errorf("a head of another family, without an address: %v, platform %v", addr, platform)
 	}
 }

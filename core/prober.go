@@ -154,11 +154,8 @@ var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
 
 // platformAddr reports whether a platform's prober may have the address a:
 // loopback, private (RFC 1918, RFC 4193), link-local, shared (RFC 6598), or a
-// fixed range of the table. The zero Addr is a unix socket's, and so true.
+// fixed range of the table.
 func platformAddr(a netip.Addr) bool {
-	if !a.IsValid() {
-		return true
-	}
 	a = plainAddr(a)
 	if a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || sharedSpace.Contains(a) {
 		return true

@@ -1,6 +1,8 @@
 package core
 
 import (
+	"net"
+	"net/http"
 	"net/netip"
 	"strings"
 )
@@ -27,6 +29,29 @@ func (x *exchange) source(h Head) {
 	// What is forwarded for somebody unknown is not the platform's, whoever the
 	// last proxy is.
 	x.platform = x.from.client.IsValid() && x.g.platform(x.from.client)
+}
+
+// isUnix reports whether a peer at a, which has no IP address, is one of this
+// machine's, on a unix socket.
+func isUnix(a net.Addr) bool {
+	u, ok := a.(*net.UnixAddr)
+	return ok && u != nil
+}
+
+// onUnix reports whether a request whose peer has no address came over a unix
+// socket. What a layer outside has put in the address's place ("unknown") is
+// nobody's.
+func onUnix(h Head) bool {
+	switch v := h.(type) {
+	case httpHead:
+		local, _ := v.r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+		peer := v.r.RemoteAddr
+		return isUnix(local) && (peer == "" || peer[0] == '@' || peer[0] == '/')
+	case Message:
+		nc := v.Conn()
+		return nc != nil && isUnix(nc.RemoteAddr())
+	}
+	return false
 }
 
 // address is the client's where a trusted proxy names it, else the peer's.

@@ -2,6 +2,8 @@ package core
 
 import (
 	"bufio"
+	"context"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -102,11 +104,17 @@ func TestSource(t *testing.T) {
 		{"from a proxy that is not trusted: the proxy itself, but not as a platform, since it asks for another", "10.2.0.1:4711", "203.0.113.9", "10.2.0.1", false},
 		{"loopback", "127.0.0.1:4711", "", "127.0.0.1", true},
 		{"a unix socket", "@", "", "invalid IP", true},
+		{"a client on a named unix socket", "/run/proxy.sock", "", "invalid IP", true},
+		{"a unix socket, and a layer outside that knows better", "unknown", "", "invalid IP", false},
+		{"a unix socket, for somebody unknown", "@", "203.0.113.9", "invalid IP", false},
 	} {
 		g := quietGuard(t, Config{TrustedProxies: prefixes("10.1.0.0/16"), ProbeSources: prefixes("198.51.100.0/24")})
 		r := handshake(func(r *http.Request) { r.RemoteAddr = row.remote })
 		if row.forwarded != "" {
 			r.Header.Set("X-Forwarded-For", row.forwarded)
+		}
+		if strings.Contains(row.rule, "unix") {
+			r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.Addr(&net.UnixAddr{Name: "/run/app.sock", Net: "unix"})))
 		}
 		x := g.Adapter().judge(httpHead{r}, nil, false)
 		if x == nil {
@@ -114,6 +122,20 @@ func TestSource(t *testing.T) {
 		}
 		if got := x.address().String(); got != row.address || x.platform != row.platform {
 			t.Errorf("%s: source %s, platform %v, want %s, %v", row.rule, got, x.platform, row.address, row.platform)
+		}
+	}
+}
+
+// An address that is none is nobody's: no User-Agent is believed for it.
+func TestNoAddressIsNobody(t *testing.T) {
+	g := quietGuard(t, Config{})
+	tcp := context.WithValue(t.Context(), http.LocalAddrContextKey, net.Addr(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80}))
+	for _, remote := range []string{"unknown", "203.0.113.7:1234, 10.0.0.1", "[::1", "_hidden", "", "@", "/etc"} {
+		for _, ctx := range []context.Context{t.Context(), tcp} {
+			r := handshake(with("User-Agent", "kube-probe/1.33"), func(r *http.Request) { r.RemoteAddr = remote }).WithContext(ctx)
+			if x := g.Adapter().judge(httpHead{r}, nil, false); x.platform || x.credited {
+				t.Errorf("RemoteAddr %q: platform %v, believed %v", remote, x.platform, x.credited)
+			}
 		}
 	}
 }
