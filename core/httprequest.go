@@ -126,7 +126,7 @@ func (q *HTTPRequest) DoneWith(err error) {
 // recover it yet.
 func (q *HTTPRequest) Recovered() {
 	v := recover()
-	if v == nil {
+	if !isAPanic(v, q.done) {
 		q.Done(0, nil)
 		return
 	}
@@ -142,12 +142,12 @@ func (q *HTTPRequest) Recovered() {
 // outermost is Recovered for the outermost layer.
 func (q *HTTPRequest) outermost() {
 	v := recover()
-	if v == nil {
+	if !isAPanic(v, q.done) {
 		q.Done(0, nil)
 		return
 	}
 	q.aborted(v)
-	if c := q.conn(); c != nil && c.is(flagAttached) && v != http.ErrAbortHandler {
+	if c := q.conn(); c != nil && c.is(flagAttached) && v != nil && v != http.ErrAbortHandler {
 		c.ln.g.panics.add(c.remote()) // the server's line about it comes next
 	}
 	panic(v)
@@ -200,7 +200,7 @@ func (g *Guard) Endpoint(next http.Handler) http.Handler {
 // Contain and Finish stand beside the handler and not around it, for what
 // writer.hijacked says of the stack.
 func (q *HTTPRequest) Contain(v any) (contained bool) {
-	if v == nil {
+	if !isAPanic(v, q.done) {
 		q.Done(0, nil)
 		return false
 	}

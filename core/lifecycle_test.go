@@ -60,6 +60,9 @@ func served(t *testing.T, srv *http.Server, listen func(net.Listener) net.Listen
 	return ln.Addr().String()
 }
 
+// asIs serves a listener as it is.
+func asIs(ln net.Listener) net.Listener { return ln }
+
 // heard sends text and returns what comes back until the server closes.
 func heard(t *testing.T, address, text string) (answer string) {
 	t.Helper()

@@ -113,7 +113,7 @@ func (a *Answer) write(m Message) {
 
 // tellPanic is to be deferred.
 func (r *Request) tellPanic() {
-	if v := recover(); v != nil {
+	if v := recover(); isAPanic(v, r.done) {
 		r.Panicked(v)
 		panic(v)
 	}
@@ -125,9 +125,10 @@ var answerPanic = textAnswer(http.StatusInternalServerError, "internal server er
 
 // Recover is to be deferred by the outermost layer, where a panic that was not
 // recovered further in would end the process: it is answered 500, with nothing of
-// the panic. [Request.Around] has told it.
-func (a Adapter) Recover(m Message) {
-	if recover() != nil {
+// the panic. [Request.Around] has told it. returned is set once the handler has
+// returned.
+func (a Adapter) Recover(m Message, returned *bool) {
+	if isAPanic(recover(), *returned) {
 		m.Reset()
 		answerPanic.write(m)
 	}

@@ -125,7 +125,8 @@ func TestPanicAround(t *testing.T) {
 	a := g.Adapter()
 	m := newLetter(handshake(onPath("/panic")), watched(g, &script{}))
 	func() {
-		defer a.Recover(m)
+		returned := false
+		defer a.Recover(m, &returned)
 		q := a.BeginMessage(m)
 		_ = q.Around(m, func() error {
 			inner := a.BeginMessage(m)

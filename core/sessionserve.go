@@ -95,8 +95,9 @@ func (s *Session) Run(parent context.Context, ws Frames, f func(context.Context)
 	if x.c.is(flagClosed) {
 		cancel(errSessionEnded)
 	}
+	returned := false
 	defer func() {
-		if v := recover(); v != nil {
+		if v := recover(); isAPanic(v, returned) {
 			s.Settle()
 			s.Panicked(v)
 		}
@@ -106,6 +107,7 @@ func (s *Session) Run(parent context.Context, ws Frames, f func(context.Context)
 	if err := s.Serve(closing, func() error { return f(ctx) }); err != nil {
 		x.noteError(err)
 	}
+	returned = true
 }
 
 // Panicked tells a panic v of the one who has the session, and closes its

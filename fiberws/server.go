@@ -62,7 +62,8 @@ func handler(a core.Adapter, app *fiber.App, next fasthttp.RequestHandler, close
 	return func(ctx *fasthttp.RequestCtx) {
 		started.Do(func() { a.ShuttingDownAfter(ctx.Done()) }) // Fiber's own hook comes when the shutdown is through
 		m := message{ctx}
-		defer a.Recover(m)
+		returned := false
+		defer a.Recover(m, &returned)
 		q := a.BeginMessage(m)
 		if q.Undecided() && slices.Contains(methods, m.Method()) { // who answers shows in Fiber's own context alone
 			c := app.AcquireCtx(ctx)
@@ -74,6 +75,7 @@ func handler(a core.Adapter, app *fiber.App, next fasthttp.RequestHandler, close
 		if closes && !ctx.Hijacked() {
 			ctx.SetConnectionClose()
 		}
+		returned = true
 	}
 }
 

@@ -341,3 +341,22 @@ func TestSplitConnection(t *testing.T) {
 		check(target)
 	}
 }
+
+// With GODEBUG=panicnil=1 panic(nil) is a panic like any other: answered 500, where
+// Fiber alone ends the process.
+func TestNilPanic(t *testing.T) {
+	t.Setenv("GODEBUG", "panicnil=1")
+	g, err := core.New(core.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = g.Close() }()
+	app := fiber.New(fiber.Config{DisableStartupMessage: true})
+	app.Get("/", func(*fiber.Ctx) error { panic(nil) })
+	fiberws.Attach(g, app)
+	res, err := app.Test(httptest.NewRequest("GET", "/", nil))
+	if err != nil || res.StatusCode != 500 {
+		t.Fatalf("answered %v, %v", res, err)
+	}
+	_ = res.Body.Close()
+}
