@@ -18,10 +18,7 @@ func (g *Guard) connOf(nc net.Conn) *Conn {
 	if c := ConnOf(nc); c != nil && c.ln.g == g {
 		return c
 	}
-	if c, ok := g.unseen.Load(nc); ok {
-		return c.(*Conn)
-	}
-	return nil
+	return g.unseen.load(nc)
 }
 
 // Attach makes the guard the outermost layer of srv when it starts to serve:
@@ -213,16 +210,18 @@ func (g *Guard) attach(nc net.Conn, unseen *listener) *Conn {
 		return nil
 	}
 	if c == nil {
+		if !hashable(nc) {
+			g.notWatched(nc)
+			return nil
+		}
 		c = &Conn{Conn: nc, ln: unseen, accepted: g.now()}
 		c.refs.Store(1)
 		c.set(flagShadow)
 		g.stats.accepted.Add(1)
 		g.conns.add(c)
-		g.unseen.Store(nc, c)
+		g.unseen.store(nc, c)
 	}
-	if t, ok := nc.(*tls.Conn); ok {
-		c.knowTLS(t)
-	}
+	c.lookAbove(nc)
 	c.set(flagAttached)
 	return c
 }
@@ -250,7 +249,7 @@ func (a Adapter) ConnState(nc net.Conn, state http.ConnState) {
 	case http.StateHijacked:
 		c.hijackedBy(nc)
 	case http.StateClosed:
-		a.g.unseen.Delete(nc)
+		a.g.unseen.delete(nc)
 		c.stayed()
 		c.over()
 	case http.StateNew:
@@ -280,7 +279,7 @@ func (c *Conn) hijackedBy(nc net.Conn) {
 		c.set(flagHijacked)
 	}
 	if c.is(flagShadow) {
-		c.ln.g.unseen.Delete(nc)
+		c.ln.g.unseen.delete(nc)
 		if ordinary { // it ends here, as far as anyone can see
 			c.over()
 		}

@@ -111,7 +111,7 @@ func (f facts) preamble() (Class, Reason) {
 		return f.bare(TCPProbe) // understood, and nothing was asked
 	case bytes.HasPrefix(f.head, []byte(h2Preface)):
 		return WrongProtocol, ReasonH2Preface
-	case isTLS(f.head):
+	case isHello(f.head):
 		return WrongProtocol, ReasonTLSOnPlain
 	}
 	return Undecided, NoReason
@@ -141,9 +141,9 @@ func preambleAlone(head []byte, in int64, tail uint64) bool {
 	return len(head) < headSize || in <= proxyV2Length(head)
 }
 
-// isTLS reports whether head begins a TLS handshake record (RFC 8446 §5.1) of
+// isHello reports whether head begins a TLS handshake record (RFC 8446 §5.1) of
 // SSL 3.0 to TLS 1.3.
-func isTLS(head []byte) bool {
+func isHello(head []byte) bool {
 	return len(head) >= 3 && head[0] == 0x16 && head[1] == 3 && head[2] <= 4
 }
 

@@ -96,7 +96,7 @@ func (w *writer) hijacked(nc net.Conn, rw *bufio.ReadWriter, err error) (net.Con
 		return nc, rw, err
 	}
 	watched := Request{c: w.x.c, x: w.x, begun: true}.Opened(nc)
-	if watched != nc {
+	if c, ok := watched.(*Conn); ok && nc != net.Conn(c) { // nc itself may be of a type that cannot be compared
 		redirect(rw, watched)
 	}
 	if w.opened != nil {

@@ -72,7 +72,7 @@ func (c *Conn) leave(nc net.Conn) {
 	if x == nil || !x.is(stateLeaving) {
 		return
 	}
-	c.ln.g.unseen.Delete(nc)
+	c.ln.g.unseen.delete(nc)
 	x.open(nc)
 	x.left() // after that: SessionOn may come in between
 	if c.is(flagSeenLate) && !x.own {

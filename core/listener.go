@@ -25,10 +25,10 @@ type listener struct {
 	done chan struct{}
 }
 
-// errTLSBelow is the error of Accept where [Guard.Listener] was given a TLS
-// listener: net/http would no longer see TLS, and so neither HTTP/2 nor
+// errTLSBelow is the error of Serve, and of Accept where that shows no earlier, for
+// a TLS listener: net/http would no longer see TLS, and so neither HTTP/2 nor
 // Request.TLS would work.
-var errTLSBelow = errors.New("quietws: Guard.Listener was given a TLS listener; give it the raw one and put TLS above it: Guard.TLSListener, or tls.NewListener(guard.Listener(ln), config)")
+var errTLSBelow = errors.New("quietws: Serve or Guard.Listener was given a TLS listener; give it the raw one and put TLS above it: Guard.TLSListener, or tls.NewListener(guard.Listener(ln), config)")
 
 // Listener returns ln watched: each connection that it accepts is counted, and
 // ends in exactly one [Class]. Give it the raw listener, or one of
@@ -36,8 +36,10 @@ var errTLSBelow = errors.New("quietws: Guard.Listener was given a TLS listener; 
 //
 //	tls.NewListener(guard.Listener(ln), config)
 //
-// A listener that wraps connections without a NetConn method, such as
-// netutil.LimitListener, goes below it: guard.Listener(netutil.LimitListener(ln, n)).
+// A listener above it whose connections neither embed a net.Conn nor have a NetConn
+// method hides them from the guard: put it below. Over connections that the guard
+// watches already, as where one listener below cmux and those that cmux makes are
+// both the guard's, it changes nothing: each is counted once.
 // Over a TLS listener, where HTTP/2 and Request.TLS would no longer work, its first
 // Accept returns an error. Accept does not return errors that pass, such as too
 // many open files: it waits, from 5 ms to a second, tells it once in
@@ -65,20 +67,10 @@ type tlsListener struct{ net.Listener }
 
 func (l *tlsListener) Accept() (net.Conn, error) {
 	nc, err := l.Listener.Accept()
-	if t, ok := nc.(*tls.Conn); ok {
-		if c := ConnOf(t); c != nil {
-			c.knowTLS(t)
-		}
+	if c := ConnOf(nc); c != nil {
+		c.lookAbove(nc)
 	}
 	return nc, err
-}
-
-// knowTLS notes who is above c.
-func (c *Conn) knowTLS(t *tls.Conn) {
-	c.tls.Store(t)
-	if !c.is(flagShadow) && !c.ln.tls.Load() {
-		c.ln.tls.Store(true)
-	}
 }
 
 // The pause after an error of Accept that passes: doubled each time.
@@ -92,15 +84,12 @@ func (l *listener) Accept() (net.Conn, error) {
 	for {
 		nc, err := l.Listener.Accept()
 		if err == nil {
-			t, isTLS := nc.(*tls.Conn)
 			c := ConnOf(nc)
 			switch {
 			case c != nil && c.ln.g == l.g: // watched below, as is right for TLS, or below go-proxyproto
-				if isTLS {
-					c.knowTLS(t)
-				}
+				c.lookAbove(nc)
 				return nc, nil
-			case isTLS:
+			case isTLS(nc):
 				_ = nc.Close()
 				return nil, errTLSBelow
 			}
@@ -153,25 +142,4 @@ func (g *Guard) watch(nc net.Conn, l *listener) *Conn {
 	g.stats.accepted.Add(1)
 	g.conns.add(c)
 	return c
-}
-
-// ConnOf returns the watched connection that nc is or stands on, nil if there
-// is none. It looks through up to eight layers: *tls.Conn and everything else that
-// has a NetConn method, go-proxyproto's Raw, and fasthttp's UnsafeConn.
-func ConnOf(nc net.Conn) *Conn {
-	for range 8 {
-		switch v := nc.(type) {
-		case *Conn:
-			return v
-		case interface{ NetConn() net.Conn }:
-			nc = v.NetConn()
-		case interface{ UnsafeConn() net.Conn }: // a hijacked connection of fasthttp
-			nc = v.UnsafeConn()
-		case interface{ Raw() net.Conn }:
-			nc = v.Raw()
-		default:
-			return nil
-		}
-	}
-	return nil
 }

@@ -248,6 +248,9 @@ type deepConn struct{ net.Conn }
 
 func (d *deepConn) NetConn() net.Conn { return d }
 
+// hidden is a net.Conn that nobody can look into.
+type hidden interface{ net.Conn }
+
 func TestConnOf(t *testing.T) {
 	g := quietGuard(t, Config{})
 	c := watched(g, &script{})
@@ -256,6 +259,7 @@ func TestConnOf(t *testing.T) {
 	for rule, nc := range map[string]net.Conn{
 		"itself": c, "under TLS": secure(c), "under go-proxyproto": rawConn{c}, "under anything with NetConn": netConn{c},
 		"under TLS on go-proxyproto": secure(rawConn{c}), "under go-proxyproto on TLS": rawConn{secure(c)}, "under four": netConn{rawConn{secure(netConn{c})}},
+		"embedded": struct{ net.Conn }{c}, "embedded in what a pointer is of": &wrapping{c}, "embedded in TLS that is": &secured{tls.Server(c, &tls.Config{})},
 	} {
 		if ConnOf(nc) != c {
 			t.Errorf("%s: not found", rule)
@@ -263,7 +267,7 @@ func TestConnOf(t *testing.T) {
 	}
 	for rule, nc := range map[string]net.Conn{
 		"nil": nil, "another connection": &script{}, "under TLS": secure(&script{}), "a Raw of nothing": rawConn{nil}, "one that stands on itself": &deepConn{},
-		"hidden by a wrapper that shows nothing": struct{ net.Conn }{c},
+		"hidden by a wrapper that shows nothing": struct{ hidden }{c},
 	} {
 		if got := ConnOf(nc); got != nil {
 			t.Errorf("%s: found %v", rule, got)

@@ -31,7 +31,8 @@ var errNoListener = errors.New("quietws: Serve was given no listener")
 // Listeners are watched; those that came from [Guard.Listener] or
 // [Guard.TLSListener] are taken as they are. For TLS give it a TLSListener. Where
 // srv has neither ReadHeaderTimeout nor ReadTimeout, Serve sets ReadHeaderTimeout
-// to 10 s. Without a listener it returns an error at once.
+// to 10 s. Without a listener, and for one of tls.NewListener that is not over one
+// of [Guard.Listener], it returns an error at once.
 //
 // Give it a context that ends at SIGTERM, and let a second signal end the process:
 //
@@ -65,6 +66,9 @@ func (a Adapter) Serve(ctx context.Context, srv Server, listeners ...net.Listene
 	g := a.g
 	if len(listeners) == 0 {
 		return errNoListener
+	}
+	if slices.ContainsFunc(listeners, isTLSListener) {
+		return Unserved(errTLSBelow, listeners...)
 	}
 	failed := make(chan error, len(listeners))
 	for _, ln := range listeners {

@@ -55,7 +55,7 @@ func TestUnread(t *testing.T) {
 func TestUnreadUnderTLS(t *testing.T) {
 	g := quietGuard(t, Config{})
 	c := watched(g, &script{closed: make(chan struct{})})
-	c.knowTLS(tls.Server(c, &tls.Config{}))
+	c.lookAbove(tls.Server(c, &tls.Config{}))
 	m := newLetter(handshake(with("Upgrade")), c)
 	g.Adapter().Unread(m, errors.New("error when reading request headers: tls: first record does not look like a TLS handshake"), Limits{}, func() { t.Error("the application is asked") })
 	if c.answer.Load() != 0 || c.ends.Load()>>unreadFor != 0 || !c.is(flagClosed) {

@@ -1,0 +1,146 @@
+package core
+
+import (
+	"crypto/tls"
+	"net"
+	"reflect"
+	"sync"
+)
+
+// maxLayers is how many layers of connections or listeners are looked through.
+const maxLayers = 8
+
+// ConnOf returns the watched connection that nc is or stands on, nil if there
+// is none. It looks through up to eight layers: *tls.Conn and everything else that
+// has a NetConn method, go-proxyproto's Raw, fasthttp's UnsafeConn, and structs that
+// embed a net.Conn, as those of cmux and netutil.LimitListener do.
+func ConnOf(nc net.Conn) *Conn {
+	for range maxLayers {
+		switch v := nc.(type) {
+		case *Conn:
+			return v
+		case *net.TCPConn, *net.UnixConn:
+			return nil
+		case interface{ NetConn() net.Conn }:
+			nc = v.NetConn()
+		case interface{ UnsafeConn() net.Conn }: // a hijacked connection of fasthttp
+			nc = v.UnsafeConn()
+		case interface{ Raw() net.Conn }:
+			nc = v.Raw()
+		default:
+			nc = embedded(nc)
+		}
+	}
+	return nil
+}
+
+// embeds remembers which field of a type is an embedded connection, -1 for none.
+var embeds sync.Map // reflect.Type -> int
+
+// embedded returns the net.Conn or *tls.Conn that a struct embeds, nil if it embeds
+// none.
+func embedded(nc net.Conn) net.Conn {
+	if nc == nil {
+		return nil
+	}
+	t := reflect.TypeOf(nc)
+	field, known := embeds.Load(t)
+	if !known {
+		field = embeddedIn(t)
+		embeds.Store(t, field)
+	}
+	if field == -1 {
+		return nil
+	}
+	v := reflect.Indirect(reflect.ValueOf(nc))
+	if !v.IsValid() { // a nil pointer
+		return nil
+	}
+	below, _ := v.Field(field.(int)).Interface().(net.Conn)
+	if t, ok := below.(*tls.Conn); ok && t == nil {
+		return nil
+	}
+	return below
+}
+
+func embeddedIn(t reflect.Type) int {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t.Kind() == reflect.Struct {
+		for i := range t.NumField() {
+			if f := t.Field(i); f.Anonymous && (f.Type == reflect.TypeFor[net.Conn]() || f.Type == reflect.TypeFor[*tls.Conn]()) {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// isTLS reports whether nc says that it is TLS, as net/http asks since Go 1.26.
+func isTLS(nc net.Conn) bool {
+	_, ok := nc.(interface{ ConnectionState() tls.ConnectionState })
+	return ok
+}
+
+// tlsOf returns the tls.Conn that nc is or embeds, nil if it has none.
+func tlsOf(nc net.Conn) *tls.Conn {
+	for range maxLayers {
+		if t, ok := nc.(*tls.Conn); ok || nc == nil {
+			return t
+		}
+		nc = embedded(nc)
+	}
+	return nil
+}
+
+// lookAbove notes the TLS connection above c, where nc is what stands there.
+func (c *Conn) lookAbove(nc net.Conn) {
+	if _, itself := nc.(*Conn); itself {
+		return
+	}
+	t := tlsOf(nc)
+	if t != nil {
+		c.tls.Store(t)
+	}
+	if (t != nil || isTLS(nc)) && !c.is(flagShadow) && !c.ln.tls.Load() {
+		c.ln.tls.Store(true)
+	}
+}
+
+// isTLSListener reports whether ln makes TLS connections out of those of a
+// listener that nobody watches. It is false where that cannot be seen.
+func isTLSListener(ln net.Listener) bool {
+	isTLS := false
+	for range maxLayers {
+		switch ln.(type) {
+		case *listener, *tlsListener:
+			return false
+		case *net.TCPListener, *net.UnixListener:
+			return isTLS
+		case nil:
+			return false
+		}
+		isTLS = isTLS || reflect.TypeOf(ln) == tlsListeners
+		ln = listenerIn(ln)
+	}
+	return false
+}
+
+// tlsListeners is the type that tls.NewListener returns.
+var tlsListeners = reflect.TypeOf(tls.NewListener(nil, nil))
+
+// listenerIn returns the listener in the field Listener of ln, nil if there is
+// none: where it is embedded, and in go-proxyproto's.
+func listenerIn(ln net.Listener) net.Listener {
+	v := reflect.Indirect(reflect.ValueOf(ln))
+	if v.Kind() != reflect.Struct {
+		return nil
+	}
+	f, ok := v.Type().FieldByName("Listener")
+	if !ok || len(f.Index) != 1 || f.Type != reflect.TypeFor[net.Listener]() {
+		return nil
+	}
+	inner, _ := v.FieldByIndex(f.Index).Interface().(net.Listener)
+	return inner
+}
