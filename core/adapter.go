@@ -77,34 +77,6 @@ type Verdict struct {
 	Connection string
 }
 
-// Match is how a framework came to the handler that answered a request, for
-// [Request.Fallback].
-type Match uint8
-
-const (
-	// MatchUnknown: that cannot be known.
-	MatchUnknown Match = iota
-	// MatchExact: a route of exactly this path.
-	MatchExact
-	// MatchPattern: a route with a wildcard or a parameter, or a catch-all.
-	MatchPattern
-	// MatchMiddleware: no route, a middleware that was in the way.
-	MatchMiddleware
-)
-
-// MatchOf says how a framework came to a handler where it has no route of exactly
-// the path: found is false where there was none at all, pattern is true for a
-// route that holds more paths than one. It never returns MatchExact.
-func MatchOf(found, pattern bool) Match {
-	switch {
-	case !found:
-		return MatchUnknown
-	case pattern:
-		return MatchPattern
-	}
-	return MatchMiddleware
-}
-
 // Route is one of the four health routes. [Routes] says at which paths they are.
 type Route uint8
 

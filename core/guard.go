@@ -54,6 +54,7 @@ type Guard struct {
 	mu       sync.Mutex
 	attached map[any]bool
 	late     []*exchange // sessions that opened when the drain had begun
+	askers   sync.Map    // Application.Key -> *asker
 	unseen   connTable   // those of attached servers that the guard did not accept
 	strange  atomic.Bool // that some cannot be in it was logged
 	closed   atomic.Bool
@@ -69,7 +70,8 @@ type pathRule struct {
 
 // ownerFunc says whether the application has a route of exactly the path of a
 // request. asked is false where it cannot be asked.
-type ownerFunc func(Head) (owned, asked bool)
+// Where look is true nobody is to be asked for it.
+type ownerFunc func(h Head, look bool) (owned, asked bool)
 
 // New returns a Guard. Its error joins everything that is wrong with config; the
 // zero Config has none; only with an error is the Guard nil. It starts nothing: a
@@ -228,7 +230,7 @@ func (g *Guard) tellRoutes() {
 		path := rule.path
 		who := "quietws"
 		if !rule.named {
-			switch owned, asked := g.owned(pathHead(path)); {
+			switch owned, asked := g.owned(pathHead(path), true); {
 			case owned:
 				who = "application"
 			case !asked:
@@ -244,9 +246,9 @@ func (g *Guard) tellRoutes() {
 	g.journal.note(slog.LevelInfo, "health routes", attrs...)
 }
 
-func (g *Guard) owned(h Head) (owned, asked bool) {
+func (g *Guard) owned(h Head, look bool) (owned, asked bool) {
 	if f := g.owner.Load(); f != nil {
-		return (*f)(h)
+		return (*f)(h, look)
 	}
 	return false, false
 }

@@ -39,7 +39,7 @@ func (w *writer) WriteHeader(status int) {
 		return
 	case status >= 100 && status <= 199 && status != http.StatusSwitchingProtocols:
 	case x.status.Load() == 0:
-		if a, ok := (Request{x: x}).Fallback(httpHead{w.r}, status, MatchUnknown); ok {
+		if a, ok := (Request{x: x}).Fallback(httpHead{w.r}, status); ok {
 			w.replaced = true
 			clear(w.Header())
 			x.status.Store(int32(a.Status))

@@ -36,6 +36,7 @@ func (a Adapter) look(h Head) *exchange {
 	if asksToUpgrade(h) {
 		return nil
 	}
+	a.mere = true
 	return a.judge(h, nil, false)
 }
 

@@ -23,6 +23,9 @@ func (a Adapter) Handler(r Request, h Head, route string, origins *Origins) Requ
 // remembered, so that the outermost layer answers a prober there.
 func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *Origins) Request {
 	g := a.g
+	if r.asked {
+		return r
+	}
 	if route == h.Path() {
 		g.learn(route)
 	}
@@ -188,7 +191,7 @@ func (a Adapter) appOwns(h Head, x *exchange, rule *pathRule) bool {
 	if ask == nil {
 		ask = a.g.owned
 	}
-	owned, asked := ask(h)
+	owned, asked := ask(h, a.mere)
 	x.fallback = !asked
 	return owned
 }

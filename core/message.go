@@ -46,19 +46,22 @@ const MessageKey = "github.com/quietws/quietws"
 // BeginMessage is [Adapter.Begin] for a Message. A request that a layer outside
 // has begun is the same request.
 func (a Adapter) BeginMessage(m Message) Request {
-	if q, _ := m.UserValue(MessageKey).(*Request); q != nil && q.x != nil && q.x.g == a.g {
-		return Request{c: q.x.c, x: q.x}
+	if q, _ := m.UserValue(MessageKey).(*Request); q != nil {
+		if q.asked {
+			return *q
+		}
+		if q.x != nil && q.x.g == a.g {
+			return Request{c: q.x.c, x: q.x}
+		}
 	}
 	return a.Begin(m, m.Conn())
 }
 
 // Around writes the guard's answer, if it has one, or calls next; where this
 // layer has begun the request it ends it. A framework that turns an error into an
-// answer outside its chain does so in answered, which says who has answered; it
-// is called for candidates alone, and their error is then no longer returned.
-// Without answered a health question is not asked who answered it. A panic is
-// told and goes on.
-func (r *Request) Around(m Message, next func() error, answered func(error) Match) error {
+// answer outside its chain does so in answered; it is called for candidates alone,
+// and their error is then no longer returned. A panic is told and goes on.
+func (r *Request) Around(m Message, next func() error, answered func(error)) error {
 	if r.x != nil {
 		if r.answer(m) {
 			return nil
@@ -71,10 +74,12 @@ func (r *Request) Around(m Message, next func() error, answered func(error) Matc
 	}
 	defer r.tellPanic()
 	err := next()
-	if r.x != nil && answered != nil {
-		match := answered(err)
-		err = nil
-		if a, ours := r.Fallback(m, m.Status(), match); ours {
+	if r.x != nil {
+		if err != nil && answered != nil {
+			answered(err)
+			err = nil
+		}
+		if a, ours := r.Fallback(m, m.Status()); ours {
 			m.Reset()
 			a.write(m)
 		}
@@ -139,6 +144,9 @@ func (a Adapter) Recover(m Message, returned *bool) {
 func (a Adapter) IsProbeMessage(m Message) bool {
 	var x *exchange
 	if q, _ := m.UserValue(MessageKey).(*Request); q != nil {
+		if q.asked {
+			return true
+		}
 		x = q.x
 	} else {
 		x = a.look(m)

@@ -52,7 +52,7 @@ func (m *muxOwner) owns(h Head) (owned, asked bool) {
 		}
 	}
 	if !owned && m.inner != nil {
-		owned, _ = (*m.inner)(h)
+		owned, _ = (*m.inner)(h, true)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

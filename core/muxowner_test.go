@@ -94,7 +94,7 @@ func TestMuxOwnerWithAFrameworkInside(t *testing.T) {
 	mux.Handle("/startupz", nothing)
 	l := g.layer(mux)
 	for path, want := range map[string]bool{"/readyz": true, "/startupz": true, "/livez": false} {
-		if owned, _ := l.a.owns(httpHead{asked("GET", path)}); owned != want {
+		if owned, _ := l.a.owns(httpHead{asked("GET", path)}, false); owned != want {
 			t.Errorf("%s: owned %t, want %t", path, owned, want)
 		}
 	}

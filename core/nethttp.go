@@ -150,7 +150,7 @@ func (l *layer) options(w http.ResponseWriter, r *http.Request) {
 	} else {
 		q = l.a.BeginHTTP(r)
 	}
-	if a, ok := q.Fallback(h, http.StatusNotFound, MatchUnknown); ok {
+	if a, ok := q.Fallback(h, http.StatusNotFound); ok {
 		writeAnswer(w, r, &a)
 		q.Done(a.Status, nil)
 		return

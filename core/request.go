@@ -16,6 +16,7 @@ type Request struct {
 	x     *exchange
 	begun bool // this layer began it, and so ends it
 	done  bool // and has
+	asked bool // it is none: see MarkAsked
 }
 
 // Adapter returns what an adapter of a framework needs. Applications use the
@@ -32,6 +33,7 @@ func (g *Guard) Adapter() Adapter { return Adapter{g: g} }
 type Adapter struct {
 	g    *Guard
 	owns ownerFunc
+	mere bool // a look: nothing is to come of it
 }
 
 // Guard returns the guard.
@@ -43,9 +45,12 @@ func (a Adapter) Guard() *Guard { return a.g }
 // application has answered. f must be safe for concurrent use and not allocate.
 // The guard remembers the f that it was given last, for the layers that have none.
 func (a Adapter) Owner(f func(Head) (owned, asked bool)) Adapter {
+	return a.own(func(h Head, _ bool) (owned, asked bool) { return f(h) })
+}
+
+func (a Adapter) own(f ownerFunc) Adapter {
 	a.owns = f
-	owner := ownerFunc(f)
-	a.g.owner.Store(&owner)
+	a.g.owner.Store(&f)
 	return a
 }
 
@@ -135,31 +140,20 @@ func (r Request) Verdict() Verdict {
 // an adapter find out what is answered.
 func (r Request) Candidate() bool { return r.x != nil }
 
-// Fallback is asked when the status of an answer is known and not yet written,
-// on a default health route whose owner could not be asked before; m says who
-// answered. It returns the answer to write instead, unless it is the
-// application's route: 401, 403, 404 and 405 are no route's, a wildcard is none,
-// and a middleware answers health questions by 200 or 503.
-func (r Request) Fallback(h Head, status int, m Match) (Answer, bool) {
+// Fallback is asked when the status of an answer is known and not yet written, for
+// a question about health whose owner could not be asked before. It returns the
+// answer to write instead where the status is no answer of an application's: 401,
+// 403, 404 or 405.
+func (r Request) Fallback(h Head, status int) (Answer, bool) {
 	x := r.x
 	if x == nil || !x.fallback {
 		return Answer{}, false
 	}
 	x.fallback = false
-	switch m {
-	case MatchExact:
-		return Answer{}, false
-	case MatchMiddleware:
-		if status == 200 || status == 503 {
-			return Answer{}, false
-		}
-	case MatchPattern:
+	switch status {
+	case 401, 403, 404, 405:
 	default:
-		switch status {
-		case 401, 403, 404, 405:
-		default:
-			return Answer{}, false
-		}
+		return Answer{}, false
 	}
 	a := x.g.answerRoute(x.route, h, new(Answer))
 	x.kind, x.answer = Probe, a

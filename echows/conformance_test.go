@@ -97,7 +97,7 @@ func app(s coretest.Setup) *echo.Echo {
 		e.GET(a.Path, text(a.Status, a.Body))
 	}
 	if s.App.CatchAll {
-		e.Any("/*", text(200, "catch-all"))
+		e.Any("/*", func(c echo.Context) error { s.Caught(); return c.String(200, "catch-all") })
 	}
 	e.GET("/key/:x", func(c echo.Context) error { return c.String(200, "key "+c.Param("x")) })
 	e.GET("/error", func(echo.Context) error { return coretest.ErrOnPurpose })

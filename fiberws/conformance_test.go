@@ -122,7 +122,7 @@ func application(s coretest.Setup) *fiber.App {
 		}
 	}
 	if s.App.CatchAll {
-		app.All("/*", text(200, "catch-all"))
+		app.All("/*", func(c *fiber.Ctx) error { s.Caught(); return c.SendString("catch-all") })
 	}
 	return app
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
-	"slices"
 	"sync"
 
 	"github.com/gofiber/contrib/websocket"
@@ -25,29 +24,20 @@ func Middleware(g *core.Guard) fiber.Handler {
 	a := g.Adapter()
 	var once sync.Once
 	return func(c *fiber.Ctx) error {
-		once.Do(func() { a = a.Owner(owner(c.App())) })
+		once.Do(func() { a = a.Asks(asked(c.App())) })
 		q := a.BeginMessage(message{c.Context()})
 		return around(&q, c, c.Next)
 	}
 }
 
 func around(q *core.Request, c *fiber.Ctx, next func() error) error {
-	return q.Around(message{c.Context()}, next, func(err error) core.Match {
-		if err != nil && c.App().ErrorHandler(c, err) != nil { // as Fiber's own logger does it, to know the status
-			_ = c.SendStatus(fiber.StatusInternalServerError)
-		}
-		return core.MatchOf(len(c.Route().Handlers) > 0, len(c.Route().Params) > 0)
-	})
+	return q.Around(message{c.Context()}, next, func(err error) { answer(c, err) })
 }
 
-// owner asks app's route table whether it has a route of exactly the path of a
-// request. Middleware that would answer is in no table: then that shows when it
-// has.
-func owner(app *fiber.App) func(core.Head) (owned, asked bool) {
-	return func(h core.Head) (bool, bool) {
-		exact := func(r *fiber.Route) bool { return r.Path == h.Path() }
-		owned := slices.ContainsFunc(app.Stack(), func(routes []*fiber.Route) bool { return slices.ContainsFunc(routes, exact) })
-		return owned, owned
+// answer answers an error, as Fiber's own logger does it, to know the status.
+func answer(c *fiber.Ctx, err error) {
+	if err != nil && c.App().ErrorHandler(c, err) != nil {
+		_ = c.SendStatus(fiber.StatusInternalServerError)
 	}
 }
 
@@ -70,14 +60,15 @@ func owner(app *fiber.App) func(core.Head) (owned, asked bool) {
 //
 // fasthttp's shutdown shows in its requests alone: before the first one, silent
 // connections hold app.Shutdown up, which [Serve] and [core.Guard.Drain] before it
-// do not let them. A default health path that is in no route table the app is
-// asked for past what others have put around app.Server().Handler. With
+// do not let them. Who answers a default health path that is in no route table the
+// app is asked once, as [core.Adapter.Asks] has it, past what others have put
+// around app.Server().Handler. With
 // fiber.Config.DisableHeaderNormalizing contrib/websocket finds no handshake of any
 // client, whatever is around it.
 func Attach(g *core.Guard, app *fiber.App) {
-	a := g.Adapter().Owner(owner(app))
+	a := g.Adapter().Asks(asked(app))
 	if a.First(app.Server()) {
-		attach(a, app, app.Server())
+		attach(a, app.Server())
 		app.Hooks().OnListen(func(fiber.ListenData) error { a.Starting(); return nil })
 		app.Hooks().OnShutdown(func() error { a.ShuttingDown(); return nil })
 	}
@@ -163,14 +154,14 @@ const userContext = core.MessageKey + "/context"
 // Quiet returns a function for the Next of Fiber's logger, of metrics or of
 // traces: true for probes as [core.Guard.IsProbe] has them, and for no other
 // request. Next is asked before the chain, where the first probe of a WebSocket
-// route is not known as one, and where a default health path that is in no route
-// table counts as the guard's; asked after the chain, as in the logger's Done, it
-// is exact.
+// route is not known as one, and where a default health path of which the app has
+// not been asked yet counts as the guard's; asked after the chain, as in the
+// logger's Done, it is exact.
 func Quiet(g *core.Guard) func(*fiber.Ctx) bool {
 	a := g.Adapter()
 	var once sync.Once
 	return func(c *fiber.Ctx) bool {
-		once.Do(func() { a = a.Owner(owner(c.App())) }) // asked before the guard has seen a request
+		once.Do(func() { a = a.Asks(asked(c.App())) }) // asked before the guard has seen a request
 		return a.IsProbeMessage(message{c.Context()})
 	}
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/gofiber/contrib/websocket"
 	"github.com/gofiber/fiber/v2"
-	"github.com/gofiber/fiber/v2/middleware/healthcheck"
 
 	"github.com/quietws/quietws/core"
 	"github.com/quietws/quietws/core/probetest"
@@ -195,17 +194,17 @@ func TestConnectionCloseIsASession(t *testing.T) {
 	}
 }
 
-// A method that Fiber does not know is refused by Fiber, on a health route too.
+// A method that Fiber does not know is refused by Fiber, but on a health route.
 func TestUnknownMethod(t *testing.T) {
 	app := newApp(fiber.Config{})
 	s := serve(t, core.Config{}, app, func(*core.Guard) {})
-	for _, path := range []string{"/", "/livez", "/readyz"} {
-		if res := s.do(probetest.Request{Method: "PURGE", Path: path}); res.Status != 400 {
-			t.Errorf("PURGE %s: answered %d, want 400", path, res.Status)
+	for path, want := range map[string]int{"/": 400, "/livez": 405, "/readyz": 405} {
+		if res := s.do(probetest.Request{Method: "PURGE", Path: path}); res.Status != want {
+			t.Errorf("PURGE %s: answered %d, want %d", path, res.Status, want)
 		}
 	}
-	if snap := s.ended(3); snap.Closed[core.HTTP] != 3 {
-		t.Errorf("classes: %v, want 3 http", snap.Closed)
+	if snap := s.ended(3); snap.Closed[core.HTTP] != 1 || snap.Closed[core.HTTPProbe] != 2 {
+		t.Errorf("classes: %v, want one http and two probes", snap.Closed)
 	}
 }
 
@@ -240,31 +239,6 @@ func TestOrigins(t *testing.T) {
 		}
 		if res := s.do(r); res.Status != row.status {
 			t.Errorf("%s from %q: answered %d, want %d", row.path, row.origin, res.Status, row.status)
-		}
-	}
-}
-
-// The app's own healthcheck, which is a middleware and in no route table, keeps
-// its answers; what it does not answer is ours.
-func TestHealthcheckKeepsItsAnswers(t *testing.T) {
-	for _, attach := range []bool{true, false} {
-		app := newApp(fiber.Config{})
-		ready := false
-		routes := func(g *core.Guard) {
-			if !attach {
-				app.Use(fiberws.Middleware(g))
-			}
-			app.Use(healthcheck.New(healthcheck.Config{ReadinessProbe: func(*fiber.Ctx) bool { return ready }}))
-			app.Get("/app", func(c *fiber.Ctx) error { return c.SendString("app") })
-		}
-		s := serve(t, core.Config{}, app, routes)
-		for path, want := range map[string]struct {
-			status int
-			body   string
-		}{"/readyz": {503, "Service Unavailable"}, "/livez": {200, "OK"}, "/healthz": {200, "ok\n"}, "/startupz": {200, "ok\n"}, "/app": {200, "app"}} {
-			if res := s.do(probetest.Curl(path)); res.Status != want.status || res.Body != want.body {
-				t.Errorf("%s: answered %d %q, want %d %q", path, res.Status, res.Body, want.status, want.body)
-			}
 		}
 	}
 }

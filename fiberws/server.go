@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"slices"
 	"sync"
 
 	"github.com/gofiber/fiber/v2"
@@ -43,8 +42,8 @@ func (m message) SetField(name, value string) { m.Response.Header.Set(name, valu
 func (m message) Reset()                      { m.Hijack(nil); m.Response.Reset() }
 
 // attach puts the guard around what srv has.
-func attach(a core.Adapter, app *fiber.App, srv *fasthttp.Server) {
-	srv.Handler = handler(a, app, srv.Handler, srv.DisableKeepalive)
+func attach(a core.Adapter, srv *fasthttp.Server) {
+	srv.Handler = handler(a, srv.Handler, srv.DisableKeepalive)
 	srv.ErrorHandler = unread(a, core.Chain(srv.ErrorHandler))
 	srv.HeaderReceived = received(srv.HeaderReceived)
 	srv.ConnState = core.Chain(srv.ConnState, func(nc net.Conn, state fasthttp.ConnState) {
@@ -56,22 +55,15 @@ func attach(a core.Adapter, app *fiber.App, srv *fasthttp.Server) {
 	srv.DisableKeepalive = false // or no hijack runs
 }
 
-func handler(a core.Adapter, app *fiber.App, next fasthttp.RequestHandler, closes bool) fasthttp.RequestHandler {
+func handler(a core.Adapter, next fasthttp.RequestHandler, closes bool) fasthttp.RequestHandler {
 	var started sync.Once
-	methods := app.Config().RequestMethods // Fiber finds no route for others
 	return func(ctx *fasthttp.RequestCtx) {
 		started.Do(func() { a.ShuttingDownAfter(ctx.Done()) }) // Fiber's own hook comes when the shutdown is through
 		m := message{ctx}
 		returned := false
 		defer a.Recover(m, &returned)
 		q := a.BeginMessage(m)
-		if q.Undecided() && slices.Contains(methods, m.Method()) { // who answers shows in Fiber's own context alone
-			c := app.AcquireCtx(ctx)
-			defer app.ReleaseCtx(c)
-			_ = around(&q, c, c.RestartRouting)
-		} else {
-			_ = q.Around(m, func() error { next(ctx); return nil }, nil)
-		}
+		_ = q.Around(m, func() error { next(ctx); return nil }, nil)
 		if closes && !ctx.Hijacked() {
 			ctx.SetConnectionClose()
 		}

@@ -109,7 +109,7 @@ func app(s coretest.Setup) *gin.Engine {
 		engine.GET(a.Path, text(a.Status, a.Body))
 	}
 	if s.App.CatchAll {
-		engine.NoRoute(text(200, "catch-all"))
+		engine.NoRoute(func(c *gin.Context) { s.Caught(); c.String(200, "catch-all") })
 	}
 	engine.GET("/key/:x", func(c *gin.Context) { c.String(200, "key "+c.Param("x")) })
 	engine.GET("/error", func(c *gin.Context) { _ = c.AbortWithError(http.StatusInternalServerError, coretest.ErrOnPurpose) })

@@ -10,7 +10,7 @@ type App struct {
 	// OwnReady: there is a route of its own for /readyz; it is among Answers.
 	OwnReady bool
 	// CatchAll: a route behind all others takes every path by every method:
-	// 200 "catch-all".
+	// 200 "catch-all", when [Setup.Caught] has returned.
 	CatchAll bool
 	// ErrorHandler: the framework's error handler is replaced by one that
 	// answers 500 "custom" to every error and does not ask whether the
@@ -79,6 +79,7 @@ var ErrOnPurpose = errors.New("coretest: the handler fails on purpose")
 // part of a path may lie in a buffer that the next request overwrites.
 type Lent string
 
+// Error returns the text itself.
 func (l Lent) Error() string { return string(l) }
 
 // Session is what the route does once the session is open. echo reads one

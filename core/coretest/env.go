@@ -10,6 +10,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -61,6 +62,9 @@ type env struct {
 	hooks map[string]int
 	asked []asked
 
+	caught atomic.Int32  // how often the catch-all was called
+	free   chan struct{} // closed when the row is through
+
 	opened   int  // connections that the row opened
 	ended    bool // the guard is closed
 	shutdown func(context.Context) error
@@ -78,7 +82,7 @@ func newEnv(t *testing.T, a Adapter, r row, layer Layer, p port, c certs) *env {
 	t.Cleanup(cancel)
 	e := &env{
 		TB: t, ctx: ctx, row: r, a: a, layer: layer, port: p, certs: c,
-		log: &recorder{}, events: &events{}, access: &buffer{}, server: &buffer{}, hooks: make(map[string]int),
+		log: &recorder{}, events: &events{}, access: &buffer{}, server: &buffer{}, hooks: make(map[string]int), free: make(chan struct{}),
 	}
 	t.Cleanup(e.explain)
 	if layer != Bare {
@@ -113,6 +117,12 @@ func (e *env) start() {
 	s := Setup{
 		Guard: e.guard, Listener: ln, Layer: e.layer, App: e.row.app, HeadTimeout: e.row.headTimeout,
 		AccessLog: e.access, ServerLog: e.server,
+		Caught: func() {
+			e.caught.Add(1)
+			if e.row.caught != nil {
+				e.row.caught(e)
+			}
+		},
 		Hook: func(name string) {
 			e.mu.Lock()
 			e.hooks[name]++

@@ -33,7 +33,7 @@ func mount(s coretest.Setup) http.Handler {
 		handle("GET "+r.Pattern, r.Handler)
 	}
 	if s.App.CatchAll {
-		handle("/", httpapp.Text(200, "catch-all"))
+		handle("/", httpapp.CatchAll(s))
 	}
 	switch s.Layer {
 	case coretest.Middleware:

@@ -15,6 +15,9 @@ func (e *env) get(path string, status int, body string) {
 	}
 }
 
+// healthPaths are the default ones.
+var healthPaths = map[string]bool{"/livez": true, "/readyz": true, "/startupz": true, "/healthz": true}
+
 // appRows are about applications that exist already.
 func appRows() []row {
 	return []row{{
@@ -34,6 +37,46 @@ func appRows() []row {
 			e.get("/livez", 200, "ok\n")
 			e.get("/nowhere", 200, "catch-all")
 			e.get("/key/one", 200, "key one")
+		},
+	}, {
+		name: "app/catch-all and probes", layers: everywhere, app: App{CatchAll: true},
+		rule: "questions about health call a catch-all, and the access log, once for each path at most, by whichever method they come",
+		run: func(e *env) {
+			for range 5 {
+				for path := range healthPaths {
+					for _, method := range []string{"GET", "HEAD", "OPTIONS"} {
+						if res := e.do(probetest.Request{Method: method, Path: path}.With(probetest.Field{Name: "Cookie", Value: "a=1"})); res.Status != 200 {
+							e.Errorf("%s %s is answered %d", method, path, res.Status)
+						}
+					}
+				}
+			}
+			if n := int(e.caught.Load()); n > len(healthPaths) {
+				e.Errorf("the catch-all was called %d times", n)
+			}
+			e.accessed(none, 0)
+		},
+	}, {
+		name: "app/catch-all that hangs", layers: everywhere, app: App{CatchAll: true}, caught: func(e *env) { <-e.free },
+		rule: "a catch-all that hangs makes no probe wait for it",
+		run: func(e *env) {
+			defer close(e.free)
+			for range 3 {
+				e.get("/readyz", 200, "ok\n")
+				e.get("/livez", 200, "ok\n")
+			}
+		},
+	}, {
+		name: "app/catch-all that panics", layers: everywhere, app: App{CatchAll: true}, caught: func(*env) { panic(PanicText) },
+		rule: "a catch-all that panics makes no probe fail",
+		run: func(e *env) {
+			for range 3 {
+				e.get("/readyz", 200, "ok\n")
+				e.get("/livez", 200, "ok\n")
+			}
+			if n := len(e.events.of(core.HandlerPanic)); n != 0 {
+				e.Errorf("%d requests are told to have panicked", n)
+			}
 		},
 	}, {
 		name: "app/own readyz and catch-all", layers: everywhere, app: App{OwnReady: true, CatchAll: true},

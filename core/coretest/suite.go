@@ -58,6 +58,8 @@ type Setup struct {
 	// adapter's form of it, says in a middleware before the rest of the chain
 	// has run and after it. Nil with [Bare].
 	Asked func(path string, before, after bool)
+	// Caught is called by the catch-all of [App.CatchAll], before it answers.
+	Caught func()
 	// Hook is called by the hooks that [Adapter.Hooks] names.
 	Hook func(name string)
 }
@@ -119,8 +121,9 @@ type row struct {
 
 	app         App
 	headTimeout time.Duration
-	unheard     bool // the row takes the place of the observer
-	serverLog   bool // the server's own log has lines too
+	unheard     bool       // the row takes the place of the observer
+	serverLog   bool       // the server's own log has lines too
+	caught      func(*env) // what the catch-all does
 	config      func(*core.Config)
 	run         func(*env)
 }

@@ -30,7 +30,7 @@ func mount(s coretest.Setup) http.Handler {
 		r.Get(route.Pattern, route.Handler)
 	}
 	if s.App.CatchAll {
-		r.Handle("/*", httpapp.Text(200, "catch-all"))
+		r.Handle("/*", httpapp.CatchAll(s))
 	}
 	if s.Guard != nil {
 		s.Guard.Adapter().Owner(owner(r))

@@ -63,6 +63,14 @@ func Text(status int, body string) http.HandlerFunc {
 	}
 }
 
+// CatchAll is what the application has behind its routes.
+func CatchAll(s coretest.Setup) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		s.Caught()
+		Text(http.StatusOK, "catch-all")(w, r)
+	}
+}
+
 // Hooks are the hooks of http.Server that Start sets: see [coretest.Adapter].
 func Hooks() []string { return []string{"ConnState", "ConnContext", "BaseContext", "OnShutdown"} }
 

@@ -1,0 +1,172 @@
+package core
+
+import (
+	"crypto/tls"
+	"net"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// Application is one that has to be called to find out who answers a health path:
+// on Fiber a middleware, such as its own healthcheck, is in no route table. It is
+// for authors of adapters. The functions must be safe for concurrent use.
+type Application struct {
+	// Key is the application itself, a pointer: layers that name the same one share
+	// what they learn. The guard keeps it.
+	Key any
+	// Version changes when the route table does.
+	Version func() uint64
+	// Exact reports whether the table has a route of exactly this path.
+	Exact func(path string) bool
+	// Ask makes a question of its own, GET of h's path, of what h tells of the
+	// client, its connection and its header without cookies and body, and marks it
+	// with [MarkAsked]. The function that it returns, which runs later in another
+	// goroutine and uses nothing of h, puts the question to the application.
+	Ask func(h Head) func() Reply
+}
+
+// Reply is what an application answered to Ask.
+type Reply struct {
+	Status      int
+	ContentType string
+	// Middleware says that neither a route answered nor the router itself.
+	Middleware bool
+}
+
+// owns reports whether the one who replied answers health questions: a middleware
+// that serves pages to everybody does not.
+func (r Reply) owns() bool {
+	return r.Middleware && (r.Status == 200 || r.Status == 503) && !isHTML(r.ContentType)
+}
+
+func isHTML(contentType string) bool {
+	const html = "text/html"
+	return len(contentType) >= len(html) && strings.EqualFold(contentType[:len(html)], html)
+}
+
+// Asks is Owner for an application that has to be asked. It is asked with the first
+// real question for a path, and again when its route table has changed. That
+// question waits up to a quarter of a second for the answer, so that an
+// application's own 503 is not hidden; until there is one the path is the guard's,
+// and so it stays where the application panics.
+func (a Adapter) Asks(app Application) Adapter {
+	s, _ := a.g.askers.LoadOrStore(app.Key, &asker{Application: app, g: a.g})
+	return a.own(s.(*asker).owner)
+}
+
+// firstWait is how long the first question for a path waits.
+const firstWait = 250 * time.Millisecond
+
+// asker remembers who answers each default path.
+type asker struct {
+	Application
+	g     *Guard
+	known [routes]atomic.Pointer[ownership]
+}
+
+// ownership is who answers a path, as long as the route table is the same.
+type ownership struct {
+	version uint64
+	decided chan struct{} // closed when owned is known
+	owned   bool
+}
+
+// owner is an ownerFunc.
+func (s *asker) owner(h Head, look bool) (owned, asked bool) {
+	path, version := h.Path(), s.Version()
+	for route := range s.known {
+		if defaultPaths[route] != path || path == "" {
+			continue
+		}
+		o := s.known[route].Load()
+		if o == nil || o.version != version {
+			if s.Exact(path) {
+				o = &ownership{version, closedChan, true}
+				s.known[route].Store(o)
+			} else if look {
+				return false, false
+			} else {
+				o = s.ask(&s.known[route], o, version, h)
+			}
+		}
+		select {
+		case <-o.decided:
+			return o.owned, true
+		default:
+			return false, !look
+		}
+	}
+	return false, false
+}
+
+// ask asks the application, unless another has done so in the meantime, and waits.
+func (s *asker) ask(at *atomic.Pointer[ownership], was *ownership, version uint64, h Head) *ownership {
+	o := &ownership{version: version, decided: make(chan struct{})}
+	if !at.CompareAndSwap(was, o) {
+		return at.Load()
+	}
+	put := s.Ask(h)
+	go func() {
+		defer close(o.decided)
+		s.g.contained("the application, asked for a health route", func() { o.owned = put().owns() })
+	}()
+	t := time.NewTimer(firstWait)
+	defer t.Stop()
+	select {
+	case <-o.decided:
+	case <-t.C:
+	}
+	return o
+}
+
+var closedChan = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// MarkAsked marks a question of [Application.Ask]: it is no request, and passes
+// every layer of a guard.
+func MarkAsked(m Message) { m.SetUserValue(MessageKey, &Request{asked: true}) }
+
+// notAsked are the fields of a request that are none of its question's.
+var notAsked = []string{
+	"Connection", "Content-Encoding", "Content-Length", "Content-Type", "Cookie", "Expect", "If-Match", "If-Modified-Since",
+	"If-None-Match", "If-Range", "If-Unmodified-Since", "Range", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+}
+
+// AskWith reports whether a field of the request goes into its question.
+func AskWith(field string) bool {
+	return !slices.ContainsFunc(notAsked, func(f string) bool { return strings.EqualFold(f, field) })
+}
+
+// AskOn returns the connection of a question: it is closed, and has these addresses
+// and, unless it is nil, this state of TLS.
+func AskOn(local, remote net.Addr, state *tls.ConnectionState) net.Conn {
+	near, far := net.Pipe()
+	_, _ = near.Close(), far.Close()
+	c := askConn{near, local, remote}
+	if state == nil {
+		return c
+	}
+	return askTLS{c, *state}
+}
+
+type askConn struct {
+	net.Conn
+	local, remote net.Addr
+}
+
+func (c askConn) LocalAddr() net.Addr  { return c.local }
+func (c askConn) RemoteAddr() net.Addr { return c.remote }
+
+// askTLS looks like a *tls.Conn whose handshake is done.
+type askTLS struct {
+	askConn
+	state tls.ConnectionState
+}
+
+func (askTLS) Handshake() error                       { return nil }
+func (c askTLS) ConnectionState() tls.ConnectionState { return c.state }
