@@ -8,7 +8,10 @@ import (
 
 // HTTPRequest is a [Request] of the net/http family: it writes answers, and
 // watches what is answered through the ResponseWriter.
-type HTTPRequest struct{ Request }
+type HTTPRequest struct {
+	Request
+	original *http.Request // that the layer outside has, where the handlers have a copy
+}
 
 // BeginHTTP is [Adapter.Begin] for a request of net/http. Its connection is
 // found by what [Guard.Attach] left in the request's context, or else by the
@@ -19,13 +22,13 @@ func (a Adapter) BeginHTTP(r *http.Request) HTTPRequest {
 	if c == nil || r.ProtoMajor != 1 {
 		outer = exchangeOf(r.Context())
 	}
-	return HTTPRequest{a.begin(httpHead{r}, c, outer)}
+	return HTTPRequest{Request: a.begin(httpHead{r}, c, outer)}
 }
 
 // CurrentHTTP returns the request as a layer outside this one has begun it, the
 // zero HTTPRequest if none has or if it is an ordinary one. It is not to be ended.
 func (a Adapter) CurrentHTTP(r *http.Request) HTTPRequest {
-	return HTTPRequest{Request{x: exchangeOf(r.Context())}}
+	return HTTPRequest{Request: Request{x: exchangeOf(r.Context())}}
 }
 
 // AtEndpoint is [Adapter.BeginHTTP] and [Adapter.Endpoint] for a request that has
@@ -76,6 +79,7 @@ func (q *HTTPRequest) Wrap(w http.ResponseWriter, r *http.Request) (http.Respons
 		return w, r
 	}
 	if exchangeOf(r.Context()) != x {
+		q.original = r
 		r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
 	}
 	x.w = writer{ResponseWriter: w, x: x, r: r}
@@ -126,6 +130,7 @@ func (q *HTTPRequest) DoneWith(err error) {
 // recover it yet.
 func (q *HTTPRequest) Recovered() {
 	v := recover()
+	q.handBack()
 	if !isAPanic(v, q.done) {
 		q.Done(0, nil)
 		return
@@ -142,6 +147,7 @@ func (q *HTTPRequest) Recovered() {
 // outermost is Recovered for the outermost layer.
 func (q *HTTPRequest) outermost() {
 	v := recover()
+	q.handBack()
 	if !isAPanic(v, q.done) {
 		q.Done(0, nil)
 		return
@@ -200,6 +206,7 @@ func (g *Guard) Endpoint(next http.Handler) http.Handler {
 // Contain and Finish stand beside the handler and not around it, for what
 // writer.hijacked says of the stack.
 func (q *HTTPRequest) Contain(v any) (contained bool) {
+	q.handBack()
 	if !isAPanic(v, q.done) {
 		q.Done(0, nil)
 		return false

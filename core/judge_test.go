@@ -217,7 +217,7 @@ func TestJudgeRecyclesWhatNobodyHasFound(t *testing.T) {
 	c := g.watch(near, &listener{g: g})
 	a := g.Adapter()
 	h := httpHead{asked("GET", "/ws/1", agent(kubelet), source(inside))}
-	q := HTTPRequest{a.begin(h, c, nil)}
+	q := HTTPRequest{Request: a.begin(h, c, nil)}
 	x := c.current.Load()
 	if x == nil {
 		t.Fatal("it is not found on its connection")

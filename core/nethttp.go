@@ -146,7 +146,7 @@ func (l *layer) options(w http.ResponseWriter, r *http.Request) {
 	h := httpHead{r}
 	var q HTTPRequest
 	if asksToUpgrade(h) {
-		q = HTTPRequest{l.a.ordinary(l.a.g.httpConn(r))}
+		q = HTTPRequest{Request: l.a.ordinary(l.a.g.httpConn(r))}
 	} else {
 		q = l.a.BeginHTTP(r)
 	}
