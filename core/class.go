@@ -165,7 +165,7 @@ const (
 
 	ReasonServerError    // answered 5xx
 	ReasonHijackFailed   // the server would not hand over the connection
-	ReasonNothingWritten // hijacked, and not a byte was answered
+	ReasonNothingWritten // hijacked, and the handshake was not answered
 	ReasonStatusUnknown  // the handler ended and nobody knows how
 
 	// Which protocol came to the wrong port.

@@ -95,14 +95,14 @@ func (c *Conn) Read(p []byte) (int, error) {
 
 // Write implements net.Conn.
 func (c *Conn) Write(p []byte) (int, error) {
-	first := c.answer.Load() == 0 && !c.is(flagClosed)
+	first := c.unanswered()
 	upgrade := first && c.is(flagUpgraded)
 	if first && !upgrade {
 		c.noteAnswer(p)
 	}
 	n, err := c.Conn.Write(p)
 	if upgrade && n > 0 { // a handshake is answered when the answer is written
-		c.noteAnswer(p[:n])
+		c.noteUpgrade(p[:n])
 	}
 	c.noteWrite(int64(n), err)
 	return n, err

@@ -28,12 +28,41 @@ func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 	if !ok {
 		return io.Copy(struct{ io.Writer }{c}, r) // the writer alone, or io.Copy would come back here
 	}
-	if c.answer.Load() == 0 {
+	var answered int64
+	if c.is(flagUpgraded) { // a proxy copies the answer to the handshake too
+		var err error
+		if answered, err = c.copyAnswer(r); err != nil {
+			if err == io.EOF {
+				err = nil
+			}
+			return answered, err
+		}
+	} else if c.answer.Load() == 0 {
 		c.answer.CompareAndSwap(0, answerOther)
 	}
 	n, err := rf.ReadFrom(r)
 	c.noteWrite(n, ownError(err, "write", "sendfile"))
-	return n, err
+	return answered + n, err
+}
+
+// copyAnswer writes from r until the answer to the handshake is known, or r ends
+// with io.EOF.
+func (c *Conn) copyAnswer(r io.Reader) (written int64, err error) {
+	var p []byte
+	for err == nil && c.unanswered() {
+		if p == nil {
+			p = make([]byte, 512)
+		}
+		n, readErr := r.Read(p)
+		if n > 0 {
+			n, err = c.Write(p[:n])
+			written += int64(n)
+		}
+		if err == nil {
+			err = readErr
+		}
+	}
+	return written, err
 }
 
 // WriteTo implements io.WriterTo, with splice where the connection below has

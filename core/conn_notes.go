@@ -219,6 +219,8 @@ const (
 	answerExplained = 1 << 16 // net/http: "400 Bad Request: why"
 	answerTLS       = 1 << 17
 	answerOther     = 1 << 18
+	answerPart      = 1 << 19 // to a handshake, and only so many bytes of it yet
+	answerAt        = 20      // how far to shift for the number of them
 )
 
 // noteAnswer notes the status line of the first response on a plain port, for
@@ -242,34 +244,73 @@ func (c *Conn) noteAnswer(p []byte) {
 	case len(p) == 0:
 		return
 	}
-	if c.is(flagUpgraded) {
-		v = c.noteUpgrade(p, v)
-	}
 	c.answer.CompareAndSwap(0, v)
 }
 
+// unanswered reports whether the first answer, or its status, is still to come.
+func (c *Conn) unanswered() bool {
+	a := c.answer.Load()
+	return (a == 0 || a&answerPart != 0) && !c.is(flagClosed)
+}
+
 // longestAlert is more than any TLS record that carries an alert alone, and
-// less than the record of the shortest answer to a handshake.
+// less than the records of the shortest answer to a handshake.
 const longestAlert = 64
 
-// noteUpgrade notes that a handshake was answered after the hijack, as
-// gorilla/websocket does it. Under TLS the answer cannot be read; that there is
-// one, and not only the alert of a close, shows in its length.
-func (c *Conn) noteUpgrade(p []byte, v uint32) uint32 {
-	x := c.current.Load()
+// noteUpgrade notes, of what is written after a hijack, that it answers the
+// handshake, as gorilla/websocket does it: by the status line, in however many
+// parts that comes. Under TLS it cannot be read; that there is an answer, and not
+// only the alert of a close, shows in its length.
+func (c *Conn) noteUpgrade(p []byte) {
+	x, a := c.current.Load(), c.answer.Load()
 	switch {
 	case x == nil:
-	case v == answerTLS || c.tls.Load() != nil && v == answerOther:
-		if len(p) < longestAlert {
-			return 0
+		c.answer.Store(answerOther)
+	case c.plain():
+		for _, b := range p {
+			if a = statusLine(a, b); a&answerPart == 0 {
+				break
+			}
 		}
-		x.confirm(0)
-	case v&answerStatus != 0:
-		x.confirm(int(v & answerStatus))
+		c.answer.Store(a)
+		if a&answerStatus != 0 && a&answerPart == 0 {
+			x.confirm(int(a & answerStatus))
+		}
+	case int(a&answerStatus)+len(p) < longestAlert:
+		c.answer.Store(answerPart | a + uint32(len(p)))
 	default:
-		x.confirm(0)
+		c.answer.Store(answerOther)
+		if x.layer.Load() == nil { // else they are frames: the 101 was held back
+			x.confirm(0)
+		}
 	}
-	return v
+}
+
+// plain reports whether the bytes that pass are HTTP's: the request was readable, or
+// the connection is one that was handed over by the server as it reads it.
+func (c *Conn) plain() bool {
+	return c.is(flagUncounted|flagSeenLate) || c.tls.Load() == nil && (c.headLen.Load() == 0 || c.head[0] >= 'A' && c.head[0] <= 'Z')
+}
+
+// statusLine takes the next byte of a status line, "HTTP/1.1 101", and returns the
+// next a: a part of it, the status, or answerOther.
+func statusLine(a uint32, b byte) uint32 {
+	const form = "HTTP/1.x sss"
+	at, status := a>>answerAt, a&answerStatus
+	switch f := form[at]; {
+	case f == 's' && b >= '0' && b <= '9':
+		status = status*10 + uint32(b-'0')
+	case f == 'x', f == b:
+	default:
+		return answerOther
+	}
+	if at++; int(at) < len(form) {
+		return answerPart | at<<answerAt | status
+	}
+	if status < 100 || status > 599 {
+		return answerOther
+	}
+	return status
 }
 
 // endOf sorts an error of a read or a write by its type.

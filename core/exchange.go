@@ -52,6 +52,7 @@ type exchange struct {
 	state  atomic.Uint32 // the bits below
 	status atomic.Int32  // what was answered, 0 not yet
 	err    atomic.Pointer[error]
+	layer  atomic.Pointer[string] // what stands between the handler and the server
 
 	w writer // net/http
 
@@ -78,8 +79,11 @@ const (
 	stateConfirmed                    // 101 was answered
 	stateSettled                      // the outcome is told
 	statePanicked
-	stateLeaving // a hijack was asked for, and is to come
-	stateLate    // the handler returned an error, and its answer is to come
+	stateLeaving    // a hijack was asked for, and is to come
+	stateLate       // the handler returned an error, and its answer is to come
+	stateAwaited    // hijacked, and the answer is to come
+	stateReplaced   // net/http: the application's answer gave way to ours
+	stateUnanswered // that it does not come is logged
 )
 
 func (x *exchange) is(state uint32) bool { return x.state.Load()&state != 0 }
@@ -92,6 +96,7 @@ func (x *exchange) opened() bool { return x.is(stateOpened) }
 // confirm notes what was answered to a handshake after the hijack. status 0 is
 // an answer that cannot be read because TLS is above.
 func (x *exchange) confirm(status int) {
+	x.awaitOver()
 	if status != 0 && status != http.StatusSwitchingProtocols {
 		x.status.CompareAndSwap(0, int32(status))
 		return
@@ -248,6 +253,7 @@ func (x *exchange) settleSession(c *Conn) {
 	panicked := x.is(statePanicked)
 	status := int(x.status.Load())
 	var e Event // one for both, or the stack has two
+	x.awaitOver()
 	if !x.is(stateConfirmed) {
 		switch {
 		case panicked:
@@ -258,12 +264,10 @@ func (x *exchange) settleSession(c *Conn) {
 		default:
 			c.set(flagUpgradeFailed)
 			g.stats.handshakes[handshakeFailed][ReasonNothingWritten].Add(1)
-			e.Class, e.Reason = UpgradeFailed, ReasonNothingWritten
-			if p := x.err.Load(); p != nil {
-				e.Err = *p
+			if x.set(stateUnanswered) {
+				e = x.unanswered()
+				g.tell(&e)
 			}
-			x.fill(&e)
-			g.tell(&e)
 		}
 		return
 	}
@@ -304,13 +308,18 @@ func (x *exchange) noteError(err error) {
 	x.noteCode(err)
 }
 
-// cannotHijack notes that the server would not hand over the connection.
-func (x *exchange) cannotHijack() {
+// cannotHijack notes that the connection would not be handed over: w is the layer
+// that hides how, nil where it was the server.
+func (x *exchange) cannotHijack(w http.ResponseWriter) {
 	x.mu.Lock()
-	if !x.is(stateSettled) {
-		x.noHijack = true
+	defer x.mu.Unlock()
+	if x.is(stateSettled) {
+		return
 	}
-	x.mu.Unlock()
+	x.noHijack = true
+	if w != nil {
+		x.heldBy(typeName(w))
+	}
 }
 
 func (x *exchange) mark(flag uint32) {
@@ -348,6 +357,9 @@ func (x *exchange) fill(e *Event) {
 	}
 	if x.credited {
 		e.Prober = x.prober.String()
+	}
+	if layer := x.layer.Load(); layer != nil && e.Class == UpgradeFailed {
+		e.Remedy = layerRemedy(e.Reason, *layer)
 	}
 }
 

@@ -44,11 +44,14 @@ type Guard struct {
 	hurryOnce sync.Once
 	report    DrainReport
 	panics    panicked
-	h2c       atomic.Bool  // a server speaks HTTP/2 without TLS
-	starved   atomic.Int64 // when a shortage at Accept was last told
-	stayed    atomic.Int64 // when lastLook last waited in vain
-	slots     atomic.Int64 // taken of Config.MaxSessions
-	adopted   *listener    // of the sessions on connections that were not watched before
+	h2c       atomic.Bool   // a server speaks HTTP/2 without TLS
+	starved   atomic.Int64  // when a shortage at Accept was last told
+	stayed    atomic.Int64  // when lastLook last waited in vain
+	slots     atomic.Int64  // taken of Config.MaxSessions
+	awaited   atomic.Int64  // handshakes that are to be answered after the hijack
+	awaiting  atomic.Bool   // a timer looks at them
+	patience  time.Duration // with one of them: unansweredAfter
+	adopted   *listener     // of the sessions on connections that were not watched before
 
 	opening  sync.Mutex // held while a session opens that was handed over
 	mu       sync.Mutex
@@ -84,6 +87,7 @@ func New(config Config) (*Guard, error) {
 	g := &Guard{
 		config:    config,
 		epoch:     time.Now(),
+		patience:  unansweredAfter,
 		conns:     newRegistry(),
 		drainCh:   make(chan struct{}),
 		drainDone: make(chan struct{}),

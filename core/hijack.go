@@ -23,10 +23,9 @@ func writeAnswer(w http.ResponseWriter, r *http.Request, a *Answer) {
 // of the one below.
 type writer struct {
 	http.ResponseWriter
-	x        *exchange
-	r        *http.Request
-	opened   func()
-	replaced bool // the application's answer gave way to ours
+	x      *exchange
+	r      *http.Request
+	opened func()
 }
 
 // Unwrap is for http.ResponseController.
@@ -35,12 +34,16 @@ func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (w *writer) WriteHeader(status int) {
 	x := w.x
 	switch {
-	case w.replaced, x.opened(): // after a hijack there is nothing to write to
+	case w.x.is(stateReplaced), x.opened(): // after a hijack there is nothing to write to
 		return
-	case status >= 100 && status <= 199 && status != http.StatusSwitchingProtocols:
+	case status == http.StatusSwitchingProtocols:
+		if !x.status.CompareAndSwap(0, http.StatusSwitchingProtocols) { // it came past a layer that repeats it now
+			return
+		}
+	case status >= 100 && status <= 199:
 	case x.status.Load() == 0:
 		if a, ok := (Request{x: x}).Fallback(httpHead{w.r}, status); ok {
-			w.replaced = true
+			w.x.set(stateReplaced)
 			clear(w.Header())
 			x.status.Store(int32(a.Status))
 			writeAnswer(w.ResponseWriter, w.r, &a)
@@ -71,19 +74,23 @@ func (w *writer) WriteString(s string) (int, error) {
 // ready reports whether a write is the application's answer, rather than one
 // after a hijack or after our answer: such a write is dropped.
 func (w *writer) ready() bool {
-	if w.replaced || w.x.opened() {
+	if w.x.is(stateReplaced) || w.x.opened() {
 		return false
 	}
 	if w.x.status.Load() == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
-	return !w.replaced
+	return !w.x.is(stateReplaced)
 }
 
-func (w *writer) flush() {
-	if w.ready() {
-		w.ResponseWriter.(http.Flusher).Flush()
+func (w *writer) flush() { _ = w.flushError() }
+
+// flushError is what http.ResponseController asks for.
+func (w *writer) flushError() error {
+	if !w.ready() {
+		return nil
 	}
+	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
 // hijacked is what follows a hijack, and not around one: net/http writes the answer
@@ -91,7 +98,7 @@ func (w *writer) flush() {
 // few hundred bytes more on it would double it for as long as the session lives.
 func (w *writer) hijacked(nc net.Conn, rw *bufio.ReadWriter, err error) (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
-		w.x.cannotHijack()
+		w.x.cannotHijack(nil)
 		w.x.noteError(err)
 		return nc, rw, err
 	}
@@ -131,6 +138,7 @@ func (w *flushWriter) WriteHeader(status int)            { (*writer)(w).WriteHea
 func (w *flushWriter) Write(p []byte) (int, error)       { return (*writer)(w).Write(p) }
 func (w *flushWriter) WriteString(s string) (int, error) { return (*writer)(w).WriteString(s) }
 func (w *flushWriter) Flush()                            { (*writer)(w).flush() }
+func (w *flushWriter) FlushError() error                 { return (*writer)(w).flushError() }
 
 func (w *flushWriter) CloseNotify() <-chan bool { return (*writer)(w).closeNotify() }
 
@@ -141,6 +149,7 @@ func (w *bareHijackWriter) WriteHeader(status int)            { (*writer)(w).Wri
 func (w *bareHijackWriter) Write(p []byte) (int, error)       { return (*writer)(w).Write(p) }
 func (w *bareHijackWriter) WriteString(s string) (int, error) { return (*writer)(w).WriteString(s) }
 func (w *bareHijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	(*writer)(w).beforeHijack()
 	return (*writer)(w).hijacked(hijackerOf(w.ResponseWriter).Hijack())
 }
 
@@ -151,9 +160,20 @@ func (w *hijackWriter) WriteHeader(status int)            { (*writer)(w).WriteHe
 func (w *hijackWriter) Write(p []byte) (int, error)       { return (*writer)(w).Write(p) }
 func (w *hijackWriter) WriteString(s string) (int, error) { return (*writer)(w).WriteString(s) }
 func (w *hijackWriter) Flush()                            { (*writer)(w).flush() }
+func (w *hijackWriter) FlushError() error                 { return (*writer)(w).flushError() }
 func (w *hijackWriter) CloseNotify() <-chan bool          { return (*writer)(w).closeNotify() }
 func (w *hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	(*writer)(w).beforeHijack()
 	return (*writer)(w).hijacked(hijackerOf(w.ResponseWriter).Hijack())
+}
+
+// isOurs reports whether w is the ResponseWriter of the layer that began a request.
+func isOurs(w http.ResponseWriter) bool {
+	switch w.(type) {
+	case *writer, *flushWriter, *bareHijackWriter, *hijackWriter:
+		return true
+	}
+	return false
 }
 
 // canHijack reports whether w, or a writer that it unwraps to, can hijack. Over

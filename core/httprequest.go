@@ -73,9 +73,13 @@ func (q *HTTPRequest) Wrap(w http.ResponseWriter, r *http.Request) (http.Respons
 		return w, r
 	}
 	if r.ProtoMajor == 1 && !canHijack(w) {
-		x.cannotHijack()
+		hiding, _ := bottom(w)
+		x.cannotHijack(hiding)
 	}
 	if !q.begun {
+		if x.asks && x.w.ResponseWriter != nil && !isOurs(w) && canHijack(w) {
+			w = &past{ResponseWriter: w, x: x}
+		}
 		return w, r
 	}
 	if exchangeOf(r.Context()) != x {

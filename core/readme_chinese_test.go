@@ -51,7 +51,7 @@ var chinese = map[string]string{
 	"reason application":      "应用自己的库或处理函数拒绝了",
 	"reason server_error":     "回了 5xx",
 	"reason hijack_failed":    "服务器不肯交出连接",
-	"reason nothing_written":  "劫持之后一个字节都没有应答",
+	"reason nothing_written":  "劫持之后没有应答握手",
 	"reason status_unknown":   "处理函数结束了，没有人知道结果",
 	"reason tls_on_plain":     "TLS ClientHello 发到了没有 TLS 的端口",
 	"reason http_on_tls":      "明文 HTTP 发到了 TLS 端口",

@@ -116,8 +116,21 @@ var upgradeRemedies = [reasons]string{
 	NoReason:             "the handler did not complete a good handshake: see its error",
 	ReasonServerError:    "the handler answered 5xx to a good handshake: see its error; a middleware that buffers, compresses or times responses out (http.TimeoutHandler) has to leave this route alone",
 	ReasonHijackFailed:   "the connection could not be taken over: a middleware's ResponseWriter hides http.Hijacker (give it an Unwrap method, or keep it off this route), http.TimeoutHandler cannot be hijacked at all, and gin 1.11.0 refuses: use another version",
-	ReasonNothingWritten: "the handler took the connection over and answered nothing: let the library's Accept or Upgrade write the 101, and look for a return or a closed connection before it",
+	ReasonNothingWritten: "the handler took the connection over and answered nothing: let the library's Accept or Upgrade write the 101, look for a return or a closed connection before it, and for a middleware that holds the status back until a body comes, as Gzip does",
 	ReasonStatusUnknown:  "the handler ended and nobody saw how: let it return its error, and use Attach or Wrap, which see the status, in place of Middleware alone",
+}
+
+// layerRemedy is for UpgradeFailed where it is known which ResponseWriters stand
+// between the handler and the server. layer names their types.
+func layerRemedy(r Reason, layer string) string {
+	if r == ReasonNothingWritten {
+		return "the 101 that the handler wrote was held back by a middleware's ResponseWriter, " + layer +
+			": keep that middleware off this route, for example by skipping requests for which IsUpgrade is true, or serve the route with Handler, which writes past it"
+	}
+	if r == ReasonHijackFailed {
+		return "in the way is the ResponseWriter " + layer + "; " + upgradeRemedies[r]
+	}
+	return upgradeRemedies[r]
 }
 
 var protocolRemedies = [reasons]string{

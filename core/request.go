@@ -193,6 +193,8 @@ func (r Request) Opened(nc net.Conn) net.Conn {
 	}
 	if x.status.Load() == http.StatusSwitchingProtocols {
 		x.confirm(http.StatusSwitchingProtocols)
+	} else {
+		x.await()
 	}
 	return nc
 }
@@ -225,10 +227,11 @@ func (r Request) conn() *Conn {
 }
 
 // Answered reports a status as it is written, where that can be after Done. The
-// first counts; 1xx but 101 is none.
+// first counts. 1xx is none, 101 neither: that a handshake was accepted is known
+// when the answer has left, not when a framework was given it.
 func (r Request) Answered(status int) {
 	x := r.x
-	if x == nil || x.fallback || status >= 100 && status <= 199 && status != http.StatusSwitchingProtocols || x.opened() {
+	if x == nil || x.fallback || status >= 100 && status <= 199 || x.opened() {
 		return
 	}
 	if x.status.CompareAndSwap(0, int32(status)) && x.is(stateLate) {

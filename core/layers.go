@@ -1,0 +1,176 @@
+package core
+
+import (
+	"bufio"
+	"maps"
+	"net"
+	"net/http"
+	"reflect"
+	"runtime"
+	"strings"
+)
+
+// Between the handler and the server stand the ResponseWriters of middleware. One
+// that compresses or buffers keeps the status to itself until a body comes. A
+// library that writes its 101 with WriteHeader and then hijacks, as coder/websocket
+// does, believes it answered, and its client waits for ever.
+
+// beforeHijack finds out whether a 101 that the handler wrote has come to the
+// server, which sends it from inside Hijack. Where a layer holds it, a Handler's is
+// given to the server; of any other it is noted which layer it was.
+func (w *writer) beforeHijack() {
+	x := w.x
+	switch x.status.Load() {
+	case http.StatusSwitchingProtocols:
+		switch below, layers := bottom(w.ResponseWriter); {
+		case layers == 0 || !unwritten(below):
+		case x.own:
+			switchProtocols(below, w.Header())
+		default:
+			x.heldBy(layersOf(w.ResponseWriter))
+			x.status.Store(0)
+		}
+	case 0:
+		if w.Header().Get("Sec-WebSocket-Accept") != "" {
+			x.heldBy(layersAbove())
+		}
+	}
+}
+
+// past is the ResponseWriter of a WebSocket route with layers between it and the one
+// that began its request, for a handshake.
+type past struct {
+	http.ResponseWriter
+	x    *exchange
+	told bool // 101, by the library
+}
+
+// Unwrap is for http.ResponseController.
+func (p *past) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
+func (p *past) WriteHeader(status int) {
+	p.told = p.told || status == http.StatusSwitchingProtocols
+	p.ResponseWriter.WriteHeader(status)
+}
+
+func (p *past) Flush() { _ = http.NewResponseController(p.ResponseWriter).Flush() }
+
+func (p *past) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	switch held := p.told && p.x.status.Load() == 0; {
+	case held && p.x.own:
+		switchProtocols(&p.x.w, p.Header())
+	case held:
+		p.x.heldBy(layersOf(p.ResponseWriter))
+	}
+	return http.NewResponseController(p.ResponseWriter).Hijack()
+}
+
+// switchProtocols writes 101 to w, with the header that a layer above it may have to
+// itself.
+func switchProtocols(w http.ResponseWriter, header http.Header) {
+	maps.Copy(w.Header(), header)
+	w.WriteHeader(http.StatusSwitchingProtocols)
+}
+
+// heldBy notes the layers one of which kept a 101, or hides the hijack.
+func (x *exchange) heldBy(layers string) {
+	if layers != "" {
+		x.layer.CompareAndSwap(nil, &layers)
+	}
+}
+
+// maxWriters bounds how many ResponseWriters are looked at, and named.
+const maxWriters = 16
+
+// bottom returns the ResponseWriter at the end of what w wraps, the server's own
+// where each layer shows what it wraps, and how many layers are above it.
+func bottom(w http.ResponseWriter) (below http.ResponseWriter, layers int) {
+	for layers < maxWriters {
+		next := under(w)
+		if next == nil {
+			break
+		}
+		w = next
+		layers++
+	}
+	return w, layers
+}
+
+// under returns what w wraps: what it unwraps to, or what is embedded in it, as
+// wrappers of gin.ResponseWriter have it. It is nil where neither can be seen.
+func under(w http.ResponseWriter) http.ResponseWriter {
+	if u, ok := w.(interface{ Unwrap() http.ResponseWriter }); ok {
+		return u.Unwrap()
+	}
+	v := reflect.Indirect(reflect.ValueOf(w))
+	if v.Kind() != reflect.Struct {
+		return nil
+	}
+	field, ok := v.Type().FieldByName("ResponseWriter")
+	if !ok || len(field.Index) != 1 {
+		return nil
+	}
+	below, _ := v.Field(field.Index[0]).Interface().(http.ResponseWriter)
+	return below
+}
+
+// unwritten reports whether w is a ResponseWriter of net/http that has not been
+// given a status. It says so nowhere but in a field of its own; without the field
+// nothing is known, and the answer is no.
+func unwritten(w http.ResponseWriter) bool {
+	v := reflect.Indirect(reflect.ValueOf(w))
+	if v.Kind() != reflect.Struct || v.Type().PkgPath() != "net/http" {
+		return false
+	}
+	wrote := v.FieldByName("wroteHeader")
+	return wrote.Kind() == reflect.Bool && !wrote.Bool()
+}
+
+// layersOf names w and what it wraps, as far as that is neither the server's own nor
+// ours.
+func layersOf(w http.ResponseWriter) string {
+	var names []string
+	for ; w != nil && !isOurs(w) && len(names) < maxWriters; w = under(w) {
+		if name := typeName(w); name != "net/http.response" {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// typeName is the full name of the type of w, such as
+// github.com/labstack/echo/v4/middleware.gzipResponseWriter.
+func typeName(w http.ResponseWriter) string {
+	t := reflect.TypeOf(w)
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t.PkgPath() == "" || t.Name() == "" {
+		return t.String()
+	}
+	return t.PkgPath() + "." + t.Name()
+}
+
+// layersAbove names the types whose Hijack methods led to that of our own, which
+// calls the one that calls this.
+func layersAbove() string {
+	pcs := make([]uintptr, 4*maxWriters)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(4, pcs)])
+	var names []string
+	for len(names) < maxWriters {
+		frame, more := frames.Next()
+		name, isHijack := strings.CutSuffix(frame.Function, ".Hijack")
+		if !isHijack {
+			break
+		}
+		switch name {
+		case "net/http.(*ResponseController)", "github.com/quietws/quietws/core.(*past)", "github.com/quietws/quietws/ginws.(*writer)":
+		default:
+			names = append(names, strings.NewReplacer("(*", "", ")", "").Replace(name))
+		}
+		if !more {
+			break
+		}
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,420 @@
+package core
+
+import (
+	"bufio"
+	"crypto/tls"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/coder/websocket"
+	gorilla "github.com/gorilla/websocket"
+)
+
+// holding keeps the status to itself until a body comes, as middleware that
+// compresses does: at the end it writes what it still has.
+type holding struct {
+	http.ResponseWriter
+	status int
+}
+
+func (h *holding) WriteHeader(status int) { h.status = status }
+func (h *holding) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return http.NewResponseController(h.ResponseWriter).Hijack()
+}
+
+// own is a holding with a header of its own, which shows what it wraps.
+type own struct {
+	holding
+	header http.Header
+}
+
+func (o *own) Header() http.Header         { return o.header }
+func (o *own) Unwrap() http.ResponseWriter { return o.ResponseWriter }
+
+// passing is a layer that does no harm.
+type passing struct{ http.ResponseWriter }
+
+func (p passing) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
+// behind serves next behind a layer that holds the status back.
+func behind(layer string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := &holding{ResponseWriter: passing{w}}
+		switch layer {
+		case "embedded":
+			next.ServeHTTP(h, r)
+		case "unwrapped":
+			next.ServeHTTP(&own{*h, make(http.Header)}, r)
+		case "passing":
+			next.ServeHTTP(passing{w}, r)
+			return
+		}
+		if h.status != 0 {
+			w.WriteHeader(h.status)
+		}
+	})
+}
+
+func gorillaSession(w http.ResponseWriter, r *http.Request) {
+	var upgrader gorilla.Upgrader
+	ws, err := upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		return
+	}
+	defer func() { _ = ws.Close() }()
+	for {
+		kind, p, err := ws.ReadMessage()
+		if err != nil || ws.WriteMessage(kind, p) != nil {
+			return
+		}
+	}
+}
+
+// A handshake is accepted when 101 has left, not when a ResponseWriter was given
+// it. Handler's leaves whatever is in between. Where another's is held back that is
+// logged while the client still waits, and the line names the layer.
+func TestALayerThatHoldsTheStatus(t *testing.T) {
+	certificate := serverTLS(t, nil)
+	coder := http.HandlerFunc(bareSession)
+	for _, row := range []struct {
+		name  string
+		route func(*Guard) http.Handler
+		held  bool
+	}{
+		{"Handler", func(g *Guard) http.Handler { return handlerSession(g) }, false},
+		{"Endpoint, gorilla", func(g *Guard) http.Handler { return g.Endpoint(http.HandlerFunc(gorillaSession)) }, false},
+		{"Endpoint, coder", func(g *Guard) http.Handler { return g.Endpoint(coder) }, true},
+		{"Wrap inside the layer, coder", func(g *Guard) http.Handler { return g.Wrap(coder) }, true},
+		{"coder", func(*Guard) http.Handler { return coder }, true},
+	} {
+		for _, outside := range []string{"nothing", "Attach", "Attach and Listener"} {
+			if row.name == "coder" && outside == "nothing" {
+				continue // a guard that nobody asks
+			}
+			for _, layer := range []string{"embedded", "unwrapped", "passing"} {
+				for _, port := range []string{"plain", "tls"} {
+					t.Run(strings.Join([]string{row.name, outside, layer, port}, "/"), func(t *testing.T) {
+						t.Parallel()
+						events := make(chan Event, 10)
+						g := quietGuard(t, Config{Observe: func(e Event) { events <- e }})
+						g.patience = 50 * time.Millisecond
+						srv := &http.Server{Handler: behind(layer, row.route(g)), ErrorLog: log.New(io.Discard, "", 0)}
+						if outside != "nothing" {
+							g.Attach(srv)
+						}
+						address := served(t, srv, func(ln net.Listener) net.Listener {
+							if outside == "Attach and Listener" {
+								ln = g.Listener(ln)
+							}
+							if port == "tls" {
+								ln = tls.NewListener(ln, certificate)
+							}
+							return ln
+						})
+						var nc net.Conn
+						var err error
+						if port == "tls" {
+							nc, err = tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true})
+						} else {
+							nc, err = net.Dial("tcp", address)
+						}
+						if err != nil {
+							t.Fatal(err)
+						}
+						_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+						_, _ = io.WriteString(nc, upgradeGET)
+						// Without Endpoint the layer shows only by a header that was set for
+						// the 101, or by where it is called from.
+						unnamed := layer == "unwrapped" && outside != "nothing" && row.name[0] != 'E'
+						if row.held && layer != "passing" {
+							e := next(t, events)
+							if e.Class != UpgradeFailed || e.Reason != ReasonNothingWritten || e.Path != "/ws" || !strings.Contains(e.Remedy, "github.com/quietws/quietws/core.") && !unnamed {
+								t.Errorf("told %+v", e)
+							}
+							_ = nc.Close()
+							atRest(t, g)
+							wantHandshakes(t, g, HandshakeCount{Result: "failed", Reason: ReasonNothingWritten, N: 1})
+							if len(events) > 0 {
+								t.Errorf("told again: %+v", <-events)
+							}
+							return
+						}
+						head, err := bufio.NewReader(nc).ReadString('\n')
+						if err != nil || !strings.HasPrefix(head, "HTTP/1.1 101 ") {
+							t.Fatalf("answered %q, %v", head, err)
+						}
+						_ = nc.Close()
+						if e := next(t, events); e.Class != SessionEnded || e.Status != 101 {
+							t.Errorf("told %+v", e)
+						}
+						atRest(t, g)
+						wantHandshakes(t, g, HandshakeCount{Result: "accepted", N: 1})
+					})
+				}
+			}
+		}
+	}
+}
+
+func next(t *testing.T, events <-chan Event) Event {
+	t.Helper()
+	select {
+	case e := <-events:
+		return e
+	case <-time.After(10 * time.Second):
+		t.Fatal("nothing was told in ten seconds")
+		return Event{}
+	}
+}
+
+func wantHandshakes(t *testing.T, g *Guard, want HandshakeCount) {
+	t.Helper()
+	if got := g.Snapshot().Handshakes; len(got) != 1 || got[0] != want {
+		t.Errorf("counted %v, want %v", got, want)
+	}
+}
+
+// A layer that cannot be hijacked is named too.
+func TestALayerThatHidesTheHijack(t *testing.T) {
+	for name, route := range map[string]func(*Guard) http.Handler{
+		"Handler": func(g *Guard) http.Handler { return handlerSession(g) },
+		"coder":   func(g *Guard) http.Handler { return g.Endpoint(http.HandlerFunc(bareSession)) },
+		"gorilla": func(g *Guard) http.Handler { return g.Endpoint(http.HandlerFunc(gorillaSession)) },
+	} {
+		for _, outside := range []bool{false, true} {
+			events := make(chan Event, 10)
+			g := quietGuard(t, Config{Observe: func(e Event) { events <- e }})
+			h := http.TimeoutHandler(route(g), time.Minute, "")
+			if outside {
+				h = g.Wrap(h)
+			}
+			srv := httptest.NewServer(h)
+			_, _, err := websocket.Dial(t.Context(), srv.URL+"/ws", nil)
+			if err == nil {
+				t.Errorf("%s: a session behind http.TimeoutHandler", name)
+			}
+			e := next(t, events)
+			if e.Class != UpgradeFailed || e.Reason != ReasonHijackFailed || !strings.Contains(e.Remedy, "net/http.timeoutWriter") {
+				t.Errorf("%s: told %+v", name, e)
+			}
+			srv.Close()
+		}
+	}
+}
+
+// The answer to a handshake is seen in however many parts, and by whatever method
+// of the connection, it comes.
+func TestTheAnswerToAHandshakeIsSeen(t *testing.T) {
+	const answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
+	parts := func(sizes ...int) func(io.Writer, string) {
+		return func(w io.Writer, s string) {
+			for _, n := range sizes {
+				_, _ = io.WriteString(w, s[:n])
+				s = s[n:]
+			}
+			_, _ = io.WriteString(w, s)
+		}
+	}
+	ways := map[string]func(io.Writer, string){
+		"one Write":    parts(),
+		"three Writes": parts(7, 4),
+		"a byte each":  parts(1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+		"ReadFrom":     func(w io.Writer, s string) { _, _ = w.(io.ReaderFrom).ReadFrom(strings.NewReader(s)) },
+		"ReadFrom, a byte each": func(w io.Writer, s string) {
+			_, _ = w.(io.ReaderFrom).ReadFrom(&byteReader{s})
+		},
+		"buffers": func(w io.Writer, s string) {
+			b := net.Buffers{[]byte(s[:10]), []byte(s[10:])}
+			_, _ = b.WriteTo(w)
+		},
+	}
+	for name, write := range ways {
+		for text, want := range map[string]int{
+			answer: 101, "HTTP/1.0 403 Forbidden\r\n\r\n": 403, "\x81\x05hello": 0,
+			"HTTP/1.1 101"[:11]: 0, "HTTP/1.1 999 Oh dear": 0, "": 0,
+		} {
+			if len(text) < 12 && strings.HasSuffix(name, "a byte each") && name[0] == 'a' || len(text) < 11 && name != "one Write" && name[0] != 'R' {
+				continue // nothing to cut
+			}
+			g := quietGuard(t, Config{})
+			server, client := tcpPair(t)
+			received := make(chan []byte)
+			go func() { p, _ := io.ReadAll(client); received <- p }()
+			q := g.Adapter().BeginHTTP(handshake())
+			nc := q.Opened(server)
+			write(nc, text)
+			_ = nc.Close()
+			if got := <-received; string(got) != text {
+				t.Errorf("%s: the peer got %q, not %q", name, got, text)
+			}
+			if out := q.x.c.out.Load(); out != int64(len(text)) {
+				t.Errorf("%s of %q: counted %d bytes", name, text, out)
+			}
+			if got := int(q.x.status.Load()); got != want || q.x.is(stateConfirmed) != (want == 101) {
+				t.Errorf("%s of %q: status %d, accepted %t", name, text, got, q.x.is(stateConfirmed))
+			}
+			q.Done(0, nil)
+		}
+	}
+}
+
+type byteReader struct{ s string }
+
+func (b *byteReader) Read(p []byte) (int, error) {
+	if b.s == "" {
+		return 0, io.EOF
+	}
+	n := copy(p, b.s[:1])
+	b.s = b.s[n:]
+	return n, nil
+}
+
+// A session through a proxy such as that of Echo: what the server behind says is
+// copied, by ReadFrom, the answer to the handshake too.
+func TestASessionThatIsCopied(t *testing.T) {
+	behind := httptest.NewServer(http.HandlerFunc(gorillaSession))
+	defer behind.Close()
+	proxy := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		in, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer func() { _ = in.Close() }()
+		out, err := net.Dial("tcp", behind.Listener.Addr().String())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer func() { _ = out.Close() }()
+		_ = r.Write(out)
+		go func() { _, _ = io.Copy(out, in); _ = out.(*net.TCPConn).CloseWrite() }()
+		_, _ = io.Copy(in, out)
+	})
+	for _, s := range stands4 {
+		t.Run(s.name, func(t *testing.T) {
+			events := make(chan Event, 10)
+			g := quietGuard(t, Config{Observe: func(e Event) { events <- e }})
+			ws, _, err := gorilla.DefaultDialer.Dial("ws://"+s.serve(t, g, &http.Server{Handler: proxy})+"/ws", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = ws.WriteMessage(gorilla.TextMessage, []byte("hello"))
+			if _, p, err := ws.ReadMessage(); string(p) != "hello" {
+				t.Errorf("%q, %v", p, err)
+			}
+			wantHandshakes(t, g, HandshakeCount{Result: "accepted", N: 1}) // at once
+			_ = ws.Close()
+			if e := next(t, events); e.Class != SessionEnded {
+				t.Errorf("told %+v", e)
+			}
+			atRest(t, g)
+		})
+	}
+}
+
+// What a ResponseController can, it can through a candidate's writer, errors
+// included.
+func TestResponseController(t *testing.T) {
+	for _, s := range stands4 {
+		t.Run(s.name, func(t *testing.T) {
+			var failed []error
+			g := quietGuard(t, Config{})
+			address := s.serve(t, g, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				c := http.NewResponseController(w)
+				failed = append(failed, c.EnableFullDuplex(), c.SetReadDeadline(time.Time{}), c.SetWriteDeadline(time.Time{}))
+				if r.URL.Path == "/flush" {
+					failed = append(failed, c.Flush())
+					_ = c.SetWriteDeadline(time.Now().Add(-time.Second))
+					_, _ = io.WriteString(w, "too late")
+					if err := c.Flush(); err == nil {
+						t.Error("Flush past the deadline returned nil")
+					}
+					return
+				}
+				nc, rw, err := c.Hijack()
+				failed = append(failed, err)
+				_, _ = rw.WriteString(answer101)
+				_ = rw.Flush()
+				_ = nc.Close()
+			})})
+			asks := strings.Replace(upgradeGET, "/ws", "/flush", 1)
+			if answer := heard(t, address, asks); !strings.HasPrefix(answer, "HTTP/1.1 200 ") {
+				t.Errorf("answered %q", answer)
+			}
+			if answer := heard(t, address, upgradeGET); answer != answer101 {
+				t.Errorf("answered %q", answer)
+			}
+			for i, err := range failed {
+				if err != nil {
+					t.Errorf("%d: %v", i, err)
+				}
+			}
+			atRest(t, g)
+		})
+	}
+}
+
+// One timer is there for all handshakes that are not answered yet, and each has its
+// three seconds: one that is answered late is a session all the same.
+func TestUnansweredHandshakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		events := make(chan Event, 10)
+		g := quietGuard(t, Config{Observe: func(e Event) { events <- e }})
+		opened := func() (*Conn, Request) {
+			r := handshake()
+			q := g.Adapter().BeginHTTP(r)
+			return q.Opened(&script{}).(*Conn), q.Request
+		}
+		told := func() (n int) {
+			synctest.Wait()
+			for ; len(events) > 0; n++ {
+				if e := <-events; e.Class != UpgradeFailed || e.Reason != ReasonNothingWritten {
+					t.Errorf("told %+v", e)
+				}
+			}
+			return n
+		}
+		first, r1 := opened()
+		<-time.After(2 * time.Second)
+		second, r2 := opened()
+		third, r3 := opened()
+		_, _ = third.Write([]byte(answer101))
+		<-time.After(time.Second + time.Millisecond)
+		if n := told(); n != 1 {
+			t.Errorf("after three seconds %d were told, want the first", n)
+		}
+		<-time.After(2 * time.Second)
+		if n := told(); n != 1 {
+			t.Errorf("three seconds after it %d were told, want the second", n)
+		}
+		_, _ = first.Write([]byte(answer101))
+		<-time.After(time.Minute)
+		_ = second.Close()
+		r2.Done(0, nil)
+		if n := told(); n != 0 || g.awaited.Load() != 0 || g.awaiting.Load() {
+			t.Errorf("%d told again, %d awaited", n, g.awaited.Load())
+		}
+		_, _ = first.Close(), third.Close()
+		r1.Done(0, nil)
+		r3.Done(0, nil)
+		synctest.Wait()
+		for range 2 {
+			if e := <-events; e.Class != SessionEnded {
+				t.Errorf("told %+v", e)
+			}
+		}
+		want := []HandshakeCount{{Result: "accepted", N: 2}, {Result: "failed", Reason: ReasonNothingWritten, N: 1}}
+		if got := g.Snapshot().Handshakes; !slices.Equal(got, want) {
+			t.Errorf("counted %v, want %v", got, want)
+		}
+	})
+}
