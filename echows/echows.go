@@ -186,6 +186,12 @@ func serve(q *core.HTTPRequest, c echo.Context, ws *websocket.Conn, f func(conte
 		func() error { return f(ctx, c, ws) })
 }
 
+// IsUpgrade reports whether a request asks to become a WebSocket session: see
+// [core.IsUpgrade]. It is for the Skipper of middleware that must leave sessions
+// alone, and to keep them out of latency metrics, where each would count for as long
+// as it lives.
+func IsUpgrade(c echo.Context) bool { return core.IsUpgrade(c.Request()) }
+
 // Quiet returns a function for the Skipper of an access log, of metrics or of
 // traces: [core.Guard.IsProbe] of the request, true for probes and never for
 // another request of the application's. It may be asked before the chain, where the

@@ -179,6 +179,12 @@ func serve(q *core.HTTPRequest, c *gin.Context, ws *websocket.Conn, f func(conte
 		func() error { return f(ctx, c, ws) })
 }
 
+// IsUpgrade reports whether a request asks to become a WebSocket session: see
+// [core.IsUpgrade]. It is for the Skipper of middleware that must leave sessions
+// alone, and to keep them out of latency metrics, where each would count for as long
+// as it lives.
+func IsUpgrade(c *gin.Context) bool { return core.IsUpgrade(c.Request) }
+
 // Quiet returns a function for gin.LoggerConfig.Skip, and for the filters of
 // metrics or traces: [core.Guard.IsProbe] of the request, true for probes and never
 // for another request of the application's. Gin asks Skip after the chain; before
