@@ -1,5 +1,10 @@
 package core
 
+import (
+	"fmt"
+	"slices"
+)
+
 // Class says what a connection was, or what one event on it was. The set is
 // closed: every connection accepted through [Guard.Listener] ends in exactly
 // one class, the first of this list that applies to it. The words of
@@ -112,6 +117,20 @@ func (c Class) String() string {
 		return classWords[c]
 	}
 	return classWords[Undecided]
+}
+
+// MarshalText returns the word for c, so that it is one in JSON, as a value and as
+// a key.
+func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText takes a word of [Class.String].
+func (c *Class) UnmarshalText(word []byte) error {
+	i := slices.Index(classWords[:], string(word))
+	if i < 0 {
+		return fmt.Errorf("quietws: there is no class %q", word)
+	}
+	*c = Class(i)
+	return nil
 }
 
 // Classes returns every class that a connection can end in, all but Undecided,
@@ -238,4 +257,17 @@ func (r Reason) String() string {
 		return reasonWords[r]
 	}
 	return ""
+}
+
+// MarshalText returns the word for r, so that it is one in JSON; "" for NoReason.
+func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText takes a word of [Reason.String].
+func (r *Reason) UnmarshalText(word []byte) error {
+	i := slices.Index(reasonWords[:], string(word))
+	if i < 0 {
+		return fmt.Errorf("quietws: there is no reason %q", word)
+	}
+	*r = Reason(i)
+	return nil
 }

@@ -1,6 +1,9 @@
 package core
 
 import (
+	"encoding/json"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -110,6 +113,45 @@ func TestReasonWords(t *testing.T) {
 	for _, r := range []Reason{NoReason, reasons, 255} {
 		if r.String() != "" {
 			t.Errorf("Reason(%d) is called %q, want nothing", r, r)
+		}
+	}
+}
+
+func TestWordsInJSON(t *testing.T) {
+	type words struct {
+		Class  Class
+		Reason Reason
+		Counts map[Class]uint64
+	}
+	in := words{HandshakeRefused, ReasonBadKey, map[Class]uint64{TCPProbe: 3}}
+	const want = `{"Class":"handshake_refused","Reason":"bad_key","Counts":{"tcp_probe":3}}`
+	text, err := json.Marshal(in)
+	if err != nil || string(text) != want {
+		t.Fatalf("%s, %v, want %s", text, err, want)
+	}
+	var out words
+	if err := json.Unmarshal(text, &out); err != nil || !reflect.DeepEqual(in, out) {
+		t.Errorf("%+v, %v, want %+v", out, err, in)
+	}
+	for _, c := range append(Classes(), Undecided) {
+		var back Class
+		if word, _ := c.MarshalText(); back.UnmarshalText(word) != nil || back != c {
+			t.Errorf("%v comes back as %v", c, back)
+		}
+	}
+	for r := range reasons {
+		var back Reason
+		if word, _ := r.MarshalText(); back.UnmarshalText(word) != nil || back != r {
+			t.Errorf("%v comes back as %v", r, back)
+		}
+	}
+	if json.Unmarshal([]byte(`{"Class":"no such"}`), &out) == nil || json.Unmarshal([]byte(`{"Reason":"no such"}`), &out) == nil {
+		t.Error("a word that is none has no error")
+	}
+	// A whole event, and what was counted.
+	for _, v := range []any{Event{Class: TCPProbe, Reason: ReasonDrain}, quietGuard(t, Config{}).Snapshot(), &HandshakeError{Reason: ReasonBadKey}} {
+		if text, err := json.Marshal(v); err != nil || regexp.MustCompile(`"(Class|Reason)":\d`).Match(text) {
+			t.Errorf("%s, %v", text, err)
 		}
 	}
 }

@@ -7,10 +7,13 @@ import (
 	_ "embed"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"time"
 )
 
@@ -47,6 +50,13 @@ func parse(flags *flag.FlagSet, args []string, log io.Writer) (Options, error) {
 	}
 	if flags.NArg() > 0 {
 		return o, errors.New("arguments are not expected: " + flags.Arg(0))
+	}
+	if _, _, err := net.SplitHostPort(o.Addr); err != nil {
+		fix := "an address is host:port"
+		if _, err := strconv.Atoi(o.Addr); err == nil {
+			fix = "a port alone is written :" + o.Addr
+		}
+		return o, fmt.Errorf("-addr %s: %s", o.Addr, fix)
 	}
 	if *json {
 		slog.SetDefault(slog.New(slog.NewJSONHandler(log, nil)))

@@ -32,6 +32,9 @@ func TestParse(t *testing.T) {
 		{rule: "a key without its certificate", args: []string{"-key", key}, err: "go together"},
 		{rule: "a certificate that is none", args: []string{"-cert", empty, "-key", key}, err: "PEM"},
 		{rule: "a word that is no flag", args: []string{"-json", "8080"}, err: "8080"},
+		{rule: "a port without a colon", args: []string{"-addr", "8080"}, err: ":8080"},
+		{rule: "a host without a port", args: []string{"-addr", "localhost"}, err: "host:port"},
+		{rule: "an IPv6 address without a port", args: []string{"-addr", "::1"}, err: "host:port"},
 		{rule: "a flag that is none", args: []string{"-nope"}, err: "-nope"},
 		{rule: "the defaults", want: Options{Addr: ":8080", Drain: 9 * time.Second, Collapse: time.Minute}},
 		{
