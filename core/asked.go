@@ -52,6 +52,9 @@ func isHTML(contentType string) bool {
 // application's own 503 is not hidden; until there is one the path is the guard's,
 // and so it stays where the application panics.
 func (a Adapter) Asks(app Application) Adapter {
+	if a.g == nil {
+		return a
+	}
 	s, _ := a.g.askers.LoadOrStore(app.Key, &asker{Application: app, g: a.g})
 	return a.own(s.(*asker).owner)
 }

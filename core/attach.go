@@ -39,6 +39,9 @@ func (g *Guard) connOf(nc net.Conn) *Conn {
 // Alone it has what the server tells of a connection: some classes are less exact
 // than with [Guard.Listener], and a session's connection is wrapped at its hijack.
 func (g *Guard) Attach(srv *http.Server) {
+	if g == nil {
+		return
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.attached[srv] {
@@ -62,16 +65,27 @@ func (g *Guard) Attach(srv *http.Server) {
 // drains, without a wait for probers that cannot come, and returns when that is
 // done, after [DrainConfig].Timeout at the latest.
 func (a Adapter) ShuttingDown() {
+	if a.g == nil {
+		return
+	}
 	a.g.acceptsNoMore()
 	_, _ = a.g.Drain(context.Background())
 	a.g.closeIdle()
 }
 
-func (g *Guard) acceptsNoMore() { g.shutOnce.Do(func() { close(g.shut) }) }
+func (g *Guard) acceptsNoMore() {
+	if g != nil {
+		g.shutOnce.Do(func() { close(g.shut) })
+	}
+}
 
 // Starting tells the guard that a server begins to serve: who answers each health
 // route is then told, once.
-func (a Adapter) Starting() { a.g.tellRoutes() }
+func (a Adapter) Starting() {
+	if a.g != nil {
+		a.g.tellRoutes()
+	}
+}
 
 // Chain returns a hook that calls each of hooks, in their order, which may be
 // nil: those that a user has set run before those of the guard.
@@ -91,7 +105,7 @@ func Chain[A, B any](hooks ...func(A, B)) func(A, B) {
 // shutdown shows in that alone. A nil done is that of a server that does not
 // serve, as in a test.
 func (a Adapter) ShuttingDownAfter(done <-chan struct{}) {
-	if done == nil {
+	if done == nil || a.g == nil {
 		return
 	}
 	go func() {
@@ -103,6 +117,9 @@ func (a Adapter) ShuttingDownAfter(done <-chan struct{}) {
 // First reports whether the guard was not yet attached to server, a pointer,
 // and notes that it is. The guard keeps the pointer.
 func (a Adapter) First(server any) bool {
+	if a.g == nil {
+		return false
+	}
 	a.g.mu.Lock()
 	defer a.g.mu.Unlock()
 	first := !a.g.attached[server]
@@ -231,7 +248,7 @@ func (g *Guard) attach(nc net.Conn, unseen *listener) *Conn {
 // comes before the first byte. It runs in the accept loop and asks for no address
 // there.
 func (a Adapter) ConnState(nc net.Conn, state http.ConnState) {
-	if state == http.StateIdle {
+	if state == http.StateIdle || a.g == nil {
 		return
 	}
 	c := a.g.connOf(nc)

@@ -47,7 +47,12 @@ type DrainProber struct {
 // Draining returns a channel that is closed when the drain begins, for loops of
 // your own that should end with it. Use [Session.OnDrain] for a session, whose
 // moment is its own.
-func (g *Guard) Draining() <-chan struct{} { return g.drainCh }
+func (g *Guard) Draining() <-chan struct{} {
+	if g == nil {
+		return nil
+	}
+	return g.drainCh
+}
 
 func (g *Guard) isDraining() bool { return g.draining.Load() }
 
@@ -71,6 +76,9 @@ func (g *Guard) isDraining() bool { return g.draining.Load() }
 // first, and the report is complete all the same. A line at Info says when it
 // begins, and one what came of it.
 func (g *Guard) Drain(ctx context.Context) (DrainReport, error) {
+	if g == nil {
+		return DrainReport{}, nil
+	}
 	g.drainOnce.Do(func() {
 		probers := g.pollers.active(g.now())
 		if g.config.Drain.Fall < 0 {

@@ -23,6 +23,9 @@ type errorLog struct {
 // next is nil. It finds a connection by the address in net/http's text, and so
 // finds none where there are no addresses, as on a unix socket.
 func (g *Guard) ErrorLog(next *log.Logger) *log.Logger {
+	if g == nil {
+		return next
+	}
 	if next != nil {
 		if _, ours := next.Writer().(*errorLog); ours {
 			return next

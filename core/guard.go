@@ -15,6 +15,12 @@ import (
 // many listeners and servers as that has; two applications in a process have a
 // Guard each. Make it with [New]; the zero Guard is of no use. All methods are
 // safe for concurrent use.
+//
+// A nil *Guard is one that does nothing, for an application in which it is
+// optional: its methods, and the functions of the adapters that take one, pass
+// everything through. Serve then shuts down without a drain, Draining returns a
+// nil channel, and Handler serves with its library alone and still refuses a
+// foreign Origin.
 type Guard struct {
 	config  Config
 	epoch   time.Time
@@ -142,7 +148,7 @@ func (g *Guard) now() time.Duration { return time.Since(g.epoch) }
 // handler or an observer that blocks, as one that calls Close itself does, and then
 // returns an error. A second Close does nothing and returns nil.
 func (g *Guard) Close() error {
-	if !g.closed.CompareAndSwap(false, true) {
+	if g == nil || !g.closed.CompareAndSwap(false, true) {
 		return nil
 	}
 	return g.journal.close(closeTimeout)

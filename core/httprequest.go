@@ -17,6 +17,9 @@ type HTTPRequest struct {
 // found by what [Guard.Attach] left in the request's context, or else by the
 // peer's address.
 func (a Adapter) BeginHTTP(r *http.Request) HTTPRequest {
+	if a.g == nil {
+		return HTTPRequest{}
+	}
 	c := a.g.httpConn(r)
 	var outer *exchange
 	if c == nil || r.ProtoMajor != 1 {
@@ -28,6 +31,9 @@ func (a Adapter) BeginHTTP(r *http.Request) HTTPRequest {
 // CurrentHTTP returns the request as a layer outside this one has begun it, the
 // zero HTTPRequest if none has or if it is an ordinary one. It is not to be ended.
 func (a Adapter) CurrentHTTP(r *http.Request) HTTPRequest {
+	if a.g == nil {
+		return HTTPRequest{}
+	}
 	return HTTPRequest{Request: Request{x: exchangeOf(r.Context())}}
 }
 
@@ -186,6 +192,12 @@ func (q *HTTPRequest) aborted(v any) (hijacked bool) {
 // Put it on the route alone, not around the application. Inside, [SessionOf] has
 // the session once the library has upgraded.
 func (g *Guard) Endpoint(next http.Handler) http.Handler {
+	if next == nil {
+		panic("quietws: Guard.Endpoint: nil handler")
+	}
+	if g == nil {
+		return next
+	}
 	a := g.Adapter()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		q := a.AtEndpoint(r, patternPath(r.Pattern))

@@ -24,6 +24,9 @@ func IsUpgrade(r *http.Request) bool { return asksToUpgrade(httpHead{r}) }
 // the guard's until then. It changes nothing and is no proof of who somebody is:
 // let nobody in by it.
 func (g *Guard) IsProbe(r *http.Request) bool {
+	if g == nil {
+		return false
+	}
 	x := exchangeOf(r.Context())
 	if x == nil {
 		x = g.Adapter().look(httpHead{r})

@@ -20,9 +20,17 @@ func (a Adapter) Handler(r Request, h Head, route string, origins *Origins) Requ
 // atEndpoint takes a request that reached a WebSocket route, whose pattern route
 // is, "" if that is not known. own is true for a route that is wholly Handler's,
 // origins then says which pages may open it, nil for every one. A path that is the whole pattern is
-// remembered, so that the outermost layer answers a prober there.
+// remembered, so that the outermost layer answers a prober there. Without a guard
+// only origins counts: on a route of ours nobody else looks.
 func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *Origins) Request {
 	g := a.g
+	if g == nil {
+		if own && asksToUpgrade(h) && origins != nil && !origins.allow(h.Field(fieldOrigin), h.Host()) {
+			r.x = new(exchange)
+			r.x.refuse(ReasonOriginForbidden)
+		}
+		return r
+	}
 	if r.asked {
 		return r
 	}

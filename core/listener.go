@@ -48,6 +48,9 @@ var errTLSBelow = errors.New("quietws: Serve or Guard.Listener was given a TLS l
 // It belongs to a server that the guard is attached to. Without [Guard.Attach] or
 // [Guard.Wrap] nobody tells it of requests, and TLS errors are in the server's log.
 func (g *Guard) Listener(ln net.Listener) net.Listener {
+	if g == nil {
+		return ln
+	}
 	return &listener{Listener: ln, g: g, done: make(chan struct{})}
 }
 
@@ -57,6 +60,9 @@ func (g *Guard) Listener(ln net.Listener) net.Listener {
 // but knows of TLS before the server shows it, and contains panics of config's
 // functions: the handshake fails, and the panic is logged.
 func (g *Guard) TLSListener(ln net.Listener, config *tls.Config) net.Listener {
+	if g == nil {
+		return tls.NewListener(ln, config)
+	}
 	watched := &listener{Listener: ln, g: g, done: make(chan struct{})}
 	watched.tls.Store(true)
 	return &tlsListener{Listener: tls.NewListener(watched, g.containedConfig(config))}

@@ -46,6 +46,9 @@ const MessageKey = "github.com/quietws/quietws"
 // BeginMessage is [Adapter.Begin] for a Message. A request that a layer outside
 // has begun is the same request.
 func (a Adapter) BeginMessage(m Message) Request {
+	if a.g == nil {
+		return Request{}
+	}
 	if q, _ := m.UserValue(MessageKey).(*Request); q != nil {
 		if q.asked {
 			return *q
@@ -133,6 +136,9 @@ var answerPanic = textAnswer(http.StatusInternalServerError, "internal server er
 // the panic. [Request.Around] has told it. returned is set once the handler has
 // returned.
 func (a Adapter) Recover(m Message, returned *bool) {
+	if a.g == nil {
+		return
+	}
 	if isAPanic(recover(), *returned) {
 		m.Reset()
 		answerPanic.write(m)
@@ -142,6 +148,9 @@ func (a Adapter) Recover(m Message, returned *bool) {
 // IsProbeMessage is [Guard.IsProbe] for a Message. It may be asked after the
 // request is done, as long as the Message is valid.
 func (a Adapter) IsProbeMessage(m Message) bool {
+	if a.g == nil {
+		return false
+	}
 	var x *exchange
 	if q, _ := m.UserValue(MessageKey).(*Request); q != nil {
 		if q.asked {

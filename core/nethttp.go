@@ -102,7 +102,12 @@ type layer struct {
 // [Guard.Attach] and [Guard.Serve] put it around a server's Handler by themselves.
 // Alone it counts no connections and leaves the server's own log as it is. With
 // golang.org/x/net/http2/h2c it goes inside h2c.NewHandler.
-func (g *Guard) Wrap(next http.Handler) http.Handler { return g.layer(next) }
+func (g *Guard) Wrap(next http.Handler) http.Handler {
+	if g == nil {
+		return next
+	}
+	return g.layer(next)
+}
 
 func (g *Guard) layer(next http.Handler) *layer {
 	if next == nil {

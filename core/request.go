@@ -49,6 +49,9 @@ func (a Adapter) Owner(f func(Head) (owned, asked bool)) Adapter {
 }
 
 func (a Adapter) own(f ownerFunc) Adapter {
+	if a.g == nil {
+		return a
+	}
 	a.owns = f
 	a.g.owner.Store(&f)
 	return a
@@ -61,6 +64,9 @@ func (a Adapter) own(f ownerFunc) Adapter {
 // the same request: its Done there is what counts. A handshake takes one of
 // [Config.MaxSessions] until it is done, or its session is over.
 func (a Adapter) Begin(h Head, nc net.Conn) Request {
+	if a.g == nil {
+		return Request{}
+	}
 	return a.begin(h, a.g.connUnder(h, nc), nil)
 }
 
@@ -353,7 +359,12 @@ func (r *Request) panicked(v any, lent bool) (hijacked bool) {
 
 // DrainCode is the close code of the goodbye at a drain, [DrainConfig].Code or its
 // default.
-func (a Adapter) DrainCode() int { return a.g.config.Drain.Code }
+func (a Adapter) DrainCode() int {
+	if a.g == nil {
+		return defaultDrainCode
+	}
+	return a.g.config.Drain.Code
+}
 
 // Undecided reports whether [Request.Fallback] will have to be asked.
 func (r Request) Undecided() bool { return r.x != nil && r.x.fallback }

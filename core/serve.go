@@ -108,11 +108,18 @@ func (g *Guard) watched(ln net.Listener) net.Listener {
 
 // shutdown drains, and then shuts srv down for as long as the deadline lets it.
 func (g *Guard) shutdown(srv Server) error {
-	ctx, cancel := context.WithTimeout(context.Background(), g.config.Drain.Timeout)
+	timeout := defaultDrainTimeout
+	if g != nil {
+		timeout = g.config.Drain.Timeout
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	_, _ = g.Drain(ctx)
 	if err := srv.Shutdown(ctx); err != nil {
 		_ = srv.Close() // requests that are still running
+	}
+	if g == nil {
+		return nil
 	}
 	for range closeChecks { // handlers of what was closed return now: how it ended can be told yet
 		if !g.conns.anySession() {

@@ -66,7 +66,10 @@ type drainMore struct {
 //
 // A session of an adapter's Handler needs none: its close frame is sent for it.
 func (s *Session) OnDrain(f func()) {
-	if s == nil || f == nil {
+	if f == nil {
+		panic("quietws: Session.OnDrain: nil function")
+	}
+	if s == nil {
 		return
 	}
 	s.mu.Lock()

@@ -18,11 +18,8 @@ import (
 // the closing handshake with that code, and returns nil, or an error with the
 // peer's code, where the peer answered it; alone is true where f has returned
 // and so reads no more. Serve waits for it and returns f's error. On a nil
-// Session it calls f and nothing else.
+// Session there is no drain.
 func (s *Session) Serve(closing func(code int, alone bool) error, f func() error) error {
-	if s == nil {
-		return f()
-	}
 	torn := false
 	say := func(code int, alone bool) {
 		err := closing(code, alone)
@@ -84,8 +81,9 @@ func sayClose(ws Frames, code int, alone bool) error {
 // told and ends the session alone. A close frame of Run's is written within a
 // second, and its answer awaited for five. It is for authors of adapters.
 func (s *Session) Run(parent context.Context, ws Frames, f func(context.Context) error) {
+	closing := func(code int, alone bool) error { return sayClose(ws, code, alone) }
 	if s == nil {
-		_ = f(parent)
+		_ = s.Serve(closing, func() error { return f(parent) })
 		return
 	}
 	x := (*exchange)(s)
@@ -103,7 +101,6 @@ func (s *Session) Run(parent context.Context, ws Frames, f func(context.Context)
 		}
 		x.c.giveBack()
 	}()
-	closing := func(code int, alone bool) error { return sayClose(ws, code, alone) }
 	if err := s.Serve(closing, func() error { return f(ctx) }); err != nil {
 		x.noteError(err)
 	}

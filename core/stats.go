@@ -187,6 +187,12 @@ type SessionCount struct {
 // Config.Observe may: while one caller asks Health, every other gets what it said
 // last.
 func (g *Guard) Snapshot() Snapshot {
+	if g == nil {
+		return Snapshot{
+			Closed: make(map[Class]uint64), Suppressed: make(map[Class]uint64), LastSeen: make(map[string]time.Time),
+			Drained: make(map[string]uint64), Ready: true,
+		}
+	}
 	s := &g.stats
 	snap := Snapshot{
 		Closed:       make(map[Class]uint64, classes-1),

@@ -21,6 +21,10 @@ type Limits struct{ Head, Body bool }
 // handler asked; what has passed a limit, or has a body that did not come, is
 // refused's to answer, which is the application's.
 func (a Adapter) Unread(m Message, err error, passed Limits, refused func()) {
+	if a.g == nil {
+		refused()
+		return
+	}
 	if passed.Body {
 		q := a.BeginMessage(m)
 		refused()

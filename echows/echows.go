@@ -80,6 +80,9 @@ func opened(q *core.HTTPRequest, c echo.Context) {
 // class, set e.Listener or e.TLSListener to one of [core.Guard.Listener] or
 // [core.Guard.TLSListener].
 func Attach(g *core.Guard, e *echo.Echo) {
+	if g == nil {
+		return
+	}
 	a := g.Adapter().Owner(owner(e))
 	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
@@ -153,6 +156,9 @@ func contain(q *core.HTTPRequest, err *error) {
 // error is part of the session's end in log and metrics and does not reach
 // Echo. A panic in f is told and ends the session alone.
 func Handler(g *core.Guard, f func(context.Context, echo.Context, *websocket.Conn) error, options *websocket.AcceptOptions) echo.HandlerFunc {
+	if f == nil {
+		panic("echows.Handler: nil function")
+	}
 	a := g.Adapter()
 	origins := new(core.Origins)
 	var accept websocket.AcceptOptions

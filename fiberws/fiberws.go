@@ -123,6 +123,9 @@ func Recover(conn *websocket.Conn) {
 // error that carries no close code with 1011 (internal error). A panic in f is
 // told and ends the session alone. conn is not to be used after f has returned.
 func Handler(g *core.Guard, f func(context.Context, *websocket.Conn) error, config ...websocket.Config) fiber.Handler {
+	if f == nil {
+		panic("fiberws.Handler: nil function")
+	}
 	a := g.Adapter()
 	var cfg websocket.Config
 	if len(config) > 0 {

@@ -39,10 +39,7 @@ func Middleware(g *core.Guard) gin.HandlerFunc {
 		if answered(&q, c) {
 			return
 		}
-		var w *writer
-		if q.Candidate() {
-			w = wrap(&q, c)
-		}
+		w := wrap(&q, c)
 		defer q.Recovered()
 		c.Next()
 		q.DoneWith(w.ended(c))
@@ -146,6 +143,9 @@ func contain(q *core.HTTPRequest, c *gin.Context) {
 // error is part of the session's end in log and metrics and not among c.Errors.
 // A panic in f is told and ends the session alone.
 func Handler(g *core.Guard, f func(context.Context, *gin.Context, *websocket.Conn) error, options *websocket.AcceptOptions) gin.HandlerFunc {
+	if f == nil {
+		panic("ginws.Handler: nil function")
+	}
 	a := g.Adapter()
 	origins := new(core.Origins)
 	var accept websocket.AcceptOptions

@@ -20,8 +20,11 @@ type writer struct {
 	opened             bool                // left HTTP
 }
 
-// wrap lets q see what is answered.
+// wrap lets q see what is answered, nil where that does not matter.
 func wrap(q *core.HTTPRequest, c *gin.Context) *writer {
+	if !q.Candidate() {
+		return nil
+	}
 	w := &writer{ResponseWriter: c.Writer}
 	w.core, c.Request = q.Wrap(c.Writer, c.Request)
 	q.OnOpened(func() { w.opened = true })

@@ -44,6 +44,9 @@ func (o *observation) load() (value float64, unit string, made bool) {
 // number. value is called in each run, and must be safe for that. The unit is for
 // the report. For the sessions of a guard there is [Sessions].
 func Below(value func() float64, limit float64, unit string) func(context.Context) error {
+	if value == nil {
+		panic("health.Below: nil function")
+	}
 	return func(ctx context.Context) error {
 		v := value()
 		Observe(ctx, v, unit)
@@ -61,6 +64,9 @@ func Below(value func() float64, limit float64, unit string) func(context.Contex
 // passes, as it does in its first run. Give each check its own ShareBelow. For
 // the handshakes of a guard there is [Handshakes].
 func ShareBelow(count func() (part, whole uint64), limit float64, least uint64) func(context.Context) error {
+	if count == nil {
+		panic("health.ShareBelow: nil function")
+	}
 	var mu sync.Mutex
 	var begun bool
 	var lastPart, lastWhole uint64

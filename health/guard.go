@@ -8,8 +8,17 @@ import (
 
 // Guard is what the checks in this file ask, a *[core.Guard]. What it knows is
 // of this process alone, so that a check of it may be of any kind; a restart
-// ends every session, though, which is why Live is seldom right.
+// ends every session, though, which is why Live is seldom right. Without a guard,
+// nil, they pass.
 type Guard interface{ Snapshot() core.Snapshot }
+
+// counted is g's, the empty one without a guard: then the checks pass.
+func counted(g Guard) core.Snapshot {
+	if g == nil {
+		return core.Snapshot{}
+	}
+	return g.Snapshot()
+}
 
 // Sessions returns a check that fails while limit WebSocket sessions or more
 // are open. A little below [core.Config.MaxSessions] it takes the server out of
@@ -17,7 +26,7 @@ type Guard interface{ Snapshot() core.Snapshot }
 //
 //	health.Check{Name: "sessions", Func: health.Sessions(guard, 950)}
 func Sessions(g Guard, limit int) func(context.Context) error {
-	return Below(func() float64 { return float64(g.Snapshot().SessionsOpen) }, float64(limit), "sessions")
+	return Below(func() float64 { return float64(counted(g).SessionsOpen) }, float64(limit), "sessions")
 }
 
 // Handshakes returns a check that fails while, of the good handshakes since its
@@ -31,7 +40,7 @@ func Sessions(g Guard, limit int) func(context.Context) error {
 // it passes again: FailAfter and PassAfter set how fast that swings.
 func Handshakes(g Guard, limit float64, least uint64) func(context.Context) error {
 	return ShareBelow(func() (failed, good uint64) {
-		for _, h := range g.Snapshot().Handshakes {
+		for _, h := range counted(g).Handshakes {
 			switch h.Result {
 			case "failed":
 				failed += h.N

@@ -134,3 +134,35 @@ func TestReadinessFollowsTheSessions(t *testing.T) {
 	_ = second.CloseNow()
 	until(t, "room again", func() bool { return g.Snapshot().Ready })
 }
+
+// An application may do without a guard, and wants no check that fails for it.
+func TestChecksOfNoGuard(t *testing.T) {
+	for _, g := range []Guard{nil, (*core.Guard)(nil)} {
+		for name, check := range map[string]func(context.Context) error{
+			"Sessions": Sessions(g, 1), "Handshakes": Handshakes(g, 0.1, 1),
+		} {
+			if err := check(t.Context()); err != nil {
+				t.Errorf("%s of %T: %v", name, g, err)
+			}
+		}
+	}
+}
+
+// A nil function is an error where the check is made, and not in each run.
+func TestNilFunctions(t *testing.T) {
+	for want, make := range map[string]func(){
+		"health.Below: nil function":      func() { Below(nil, 1, "") },
+		"health.ShareBelow: nil function": func() { ShareBelow(nil, 1, 1) },
+		"health.Ping: nil Pinger":         func() { Ping(nil) },
+		"health.Reply: nil function":      func() { Reply[interface{ Err() error }](nil) },
+	} {
+		func() {
+			defer func() {
+				if got := recover(); got != want {
+					t.Errorf("panic %v, want %q", got, want)
+				}
+			}()
+			make()
+		}()
+	}
+}

@@ -82,11 +82,17 @@ type Pinger interface {
 // Ping returns a check that calls PingContext. A *sql.DB's method value does
 // as well: Func: db.PingContext.
 func Ping(p Pinger) func(context.Context) error {
+	if p == nil {
+		panic("health.Ping: nil Pinger")
+	}
 	return func(ctx context.Context) error { return p.PingContext(ctx) }
 }
 
 // Reply returns a check from a function whose result holds its error, which is
 // how go-redis has it: health.Reply(rdb.Ping).
 func Reply[R interface{ Err() error }](do func(context.Context) R) func(context.Context) error {
+	if do == nil {
+		panic("health.Reply: nil function")
+	}
 	return func(ctx context.Context) error { return do(ctx).Err() }
 }

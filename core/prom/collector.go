@@ -43,7 +43,7 @@ const noReason = "none"
 //	quietws_accept_errors_total                  errors of Accept that were waited out
 //	quietws_build_info                           1, with the version of quietws
 //
-// A process with two guards registers each under labels of its own:
+// A nil guard has no metrics. A process with two guards registers each under labels of its own:
 //
 //	prometheus.WrapRegistererWith(prometheus.Labels{"guard": "public"}, registry).MustRegister(prom.NewCollector(public))
 func NewCollector(g *core.Guard) prometheus.Collector {
@@ -90,6 +90,9 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 }
 
 func (c *collector) Collect(out chan<- prometheus.Metric) {
+	if c.guard == nil { // a gauge at 0, as of readiness, would ring alerts
+		return
+	}
 	metric := func(d *prometheus.Desc, t prometheus.ValueType, v float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, t, v, labels...)
 	}

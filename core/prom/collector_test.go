@@ -272,3 +272,30 @@ func ExampleNewCollector() {
 	fmt.Println(n, "classes,", err)
 	// Output: 16 classes, <nil>
 }
+
+// A nil guard, which is one that does nothing, has no metrics: a gauge at 0 would
+// ring alerts.
+func TestNilGuard(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	if err := registry.Register(prom.NewCollector(nil)); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := registry.Gather(); err != nil || len(all) != 0 {
+		t.Errorf("%v, %v", all, err)
+	}
+}
+
+// panicking is a Health whose Checks panic.
+type panicking struct{ reporter }
+
+func (panicking) Checks() []core.CheckStatus { panic("checks") }
+
+func TestScrapeWhereChecksPanic(t *testing.T) {
+	s := start(t, core.Config{Health: panicking{}})
+	for range 2 {
+		if sample, ok := s.scrape()["quietws_ready"]; !ok || sample != 1 {
+			t.Errorf("quietws_ready is %v", sample)
+		}
+	}
+	s.stop()
+}

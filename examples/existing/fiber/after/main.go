@@ -15,7 +15,10 @@ import (
 var addr = ":3000"
 
 func main() {
-	guard, _ := core.New(core.Config{}) // the zero Config has no error
+	guard, err := core.New(core.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
 	app := fiber.New()
 
 	app.Use("/ws", func(c *fiber.Ctx) error {

@@ -40,7 +40,10 @@ func serveWS(c *gin.Context) {
 }
 
 func main() {
-	guard, _ := core.New(core.Config{}) // the zero Config has no error
+	guard, err := core.New(core.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
 	router := gin.Default()
 	router.GET("/ws", ginws.Endpoint(guard), serveWS)
 	log.Fatal(ginws.Serve(context.Background(), guard, router, addr))

@@ -12,7 +12,10 @@ import (
 )
 
 func main() {
-	guard, _ := core.New(core.Config{}) // the zero Config has no error
+	guard, err := core.New(core.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
 	mux := http.NewServeMux()
 	mux.Handle("/ws", guard.Endpoint(http.HandlerFunc(echo)))
 	srv := &http.Server{Addr: ":8443", Handler: mux}
