@@ -12,9 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-
-	xhttp2 "golang.org/x/net/http2"
-	"golang.org/x/net/http2/h2c" //nolint:staticcheck // what Echo v4 still serves h2c with
 )
 
 // Attach calls the hooks that were there, and a second Attach does nothing.
@@ -246,61 +243,5 @@ func TestAttachUnencryptedHTTP2(t *testing.T) {
 				}
 			})
 		}
-	}
-}
-
-// A connection that became HTTP/2 out of a request, as h2c.NewHandler has it,
-// carries many requests at once: none is taken for another or for the preface.
-func TestEndpointOverH2C(t *testing.T) {
-	for _, s := range stands4 {
-		t.Run(s.name, func(t *testing.T) {
-			g := quietGuard(t, Config{})
-			mux := http.NewServeMux()
-			mux.Handle("/ws", g.Endpoint(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				_, _ = fmt.Fprint(w, "the application's, a session: ", SessionOf(r.Context()) != nil)
-			})))
-			// Inside the upgrade, where Wrap alone sees the requests.
-			handler, srv := http.Handler(mux), &http.Server{}
-			if !s.attached {
-				handler = g.Wrap(mux)
-			}
-			srv.Handler = h2c.NewHandler(handler, &xhttp2.Server{}) //nolint:staticcheck // as Echo v4 does
-			address := s.serve(t, g, srv)
-			// One connection for all of them: a second one, dialled for a request that
-			// the first then carried, would stay open beyond CloseIdleConnections.
-			transport := &http.Transport{Protocols: new(http.Protocols), MaxConnsPerHost: 1}
-			transport.Protocols.SetUnencryptedHTTP2(true)
-			var all sync.WaitGroup
-			for i := range 40 {
-				all.Go(func() {
-					r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+address+"/ws", nil)
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					want := "the application's, a session: false"
-					if i%2 == 0 {
-						r.Header.Set("User-Agent", "kube-probe/1.30")
-						want = "ok\n"
-					}
-					res, err := transport.RoundTrip(r)
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					p, _ := io.ReadAll(res.Body)
-					_ = res.Body.Close()
-					if string(p) != want {
-						t.Errorf("request %d was answered %d %q, want %q", i, res.StatusCode, p, want)
-					}
-				})
-			}
-			all.Wait()
-			transport.CloseIdleConnections()
-			waitClosed(t, g)
-			if n := g.Snapshot().SessionsOpen; n != 0 {
-				t.Errorf("%d sessions are open", n)
-			}
-		})
 	}
 }

@@ -13,8 +13,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"golang.org/x/net/nettest"
 )
 
 // tcpPair returns both ends of a connection over loopback.
@@ -39,39 +37,6 @@ func tcpPair(t testing.TB) (server, client *net.TCPConn) {
 
 // watched returns nc as g's listener would return it.
 func watched(g *Guard, nc net.Conn) *Conn { return g.watch(nc, &listener{g: g}) }
-
-// A Conn behaves as every net.Conn does.
-func TestConnIsANetConn(t *testing.T) {
-	for name, pair := range map[string]func() (net.Conn, net.Conn, error){
-		"pipe": func() (net.Conn, net.Conn, error) { a, b := net.Pipe(); return a, b, nil },
-		"tcp": func() (net.Conn, net.Conn, error) {
-			ln, err := nettest.NewLocalListener("tcp")
-			if err != nil {
-				return nil, nil, err
-			}
-			defer func() { _ = ln.Close() }()
-			a, err := net.Dial("tcp", ln.Addr().String())
-			if err != nil {
-				return nil, nil, err
-			}
-			b, err := ln.Accept()
-			return a, b, err
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			g := quietGuard(t, Config{})
-			nettest.TestConn(t, func() (net.Conn, net.Conn, func(), error) {
-				a, b, err := pair()
-				if err != nil {
-					return nil, nil, nil, err
-				}
-				c, d := watched(g, a), watched(g, b)
-				return c, d, func() { _, _ = c.Close(), d.Close() }, nil
-			})
-			emptyRegistry(t, g.conns)
-		})
-	}
-}
 
 // script is a connection whose reads and writes return what it is told.
 type script struct {

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"context"
 	"io"
 	"math"
 	"net"
@@ -11,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
+	"github.com/quietws/quietws/internal/plainws"
 )
 
 // What the guard keeps for each connection and session that is open, and what a
@@ -189,19 +188,18 @@ func TestRetainedByAnIdleConnection(t *testing.T) {
 	}
 }
 
-// serveSession echoes messages with coder/websocket until the session ends.
-func serveSession(w http.ResponseWriter, r *http.Request, ready func(*websocket.Conn) context.Context) error {
-	ws, err := websocket.Accept(w, r, nil)
+// serveSession echoes messages until the session ends.
+func serveSession(w http.ResponseWriter, r *http.Request, ready func(*plainws.Conn)) error {
+	ws, err := plainws.Upgrade(w, r, nil)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = ws.CloseNow() }()
-	ctx := ready(ws)
+	defer func() { _ = ws.Close() }()
+	ready(ws)
 	for {
-		kind, p, err := ws.Read(ctx)
+		kind, p, err := ws.Read()
 		if err == nil {
-			// Not with ctx: the timer that coder sets for a write outlives it.
-			err = ws.Write(context.Background(), kind, p)
+			err = ws.Write(kind, p)
 		}
 		if err != nil {
 			return err
@@ -211,7 +209,7 @@ func serveSession(w http.ResponseWriter, r *http.Request, ready func(*websocket.
 
 // bareSession is a route as it is without us.
 func bareSession(w http.ResponseWriter, r *http.Request) {
-	_ = serveSession(w, r, func(*websocket.Conn) context.Context { return r.Context() })
+	_ = serveSession(w, r, func(*plainws.Conn) {})
 }
 
 // handlerSession is a route as an adapter's Handler makes it.
@@ -224,10 +222,9 @@ func handlerSession(g *Guard) http.HandlerFunc {
 		}
 		w, r = q.Wrap(w, r)
 		defer func() { q.Contain(recover()) }()
-		_ = q.Finish(serveSession(w, r, func(ws *websocket.Conn) context.Context {
-			ctx, session := q.Session(r.Context())
-			session.OnDrain(func() { _ = ws.Close(websocket.StatusGoingAway, "") })
-			return ctx
+		_ = q.Finish(serveSession(w, r, func(ws *plainws.Conn) {
+			_, session := q.Session(r.Context())
+			session.OnDrain(func() { _ = ws.Goodbye(plainws.GoingAway) })
 		}))
 	}
 }
@@ -240,7 +237,7 @@ func TestRetainedByASession(t *testing.T) {
 			return stageFor(t, g, handlerSession(g))
 		})
 	if more > 512 {
-		t.Errorf("a session of Handler keeps %.0f bytes more than coder/websocket alone, want at most 512", more)
+		t.Errorf("a session of Handler keeps %.0f bytes more than the bare one, want at most 512", more)
 	}
 }
 

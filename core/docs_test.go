@@ -1,16 +1,12 @@
 package core
 
 import (
-	"encoding/json"
 	"go/ast"
 	"go/doc"
 	"go/parser"
 	"go/token"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 )
 
@@ -18,7 +14,7 @@ import (
 // pasted.
 var (
 	documented = []string{
-		"core", "core/prom", "core/probetest", "core/coretest", "core/coretest/httpapp",
+		"core", "core/prom", "core/probetest", "core/coretest", "core/coretest/httpapp", "internal/plainws",
 		"health", "echows", "ginws", "fiberws",
 	}
 	adapters = []string{"echows", "ginws", "fiberws"}
@@ -107,50 +103,5 @@ func TestAdaptersHaveExamples(t *testing.T) {
 				t.Errorf("%s: %s has no example with output", path, f.Name)
 			}
 		}
-	}
-}
-
-// The program that an adapter's documentation begins with compiles as it stands.
-func TestProgramsOfAdapters(t *testing.T) {
-	root, err := filepath.Abs("..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	// As if each were a directory of this module, and no program, which would be
-	// linked.
-	overlay := struct{ Replace map[string]string }{make(map[string]string)}
-	build := []string{"build", "-overlay", filepath.Join(t.TempDir(), "overlay.json")}
-	for _, path := range adapters {
-		_, program, found := strings.Cut(documentation(t, path).Doc, "\tpackage main\n")
-		if !found {
-			t.Fatalf("%s: no program", path)
-		}
-		lines := []string{"package program\n"}
-		for line := range strings.Lines(program) {
-			code, ok := strings.CutPrefix(line, "\t")
-			if !ok && line != "\n" {
-				break
-			}
-			lines = append(lines, code)
-		}
-		main := filepath.Join(t.TempDir(), "main.go")
-		if err := os.WriteFile(main, []byte(strings.Join(lines, "")), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		overlay.Replace[filepath.Join(root, "program", path, "main.go")] = main
-		build = append(build, "./program/"+path)
-	}
-	text, err := json.Marshal(overlay)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(build[2], text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	command := exec.CommandContext(t.Context(), "go", build...)
-	command.Dir = root
-	command.Env = append(os.Environ(), "GOWORK=off")
-	if out, err := command.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"net"
@@ -11,10 +12,9 @@ import (
 	"os"
 	"time"
 
-	gorilla "github.com/gorilla/websocket"
-
 	"github.com/quietws/quietws/core"
 	"github.com/quietws/quietws/core/probetest"
+	"github.com/quietws/quietws/internal/plainws"
 )
 
 // All that is wrong with a Config is said at once.
@@ -125,28 +125,24 @@ func ExampleIsUpgrade() {
 	// Output: measured: /page
 }
 
-// A goodbye with a library of one's own, here gorilla/websocket: at the session's
-// moment of a drain the close frame is sent, and the handler reads on until the
-// client has answered it.
+// A goodbye with a library of one's own: at the session's moment of a drain the
+// close frame is sent, as by WriteControl of gorilla/websocket, and the handler
+// reads on until the client has answered it.
 func ExampleSession_OnDrain() {
-	var upgrader gorilla.Upgrader
 	chat := func(w http.ResponseWriter, r *http.Request) {
-		ws, err := upgrader.Upgrade(w, r, nil)
+		ws, err := plainws.Upgrade(w, r, nil)
 		if err != nil {
 			return
 		}
 		defer ws.Close()
 		session := core.SessionOf(r.Context())
-		session.OnDrain(func() {
-			goodbye := gorilla.FormatCloseMessage(gorilla.CloseGoingAway, "")
-			_ = ws.WriteControl(gorilla.CloseMessage, goodbye, time.Now().Add(time.Second))
-		})
+		session.OnDrain(func() { _ = ws.Goodbye(plainws.GoingAway) })
 		for {
-			kind, message, err := ws.ReadMessage()
-			if closed, ok := err.(*gorilla.CloseError); ok {
+			kind, message, err := ws.Read()
+			if closed := (plainws.CloseError{}); errors.As(err, &closed) {
 				session.Ended(closed.Code) // a handler that returns errors returns it instead
 			}
-			if err != nil || ws.WriteMessage(kind, message) != nil {
+			if err != nil || ws.Write(kind, message) != nil {
 				return
 			}
 		}
@@ -165,18 +161,19 @@ func ExampleSession_OnDrain() {
 	served := make(chan error)
 	go func() { served <- guard.Serve(ctx, &http.Server{Handler: mux}, ln) }()
 
-	client, _, err := gorilla.DefaultDialer.Dial("ws://"+ln.Addr().String()+"/chat", nil)
+	client, _, err := probetest.Open(ctx, probetest.Target{Addr: ln.Addr().String(), Path: "/chat"})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	stop()
-	_, _, err = client.ReadMessage() // answers the close frame
-	fmt.Println(err)
-	fmt.Println(<-served, client.Close(), guard.Close())
+	goodbye, err := client.Read(context.Background())
+	fmt.Println(goodbye.Code(), err)
+	_, err = client.Close(context.Background(), goodbye.Code()) // answers it
+	fmt.Println(<-served, err, guard.Close())
 	fmt.Println(guard.Snapshot().Drained)
 	// Output:
-	// websocket: close 1001 (going away)
+	// 1001 <nil>
 	// <nil> <nil> <nil>
 	// map[answered:1 closed:0 dropped:0]
 }
@@ -200,15 +197,14 @@ func ExampleGuard_Snapshot() {
 	if _, err := probetest.Do(ctx, target, probetest.Kubelet("/livez")); err != nil {
 		fmt.Println(err)
 	}
-	client, _, err := gorilla.DefaultDialer.Dial("ws://"+ln.Addr().String()+"/ws", nil)
+	client, _, err := probetest.Open(ctx, probetest.Target{Addr: ln.Addr().String(), Path: "/ws"})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	defer client.Close()
-	_ = client.WriteMessage(gorilla.TextMessage, []byte("hello"))
-	_, message, _ := client.ReadMessage()
-	fmt.Println(string(message))
+	_ = client.SendText(ctx, "hello")
+	message, _ := client.Read(ctx)
+	fmt.Println(string(message.Payload))
 
 	s := guard.Snapshot()
 	fmt.Println("connections:", s.Accepted, "sessions:", s.SessionsOpen, "ready:", s.Ready)
@@ -218,8 +214,8 @@ func ExampleGuard_Snapshot() {
 	for _, h := range s.Handshakes {
 		fmt.Println(h.N, "handshake", h.Result)
 	}
+	_, _ = client.Close(ctx, 1000)
 	stop()
-	_, _, _ = client.ReadMessage() // answers the close frame
 	fmt.Println(<-served, guard.Close())
 	// Output:
 	// hello

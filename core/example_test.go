@@ -13,25 +13,24 @@ import (
 	"os"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"github.com/quietws/quietws/core"
 	"github.com/quietws/quietws/core/probetest"
+	"github.com/quietws/quietws/internal/plainws"
 )
 
-// echo is a WebSocket handler of an application's own: it sends each message
-// back. The error of Read is how it learns that the client left or the server
-// drains.
+// echo is a WebSocket handler of an application's own, with the library of its
+// choice: it sends each message back. The error of Read is how it learns that the
+// client left or the server drains.
 func echo(w http.ResponseWriter, r *http.Request) {
-	ws, err := websocket.Accept(w, r, nil)
+	ws, err := plainws.Upgrade(w, r, nil)
 	if err != nil {
 		return // the client has its answer, and the log its line
 	}
-	defer func() { _ = ws.CloseNow() }()
-	core.SessionOf(r.Context()).OnDrain(func() { _ = ws.Close(websocket.StatusGoingAway, "") })
+	defer func() { _ = ws.Close() }()
+	core.SessionOf(r.Context()).OnDrain(func() { _ = ws.Goodbye(plainws.GoingAway) })
 	for {
-		kind, data, err := ws.Read(r.Context())
-		if err != nil || ws.Write(r.Context(), kind, data) != nil {
+		kind, data, err := ws.Read()
+		if err != nil || ws.Write(kind, data) != nil {
 			return
 		}
 	}
@@ -246,25 +245,26 @@ func ExampleGuard_Drain() {
 
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	client, _, err := websocket.Dial(ctx, "ws://"+ln.Addr().String()+"/ws", nil)
+	client, _, err := probetest.Open(ctx, probetest.Target{Addr: ln.Addr().String(), Path: "/ws"})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	told := make(chan error)
+	told := make(chan int)
 	go func() {
-		_, _, err := client.Read(ctx) // answers the close frame
-		told <- err
+		goodbye, _ := client.Read(ctx)
+		_, _ = client.Close(ctx, goodbye.Code()) // answers it
+		told <- goodbye.Code()
 	}()
 
 	report, err := guard.Drain(ctx)
 	fmt.Println(report.Sessions, report.Closed, report.Dropped, err)
 	fmt.Println(server.Shutdown(ctx), guard.Close())
-	fmt.Println(websocket.CloseStatus(<-told))
+	fmt.Println(<-told)
 	// Output:
 	// 1 1 0 <nil>
 	// <nil> <nil>
-	// StatusGoingAway
+	// 1001
 }
 
 // The typed reason of each refused handshake, for alerts and counters of one's

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
+	"github.com/quietws/quietws/internal/plainws"
 )
 
 // contained calls a handler of a WebSocket route as a layer around it does.
@@ -31,7 +31,7 @@ func contained(q *HTTPRequest, handler func() error) (err error) {
 // returns, what is told, and what the connection was.
 func TestContainAndFinish(t *testing.T) {
 	failed := errors.New("the handler's")
-	closed := websocket.CloseError{Code: 1008}
+	closed := plainws.CloseError{Code: 1008}
 	upgrade := func(w http.ResponseWriter) io.ReadWriteCloser {
 		nc, _, err := w.(http.Hijacker).Hijack()
 		if err != nil {

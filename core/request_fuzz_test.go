@@ -15,7 +15,7 @@ import (
 	"time"
 	"unicode"
 
-	gorilla "github.com/gorilla/websocket"
+	"github.com/quietws/quietws/internal/plainws"
 )
 
 // memoryListener hands over connections that are made in memory.
@@ -121,11 +121,10 @@ func serveMemory(tb testing.TB) *memoryServer {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	up := gorilla.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}
 	own := g.Endpoint(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if ws, err := up.Upgrade(w, r, nil); err == nil {
+		if ws, err := plainws.Upgrade(w, r, &plainws.Options{NotEarly: true}); err == nil {
 			defer func() { _ = ws.Close() }()
-			_, _, _ = ws.ReadMessage()
+			_, _, _ = ws.Read()
 		}
 	}))
 	session := handlerSession(g)

@@ -13,8 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/coder/websocket"
-	gorilla "github.com/gorilla/websocket"
+	"github.com/quietws/quietws/internal/plainws"
 )
 
 func TestSessionOnDrain(t *testing.T) {
@@ -159,14 +158,14 @@ func TestSessionEnd(t *testing.T) {
 		{"nobody said anything", func(*Session) {}, 0},
 		{"Ended", func(s *Session) { s.Ended(1001) }, 1001},
 		{"Ended twice: the last", func(s *Session) { s.Ended(1001); s.Ended(4000) }, 4000},
-		{"the handler's error", func(s *Session) { (*exchange)(s).noteCode(websocket.CloseError{Code: 1000}) }, 1000},
+		{"the handler's error", func(s *Session) { (*exchange)(s).noteCode(plainws.CloseError{Code: 1000}) }, 1000},
 		{"the first error that has one", func(s *Session) {
 			(*exchange)(s).noteCode(errors.New("no code"))
-			(*exchange)(s).noteCode(websocket.CloseError{Code: 1001})
-			(*exchange)(s).noteCode(websocket.CloseError{Code: 1002})
+			(*exchange)(s).noteCode(plainws.CloseError{Code: 1001})
+			(*exchange)(s).noteCode(plainws.CloseError{Code: 1002})
 		}, 1001},
-		{"Ended knows better than an error before it", func(s *Session) { (*exchange)(s).noteCode(websocket.CloseError{Code: 1000}); s.Ended(1008) }, 1008},
-		{"and than one after it", func(s *Session) { s.Ended(1008); (*exchange)(s).noteCode(websocket.CloseError{Code: 1000}) }, 1008},
+		{"Ended knows better than an error before it", func(s *Session) { (*exchange)(s).noteCode(plainws.CloseError{Code: 1000}); s.Ended(1008) }, 1008},
+		{"and than one after it", func(s *Session) { s.Ended(1008); (*exchange)(s).noteCode(plainws.CloseError{Code: 1000}) }, 1008},
 	} {
 		s := new(Session)
 		row.do(s)
@@ -220,8 +219,8 @@ func (e endless) Error() string { return "endless" }
 func (e endless) Unwrap() error { return e }
 
 func TestCloseCode(t *testing.T) {
-	coder := websocket.CloseError{Code: websocket.StatusGoingAway, Reason: "bye"}
-	gor := &gorilla.CloseError{Code: 1008, Text: "policy"}
+	value := plainws.CloseError{Code: 1001}
+	pointer := &plainws.CloseError{Code: 1008}
 	for _, row := range []struct {
 		rule string
 		err  error
@@ -230,25 +229,24 @@ func TestCloseCode(t *testing.T) {
 		{"no error", nil, 0},
 		{"another error", errors.New("websocket: close 1000"), 0},
 		{"a network error", &net.OpError{Op: "read", Err: errors.New("x")}, 0},
-		{"a nil pointer of gorilla's", (*gorilla.CloseError)(nil), 0},
-		{"a nil pointer to coder's", (*websocket.CloseError)(nil), 0},
+		{"a nil pointer", (*plainws.CloseError)(nil), 0},
 		{"a nil pointer of a network error", (*net.OpError)(nil), 0},
 		{"a type of that name with another field", CloseError{"1000"}, 0},
 		{"a pointer to a type of that name with another field", &CloseError{"1000"}, 0},
 		{"an error that wraps itself for ever", endless{}, 0},
 		{"an error whose method panics", badUnwrap{}, 0},
-		{"a code below a nil pointer", fmt.Errorf("a: %w", (*gorilla.CloseError)(nil)), 0},
+		{"a code below a nil pointer", fmt.Errorf("a: %w", (*plainws.CloseError)(nil)), 0},
 
-		{"coder's", coder, 1001},
-		{"a pointer to coder's", &coder, 1001},
-		{"gorilla's", gor, 1008},
-		{"gorilla's by value", unwrapper{gor}, 1008},
-		{"wrapped", fmt.Errorf("read: %w", fmt.Errorf("frame: %w", coder)), 1001},
-		{"1005: a close frame without a code", &gorilla.CloseError{Code: 1005}, 1005},
-		{"1006: gorilla's word for a peer that vanished", &gorilla.CloseError{Code: 1006}, 1006},
-		{"joined", errors.Join(errors.New("cleanup"), gor), 1008},
-		{"wrapped with others", fmt.Errorf("%w, and then %w", coder, errors.New("cleanup")), 1001},
-		{"joined, and wrapped", fmt.Errorf("end: %w", errors.Join(errors.New("a"), fmt.Errorf("b: %w", coder))), 1001},
+		{"a value, as coder/websocket has it", value, 1001},
+		{"a pointer to one", &value, 1001},
+		{"a pointer, as gorilla/websocket has it", pointer, 1008},
+		{"one that is wrapped by a value", unwrapper{pointer}, 1008},
+		{"wrapped", fmt.Errorf("read: %w", fmt.Errorf("frame: %w", value)), 1001},
+		{"1005: a close frame without a code", &plainws.CloseError{Code: 1005}, 1005},
+		{"1006: gorilla's word for a peer that vanished", &plainws.CloseError{Code: 1006}, 1006},
+		{"joined", errors.Join(errors.New("cleanup"), pointer), 1008},
+		{"wrapped with others", fmt.Errorf("%w, and then %w", value, errors.New("cleanup")), 1001},
+		{"joined, and wrapped", fmt.Errorf("end: %w", errors.Join(errors.New("a"), fmt.Errorf("b: %w", value))), 1001},
 	} {
 		if got := tryCloseCode(t, row.rule, row.err); got != row.want {
 			t.Errorf("%s: %d, want %d", row.rule, got, row.want)

@@ -11,14 +11,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/coder/websocket"
-	gorilla "github.com/gorilla/websocket"
+	"github.com/quietws/quietws/internal/plainws"
 )
 
 // How a session is closed, and which code it ended with.
 func TestSessionServe(t *testing.T) {
 	failed, unanswered := errors.New("the handler's"), errors.New("the peer is gone")
-	closed := fmt.Errorf("reading: %w", websocket.CloseError{Code: 4001})
+	closed := fmt.Errorf("reading: %w", plainws.CloseError{Code: 4001})
 	for _, row := range []struct {
 		rule     string
 		drain    bool // before f returns
@@ -35,7 +34,7 @@ func TestSessionServe(t *testing.T) {
 		{rule: "the peer has closed already", returns: closed},
 		{rule: "f is through: 1000", said: []int{1000}, code: 1000},
 		{rule: "f is through, and the peer answers with a code", answer: closed, said: []int{1000}, code: 1000},
-		{rule: "f is through, and the peer vanishes", answer: websocket.CloseError{Code: 1006}, said: []int{1000}},
+		{rule: "f is through, and the peer vanishes", answer: plainws.CloseError{Code: 1006}, said: []int{1000}},
 		{rule: "f is through, and the peer does not answer", answer: unanswered, said: []int{1000}},
 		{rule: "at a drain there is one goodbye", drain: true, returns: failed, said: []int{1012}, code: 1012},
 		{rule: "at a drain, f is through", drain: true, said: []int{1012}, code: 1012},
@@ -104,7 +103,7 @@ func (f *framesOnPaper) NextReader() (int, io.Reader, error) {
 // What a session's end is where the guard runs it, and what the peer is told.
 func TestSessionRun(t *testing.T) {
 	failed, gone := errors.New("the handler's"), errors.New("gone")
-	answered := &gorilla.CloseError{Code: 1000}
+	answered := &plainws.CloseError{Code: 1000}
 	for _, row := range []struct {
 		rule   string
 		frames framesOnPaper
@@ -116,10 +115,10 @@ func TestSessionRun(t *testing.T) {
 		unread bool // nothing was read but by f
 	}{
 		{rule: "through, and answered", frames: framesOnPaper{end: answered}, f: func(context.Context) error { return nil }, said: "\x08\x03\xe8", code: 1000},
-		{rule: "through, and the peer vanishes", frames: framesOnPaper{end: &gorilla.CloseError{Code: 1006}}, f: func(context.Context) error { return nil }, said: "\x08\x03\xe8"},
+		{rule: "through, and the peer vanishes", frames: framesOnPaper{end: &plainws.CloseError{Code: 1006}}, f: func(context.Context) error { return nil }, said: "\x08\x03\xe8"},
 		{rule: "through, and the peer is gone", frames: framesOnPaper{write: gone}, f: func(context.Context) error { return nil }, said: "\x08\x03\xe8"},
 		{rule: "failed", frames: framesOnPaper{end: answered}, f: func(context.Context) error { return failed }, said: "\x08\x03\xf3", code: 1011, err: failed},
-		{rule: "closed by the peer", f: func(context.Context) error { return &gorilla.CloseError{Code: 4001} }, code: 4001, err: &gorilla.CloseError{Code: 4001}},
+		{rule: "closed by the peer", f: func(context.Context) error { return &plainws.CloseError{Code: 4001} }, code: 4001, err: &plainws.CloseError{Code: 4001}},
 		{rule: "a panic says nothing to the peer", f: func(context.Context) error { panic("s3cr3t") }, panics: true},
 		{rule: "at a drain the peer's answer is f's to read", frames: framesOnPaper{end: answered}, f: func(ctx context.Context) error {
 			(*exchange)(SessionOf(ctx)).goodbye()
@@ -131,8 +130,8 @@ func TestSessionRun(t *testing.T) {
 			if ctx.Err() != nil {
 				return failed
 			}
-			return &gorilla.CloseError{Code: 4002}
-		}, code: 4002, err: &gorilla.CloseError{Code: 4002}},
+			return &plainws.CloseError{Code: 4002}
+		}, code: 4002, err: &plainws.CloseError{Code: 4002}},
 	} {
 		g := quietGuard(t, Config{})
 		nc := &script{closed: make(chan struct{})}

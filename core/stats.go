@@ -260,14 +260,30 @@ func proberWord(p prober) string {
 }
 
 // Version returns the version of quietws in this build, as "v0.1.0", "(devel)"
-// where it was not built as a dependency.
+// where it was not built as a dependency, or from a folder.
 func Version() string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, m := range append(info.Deps, &info.Main) {
-			if m.Path == "github.com/quietws/quietws" && m.Version != "" {
-				return m.Version
-			}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return unreleased
+	}
+	return versionIn(info)
+}
+
+const unreleased = "(devel)"
+
+// versionIn looks for the module of this package, which is not the one of the
+// adapter.
+func versionIn(info *debug.BuildInfo) string {
+	for _, m := range append(info.Deps, &info.Main) {
+		if m.Path != "github.com/quietws/quietws" {
+			continue
+		}
+		if m.Replace != nil {
+			m = m.Replace // the version that is required is not what was built
+		}
+		if m.Version != "" {
+			return m.Version
 		}
 	}
-	return "(devel)"
+	return unreleased
 }

@@ -3,6 +3,7 @@ package core
 import (
 	"maps"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -167,8 +168,27 @@ func TestSnapshotUnderConcurrency(t *testing.T) {
 	emptyRegistry(t, g.conns)
 }
 
+// An adapter has a version of its own, and a folder in the place of the module has
+// none, whatever is required.
 func TestVersion(t *testing.T) {
 	if Version() == "" {
 		t.Error("no version: the label of a metric would be empty")
+	}
+	const quietws = "github.com/quietws/quietws"
+	adapter := &debug.Module{Path: quietws + "/echows", Version: "v0.9.0"}
+	for _, row := range []struct {
+		rule string
+		info debug.BuildInfo
+		want string
+	}{
+		{"a dependency", debug.BuildInfo{Main: debug.Module{Path: "app", Version: "v7.0.0"}, Deps: []*debug.Module{adapter, {Path: quietws, Version: "v0.2.0"}}}, "v0.2.0"},
+		{"replaced by a fork", debug.BuildInfo{Deps: []*debug.Module{{Path: quietws, Version: "v0.2.0", Replace: &debug.Module{Path: "fork", Version: "v0.2.1"}}}}, "v0.2.1"},
+		{"replaced by a folder", debug.BuildInfo{Deps: []*debug.Module{{Path: quietws, Version: "v0.2.0", Replace: &debug.Module{Path: "../.."}}}}, "(devel)"},
+		{"its own tests", debug.BuildInfo{Main: debug.Module{Path: quietws, Version: "(devel)"}}, "(devel)"},
+		{"the adapter alone is known", debug.BuildInfo{Deps: []*debug.Module{adapter}}, "(devel)"},
+	} {
+		if got := versionIn(&row.info); got != row.want {
+			t.Errorf("%s: %q, want %q", row.rule, got, row.want)
+		}
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	gorilla "github.com/gorilla/websocket"
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 
@@ -158,26 +157,23 @@ func ExampleHandler() {
 	// StatusGoingAway <nil>
 }
 
-// A route of an application's own library, here gorilla/websocket, which sends its
-// own goodbye.
+// A route of an application that goes on using its library as before, here
+// coder/websocket without Handler, and sends its own goodbye. With
+// gorilla/websocket the goodbye is WriteControl.
 func ExampleEndpoint() {
-	var upgrader gorilla.Upgrader
 	chat := func(c echo.Context) error {
-		ws, err := upgrader.Upgrade(c.Response(), c.Request(), nil)
+		ws, err := websocket.Accept(c.Response(), c.Request(), nil)
 		if err != nil {
 			return nil // the client has its answer
 		}
-		defer ws.Close()
-		core.SessionOf(c.Request().Context()).OnDrain(func() {
-			goodbye := gorilla.FormatCloseMessage(gorilla.CloseGoingAway, "")
-			_ = ws.WriteControl(gorilla.CloseMessage, goodbye, time.Now().Add(time.Second))
-		})
+		defer ws.CloseNow()
+		core.SessionOf(c.Request().Context()).OnDrain(func() { _ = ws.Close(websocket.StatusGoingAway, "") })
 		for {
-			kind, message, err := ws.ReadMessage()
+			kind, message, err := ws.Read(c.Request().Context())
 			if err != nil {
 				return err // the code in it is the session's; Echo does not see it
 			}
-			if err := ws.WriteMessage(kind, message); err != nil {
+			if err := ws.Write(c.Request().Context(), kind, message); err != nil {
 				return err
 			}
 		}
@@ -193,18 +189,18 @@ func ExampleEndpoint() {
 	served := make(chan error)
 	go func() { served <- echows.ServeListener(ctx, guard, e, ln) }()
 
-	client, _, err := gorilla.DefaultDialer.Dial("ws://"+target.Addr+"/chat", nil)
+	client, _, err := websocket.Dial(ctx, "ws://"+target.Addr+"/chat", nil)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	defer client.Close()
+	defer client.CloseNow()
 	stop()
-	_, _, err = client.ReadMessage()
-	fmt.Println(err)
+	_, _, err = client.Read(context.Background())
+	fmt.Println(websocket.CloseStatus(err))
 	fmt.Println(<-served)
 	// Output:
-	// websocket: close 1001 (going away)
+	// StatusGoingAway
 	// <nil>
 }
 

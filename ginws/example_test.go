@@ -12,7 +12,6 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/gin-gonic/gin"
-	gorilla "github.com/gorilla/websocket"
 
 	"github.com/quietws/quietws/core"
 	"github.com/quietws/quietws/core/probetest"
@@ -158,27 +157,24 @@ func ExampleHandler() {
 	// StatusGoingAway <nil>
 }
 
-// A route of an application's own library, here gorilla/websocket, which sends its
-// own goodbye.
+// A route of an application that goes on using its library as before, here
+// coder/websocket without Handler, and sends its own goodbye. With
+// gorilla/websocket the goodbye is WriteControl.
 func ExampleEndpoint() {
-	var upgrader gorilla.Upgrader
 	chat := func(c *gin.Context) {
-		ws, err := upgrader.Upgrade(c.Writer, c.Request, nil)
+		ws, err := websocket.Accept(c.Writer, c.Request, nil)
 		if err != nil {
 			return // the client has its answer
 		}
-		defer ws.Close()
-		core.SessionOf(c).OnDrain(func() {
-			goodbye := gorilla.FormatCloseMessage(gorilla.CloseGoingAway, "")
-			_ = ws.WriteControl(gorilla.CloseMessage, goodbye, time.Now().Add(time.Second))
-		})
+		defer ws.CloseNow()
+		core.SessionOf(c).OnDrain(func() { _ = ws.Close(websocket.StatusGoingAway, "") })
 		for {
-			kind, message, err := ws.ReadMessage()
+			kind, message, err := ws.Read(c.Request.Context())
 			if err != nil {
 				_ = c.Error(err) // the code in it is the session's
 				return
 			}
-			if ws.WriteMessage(kind, message) != nil {
+			if ws.Write(c.Request.Context(), kind, message) != nil {
 				return
 			}
 		}
@@ -194,18 +190,18 @@ func ExampleEndpoint() {
 	served := make(chan error)
 	go func() { served <- ginws.ServeListener(ctx, guard, engine, ln) }()
 
-	client, _, err := gorilla.DefaultDialer.Dial("ws://"+target.Addr+"/chat", nil)
+	client, _, err := websocket.Dial(ctx, "ws://"+target.Addr+"/chat", nil)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	defer client.Close()
+	defer client.CloseNow()
 	stop()
-	_, _, err = client.ReadMessage()
-	fmt.Println(err)
+	_, _, err = client.Read(context.Background())
+	fmt.Println(websocket.CloseStatus(err))
 	fmt.Println(<-served)
 	// Output:
-	// websocket: close 1001 (going away)
+	// StatusGoingAway
 	// <nil>
 }
 

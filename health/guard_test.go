@@ -5,18 +5,17 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/probetest"
+	"github.com/quietws/quietws/internal/plainws"
 )
 
 // guarded is a WebSocket server with a guard around it. "/ws?broken" is a
 // handler that fails.
-func guarded(t *testing.T, config core.Config) (g *core.Guard, dial func(query string) (*websocket.Conn, *http.Response)) {
+func guarded(t *testing.T, config core.Config) (g *core.Guard, dial func(query string) (*probetest.Session, int)) {
 	t.Helper()
 	config.Logger = slog.New(slog.DiscardHandler)
 	g, err := core.New(config)
@@ -29,21 +28,21 @@ func guarded(t *testing.T, config core.Config) (g *core.Guard, dial func(query s
 			http.Error(w, "broken", http.StatusInternalServerError)
 			return
 		}
-		if c, err := websocket.Accept(w, r, nil); err == nil {
-			_, _, _ = c.Read(r.Context())
-			_ = c.CloseNow()
+		if c, err := plainws.Upgrade(w, r, nil); err == nil {
+			_, _, _ = c.Read()
+			_ = c.Close()
 		}
 	})))
 	server := httptest.NewServer(g.Wrap(mux))
 	t.Cleanup(func() { server.Close(); _ = g.Close() })
-	return g, func(query string) (*websocket.Conn, *http.Response) {
+	return g, func(query string) (*probetest.Session, int) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		c, res, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(server.URL, "http")+"/ws"+query, nil)
+		c, res, err := probetest.Open(ctx, probetest.Target{Addr: server.Listener.Addr().String(), Path: "/ws" + query})
 		if err == nil {
-			t.Cleanup(func() { _ = c.CloseNow() })
+			t.Cleanup(func() { _, _ = c.Vanish(probetest.FIN) })
 		}
-		return c, res
+		return c, res.Status
 	}
 }
 
@@ -70,7 +69,7 @@ func TestSessionsAgainstALimit(t *testing.T) {
 	if err, o := observed(check); describe(err) != "2 sessions, the limit is 2" || o.value != 2 || o.unit != "sessions" {
 		t.Errorf("two sessions: %v, observed %v %s", err, o.value, o.unit)
 	}
-	_ = first.Close(websocket.StatusNormalClosure, "")
+	_, _ = first.Close(t.Context(), 1000)
 	until(t, "the end of a session", func() bool { return g.Snapshot().SessionsOpen == 1 })
 	if err := check(t.Context()); err != nil {
 		t.Errorf("one session again: %v", err)
@@ -110,8 +109,8 @@ func TestShareOfHandshakesFailing(t *testing.T) {
 	dial("")
 	until(t, "the third session", func() bool { return g.Snapshot().SessionsOpen == 3 })
 	for range 20 {
-		if _, res := dial(""); res == nil || res.StatusCode != http.StatusServiceUnavailable {
-			t.Fatalf("a handshake above the limit was answered %v", res)
+		if _, status := dial(""); status != http.StatusServiceUnavailable {
+			t.Fatalf("a handshake above the limit was answered %d", status)
 		}
 	}
 	step("refused handshakes", "", 29)
@@ -131,7 +130,7 @@ func TestReadinessFollowsTheSessions(t *testing.T) {
 	if a, _ := c.Answer(core.HealthQuery{Route: core.RouteLive, Head: ask{}}); a.Status != 200 {
 		t.Errorf("live answers %d", a.Status)
 	}
-	_ = second.CloseNow()
+	_, _ = second.Vanish(probetest.FIN)
 	until(t, "room again", func() bool { return g.Snapshot().Ready })
 }
 

@@ -9,11 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/probetest"
 	"github.com/quietws/quietws/core/prom"
 )
 
@@ -35,7 +35,7 @@ func TestScrape(t *testing.T) {
 	if status := s.get("/ws", "Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13"); status < 400 {
 		t.Errorf("a handshake without a key: %d", status)
 	}
-	if err := s.session().Close(websocket.StatusNormalClosure, ""); err != nil {
+	if _, err := s.session().Close(t.Context(), 1000); err != nil {
 		t.Error(err)
 	}
 	s.until("ended but for none", allClosed)
@@ -49,14 +49,15 @@ func TestScrape(t *testing.T) {
 			t.Errorf("with a session open %s is %v, want %v", sample, before[sample], want)
 		}
 	}
-	left := make(chan error, 1)
+	left := make(chan int, 1)
 	go func() {
-		_, _, err := last.Read(context.Background())
-		left <- err
+		goodbye, _ := last.Read(context.Background())
+		_, _ = last.Close(context.Background(), goodbye.Code())
+		left <- goodbye.Code()
 	}()
 	s.stop()
-	if err := <-left; websocket.CloseStatus(err) != websocket.StatusGoingAway {
-		t.Errorf("at the drain the client got %v, want close code 1001", err)
+	if code := <-left; code != 1001 {
+		t.Errorf("at the drain the client got %d, want close code 1001", code)
 	}
 	s.until("ended", allClosed)
 	if err := s.guard.Close(); err != nil { // what is suppressed is known when the lines are written
@@ -118,7 +119,7 @@ func TestAcceptedIsOpenPlusClosed(t *testing.T) {
 			for round := range rounds {
 				switch round % 4 {
 				case 0:
-					_ = s.session().CloseNow()
+					_, _ = s.session().Vanish(probetest.FIN)
 				case 1:
 					s.get("/")
 				case 2:

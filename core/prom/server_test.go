@@ -2,6 +2,7 @@ package prom_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,13 +14,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"go.uber.org/goleak"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/probetest"
 	"github.com/quietws/quietws/core/prom"
+	"github.com/quietws/quietws/internal/plainws"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -71,22 +73,19 @@ func start(t *testing.T, config core.Config) *server {
 }
 
 func echo(w http.ResponseWriter, r *http.Request) {
-	ws, err := websocket.Accept(w, r, nil)
+	ws, err := plainws.Upgrade(w, r, nil)
 	if err != nil {
 		return
 	}
-	defer func() { _ = ws.CloseNow() }()
+	defer func() { _ = ws.Close() }()
 	session := core.SessionOf(r.Context())
-	session.OnDrain(func() {
-		session.Ended(int(websocket.StatusGoingAway)) // before Close, which may take the answer from Read
-		_ = ws.Close(websocket.StatusGoingAway, "")
-	})
+	session.OnDrain(func() { _ = ws.Goodbye(plainws.GoingAway) })
 	for {
-		kind, data, err := ws.Read(context.Background())
-		if code := websocket.CloseStatus(err); code != -1 {
-			session.Ended(int(code))
+		kind, data, err := ws.Read()
+		if closed := (plainws.CloseError{}); errors.As(err, &closed) {
+			session.Ended(closed.Code)
 		}
-		if err != nil || ws.Write(context.Background(), kind, data) != nil {
+		if err != nil || ws.Write(kind, data) != nil {
 			return
 		}
 	}
@@ -125,19 +124,19 @@ func (s *server) connect() {
 }
 
 // session opens a session that has echoed one message.
-func (s *server) session() *websocket.Conn {
+func (s *server) session() *probetest.Session {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	ws, _, err := websocket.Dial(ctx, "ws://"+s.addr+"/ws", nil)
+	ws, _, err := probetest.Open(ctx, probetest.Target{Addr: s.addr, Path: "/ws"})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if err := ws.Write(ctx, websocket.MessageText, []byte("hello")); err != nil {
+	if err := ws.SendText(ctx, "hello"); err != nil {
 		s.t.Fatal(err)
 	}
-	if _, data, err := ws.Read(ctx); err != nil || string(data) != "hello" {
-		s.t.Fatalf("echo: %q, %v", data, err)
+	if message, err := ws.Read(ctx); err != nil || string(message.Payload) != "hello" {
+		s.t.Fatalf("echo: %q, %v", message.Payload, err)
 	}
 	return ws
 }

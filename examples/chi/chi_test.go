@@ -26,7 +26,7 @@ func mount(s coretest.Setup) http.Handler {
 	if s.Layer == coretest.Inner {
 		r.Use(s.Guard.Wrap)
 	}
-	for _, route := range httpapp.Routes(s) {
+	for _, route := range httpapp.Routes(s, httpapp.Plain) {
 		r.Get(route.Pattern, route.Handler)
 	}
 	if s.App.CatchAll {

@@ -8,7 +8,7 @@ require (
 	github.com/labstack/echo-contrib v0.17.4
 	github.com/labstack/echo/v4 v4.15.0
 	github.com/prometheus/client_golang v1.23.2
-	github.com/quietws/quietws v0.0.0
+	github.com/quietws/quietws v0.2.0
 	go.opentelemetry.io/contrib/instrumentation/github.com/gin-gonic/gin/otelgin v0.60.0
 	go.opentelemetry.io/contrib/instrumentation/github.com/labstack/echo/otelecho v0.60.0
 	go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp v0.60.0
@@ -44,6 +44,8 @@ require (
 	github.com/prometheus/client_model v0.6.2 // indirect
 	github.com/prometheus/common v0.66.1 // indirect
 	github.com/prometheus/procfs v0.16.1 // indirect
+	github.com/quietws/quietws/echows v0.2.0
+	github.com/quietws/quietws/ginws v0.2.0
 	github.com/twitchyliquid64/golang-asm v0.15.1 // indirect
 	github.com/ugorji/go/codec v1.2.12 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
@@ -64,3 +66,7 @@ require (
 )
 
 replace github.com/quietws/quietws => ../..
+
+replace github.com/quietws/quietws/echows => ../../echows
+
+replace github.com/quietws/quietws/ginws => ../../ginws

@@ -10,8 +10,10 @@ require (
 	github.com/gofiber/fiber/v2 v2.52.15
 	github.com/gorilla/websocket v1.5.3
 	github.com/labstack/echo/v4 v4.15.0
-	github.com/quietws/quietws v0.0.0
+	github.com/quietws/quietws v0.2.0
 )
+
+require golang.org/x/net v0.53.0 // indirect
 
 require (
 	github.com/andybalholm/brotli v1.1.0 // indirect
@@ -40,6 +42,9 @@ require (
 	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect
 	github.com/modern-go/reflect2 v1.0.2 // indirect
 	github.com/pelletier/go-toml/v2 v2.2.2 // indirect
+	github.com/quietws/quietws/echows v0.2.0
+	github.com/quietws/quietws/fiberws v0.2.0
+	github.com/quietws/quietws/ginws v0.2.0
 	github.com/rivo/uniseg v0.2.0 // indirect
 	github.com/savsgio/gotils v0.0.0-20240303185622-093b76447511 // indirect
 	github.com/twitchyliquid64/golang-asm v0.15.1 // indirect
@@ -50,7 +55,6 @@ require (
 	github.com/valyala/tcplisten v1.0.0 // indirect
 	golang.org/x/arch v0.8.0 // indirect
 	golang.org/x/crypto v0.51.0 // indirect
-	golang.org/x/net v0.55.0 // indirect
 	golang.org/x/sys v0.45.0 // indirect
 	golang.org/x/text v0.37.0 // indirect
 	google.golang.org/protobuf v1.36.8 // indirect
@@ -58,3 +62,9 @@ require (
 )
 
 replace github.com/quietws/quietws => ../..
+
+replace github.com/quietws/quietws/echows => ../../echows
+
+replace github.com/quietws/quietws/ginws => ../../ginws
+
+replace github.com/quietws/quietws/fiberws => ../../fiberws

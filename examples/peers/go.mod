@@ -13,7 +13,7 @@ require (
 	github.com/gofiber/fiber/v2 v2.52.15
 	github.com/hellofresh/health-go/v5 v5.5.4
 	github.com/labstack/echo/v4 v4.16.4
-	github.com/quietws/quietws v0.0.0-00010101000000-000000000000
+	github.com/quietws/quietws v0.2.0
 	golang.org/x/perf v0.0.0-20260908200009-22c9c6c9d4da
 	golang.org/x/sys v0.49.0
 	k8s.io/apiserver v0.37.2
@@ -60,6 +60,9 @@ require (
 	github.com/prometheus/procfs v0.21.1 // indirect
 	github.com/quic-go/qpack v0.6.0 // indirect
 	github.com/quic-go/quic-go v0.59.0 // indirect
+	github.com/quietws/quietws/echows v0.2.0
+	github.com/quietws/quietws/fiberws v0.2.0
+	github.com/quietws/quietws/ginws v0.2.0
 	github.com/rivo/uniseg v0.2.0 // indirect
 	github.com/savsgio/gotils v0.0.0-20240303185622-093b76447511 // indirect
 	github.com/spf13/pflag v1.0.10 // indirect
@@ -90,3 +93,9 @@ require (
 	sigs.k8s.io/structured-merge-diff/v6 v6.4.2 // indirect
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
+
+replace github.com/quietws/quietws/echows => ../../echows
+
+replace github.com/quietws/quietws/ginws => ../../ginws
+
+replace github.com/quietws/quietws/fiberws => ../../fiberws

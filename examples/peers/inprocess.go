@@ -17,8 +17,8 @@ import (
 func inProcess(b *bench) ([]row, error) {
 	packages := []string{"core", "echows", "ginws", "fiberws"}
 	for _, p := range packages {
-		build := exec.Command("go", "test", "-c", "-o", b.binary(p), "./"+p)
-		build.Dir = "../.."
+		build := exec.Command("go", "test", "-c", "-o", b.binary(p), ".")
+		build.Dir = "../../" + p // modules of their own
 		if out, err := build.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("building the tests of %s: %w\n%s", p, err, out)
 		}

@@ -11,7 +11,7 @@ require (
 	github.com/labstack/echo/v4 v4.15.0
 	github.com/pires/go-proxyproto v0.15.0
 	github.com/prometheus/client_golang v1.23.2
-	github.com/quietws/quietws v0.0.0-00010101000000-000000000000
+	github.com/quietws/quietws v0.2.0
 	k8s.io/api v0.36.3
 	k8s.io/apimachinery v0.36.3
 	k8s.io/kubernetes v1.36.3
@@ -50,6 +50,10 @@ require (
 	github.com/prometheus/client_model v0.6.2 // indirect
 	github.com/prometheus/common v0.67.5 // indirect
 	github.com/prometheus/procfs v0.19.2 // indirect
+	github.com/quietws/quietws/core/prom v0.2.0
+	github.com/quietws/quietws/echows v0.2.0
+	github.com/quietws/quietws/fiberws v0.2.0
+	github.com/quietws/quietws/ginws v0.2.0
 	github.com/rivo/uniseg v0.2.0 // indirect
 	github.com/savsgio/gotils v0.0.0-20240303185622-093b76447511 // indirect
 	github.com/twitchyliquid64/golang-asm v0.15.1 // indirect
@@ -115,3 +119,11 @@ replace (
 	k8s.io/sample-apiserver => k8s.io/sample-apiserver v0.36.3
 	k8s.io/streaming => k8s.io/streaming v0.36.3
 )
+
+replace github.com/quietws/quietws/core/prom => ../../core/prom
+
+replace github.com/quietws/quietws/echows => ../../echows
+
+replace github.com/quietws/quietws/ginws => ../../ginws
+
+replace github.com/quietws/quietws/fiberws => ../../fiberws

@@ -47,8 +47,8 @@ func (b *bench) build() error {
 	}
 	b.dir = dir
 	for _, name := range b.servers {
-		build := exec.Command("go", "build", "-o", filepath.Join(dir, name), "./examples/"+name)
-		build.Dir = "../.."
+		build := exec.Command("go", "build", "-o", filepath.Join(dir, name), "./"+name)
+		build.Dir = ".." // another module
 		if out, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("building %s: %w\n%s", name, err, out)
 		}

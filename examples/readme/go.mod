@@ -11,9 +11,11 @@ require (
 	github.com/gorilla/websocket v1.5.3
 	github.com/labstack/echo/v4 v4.15.0
 	github.com/prometheus/client_golang v1.23.2
-	github.com/quietws/quietws v0.0.0
+	github.com/quietws/quietws v0.2.0
 	github.com/yuin/goldmark v1.8.7
 )
+
+require golang.org/x/net v0.53.0 // indirect
 
 require (
 	github.com/andybalholm/brotli v1.1.0 // indirect
@@ -46,6 +48,10 @@ require (
 	github.com/prometheus/client_model v0.6.2 // indirect
 	github.com/prometheus/common v0.66.1 // indirect
 	github.com/prometheus/procfs v0.16.1 // indirect
+	github.com/quietws/quietws/core/prom v0.2.0
+	github.com/quietws/quietws/echows v0.2.0
+	github.com/quietws/quietws/fiberws v0.2.0
+	github.com/quietws/quietws/ginws v0.2.0
 	github.com/rivo/uniseg v0.2.0 // indirect
 	github.com/savsgio/gotils v0.0.0-20240303185622-093b76447511 // indirect
 	github.com/twitchyliquid64/golang-asm v0.15.1 // indirect
@@ -57,7 +63,6 @@ require (
 	go.yaml.in/yaml/v2 v2.4.2 // indirect
 	golang.org/x/arch v0.8.0 // indirect
 	golang.org/x/crypto v0.51.0 // indirect
-	golang.org/x/net v0.55.0 // indirect
 	golang.org/x/sys v0.45.0 // indirect
 	golang.org/x/text v0.37.0 // indirect
 	golang.org/x/time v0.14.0 // indirect
@@ -66,3 +71,11 @@ require (
 )
 
 replace github.com/quietws/quietws => ../..
+
+replace github.com/quietws/quietws/core/prom => ../../core/prom
+
+replace github.com/quietws/quietws/echows => ../../echows
+
+replace github.com/quietws/quietws/ginws => ../../ginws
+
+replace github.com/quietws/quietws/fiberws => ../../fiberws

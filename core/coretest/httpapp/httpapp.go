@@ -5,9 +5,9 @@
 //		Start: httpapp.Start(mount), Framework: coretest.NetHTTP(), Hooks: httpapp.Hooks(),
 //	})
 //
-// where mount puts [Routes] and the middleware of the layer on the router.
-// coder/websocket serves the routes that are wholly the guard's,
-// gorilla/websocket those of the application.
+// where mount puts [Routes] and the middleware of the layer on the router. [Plain]
+// serves their WebSocket, without a library; [Sockets] of one's own are another
+// library's.
 package httpapp
 
 import (
@@ -29,13 +29,13 @@ type Route struct {
 }
 
 // Routes are the routes of the application, without the catch-all.
-func Routes(s coretest.Setup) []Route {
+func Routes(s coretest.Setup, sockets Sockets) []Route {
 	var all []Route
 	for _, a := range s.App.Answers() {
 		all = append(all, Route{a.Path, Text(a.Status, a.Body)})
 	}
 	for _, k := range coretest.Sockets() {
-		all = append(all, Route{k.Path, socket(s.Guard, k)})
+		all = append(all, Route{k.Path, sockets(s.Guard, k)})
 	}
 	return append(all,
 		Route{"/key/{x}", func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "key "+r.PathValue("x")) }},
@@ -111,4 +111,35 @@ func Start(mount func(coretest.Setup) http.Handler) coretest.Start {
 			return err
 		}
 	}
+}
+
+// Mux mounts the application on an [http.ServeMux]. The access log is around each
+// route, so that the server's handler is the mux, which the guard can ask for its
+// routes; with coretest.Inner it is around everything.
+func Mux(sockets Sockets) func(coretest.Setup) http.Handler {
+	return func(s coretest.Setup) http.Handler { return mux(s, sockets) }
+}
+
+func mux(s coretest.Setup, sockets Sockets) http.Handler {
+	mux, logged := http.NewServeMux(), AccessLog(s)
+	handle := func(pattern string, h http.HandlerFunc) {
+		if s.Layer == coretest.Inner {
+			mux.Handle(pattern, h)
+		} else {
+			mux.Handle(pattern, logged(h))
+		}
+	}
+	for _, r := range Routes(s, sockets) {
+		handle("GET "+r.Pattern, r.Handler)
+	}
+	if s.App.CatchAll {
+		handle("/", CatchAll(s))
+	}
+	switch s.Layer {
+	case coretest.Middleware:
+		return s.Guard.Wrap(mux)
+	case coretest.Inner:
+		return logged(s.Guard.Wrap(mux))
+	}
+	return mux
 }

@@ -1,51 +1,34 @@
 package httpapp
 
 import (
-	"context"
 	"errors"
 	"net/http"
-	"time"
-
-	coder "github.com/coder/websocket"
-	gorilla "github.com/gorilla/websocket"
 
 	"github.com/quietws/quietws/core"
 	"github.com/quietws/quietws/core/coretest"
+	"github.com/quietws/quietws/internal/plainws"
 )
 
-// socket is the WebSocket route k; without a guard it is what people write.
-func socket(g *core.Guard, k coretest.Socket) http.HandlerFunc {
+// Sockets makes the handler of a WebSocket route, with the library that is to be
+// tried. The guard is nil in an application without one.
+type Sockets func(*core.Guard, coretest.Socket) http.HandlerFunc
+
+// Plain are sockets without a library, for whoever tries a router: the standard
+// library alone.
+func Plain(g *core.Guard, k coretest.Socket) http.HandlerFunc {
 	switch {
-	case k.Family == coretest.Handler:
-		return coderRoute(g, k)
+	case k.Family == coretest.Handler && g != nil:
+		return plainHandler(g, k)
 	case k.Family == coretest.Endpoint && g != nil:
-		return g.Endpoint(gorillaRoute(k)).ServeHTTP
+		return g.Endpoint(plainRoute(k)).ServeHTTP
 	}
-	return gorillaRoute(k)
+	return plainRoute(k)
 }
 
-// coderRoute serves coder/websocket as an adapter's Handler does.
-func coderRoute(g *core.Guard, k coretest.Socket) http.HandlerFunc {
-	options := &coder.AcceptOptions{Subprotocols: []string{coretest.Subprotocol}, CompressionMode: coder.CompressionContextTakeover}
-	serve := func(ctx context.Context, ws *coder.Conn) error {
-		return k.Session(func() error {
-			typ, b, err := ws.Read(ctx)
-			if err == nil {
-				err = ws.Write(ctx, typ, b)
-			}
-			return err
-		})
-	}
-	if g == nil {
-		return func(w http.ResponseWriter, r *http.Request) {
-			if ws, err := coder.Accept(w, r, options); err == nil {
-				defer func() { _ = ws.CloseNow() }()
-				_ = serve(r.Context(), ws)
-			}
-		}
-	}
+// plainHandler serves k as an adapter's Handler does.
+func plainHandler(g *core.Guard, k coretest.Socket) http.HandlerFunc {
 	a := g.Adapter()
-	options.InsecureSkipVerify = true // the core compares
+	options := &plainws.Options{Subprotocols: []string{coretest.Subprotocol}, AnyOrigin: true} // the core compares
 	return func(w http.ResponseWriter, r *http.Request) {
 		q := a.AtHandler(r, k.Path, new(core.Origins))
 		if q.Answer(w, r) {
@@ -53,40 +36,55 @@ func coderRoute(g *core.Guard, k coretest.Socket) http.HandlerFunc {
 		}
 		w, r = q.Wrap(w, r)
 		defer func() { q.Contain(recover()) }()
-		ws, err := coder.Accept(w, r, options)
+		ws, err := plainws.Upgrade(w, r, options)
 		if err == nil {
 			err = func() error {
-				defer func() { _ = ws.CloseNow() }()
-				ctx, session := q.Session(r.Context())
-				return session.Serve(func(code int, _ bool) error { return ws.Close(coder.StatusCode(code), "") },
-					func() error { return serve(ctx, ws) })
+				defer func() { _ = ws.Close() }()
+				_, session := q.Session(r.Context())
+				return session.Serve(func(code int, alone bool) error { return goodbye(ws, code, alone) },
+					func() error { return k.Session(func() error { return echo(ws) }) })
 			}()
 		}
 		_ = q.Finish(err)
 	}
 }
 
-// gorillaRoute is WebSocket as an application has it. Handlers of net/http
-// return no error, so it tells the code of the end itself.
-func gorillaRoute(k coretest.Socket) http.HandlerFunc {
-	up := gorilla.Upgrader{Subprotocols: []string{coretest.Subprotocol}, EnableCompression: true}
+// goodbye sends a close frame, and reads the answer where nobody else does.
+func goodbye(ws *plainws.Conn, code int, alone bool) error {
+	err := ws.Goodbye(code)
+	if err == nil && !alone {
+		err = errors.New("the answer is another's to read")
+	}
+	for err == nil {
+		_, _, err = ws.Read()
+	}
+	return err
+}
+
+func echo(ws *plainws.Conn) error {
+	kind, message, err := ws.Read()
+	if err == nil {
+		err = ws.Write(kind, message)
+	}
+	return err
+}
+
+// plainRoute is WebSocket as an application has it. Handlers of net/http return no
+// error, so it tells the code of the end itself.
+func plainRoute(k coretest.Socket) http.HandlerFunc {
+	options := &plainws.Options{Subprotocols: []string{coretest.Subprotocol}, NotEarly: true}
 	return func(w http.ResponseWriter, r *http.Request) {
-		ws, err := up.Upgrade(w, r, nil)
+		ws, err := plainws.Upgrade(w, r, options)
 		if err != nil {
 			return
 		}
 		session := core.SessionOf(r.Context())
 		if k.Family == coretest.Endpoint {
-			session.OnDrain(func() {
-				_ = ws.WriteControl(gorilla.CloseMessage, gorilla.FormatCloseMessage(gorilla.CloseGoingAway, ""), time.Now().Add(time.Second))
-			})
+			session.OnDrain(func() { _ = ws.Goodbye(plainws.GoingAway) })
 		}
 		echo := func() error {
-			typ, b, err := ws.ReadMessage()
-			if err == nil {
-				err = ws.WriteMessage(typ, b)
-			}
-			if closed := (*gorilla.CloseError)(nil); errors.As(err, &closed) {
+			err := echo(ws)
+			if closed := (plainws.CloseError{}); errors.As(err, &closed) {
 				session.Ended(closed.Code)
 			}
 			return err
