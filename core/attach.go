@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"log/slog"
@@ -147,6 +148,7 @@ func (g *Guard) starting(srv *http.Server) {
 			unseen.timeout = t
 		}
 	}
+	g.headLimit.Store(int64(cmp.Or(srv.MaxHeaderBytes, http.DefaultMaxHeaderBytes)) + 4096) // as net/http has it
 	if srv.Protocols != nil && srv.Protocols.UnencryptedHTTP2() {
 		g.h2c.Store(true)
 	}

@@ -39,6 +39,9 @@ func (c *Conn) count() {
 	if class == TLSFailed {
 		e.Err, e.elsewhere = f.tlsErr, panickedInTLS(f.tlsErr)
 	}
+	if limit := g.headLimit.Load(); reason == ReasonTooLarge && f.seen && f.in < limit {
+		e.Remedy = fieldsRemedy
+	}
 	if class.Probe() {
 		p := prober(0)
 		if e.Platform {
@@ -94,7 +97,7 @@ func (c *Conn) facts() facts {
 			err = net.ErrClosed // closed before its handshake, as fasthttp does at its limit
 		}
 		f.tlsErr = clearAlert(err, c.tail.Load())
-		f.tlsVersion = state.Version
+		f.tlsVersion, f.tlsPeer = state.Version, len(state.PeerCertificates) > 0
 		f.h2 = state.NegotiatedProtocol == "h2"
 	}
 	return f
@@ -102,7 +105,7 @@ func (c *Conn) facts() facts {
 
 // panickedInTLS reports whether err is that of a handshake in which a function of
 // the application's panicked: that has a line in a log already.
-func panickedInTLS(err error) bool { return err == errNoHandshake || errorIs(err, errTLSPanicked) }
+func panickedInTLS(err error) bool { return err == errNoHandshake || err == errTLSPanicked }
 
 // alertBadRecordMAC is the alert bad_record_mac of RFC 8446 §6.
 const alertBadRecordMAC = 20

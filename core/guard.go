@@ -51,6 +51,7 @@ type Guard struct {
 	report    DrainReport
 	panics    panicked
 	h2c       atomic.Bool   // a server speaks HTTP/2 without TLS
+	headLimit atomic.Int64  // how many bytes a server of net/http reads of a head
 	starved   atomic.Int64  // when a shortage at Accept was last told
 	stayed    atomic.Int64  // when lastLook last waited in vain
 	slots     atomic.Int64  // taken of Config.MaxSessions

@@ -141,11 +141,12 @@ var protocolRemedies = [reasons]string{
 }
 
 var tlsRemedies = [reasons]string{
-	ReasonRefused:   "the client does not trust the certificate: serve the full chain, leaf first, for this name and not expired; a proxy or probe with a private CA needs it (HAProxy: ca-file; nginx: proxy_ssl_trusted_certificate) or verification off",
-	ReasonVersion:   "no TLS version in common: update the client, or lower tls.Config.MinVersion (1.2 where it is not set)",
-	ReasonTruncated: "the peer left in the middle of the TLS handshake: a probe or proxy with too short a timeout, or a path that drops large packets (MTU)",
-	ReasonAborted:   "the TLS handshake broke, the error says where: bytes that are not TLS, no cipher or ALPN protocol in common, a GetCertificate that fails, or a client certificate that ClientAuth asks for and the client does not have",
-	ReasonTimeout:   "the TLS handshake did not end in time: a slow client, or a path that drops large packets (MTU)",
+	ReasonRefused:           "the client does not trust the certificate: serve the full chain, leaf first, for this name and not expired; a proxy or probe with a private CA needs it (HAProxy: ca-file; nginx: proxy_ssl_trusted_certificate) or verification off",
+	ReasonClientCertificate: "this server asks for client certificates and refused this one, or none came: let the proxy, probe or client present one of a CA in tls.Config.ClientCAs (HAProxy: crt on the server line; nginx: proxy_ssl_certificate), give probes a port without ClientAuth, or ask for less than RequireAndVerifyClientCert",
+	ReasonVersion:           "no TLS version in common: update the client, or lower tls.Config.MinVersion (1.2 where it is not set)",
+	ReasonTruncated:         "the peer left in the middle of the TLS handshake: a probe or proxy with too short a timeout, or a path that drops large packets (MTU)",
+	ReasonAborted:           "the TLS handshake broke, the error says where: bytes that are not TLS, no cipher or ALPN protocol in common, or a function of tls.Config that fails",
+	ReasonTimeout:           "the TLS handshake did not end in time: a slow client, or a path that drops large packets (MTU)",
 }
 
 var requestRemedies = [reasons]string{
@@ -162,6 +163,7 @@ var closedRemedies = [reasons]string{
 }
 
 const (
+	fieldsRemedy  = "more lines in the head than this server reads: raise http.Server.MaxHeaderValueCount (500 where it is not set), or look for the proxy or client that repeats a field"
 	idleRemedy    = "a connection that never asked anything: a browser's spare connection (harmless), a path that drops large packets (MTU), or a slow attack; Serve sets a ReadHeaderTimeout, with Attach set one on the server"
 	failingRemedy = "point the probe at /readyz, or add the path it asks to Config.ProbePaths"
 )

@@ -48,7 +48,7 @@ func told(e *Event) (slog.Level, manner) {
 		// lines report it.
 		return slog.LevelDebug, tellCounted
 	case TLSFailed:
-		if e.Reason == ReasonRefused || e.Reason == ReasonVersion {
+		if e.Reason == ReasonRefused || e.Reason == ReasonClientCertificate || e.Reason == ReasonVersion {
 			return slog.LevelWarn, tellWhole
 		}
 	case BadRequest, IdleConnect:
