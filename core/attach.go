@@ -262,9 +262,7 @@ func (a Adapter) ConnState(nc net.Conn, state http.ConnState) {
 	}
 	switch state {
 	case http.StateActive:
-		if c.ctx != nil && !c.is(flagActive) {
-			c.set(flagActive)
-		}
+		c.active()
 	case http.StateHijacked:
 		c.hijackedBy(nc)
 	case http.StateClosed:
@@ -272,8 +270,8 @@ func (a Adapter) ConnState(nc net.Conn, state http.ConnState) {
 		c.stayed()
 		c.over()
 	case http.StateNew:
-		if c.is(flagShadow) && isRaw(c.tls.Load()) {
-			a.g.conns.index(c) // for its line in the error log
+		if c.is(flagShadow) && c.hasLines(nc) {
+			a.g.conns.index(c)
 		}
 	}
 }

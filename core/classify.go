@@ -71,6 +71,9 @@ func classify(f facts) (Class, Reason) {
 	if f.is(flagDrained) {
 		return ServerClosed, ReasonDrain
 	}
+	if f.unserved() {
+		return HandshakeRefused, ReasonHTTP2
+	}
 	if c, r := f.preamble(); c != Undecided {
 		return c, r
 	}

@@ -30,6 +30,9 @@ func (c *Conn) count() {
 		return
 	}
 	g.stats.countClosed(c, class)
+	if class == HandshakeRefused && !f.is(flagRefused) {
+		c.refusedOverHTTP2("")
+	}
 	if toldByRequest(class) {
 		return
 	}

@@ -70,7 +70,7 @@ var refusalRemedies = [reasons]string{
 	ReasonSaturated:       "raise Config.MaxSessions or add instances",
 	ReasonNoRoute:         "no handler has this path: register the WebSocket route for GET on it, or mend the client's URL or the proxy's path rewriting (nginx: a proxy_pass that ends in a slash cuts the prefix of its location)",
 	ReasonUpgradeStripped: strippedRemedy,
-	ReasonHTTP2:           `a proxy or client sends the handshake over HTTP/2, where Upgrade does not exist: let the proxy speak HTTP/1.1 to this server (Envoy: no http2_protocol_options on the cluster; HAProxy: alpn http/1.1), or take "h2" out of tls.Config.NextProtos`,
+	ReasonHTTP2:           `a proxy or client sends the handshake over HTTP/2, where Upgrade does not exist: let the proxy speak HTTP/1.1 to this server (Envoy: no http2_protocol_options on the cluster; HAProxy: alpn http/1.1, no proto h2), or take "h2" out of tls.Config.NextProtos`,
 	ReasonHTTP10:          "a proxy speaks HTTP/1.0 to this server; nginx, in the location: " + nginxUpgrade,
 	ReasonBadMethod:       "a WebSocket handshake is a GET: mend the client; if it is a probe, point it at /readyz or add the path to Config.ProbePaths",
 	ReasonNotUpgrade:      "a plain request on a WebSocket route: a person, a crawler or a probe (point it at /readyz or add the path to Config.ProbePaths); if it was a WebSocket client, a proxy removed the handshake, nginx: " + nginxUpgrade,

@@ -240,7 +240,13 @@ func (r Request) Answered(status int) {
 	if x == nil || x.fallback || status >= 100 && status <= 199 || x.opened() {
 		return
 	}
-	if x.status.CompareAndSwap(0, int32(status)) && x.is(stateLate) {
+	if !x.status.CompareAndSwap(0, int32(status)) {
+		return
+	}
+	if status >= 200 && status <= 299 && x.extended() {
+		x.openStream()
+	}
+	if x.is(stateLate) {
 		x.settle()
 	}
 }
@@ -348,7 +354,11 @@ func (r *Request) panicked(v any, lent bool) (hijacked bool) {
 		_ = c.Close() // net/http never closes it
 	}
 	if r.begun {
-		if x != nil {
+		switch {
+		case x == nil:
+		case x.is(stateStream):
+			x.settle()
+		default:
 			x.set(stateSettled)
 			x.freeSlot()
 		}

@@ -31,7 +31,7 @@ func told(e *Event) (slog.Level, manner) {
 	case HandlerPanic, UpgradeFailed:
 		return slog.LevelError, tellWhole
 	case HandshakeRefused:
-		if refusedOnPurpose(e) {
+		if refusedOnPurpose(e) || e.Reason == ReasonHTTP2 && e.Method == "" && !e.Platform { // no request, and from the open internet
 			return slog.LevelDebug, tellCounted
 		}
 		return slog.LevelWarn, tellWhole
