@@ -97,10 +97,8 @@ func (c *Conn) lastLook() {
 	if last := g.stayed.Load(); last != 0 && int64(g.now()) < last+int64(lookPause) {
 		return
 	}
-	select {
-	case <-g.shut:
+	if g.stopped.Load() {
 		return
-	default:
 	}
 	if c.Conn.SetReadDeadline(time.Now().Add(lastLooks)) != nil {
 		return
@@ -207,7 +205,7 @@ func (c *Conn) peerEnded() {
 // first runs after the first Read returned. Only now may the address be asked:
 // go-proxyproto blocks for it until the preamble has come.
 func (c *Conn) first() {
-	if c.tls.Load() != nil || !c.is(flagAttached) || c.ln.g.h2c.Load() {
+	if c.tls.Load() != nil || !c.is(flagAttached) {
 		c.ln.g.conns.index(c)
 	}
 }

@@ -188,9 +188,9 @@ func TestRetainedByAnIdleConnection(t *testing.T) {
 	}
 }
 
-// serveSession echoes messages until the session ends, as with coder/websocket.
+// serveSession echoes messages until the session ends.
 func serveSession(w http.ResponseWriter, r *http.Request, ready func(*plainws.Conn)) error {
-	ws, err := plainws.Upgrade(w, r, &plainws.Options{ByWriter: true})
+	ws, err := plainws.Upgrade(w, r, nil)
 	if err != nil {
 		return err
 	}

@@ -30,9 +30,6 @@ func (c *Conn) count() {
 		return
 	}
 	g.stats.countClosed(c, class)
-	if class == HandshakeRefused && !f.is(flagRefused) {
-		c.refusedOverHTTP2("")
-	}
 	if toldByRequest(class) {
 		return
 	}
@@ -42,9 +39,6 @@ func (c *Conn) count() {
 	if class == TLSFailed {
 		e.Err, e.elsewhere = f.tlsErr, panickedInTLS(f.tlsErr)
 	}
-	if limit := g.headLimit.Load(); reason == ReasonTooLarge && f.seen && f.in < limit {
-		e.Remedy = fieldsRemedy
-	}
 	if class.Probe() {
 		p := prober(0)
 		if e.Platform {
@@ -52,7 +46,7 @@ func (c *Conn) count() {
 		}
 		g.stats.countProbe(class, p, false)
 		if e.Platform {
-			g.stats.seeProber(p, e.Time)
+			g.sawProber(p, e.Time)
 		}
 	}
 	g.tell(&e)
@@ -100,7 +94,7 @@ func (c *Conn) facts() facts {
 			err = net.ErrClosed // closed before its handshake, as fasthttp does at its limit
 		}
 		f.tlsErr = clearAlert(err, c.tail.Load())
-		f.tlsVersion, f.tlsPeer = state.Version, len(state.PeerCertificates) > 0
+		f.tlsVersion = state.Version
 		f.h2 = state.NegotiatedProtocol == "h2"
 	}
 	return f
@@ -108,7 +102,7 @@ func (c *Conn) facts() facts {
 
 // panickedInTLS reports whether err is that of a handshake in which a function of
 // the application's panicked: that has a line in a log already.
-func panickedInTLS(err error) bool { return err == errNoHandshake || err == errTLSPanicked }
+func panickedInTLS(err error) bool { return err == errNoHandshake || errorIs(err, errTLSPanicked) }
 
 // alertBadRecordMAC is the alert bad_record_mac of RFC 8446 §6.
 const alertBadRecordMAC = 20

@@ -20,9 +20,12 @@ type exchange struct {
 	path   string
 	remote netip.AddrPort
 	from   *origin // what is rarely there, nil if nothing
-	method uint8   // an index of methods, 0 for another, which is in from
-	prober prober
-	via    via // where Upgrade was taken away: who left a trace
+	// An Origin of another host than Host, or one that is not let in, nil if it is
+	// neither.
+	foreign *comparedOrigin
+	method  uint8 // an index of methods, 0 for another, which is in from
+	prober  prober
+	via     via // where Upgrade was taken away: who left a trace
 
 	platform bool // the source may be a platform's
 	credited bool // the prober may be believed: platform source or own range
@@ -32,9 +35,9 @@ type exchange struct {
 	machine  bool // asks for readiness and says to be no person: a known prober, or nobody
 	probing  bool // a health route, or one of Config.ProbePaths
 	preface  bool // the start of an HTTP/2 preface that the server took for a request
+	message  bool // of a server whose requests are Messages
 	noHijack bool // the server would not hand over the connection
 	pooled   bool // the answer is one of the pool's
-	foreign  bool // Origin names another host than Host, or one that is not let in
 	lent     bool // the server uses the request's buffers again
 	found    bool // from its connection, by a drain too
 	slot     bool // holds one of Config.MaxSessions
@@ -66,6 +69,10 @@ type exchange struct {
 	byServer bool // this server ended it: the drain or its deadline
 }
 
+// comparedOrigin is an Origin and the Host that it was compared with, both the
+// client's words.
+type comparedOrigin struct{ origin, host string }
+
 // The bits of exchange.state.
 const (
 	stateOpened    uint32 = 1 << iota // left HTTP
@@ -77,7 +84,6 @@ const (
 	stateAwaited    // hijacked, and the answer is to come
 	stateReplaced   // net/http: the application's answer gave way to ours
 	stateUnanswered // that it does not come is logged
-	stateStream     // an extended CONNECT was accepted: its stream is a session
 )
 
 func (x *exchange) is(state uint32) bool { return x.state.Load()&state != 0 }
@@ -97,20 +103,13 @@ func (x *exchange) confirm(status int) {
 	}
 	if x.set(stateConfirmed) {
 		x.status.Store(http.StatusSwitchingProtocols)
-		x.accepted()
+		x.c.set(flagSession)
+		if x.learns {
+			x.g.learn(x.path)
+		}
+		x.foreign = nil // nobody minds
+		x.g.stats.handshakes[handshakeAccepted][NoReason].Add(1)
 	}
-}
-
-// accepted counts a handshake that was.
-func (x *exchange) accepted() {
-	x.mark(flagSession)
-	if x.learns {
-		x.g.learn(x.path)
-	}
-	if x.foreign { // nobody minds
-		x.from.page, x.from.host = "", ""
-	}
-	x.g.stats.handshakes[handshakeAccepted][NoReason].Add(1)
 }
 
 // settle tells what became of a request, once, if that is known by now. What
@@ -130,14 +129,12 @@ func (x *exchange) settle() {
 		defer r.release()
 	}
 	x.freeSlot()
-	switch status := int(x.status.Load()); {
-	case x.is(stateStream):
-		x.settleStream(status)
-	case x.asks || x.endpoint && x.kind != Probe:
+	status := int(x.status.Load())
+	if x.asks || x.endpoint && x.kind != Probe {
 		x.settleHandshake(status)
-	default:
-		x.settleProbe(status)
+		return
 	}
+	x.settleProbe(status)
 }
 
 // settleProbe is for health routes and known probers.
@@ -175,7 +172,7 @@ func (x *exchange) settleProbe(status int) {
 	g.stats.countProbe(class, p, !ok)
 	e := Event{Class: class, Status: status, Time: time.Now()}
 	if x.credited {
-		g.stats.seeProber(p, e.Time)
+		g.sawProber(p, e.Time)
 	}
 	x.fill(&e)
 	g.tell(&e)
@@ -200,7 +197,7 @@ func (x *exchange) settleHandshake(status int) {
 	case x.asks && !x.endpoint && status == http.StatusNotFound:
 		reason = ReasonNoRoute
 	case reason != NoReason && status != 0:
-	case status == http.StatusForbidden && x.foreign:
+	case status == http.StatusForbidden && x.foreign != nil:
 		reason = ReasonOriginForbidden
 	case status >= 500 && x.noHijack, status == http.StatusSwitchingProtocols: // promised, and still HTTP
 		class, reason = UpgradeFailed, ReasonHijackFailed
@@ -237,8 +234,8 @@ func (x *exchange) settleHandshake(status int) {
 // handshakeError is what is told of a refusal.
 func (x *exchange) handshakeError(reason Reason, status int) *HandshakeError {
 	e := &HandshakeError{Status: status, Reason: reason, Field: faultyField(reason, x.badConn)}
-	if reason == ReasonOriginForbidden && x.from != nil {
-		e.Origin, e.Host = x.from.page, x.from.host
+	if reason == ReasonOriginForbidden && x.foreign != nil {
+		e.Origin, e.Host = x.foreign.origin, x.foreign.host
 	}
 	return e
 }
@@ -334,22 +331,19 @@ func (x *exchange) mark(flag uint32) {
 // markRefused keeps the most telling reason of a connection: the first in the
 // order of the reasons.
 func (x *exchange) markRefused(r Reason) {
-	if x.c != nil {
-		x.c.markRefused(r)
+	if x.c == nil {
+		return
 	}
-}
-
-func (c *Conn) markRefused(r Reason) {
 	for {
-		old := c.ends.Load()
+		old := x.c.ends.Load()
 		if was := Reason(old >> refusedFor & 0xff); was != 0 && was <= r {
 			break
 		}
-		if c.ends.CompareAndSwap(old, old&^(0xff<<refusedFor)|uint32(r)<<refusedFor) {
+		if x.c.ends.CompareAndSwap(old, old&^(0xff<<refusedFor)|uint32(r)<<refusedFor) {
 			break
 		}
 	}
-	c.set(flagRefused)
+	x.c.set(flagRefused)
 }
 
 // fill adds to e what is known of the request.

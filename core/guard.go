@@ -3,6 +3,7 @@ package core
 import (
 	"log/slog"
 	"net/netip"
+	"os"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -38,36 +39,35 @@ type Guard struct {
 	owner     atomic.Pointer[ownerFunc]       // who knows the application's routes
 	told      atomic.Bool                     // who owns the health routes was told
 
-	draining  atomic.Bool // not ready
-	refusing  atomic.Bool // and takes no session any more
-	pollers   pollers
-	shut      chan struct{} // closed when a server accepts no more
-	shutOnce  sync.Once
-	drainCh   chan struct{}
-	drainOnce sync.Once
-	drainDone chan struct{}
-	hurry     chan struct{} // closed where a caller of Drain cannot wait
-	hurryOnce sync.Once
-	report    DrainReport
-	panics    panicked
-	h2c       atomic.Bool   // a server speaks HTTP/2 without TLS
-	headLimit atomic.Int64  // how many bytes a server of net/http reads of a head
-	starved   atomic.Int64  // when a shortage at Accept was last told
-	stayed    atomic.Int64  // when lastLook last waited in vain
-	slots     atomic.Int64  // taken of Config.MaxSessions
-	awaited   atomic.Int64  // handshakes that are to be answered after the hijack
-	awaiting  atomic.Bool   // a timer looks at them
-	patience  time.Duration // with one of them: unansweredAfter
-	adopted   *listener     // of the sessions on connections that were not watched before
+	draining atomic.Bool // not ready
+	refusing atomic.Bool // and takes no session any more
+	pollers  pollers
+	stopped  atomic.Bool // no server accepts any more
+	drainCh  chan struct{}
+	whole    *drain
+	parting  atomic.Bool // the sessions of one of servers are ended alone
+	panics   panicked
+	h2c      atomic.Bool   // a server speaks HTTP/2 without TLS
+	starved  atomic.Int64  // when a shortage at Accept was last told
+	stayed   atomic.Int64  // when lastLook last waited in vain
+	slots    atomic.Int64  // taken of Config.MaxSessions
+	awaited  atomic.Int64  // handshakes that are to be answered after the hijack
+	awaiting atomic.Bool   // a timer looks at them
+	patience time.Duration // with one of them: unansweredAfter
+	adopted  *listener     // of the sessions on connections that were not watched before
 
 	opening  sync.Mutex // held while a session opens that was handed over
 	mu       sync.Mutex
-	attached map[any]bool
-	late     []*exchange // sessions that opened when the drain had begun
+	attached map[any]*server
 	askers   sync.Map    // Application.Key -> *asker
+	servers  []*server   // by their number less one
 	unseen   connTable   // those of attached servers that the guard did not accept
 	strange  atomic.Bool // that some cannot be in it was logged
 	closed   atomic.Bool
+
+	kubernetes bool        // the process runs in a pod
+	unstarted  atomic.Bool // that a server which never started counts was logged
+	overAgain  atomic.Bool // that the guard is used after its end was logged
 }
 
 // pathRule is what Config says of a path.
@@ -92,16 +92,16 @@ func New(config Config) (*Guard, error) {
 		return nil, err
 	}
 	g := &Guard{
-		config:    config,
-		epoch:     time.Now(),
-		patience:  unansweredAfter,
-		conns:     newRegistry(),
-		drainCh:   make(chan struct{}),
-		drainDone: make(chan struct{}),
-		hurry:     make(chan struct{}),
-		shut:      make(chan struct{}),
-		attached:  make(map[any]bool),
+		config:   config,
+		epoch:    time.Now(),
+		patience: unansweredAfter,
+		conns:    newRegistry(),
+		drainCh:  make(chan struct{}),
+		attached: make(map[any]*server),
+
+		kubernetes: os.Getenv(inKubernetes) != "",
 	}
+	g.whole = newDrain(g, nil)
 	g.pollers.rare = config.Drain.room() / time.Duration(max(config.Drain.Fall, 1))
 	g.adopted = &listener{g: g}
 	g.journal = newJournal(journalConfig{
@@ -151,6 +151,9 @@ func (g *Guard) now() time.Duration { return time.Since(g.epoch) }
 func (g *Guard) Close() error {
 	if g == nil || !g.closed.CompareAndSwap(false, true) {
 		return nil
+	}
+	for _, d := range g.drains() {
+		d.logNow()
 	}
 	return g.journal.close(closeTimeout)
 }

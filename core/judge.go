@@ -83,17 +83,14 @@ func (x *exchange) libraryAccepts() bool {
 	case ReasonHTTP10, ReasonDuplicateKey:
 		return true
 	case ReasonBadKey:
-		return x.lent
+		return x.message
 	}
 	return false
 }
 
 // compared keeps what an Origin was compared with, for the line that tells it.
 func (x *exchange) compared(h Head) {
-	if x.from == nil {
-		x.from = new(origin)
-	}
-	x.foreign, x.from.page, x.from.host = true, keep(h, h.Field(fieldOrigin)), keep(h, h.Host())
+	x.foreign = &comparedOrigin{keep(h, h.Field(fieldOrigin)), keep(h, h.Host())}
 }
 
 func (x *exchange) refuse(r Reason) {
@@ -119,6 +116,7 @@ func (a Adapter) judge(h Head, c *Conn, endpoint bool) *exchange {
 	}
 	x := exchanges.Get().(*exchange)
 	x.g, x.c, x.asks, x.endpoint, x.prober, x.preface = g, c, asks, endpoint, p, preface
+	_, x.message = h.(Message)
 	if rule != nil && rule.path == path {
 		x.path = rule.path // the same, and nobody's to use again
 	} else {

@@ -31,9 +31,10 @@ func (g *Guard) Adapter() Adapter { return Adapter{g: g} }
 // fasthttp, with [Adapter.BeginMessage] and [Request.Around]. Package coretest
 // says whether an adapter keeps the rules. The methods are safe for concurrent use.
 type Adapter struct {
-	g    *Guard
-	owns ownerFunc
-	mere bool // a look: nothing is to come of it
+	g      *Guard
+	owns   ownerFunc
+	mere   bool    // a look: nothing is to come of it
+	server *server // nil: not known
 }
 
 // Guard returns the guard.
@@ -98,6 +99,9 @@ func (a Adapter) begin(h Head, c *Conn, outer *exchange) Request {
 	}
 	r := Request{c: c, x: a.judge(h, c, false), begun: true}
 	r.remember()
+	if r.x != nil && c != nil {
+		a.server.has(c)
+	}
 	return r
 }
 
@@ -192,10 +196,9 @@ func (r Request) Opened(nc net.Conn) net.Conn {
 	c.answer.Store(0) // the next write is the answer to the handshake
 	x.set(stateOpened)
 	if x.g.refusing.Load() { // its handshake was under way: its moment is now
-		x.g.mu.Lock()
-		x.g.late = append(x.g.late, x)
-		x.g.mu.Unlock()
-		x.goodbye()
+		x.g.whole.joins(x)
+	} else if s := x.g.parts(c); s != nil {
+		s.drain.joins(x)
 	}
 	if x.status.Load() == http.StatusSwitchingProtocols {
 		x.confirm(http.StatusSwitchingProtocols)
@@ -240,13 +243,7 @@ func (r Request) Answered(status int) {
 	if x == nil || x.fallback || status >= 100 && status <= 199 || x.opened() {
 		return
 	}
-	if !x.status.CompareAndSwap(0, int32(status)) {
-		return
-	}
-	if status >= 200 && status <= 299 && x.extended() {
-		x.openStream()
-	}
-	if x.is(stateLate) {
+	if x.status.CompareAndSwap(0, int32(status)) && x.is(stateLate) {
 		x.settle()
 	}
 }
@@ -354,11 +351,7 @@ func (r *Request) panicked(v any, lent bool) (hijacked bool) {
 		_ = c.Close() // net/http never closes it
 	}
 	if r.begun {
-		switch {
-		case x == nil:
-		case x.is(stateStream):
-			x.settle()
-		default:
+		if x != nil {
 			x.set(stateSettled)
 			x.freeSlot()
 		}

@@ -9,10 +9,9 @@ import (
 
 // origin is what proxies said of where a request comes from.
 type origin struct {
-	client     netip.Addr // vouched for by Config.TrustedProxies
-	forwarded  string     // claimed
-	method     string     // one that is not in methods
-	page, host string     // an Origin and the Host that it was compared with
+	client    netip.Addr // vouched for by Config.TrustedProxies
+	forwarded string     // claimed
+	method    string     // one that is not in methods
 }
 
 // source finds out where a request comes from, if that is not its peer.

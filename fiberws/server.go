@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"strings"
 	"sync"
 
 	"github.com/gofiber/fiber/v2"
@@ -38,7 +37,6 @@ func (m message) Field(name string) string {
 	return core.JoinLines(m.Request.Header.PeekAll(name), utils.UnsafeString)
 }
 
-func (m message) Streams() bool               { return m.Request.IsBodyStream() }
 func (m message) SetConnection(value string)  { m.Request.Header.Set(fiber.HeaderConnection, value) }
 func (m message) SetField(name, value string) { m.Response.Header.Set(name, value) }
 func (m message) Reset()                      { m.Hijack(nil); m.Response.Reset() }
@@ -77,8 +75,7 @@ func handler(a core.Adapter, next fasthttp.RequestHandler, closes bool) fasthttp
 func unread(a core.Adapter, refused func(*fasthttp.RequestCtx, error)) func(*fasthttp.RequestCtx, error) {
 	return func(ctx *fasthttp.RequestCtx, err error) {
 		head := errors.As(err, new(*fasthttp.ErrSmallBuffer))
-		body := errors.Is(err, fasthttp.ErrBodyTooLarge) || errors.Is(err, fasthttp.ErrGetOnly) ||
-			errors.As(err, new(fasthttp.ErrBrokenChunk)) || strings.HasPrefix(err.Error(), "cannot read multipart/form-data body")
+		body := errors.Is(err, fasthttp.ErrBodyTooLarge) || errors.Is(err, fasthttp.ErrGetOnly)
 		a.Unread(message{ctx}, err, core.Limits{Head: head, Body: body}, func() { refused(ctx, err) })
 	}
 }

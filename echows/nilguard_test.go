@@ -1,4 +1,4 @@
-package librarytest
+package echows_test
 
 import (
 	"context"

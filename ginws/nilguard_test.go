@@ -1,4 +1,4 @@
-package librarytest
+package ginws_test
 
 import (
 	"context"
