@@ -58,29 +58,26 @@ func render(rows []row) string {
 	return t.String()
 }
 
-// begin and end are around a table in README.md, which begin names by the command
-// that makes it.
-func begin(mark string) string { return "<!-- begin: " + mark + " -->\n" }
+// begin and end are around the table in README.md.
+const begin, end = "<!-- begin: go run . -readme -->\n", "<!-- end -->\n"
 
-const end = "<!-- end -->\n"
-
-// replaced is readme with text between the marks of a table.
-func replaced(readme, mark, text string) (string, error) {
-	head, rest, ok := strings.Cut(readme, begin(mark))
+// replaced is readme with text between its marks.
+func replaced(readme, text string) (string, error) {
+	head, rest, ok := strings.Cut(readme, begin)
 	_, tail, closed := strings.Cut(rest, end)
 	if !ok || !closed {
-		return "", fmt.Errorf("there is no %q and %q", begin(mark), end)
+		return "", fmt.Errorf("there is no %q and %q", begin, end)
 	}
-	return head + begin(mark) + "\n" + text + "\n" + end + tail, nil
+	return head + begin + "\n" + text + "\n" + end + tail, nil
 }
 
-func writeReadme(mark, text string) error {
+func writeReadme(text string) error {
 	const name = "README.md"
 	readme, err := os.ReadFile(name)
 	if err != nil {
 		return err
 	}
-	now, err := replaced(string(readme), mark, text)
+	now, err := replaced(string(readme), text)
 	if err != nil {
 		return err
 	}
