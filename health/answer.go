@@ -21,7 +21,7 @@ func (c *Checker) Answer(q core.HealthQuery) (core.Answer, bool) {
 	var asked query
 	if raw := q.Head.Query(); raw != "" {
 		asked = s.parse(raw)
-		if asked.excludes {
+		if asked.excludes && q.Details {
 			status = s.status(q.Route, &asked.skip)
 		}
 	}

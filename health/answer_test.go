@@ -52,13 +52,14 @@ func TestAnswerBodies(t *testing.T) {
 			`200 {"status":"warn","output":"something that is not critical does not pass"}`},
 		{"details are not text's", fail, core.HealthQuery{Route: core.RouteReady, Details: true}, ask{}, "503 not ready"},
 
-		{"exclude", fail, core.HealthQuery{Route: core.RouteReady}, ask{query: "exclude=db"}, "200 ok"},
-		{"exclude, escaped", fail, core.HealthQuery{Route: core.RouteReady}, ask{query: "exclude=d%62"}, "200 ok"},
-		{"exclude beside others", fail, core.HealthQuery{Route: core.RouteReady}, ask{query: "exclude=x&exclude=db&exclude=db"}, "200 ok"},
-		{"exclude, unknown", fail, core.HealthQuery{Route: core.RouteReady}, ask{query: "exclude=bd"}, "503 not ready"},
-		{"exclude, empty", fail, core.HealthQuery{Route: core.RouteReady}, ask{query: "exclude=&exclude"}, "503 not ready"},
-		{"exclude, broken", fail, core.HealthQuery{Route: core.RouteReady}, ask{query: "exclude=db%zz&&=&"}, "503 not ready"},
-		{"exclude does not end a drain", fail, core.HealthQuery{Route: core.RouteReady, Draining: true}, ask{query: "exclude=db"}, "503 draining"},
+		{"exclude", fail, core.HealthQuery{Route: core.RouteReady, Details: true}, ask{query: "exclude=db"}, "200 ok"},
+		{"exclude, escaped", fail, core.HealthQuery{Route: core.RouteReady, Details: true}, ask{query: "exclude=d%62"}, "200 ok"},
+		{"exclude beside others", fail, core.HealthQuery{Route: core.RouteReady, Details: true}, ask{query: "exclude=x&exclude=db&exclude=db"}, "200 ok"},
+		{"exclude, unknown", fail, core.HealthQuery{Route: core.RouteReady, Details: true}, ask{query: "exclude=bd"}, "503 not ready"},
+		{"exclude, empty", fail, core.HealthQuery{Route: core.RouteReady, Details: true}, ask{query: "exclude=&exclude"}, "503 not ready"},
+		{"exclude, broken", fail, core.HealthQuery{Route: core.RouteReady, Details: true}, ask{query: "exclude=db%zz&&=&"}, "503 not ready"},
+		{"exclude, of who may not see the details", fail, core.HealthQuery{Route: core.RouteReady}, ask{query: "exclude=db"}, "503 not ready"},
+		{"exclude does not end a drain", fail, core.HealthQuery{Route: core.RouteReady, Draining: true, Details: true}, ask{query: "exclude=db"}, "503 draining"},
 	} {
 		t.Run(row.rule, func(t *testing.T) {
 			bubble(t, Config{}, func(t *testing.T, c *Checker) {
@@ -173,7 +174,7 @@ var cheap = []struct {
 	{"draining", core.HealthQuery{Route: core.RouteReady, Draining: true, Head: ask{}}},
 	{"json", core.HealthQuery{Route: core.RouteReady, Head: ask{accept: "text/html, application/health+json;q=0.9"}}},
 	{"verbose", core.HealthQuery{Route: core.RouteReady, Head: ask{query: "verbose"}}},
-	{"exclude", core.HealthQuery{Route: core.RouteReady, Head: ask{query: "exclude=check3&exclude=nothing"}}},
+	{"exclude", core.HealthQuery{Route: core.RouteReady, Details: true, Head: ask{query: "exclude=check3&exclude=nothing"}}},
 }
 
 func TestAnswerDoesNotAllocate(t *testing.T) {

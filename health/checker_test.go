@@ -151,7 +151,7 @@ func TestCloseIsHarmless(t *testing.T) {
 			wantCodes(t, c, "before", 503, 200, 200, 200)
 			c.Close()
 			wantCodes(t, c, "after", 200, 503, 200, 200)
-			a, _ := c.Answer(core.HealthQuery{Route: core.RouteReady, Head: ask{query: "exclude=db"}})
+			a, _ := c.Answer(core.HealthQuery{Route: core.RouteReady, Details: true, Head: ask{query: "exclude=db"}})
 			if a.Status != 503 {
 				t.Errorf("an exclude opens a closed checker: %d", a.Status)
 			}

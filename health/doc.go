@@ -38,8 +38,9 @@
 // of draft-inadarei-api-health-check-06; the checks are in it only where
 // [core.HealthQuery.Details] is true, and the whole stays under 10 KB, which is
 // what the kubelet reads. ?exclude=name, which may be repeated, leaves a check
-// out of the verdict, as in the Kubernetes API server; a name that is no check
-// changes nothing.
+// out of the verdict, as in the Kubernetes API server, for who may see the details:
+// else anybody could ask which names there are and which of them fail. A name that
+// is no check changes nothing.
 //
 // # What it does not do
 //

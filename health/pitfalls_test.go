@@ -289,7 +289,7 @@ var pitfalls = []struct {
 		func(t *testing.T, c *Checker) {
 			mustAdd(t, c, Check{Name: "db", Func: fails}, Check{Name: "ok", Func: passes})
 			after(0)
-			a, _ := c.Answer(core.HealthQuery{Route: core.RouteReady, Head: ask{query: "exclude=bd"}})
+			a, _ := c.Answer(core.HealthQuery{Route: core.RouteReady, Details: true, Head: ask{query: "exclude=bd"}})
 			if rep, _ := readReport(t, c, core.RouteReady, "exclude=bd"); a.Status != 503 || len(rep.Notes) != 1 {
 				t.Errorf("answered %d, noted %q", a.Status, rep.Notes)
 			}
