@@ -116,9 +116,9 @@ type HealthQuery struct {
 // that blocks holds up its own request and nothing else. Where it returns false
 // the guard answers as if Config.Health were nil: 200, and 503 from ready and
 // health while draining. A panic in it is told, and answered 503 from ready and
-// startup, 200 from live and health. It is not asked for what a known prober gets
-// on one of [Config.ProbePaths] or on a WebSocket route: 200, and 503 while
-// draining.
+// startup, 200 from live and health. On one of [Config.ProbePaths] it is asked for
+// RouteReady, and not at all for what a known prober gets on a route of Handler: 200,
+// and 503 while draining.
 type Health interface {
 	Answer(HealthQuery) (Answer, bool)
 }

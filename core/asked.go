@@ -101,7 +101,8 @@ func (s *asker) owner(h Head, look bool) (owned, asked bool) {
 			return false, !look
 		}
 	}
-	return false, false
+	owned = s.Exact(path) // of other paths the table alone says
+	return owned, owned
 }
 
 // ask asks the application, unless another has done so in the meantime, and waits.

@@ -26,11 +26,21 @@ type Config struct {
 	Routes Routes
 
 	// ProbePaths are more paths on which a known prober gets the answer of the
-	// health route, for GET, HEAD and OPTIONS: "/" for a prober whose path
-	// cannot be set, the WebSocket path for one that asks by HEAD. A request
+	// readiness route, for GET, HEAD and OPTIONS: "/" for a prober whose path
+	// cannot be set, the WebSocket path for one that asks there. A request
 	// from anybody else goes to the application. A path is compared whole, as
-	// Head.Path has it; there are no patterns.
+	// Head.Path has it; a pattern is an error of New.
 	ProbePaths []string
+
+	// AppHealth are the application's own readiness routes, such as "/health",
+	// for GET, HEAD and OPTIONS. Until a drain begins the application answers,
+	// whatever it says; each request counts as a probe, IsProbe is true for it,
+	// and a drain waits for the probers that ask there. From the drain on the
+	// guard answers 503 and the application is not asked. So it is not for a
+	// path that a liveness probe asks: that would end the process in the middle
+	// of its drain. A path is compared whole; one that is also in Routes, by
+	// default or by name, or in ProbePaths is an error of New.
+	AppHealth []string
 
 	// ProbeSources are more addresses that may be a platform's prober, beside
 	// loopback, private, link-local and shared (100.64.0.0/10) addresses, unix
@@ -56,8 +66,9 @@ type Config struct {
 
 	// MaxSessions is how many WebSocket sessions may be open at once, with the
 	// handshakes that are under way; one above it is refused with 503. 0: no
-	// limit. Sessions that nobody can follow, as on Fiber with Middleware alone
-	// those of a library of the application's, do not count.
+	// limit. On a route of Endpoint or Handler a good handshake counts from
+	// there, and is refused before the library is asked; elsewhere from the
+	// library's 101. What cannot become a session never counts.
 	MaxSessions int
 
 	// Summary is how often at most a summary of what was kept quiet is
@@ -110,8 +121,7 @@ type DrainConfig struct {
 	Timeout time.Duration
 	// Fall is how many answers of 503 in a row a prober of the readiness route
 	// needs until it sends nobody here any more: a drain goes on accepting until
-	// each has had them, if Timeout leaves room for that, and for two seconds where
-	// a platform may act without asking: see [Guard.Drain]. 0: 3, as the kubelet,
+	// each has had them, if Timeout leaves room for that. 0: 3, as the kubelet,
 	// HAProxy and most load balancers have it. Negative: a drain does not wait.
 	Fall int
 	// Spread is the longest time over which the goodbyes are spread, so that
@@ -148,7 +158,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	c.ProbePaths = slices.Clone(c.ProbePaths)
+	c.ProbePaths, c.AppHealth = slices.Clone(c.ProbePaths), slices.Clone(c.AppHealth)
 	c.ProbeSources = slices.Clone(c.ProbeSources)
 	c.TrustedProxies = slices.Clone(c.TrustedProxies)
 	for _, d := range []struct {
@@ -195,8 +205,21 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	errs = append(errs, c.Routes.check()...)
 	for _, p := range c.ProbePaths {
-		if !isPath(p) {
-			bad("Config.ProbePaths has %q; a path begins with a slash and has no query", p)
+		if wrong := notAPath(p); wrong != "" {
+			bad("Config.ProbePaths has %q; %s", p, wrong)
+		}
+	}
+	named := c.Routes.paths()
+	for _, p := range c.AppHealth {
+		if wrong := notAPath(p); wrong != "" {
+			bad("Config.AppHealth has %q; %s", p, wrong)
+			continue
+		}
+		if field := named[p]; field != "" {
+			bad("Config.AppHealth has %q, which is Config.Routes.%s too; if the application answers it set that to \"-\"", p, field)
+		}
+		if slices.Contains(c.ProbePaths, p) {
+			bad("Config.AppHealth has %q, which is in Config.ProbePaths too; either the application answers it or the guard", p)
 		}
 	}
 	for name, prefixes := range map[string][]netip.Prefix{"ProbeSources": c.ProbeSources, "TrustedProxies": c.TrustedProxies} {
@@ -226,6 +249,23 @@ func (r *Routes) all() [routes]*string {
 	return [routes]*string{RouteLive: &r.Live, RouteReady: &r.Ready, RouteStartup: &r.Startup, RouteHealth: &r.Health}
 }
 
+// path is that of a route, the default where r names none, "" if it is off.
+func (r Routes) path(route Route) string {
+	switch p := *r.all()[route]; p {
+	case "-":
+		return ""
+	case "":
+		return defaultPaths[route]
+	default:
+		return p
+	}
+}
+
+// paths has the field of Routes for each path.
+func (r Routes) paths() map[string]string {
+	return map[string]string{r.path(RouteLive): "Live", r.path(RouteReady): "Ready", r.path(RouteStartup): "Startup", r.path(RouteHealth): "Health"}
+}
+
 // check returns what is wrong with r.
 func (r Routes) check() (errs []error) {
 	taken := make(map[string]Route, routes)
@@ -233,12 +273,9 @@ func (r Routes) check() (errs []error) {
 		if p == nil || *p == "-" {
 			continue
 		}
-		path := *p
-		if path == "" {
-			path = defaultPaths[route]
-		}
-		if !isPath(path) {
-			errs = append(errs, fmt.Errorf("quietws: Config.Routes names %q for %s; a path begins with a slash and has no query", path, Route(route)))
+		path := r.path(Route(route))
+		if wrong := notAPath(path); wrong != "" {
+			errs = append(errs, fmt.Errorf("quietws: Config.Routes names %q for %s; %s", path, Route(route), wrong))
 			continue
 		}
 		if other, dup := taken[path]; dup {
@@ -250,6 +287,15 @@ func (r Routes) check() (errs []error) {
 	return errs
 }
 
-func isPath(p string) bool {
-	return strings.HasPrefix(p, "/") && !strings.ContainsAny(p, "?# \t\r\n\x00")
+// notAPath says what is wrong with p as a path to compare with, "" if nothing is.
+// What routers take for a wildcard or a parameter is no path: nothing would ever
+// be equal to it.
+func notAPath(p string) string {
+	switch {
+	case !strings.HasPrefix(p, "/") || strings.ContainsAny(p, "?# \t\r\n\x00"):
+		return "a path begins with a slash and has no query"
+	case strings.ContainsAny(p, "*{}") || strings.Contains(p, "/:"):
+		return "a path is compared whole and not as a pattern: write each path out, as \"/ws/chat\", \"/ws/news\""
+	}
+	return ""
 }

@@ -97,8 +97,10 @@ func (c *Conn) lastLook() {
 	if last := g.stayed.Load(); last != 0 && int64(g.now()) < last+int64(lookPause) {
 		return
 	}
-	if g.stopped.Load() {
+	select {
+	case <-g.shut:
 		return
+	default:
 	}
 	if c.Conn.SetReadDeadline(time.Now().Add(lastLooks)) != nil {
 		return

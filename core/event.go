@@ -77,6 +77,8 @@ type Event struct {
 	// elsewhere: the server's own log tells it, so it is counted and observed
 	// but not printed.
 	elsewhere bool
+	// turn: a probe of which there is more to say than that it was seen.
+	turn turn
 }
 
 // SessionEnd describes how a WebSocket session ended.

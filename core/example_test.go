@@ -115,10 +115,10 @@ func ExampleGuard_Wrap() {
 	// /nothing 404 404 page not found
 }
 
-// A known prober is answered on a WebSocket route, and a plain request is the
-// application's to refuse.
+// The application's library has the route; on a path of ProbePaths a known prober is
+// answered before it.
 func ExampleGuard_Endpoint() {
-	guard, err := core.New(core.Config{})
+	guard, err := core.New(core.Config{ProbePaths: []string{"/ws"}}) // where the balancer asks
 	if err != nil {
 		fmt.Println(err)
 		return

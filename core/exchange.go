@@ -30,24 +30,28 @@ type exchange struct {
 	platform bool // the source may be a platform's
 	credited bool // the prober may be believed: platform source or own range
 	asks     bool // asks to upgrade
-	endpoint bool // reached a WebSocket route, or came to the path of one
-	fallback bool // a default health route; who answers it shows later
+	endpoint bool // reached a WebSocket route
+	fallback bool // who answers it shows later: a default health route, or a method that Handler's route may not have
+	exact    bool // the application has a route of exactly this path, as far as that was asked
+	app      bool // one of Config.AppHealth
 	machine  bool // asks for readiness and says to be no person: a known prober, or nobody
-	probing  bool // a health route, or one of Config.ProbePaths
+	probing  bool // a health route, or a path that Config names
 	preface  bool // the start of an HTTP/2 preface that the server took for a request
 	message  bool // of a server whose requests are Messages
 	noHijack bool // the server would not hand over the connection
-	pooled   bool // the answer is one of the pool's
 	lent     bool // the server uses the request's buffers again
 	found    bool // from its connection, by a drain too
-	slot     bool // holds one of Config.MaxSessions
+	speaks   bool // a plain GET whose answer says that WebSocket is spoken here
+	hopeful  bool // a handshake that can succeed
+	loaned   bool // its place is kept until the connection is closed
+	early    bool // its client did not wait for the answer
 	fault    Reason
 	badConn  bool // the fault is in Connection, rather than in Upgrade
 	kind     Kind // the verdict
 	route    Route
-	http1    bool // HTTP/1.0 or 1.1
-	own      bool // the route is an adapter's Handler
-	learns   bool // its path is one to remember, if the handshake is good
+	http1    bool   // HTTP/1.0 or 1.1
+	own      bool   // the route is an adapter's Handler
+	pooled   pooled // the pool of the answer, if it is not shared
 
 	state  atomic.Uint32 // the bits below
 	status atomic.Int32  // what was answered, 0 not yet
@@ -84,6 +88,7 @@ const (
 	stateAwaited    // hijacked, and the answer is to come
 	stateReplaced   // net/http: the application's answer gave way to ours
 	stateUnanswered // that it does not come is logged
+	stateSlot       // holds one of Config.MaxSessions
 )
 
 func (x *exchange) is(state uint32) bool { return x.state.Load()&state != 0 }
@@ -104,8 +109,8 @@ func (x *exchange) confirm(status int) {
 	if x.set(stateConfirmed) {
 		x.status.Store(http.StatusSwitchingProtocols)
 		x.c.set(flagSession)
-		if x.learns {
-			x.g.learn(x.path)
+		if !x.endpoint {
+			x.g.learn(x.path, "")
 		}
 		x.foreign = nil // nobody minds
 		x.g.stats.handshakes[handshakeAccepted][NoReason].Add(1)
@@ -128,9 +133,11 @@ func (x *exchange) settle() {
 		r := Request{c: x.c, x: x, begun: true}
 		defer r.release()
 	}
-	x.freeSlot()
+	if !x.opened() {
+		x.freeSlot()
+	}
 	status := int(x.status.Load())
-	if x.asks || x.endpoint && x.kind != Probe {
+	if x.asks || x.own && x.kind != Probe || x.speaks && !x.credited && !x.app {
 		x.settleHandshake(status)
 		return
 	}
@@ -144,7 +151,7 @@ func (x *exchange) settleProbe(status int) {
 	case x.preface: // not a request, unless it was hijacked
 		x.mark(flagPreface)
 		return
-	case x.kind != Probe && !x.credited: // its own health route, asked by a person
+	case x.kind != Probe && !x.credited && !x.app: // its own health route, asked by a person
 		x.mark(flagOrdinary)
 		return
 	}
@@ -156,23 +163,32 @@ func (x *exchange) settleProbe(status int) {
 		p = 0
 	}
 	ok := status >= 200 && status < 400
-	if ok && g.journal.hushed(x.address(), p, x.route) { // what is to be done was done a moment ago
+	turn := x.turnOf(status, ok)
+	if ok && turn == noTurn && g.journal.hushed(x.address(), p, x.route) { // what is to be done was done a moment ago
 		x.mark(flagProbe)
 		g.stats.countProbe(HTTPProbe, p, false)
 		return
 	}
 	class, flag := HTTPProbe, flagProbe
-	if !ok && x.credited && status != 0 && g.ready() {
+	if !ok && x.credited && status != 0 && !x.ownFailure(status) && !x.offSocket(status) && g.ready() {
 		class, flag = ProbeFailing, flagProbeFailing
 	}
 	x.mark(flag)
-	if x.route == RouteReady && x.kind == Probe && (x.platform || x.credited) {
+	if (x.route == RouteReady && x.kind == Probe || x.app) && (x.platform || x.credited) {
 		g.polled(pollerKey{x.address(), x.prober}, x.machine, status)
 	}
 	g.stats.countProbe(class, p, !ok)
-	e := Event{Class: class, Status: status, Time: time.Now()}
+	e := Event{Class: class, Status: status, Time: time.Now(), turn: turn}
+	switch {
+	case turn == turnFailing && !x.app:
+		e.Remedy = ownHealthRemedy
+	case turn == turnOffSocket:
+		e.Remedy = offSocketRemedy
+	case class == ProbeFailing && status == 503: // who answered is not known
+		e.Remedy = ownHealthRemedy + "; else " + remedy(class, NoReason, x.prober.String())
+	}
 	if x.credited {
-		g.sawProber(p, e.Time)
+		g.stats.seeProber(p, e.Time)
 	}
 	x.fill(&e)
 	g.tell(&e)
@@ -199,7 +215,7 @@ func (x *exchange) settleHandshake(status int) {
 	case reason != NoReason && status != 0:
 	case status == http.StatusForbidden && x.foreign != nil:
 		reason = ReasonOriginForbidden
-	case x.noHijack && (status < 400 || status >= 500), status == http.StatusSwitchingProtocols: // promised, and still HTTP
+	case status >= 500 && x.noHijack, status == http.StatusSwitchingProtocols: // promised, and still HTTP
 		class, reason = UpgradeFailed, ReasonHijackFailed
 	case status >= 500:
 		class, reason = UpgradeFailed, ReasonServerError
@@ -226,6 +242,9 @@ func (x *exchange) settleHandshake(status int) {
 	} else {
 		x.mark(flagUpgradeFailed)
 		g.stats.handshakes[handshakeFailed][reason].Add(1)
+		if g.servedAt(x.path) != 0 || x.endpoint || status == http.StatusSwitchingProtocols {
+			g.stats.broken.Add(1)
+		}
 	}
 	x.fill(&e)
 	g.tell(&e)
@@ -244,9 +263,8 @@ func (x *exchange) handshakeError(reason Reason, status int) *HandshakeError {
 // class is decided.
 func (x *exchange) settleSession(c *Conn) {
 	g := x.g
-	if x.slot {
-		x.slot = false
-		g.slots.Add(-1)
+	if !x.loaned {
+		x.freeSlot()
 	}
 	g.stats.sessions.Add(-1) // when it is counted as ended, its place is free
 	code, byServer := x.end()
@@ -264,6 +282,9 @@ func (x *exchange) settleSession(c *Conn) {
 		default:
 			c.set(flagUpgradeFailed)
 			g.stats.handshakes[handshakeFailed][ReasonNothingWritten].Add(1)
+			if !x.early { // libraries close on a client that does not wait for the answer
+				g.stats.broken.Add(1)
+			}
 			if x.set(stateUnanswered) {
 				e = x.unanswered()
 				g.tell(&e)
@@ -308,8 +329,8 @@ func (x *exchange) noteError(err error) {
 	x.noteCode(err)
 }
 
-// cannotHijack notes that the connection would not be handed over through w, and
-// that a 101 written before has not left.
+// cannotHijack notes that the connection would not be handed over: w is the layer
+// that hides how, nil where it was the server.
 func (x *exchange) cannotHijack(w http.ResponseWriter) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -317,8 +338,9 @@ func (x *exchange) cannotHijack(w http.ResponseWriter) {
 		return
 	}
 	x.noHijack = true
-	x.status.CompareAndSwap(http.StatusSwitchingProtocols, 0)
-	x.heldBy(hiding(w))
+	if w != nil {
+		x.heldBy(typeName(w))
+	}
 }
 
 func (x *exchange) mark(flag uint32) {

@@ -2,8 +2,8 @@ package core
 
 import (
 	"log/slog"
+	"maps"
 	"net/netip"
-	"os"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -34,40 +34,41 @@ type Guard struct {
 
 	peers peerCache
 
-	paths     []pathRule                      // what Config says of paths; never changes
-	endpoints atomic.Pointer[map[string]bool] // paths of Endpoint and Handler, as they are learned
-	owner     atomic.Pointer[ownerFunc]       // who knows the application's routes
-	told      atomic.Bool                     // who owns the health routes was told
+	paths   []pathRule                        // what Config says of paths; never changes
+	sockets atomic.Pointer[map[string]serves] // paths on which WebSocket is served, as they are learned
+	owner   atomic.Pointer[ownerFunc]         // who knows the application's routes
+	told    atomic.Bool                       // who owns the health routes was told
 
-	draining atomic.Bool // not ready
-	refusing atomic.Bool // and takes no session any more
-	pollers  pollers
-	stopped  atomic.Bool // no server accepts any more
-	drainCh  chan struct{}
-	whole    *drain
-	parting  atomic.Bool // the sessions of one of servers are ended alone
-	panics   panicked
-	h2c      atomic.Bool   // a server speaks HTTP/2 without TLS
-	starved  atomic.Int64  // when a shortage at Accept was last told
-	stayed   atomic.Int64  // when lastLook last waited in vain
-	slots    atomic.Int64  // taken of Config.MaxSessions
-	awaited  atomic.Int64  // handshakes that are to be answered after the hijack
-	awaiting atomic.Bool   // a timer looks at them
-	patience time.Duration // with one of them: unansweredAfter
-	adopted  *listener     // of the sessions on connections that were not watched before
+	draining  atomic.Bool // not ready
+	refusing  atomic.Bool // and takes no session any more
+	pollers   pollers
+	turns     turns
+	shut      chan struct{} // closed when a server accepts no more
+	shutOnce  sync.Once
+	drainCh   chan struct{}
+	drainOnce sync.Once
+	drainDone chan struct{}
+	hurry     chan struct{} // closed where a caller of Drain cannot wait
+	hurryOnce sync.Once
+	report    DrainReport
+	panics    panicked
+	h2c       atomic.Bool   // a server speaks HTTP/2 without TLS
+	starved   atomic.Int64  // when a shortage at Accept was last told
+	stayed    atomic.Int64  // when lastLook last waited in vain
+	slots     slots         // of Config.MaxSessions
+	awaited   atomic.Int64  // handshakes that are to be answered after the hijack
+	awaiting  atomic.Bool   // a timer looks at them
+	patience  time.Duration // with one of them: unansweredAfter
+	adopted   *listener     // of the sessions on connections that were not watched before
 
 	opening  sync.Mutex // held while a session opens that was handed over
 	mu       sync.Mutex
-	attached map[any]*server
+	attached map[any]bool
+	late     []*exchange // sessions that opened when the drain had begun
 	askers   sync.Map    // Application.Key -> *asker
-	servers  []*server   // by their number less one
 	unseen   connTable   // those of attached servers that the guard did not accept
 	strange  atomic.Bool // that some cannot be in it was logged
 	closed   atomic.Bool
-
-	kubernetes bool        // the process runs in a pod
-	unstarted  atomic.Bool // that a server which never started counts was logged
-	overAgain  atomic.Bool // that the guard is used after its end was logged
 }
 
 // pathRule is what Config says of a path.
@@ -76,6 +77,7 @@ type pathRule struct {
 	route Route // the health route there
 	named bool  // in Config.Routes: answered before the application is asked
 	probe bool  // in Config.ProbePaths
+	app   bool  // in Config.AppHealth
 }
 
 // ownerFunc says whether the application has a route of exactly the path of a
@@ -92,16 +94,16 @@ func New(config Config) (*Guard, error) {
 		return nil, err
 	}
 	g := &Guard{
-		config:   config,
-		epoch:    time.Now(),
-		patience: unansweredAfter,
-		conns:    newRegistry(),
-		drainCh:  make(chan struct{}),
-		attached: make(map[any]*server),
-
-		kubernetes: os.Getenv(inKubernetes) != "",
+		config:    config,
+		epoch:     time.Now(),
+		patience:  unansweredAfter,
+		conns:     newRegistry(),
+		drainCh:   make(chan struct{}),
+		drainDone: make(chan struct{}),
+		hurry:     make(chan struct{}),
+		shut:      make(chan struct{}),
+		attached:  make(map[any]bool),
 	}
-	g.whole = newDrain(g, nil)
 	g.pollers.rare = config.Drain.room() / time.Duration(max(config.Drain.Fall, 1))
 	g.adopted = &listener{g: g}
 	g.journal = newJournal(journalConfig{
@@ -123,6 +125,11 @@ func New(config Config) (*Guard, error) {
 			rule.probe = true
 		} else {
 			g.paths = append(g.paths, pathRule{path: p, probe: true})
+		}
+	}
+	for _, p := range config.AppHealth {
+		if g.rule(p) == nil {
+			g.paths = append(g.paths, pathRule{path: p, app: true})
 		}
 	}
 	return g, nil
@@ -151,9 +158,6 @@ func (g *Guard) now() time.Duration { return time.Since(g.epoch) }
 func (g *Guard) Close() error {
 	if g == nil || !g.closed.CompareAndSwap(false, true) {
 		return nil
-	}
-	for _, d := range g.drains() {
-		d.logNow()
 	}
 	return g.journal.close(closeTimeout)
 }
@@ -199,36 +203,58 @@ func contains(prefixes []netip.Prefix, a netip.Addr) bool {
 	return false
 }
 
-// maxEndpoints bounds the paths that are learned.
-const maxEndpoints = 64
+// maxSockets bounds the paths that are learned.
+const maxSockets = 64
 
-// learn remembers that WebSocket is served at path, so that the outermost layer
-// answers a prober there whatever method it asks with.
-func (g *Guard) learn(path string) {
-	if len(path) > maxText {
-		return
-	}
-	path = strings.Clone(path)
-	for !g.isEndpoint(path) {
-		old := g.endpoints.Load()
-		if old != nil && ((*old)[path] || len(*old) >= maxEndpoints) {
+// learn remembers that WebSocket is served at path, and by which method Handler has
+// it, "" if it has not.
+func (g *Guard) learn(path, handler string) {
+	for {
+		old := g.sockets.Load()
+		var known map[string]serves
+		if old != nil {
+			known = *old
+		}
+		now := known[path] | servedBy(handler)
+		if now == known[path] || known[path] == 0 && len(known) >= maxSockets || len(path) > maxText {
 			return
 		}
-		fresh := map[string]bool{path: true}
-		if old != nil {
-			for p := range *old {
-				fresh[p] = true
-			}
-		}
-		if g.endpoints.CompareAndSwap(old, &fresh) {
+		fresh := make(map[string]serves, len(known)+1)
+		maps.Copy(fresh, known)
+		fresh[strings.Clone(path)] = now
+		if g.sockets.CompareAndSwap(old, &fresh) {
 			return
 		}
 	}
 }
 
-func (g *Guard) isEndpoint(path string) bool {
-	m := g.endpoints.Load()
-	return m != nil && (*m)[path]
+// serves says how WebSocket is served at a path, 0 if it is not, as far as is known.
+type serves uint8
+
+const (
+	servedSocket serves = 1 << iota
+	servedGET           // by Handler
+	servedHEAD
+	servedOPTIONS
+)
+
+func servedBy(handler string) serves {
+	switch handler {
+	case "GET":
+		return servedSocket | servedGET
+	case "HEAD":
+		return servedSocket | servedHEAD
+	case "OPTIONS":
+		return servedSocket | servedOPTIONS
+	}
+	return servedSocket
+}
+
+func (g *Guard) servedAt(path string) serves {
+	if m := g.sockets.Load(); m != nil {
+		return (*m)[path]
+	}
+	return 0
 }
 
 // tellRoutes prints, once, who answers each health route.

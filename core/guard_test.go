@@ -10,15 +10,20 @@ import (
 func TestLearnKeepsNothingElse(t *testing.T) {
 	g := quietGuard(t, Config{})
 	line := "GET /ws?" + strings.Repeat("a", 1<<16)
-	g.learn(line[4:7])
-	g.learn("/" + strings.Repeat("a", maxText))
-	m := g.endpoints.Load()
-	if m == nil || len(*m) != 1 || !g.isEndpoint("/ws") {
+	g.learn(line[4:7], "")
+	g.learn("/"+strings.Repeat("a", maxText), "GET")
+	m := g.sockets.Load()
+	if m == nil || len(*m) != 1 || g.servedAt("/ws") != servedSocket {
 		t.Fatalf("learned %v, want /ws alone", m)
 	}
 	for path := range *m {
 		if within(path, line) {
 			t.Errorf("%s keeps a line of %d bytes", path, len(line))
+		}
+	}
+	for _, handler := range []string{"GET", "", "POST"} { // what is known stays
+		if g.learn(line[4:7], handler); g.servedAt("/ws") != servedSocket|servedGET {
+			t.Errorf("learned %b by %q", g.servedAt("/ws"), handler)
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 // HandshakeError says why a WebSocket handshake was refused. It is what
 // [Event.Err] holds for HandshakeRefused: take it out with errors.As, or compare
-// with errors.Is. No function of this package returns it to a handler, whose
+// with errors.Is. A handler gets it from Hijack alone, as ErrSaturated, and its
 // client has its answer by then.
 type HandshakeError struct {
 	// Status is the HTTP status that the client was told, 0 if not known.

@@ -25,7 +25,7 @@ type writer struct {
 	http.ResponseWriter
 	x      *exchange
 	r      *http.Request
-	opened func()
+	opened func(status int)
 }
 
 // Unwrap is for http.ResponseController.
@@ -37,21 +37,52 @@ func (w *writer) WriteHeader(status int) {
 	case w.x.is(stateReplaced), x.opened(): // after a hijack there is nothing to write to
 		return
 	case status == http.StatusSwitchingProtocols:
-		if !x.status.CompareAndSwap(0, http.StatusSwitchingProtocols) { // it came past a layer that repeats it now
+		if x.status.Load() != 0 { // it came past a layer that repeats it now
 			return
 		}
+		if !x.admit(status) {
+			w.replace(x.answer)
+			return
+		}
+		x.status.CompareAndSwap(0, http.StatusSwitchingProtocols)
 	case status >= 100 && status <= 199:
 	case x.status.Load() == 0:
-		if a, ok := (Request{x: x}).Fallback(httpHead{w.r}, status); ok {
-			w.x.set(stateReplaced)
-			clear(w.Header())
-			x.status.Store(int32(a.Status))
-			writeAnswer(w.ResponseWriter, w.r, &a)
+		if !x.admit(status) {
+			w.replace(x.answer)
 			return
 		}
+		if a, ok := (Request{x: x}).Fallback(httpHead{w.r}, status); ok {
+			w.replace(&a)
+			return
+		}
+		x.answering(httpHead{w.r}, status, w.Header())
 		defer Request{x: x}.Answered(status)
 	}
 	w.ResponseWriter.WriteHeader(status)
+}
+
+// replace writes our answer in the place of the application's.
+func (w *writer) replace(a *Answer) {
+	w.x.set(stateReplaced)
+	clear(w.Header())
+	w.x.status.Store(int32(a.Status))
+	if w.opened != nil {
+		w.opened(a.Status)
+	}
+	writeAnswer(w.ResponseWriter, w.r, a)
+}
+
+// mayHijack reports whether the connection is the application's to take. It runs
+// before a hijack, not around one: see hijacked.
+func (w *writer) mayHijack() bool {
+	if w.x.is(stateReplaced) {
+		return false
+	}
+	if x := w.x; x.status.Load() == 0 && !x.admit(http.StatusSwitchingProtocols) {
+		w.replace(x.answer)
+		return false
+	}
+	return true
 }
 
 func (w *writer) Write(p []byte) (int, error) {
@@ -98,16 +129,17 @@ func (w *writer) flushError() error {
 // few hundred bytes more on it would double it for as long as the session lives.
 func (w *writer) hijacked(nc net.Conn, rw *bufio.ReadWriter, err error) (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
-		w.x.cannotHijack(w.ResponseWriter)
+		w.x.cannotHijack(nil)
 		w.x.noteError(err)
 		return nc, rw, err
 	}
+	w.x.early = rw != nil && rw.Reader.Buffered() > 0
 	watched := Request{c: w.x.c, x: w.x, begun: true}.Opened(nc)
 	if c, ok := watched.(*Conn); ok && nc != net.Conn(c) { // nc itself may be of a type that cannot be compared
 		redirect(rw, watched)
 	}
 	if w.opened != nil {
-		w.opened()
+		w.opened(http.StatusSwitchingProtocols)
 	}
 	return watched, rw, nil
 }
@@ -149,6 +181,9 @@ func (w *bareHijackWriter) WriteHeader(status int)            { (*writer)(w).Wri
 func (w *bareHijackWriter) Write(p []byte) (int, error)       { return (*writer)(w).Write(p) }
 func (w *bareHijackWriter) WriteString(s string) (int, error) { return (*writer)(w).WriteString(s) }
 func (w *bareHijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if !(*writer)(w).mayHijack() {
+		return nil, nil, ErrSaturated
+	}
 	(*writer)(w).beforeHijack()
 	return (*writer)(w).hijacked(hijackerOf(w.ResponseWriter).Hijack())
 }
@@ -163,6 +198,9 @@ func (w *hijackWriter) Flush()                            { (*writer)(w).flush()
 func (w *hijackWriter) FlushError() error                 { return (*writer)(w).flushError() }
 func (w *hijackWriter) CloseNotify() <-chan bool          { return (*writer)(w).closeNotify() }
 func (w *hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if !(*writer)(w).mayHijack() {
+		return nil, nil, ErrSaturated
+	}
 	(*writer)(w).beforeHijack()
 	return (*writer)(w).hijacked(hijackerOf(w.ResponseWriter).Hijack())
 }

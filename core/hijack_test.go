@@ -99,9 +99,9 @@ func TestWriterAfterHijack(t *testing.T) {
 	r := handshake()
 	q := g.Adapter().BeginHTTP(r)
 	opened := 0
-	q.OnOpened(func() { opened++ })
+	q.OnOpened(func(int) { opened++ })
 	w, r := q.Wrap(below, r)
-	q.OnOpened(func() { opened++ })
+	q.OnOpened(func(int) { opened++ })
 	nc, rw, err := w.(http.Hijacker).Hijack()
 	if err != nil {
 		t.Fatal(err)

@@ -38,19 +38,20 @@ func (a Adapter) CurrentHTTP(r *http.Request) HTTPRequest {
 }
 
 // AtEndpoint is [Adapter.BeginHTTP] and [Adapter.Endpoint] for a request that has
-// reached a WebSocket route: known probers get the health answer, whatever their
-// method, and a handshake that RFC 6455 forbids and a library might let pass is
-// refused. Everything else is the route's. route is the pattern of the route, as
-// far as it is a path, "" if it is not known.
+// reached a WebSocket route: a handshake that RFC 6455 forbids and a library might
+// let pass is refused, and one for which [Config.MaxSessions] has no room.
+// Everything else is the route's. route is the pattern of the route, as far as it
+// is a path, "" if it is not known.
 func (a Adapter) AtEndpoint(r *http.Request, route string) HTTPRequest {
 	q := a.BeginHTTP(r)
 	q.Request = a.Endpoint(q.Request, httpHead{r}, route)
 	return q
 }
 
-// AtHandler is AtEndpoint for a route that serves nothing but WebSocket: every
-// fault is refused, with the status of its reason, and so is an Origin that
-// origins does not allow; nil allows all.
+// AtHandler is AtEndpoint for a route that serves nothing but WebSocket: known
+// probers get the health answer, whatever their method, every fault is refused,
+// with the status of its reason, and so is an Origin that origins does not allow;
+// nil allows all.
 func (a Adapter) AtHandler(r *http.Request, route string, origins *Origins) HTTPRequest {
 	q := a.BeginHTTP(r)
 	q.Request = a.Handler(q.Request, httpHead{r}, route, origins)
@@ -79,7 +80,8 @@ func (q *HTTPRequest) Wrap(w http.ResponseWriter, r *http.Request) (http.Respons
 		return w, r
 	}
 	if r.ProtoMajor == 1 && !canHijack(w) {
-		x.cannotHijack(w)
+		hiding, _ := bottom(w)
+		x.cannotHijack(hiding)
 	}
 	if !q.begun {
 		if x.asks && x.w.ResponseWriter != nil && !isOurs(w) && canHijack(w) {
@@ -104,12 +106,25 @@ func (q *HTTPRequest) Wrap(w http.ResponseWriter, r *http.Request) (http.Respons
 	return &x.w, r
 }
 
-// OnOpened registers f to be called inside Hijack, for a framework that keeps
+// OnOpened registers f to be called inside Hijack, with 101, and where the guard
+// answers in the application's place, with that status: for a framework that keeps
 // its own state of the response.
-func (q *HTTPRequest) OnOpened(f func()) {
+func (q *HTTPRequest) OnOpened(f func(status int)) {
 	if q.x != nil {
 		q.x.w.opened = f
 	}
+}
+
+// Answered is [Request.Answered], and looks at the header of the answer as well.
+func (q *HTTPRequest) Answered(status int, header http.Header) {
+	x := q.x
+	if x == nil || !x.counts(status) || x.opens(status) { // of those the writer knows
+		return
+	}
+	if r := x.w.r; r != nil {
+		x.answering(httpHead{r}, status, header)
+	}
+	q.Request.Answered(status)
 }
 
 // Status is what was answered so far, 0 if nothing. For a handler that has
@@ -181,12 +196,18 @@ func (q *HTTPRequest) aborted(v any) (hijacked bool) {
 }
 
 // Endpoint returns next with what a WebSocket route needs, whichever library
-// serves it: known probers get the health answer whatever their method, and a
-// handshake that RFC 6455 §4.2.1 forbids and libraries let pass (HTTP/1.0, more
-// than one key, a bad key) is refused with the status of its reason. Past the
-// hijack a panic is told, the connection closed, and the panic ends there. It
-// never looks at Origin and passes everything else on, with a ResponseWriter that
-// sees the status and the hijack.
+// serves it: a handshake that RFC 6455 §4.2.1 forbids and libraries let pass
+// (HTTP/1.0, more than one key, a bad key) is refused with the status of its reason,
+// and one above [Config.MaxSessions] with 503. Past the hijack a panic is told, the
+// connection closed, and the panic ends there. It never looks at Origin and passes
+// everything else on.
+//
+// The route may serve more than WebSocket, as GraphQL and Socket.IO do: what neither
+// asks to upgrade, nor is a plain GET that the library refuses as no handshake (426,
+// or 400 or 405 with Upgrade or Sec-WebSocket-Version in its header), is an ordinary
+// request. A known prober gets the route's own answer; where that is 4xx one line
+// says what to ask instead. To have the guard answer it, add the path to
+// [Config.ProbePaths].
 //
 // Put it on the route alone, not around the application. Inside, [SessionOf] has
 // the session once the library has upgraded.

@@ -10,10 +10,10 @@ import "net/http"
 func IsUpgrade(r *http.Request) bool { return asksToUpgrade(httpHead{r}) }
 
 // IsProbe reports whether r is a probe, for the filters of access logs, metrics
-// and traces: a health route that quietws answers itself, whoever asks, what it
-// answers a known prober from a platform's address on a WebSocket route, and a GET,
-// HEAD or OPTIONS of such a prober on the application's own health route or one of
-// [Config.ProbePaths]. HAProxy's check as it comes, OPTIONS /, is one too. It is
+// and traces: a health route that quietws answers itself and one of
+// [Config.AppHealth], whoever asks, what it answers a known prober from a platform's
+// address on a route of Handler, and a GET, HEAD or OPTIONS of such a prober on the
+// application's own health route or one of [Config.ProbePaths]. HAProxy's check as it comes, OPTIONS /, is one too. It is
 // never true for anything else of the application's, whatever the User-Agent says,
 // and never for a request that asks to upgrade.
 //
@@ -40,7 +40,7 @@ func (a Adapter) look(h Head) *exchange {
 		return nil
 	}
 	a.mere = true
-	return a.judge(h, nil, false)
+	return a.judge(h, nil, atServer)
 }
 
 // quiet reports whether a request is one that nobody needs to hear of.
@@ -48,10 +48,12 @@ func (x *exchange) quiet() bool {
 	switch {
 	case x.asks:
 		return false
+	case x.app:
+		return true
 	case x.kind == Probe:
 		return x.probing || x.credited
 	case x.fallback: // nearly always ours
-		return true
+		return x.probing || x.credited
 	}
 	return x.probing && x.credited && isRead(x.methodWord())
 }

@@ -3,25 +3,27 @@ package core
 import "sync"
 
 // Endpoint is for a request that has reached a WebSocket route whose pattern
-// is route, as far as it is a path, "" if it is not known: known probers get the
-// health answer, whatever their method, and a handshake that RFC 6455 forbids
-// and a library might let pass is refused. Everything else is the route's.
+// is route, as far as it is a path, "" if it is not known: a handshake that
+// RFC 6455 forbids and a library might let pass is refused, and one for which
+// [Config.MaxSessions] has no room. Everything else is the route's.
 func (a Adapter) Endpoint(r Request, h Head, route string) Request {
 	return a.atEndpoint(r, h, route, false, nil)
 }
 
-// Handler is Endpoint for a route that serves nothing but WebSocket: every
-// fault is refused, with the status of its reason, and so is an Origin that
-// origins does not allow; nil allows all.
+// Handler is Endpoint for a route that serves nothing but WebSocket: known probers
+// get the health answer, whatever their method, every fault is refused, with the
+// status of its reason, and so is an Origin that origins does not allow; nil allows
+// all.
 func (a Adapter) Handler(r Request, h Head, route string, origins *Origins) Request {
 	return a.atEndpoint(r, h, route, true, origins)
 }
 
 // atEndpoint takes a request that reached a WebSocket route, whose pattern route
 // is, "" if that is not known. own is true for a route that is wholly Handler's,
-// origins then says which pages may open it, nil for every one. A path that is the whole pattern is
-// remembered, so that the outermost layer answers a prober there. Without a guard
-// only origins counts: on a route of ours nobody else looks.
+// origins then says which pages may open it, nil for every one. A path of Handler's
+// that is the whole pattern is remembered, so that the outermost layer answers a
+// prober there by the methods that no route has. Without a guard only origins counts:
+// on a route of ours nobody else looks.
 func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *Origins) Request {
 	g := a.g
 	if g == nil {
@@ -34,11 +36,17 @@ func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *
 	if r.asked {
 		return r
 	}
-	if route == h.Path() {
-		g.learn(route)
+	where := atEndpoint
+	if own {
+		where = atHandler
+		if route == h.Path() {
+			g.learn(route, h.Method())
+		}
 	}
 	if r.x == nil {
-		r.x = a.judge(h, r.c, true)
+		if r.x = a.judge(h, r.c, where); r.x == nil {
+			return r
+		}
 		r.remember()
 	}
 	x := r.x
@@ -47,11 +55,13 @@ func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *
 	if x.is(stateSettled) { // a layer in between, such as http.TimeoutHandler, has answered
 		return Request{}
 	}
-	x.learns = route == ""
 	x.endpoint, x.own = true, x.own || own
+	if !x.asks {
+		x.check(h)
+	}
 	forbidden := own && x.asks && origins != nil && !origins.allow(h.Field(fieldOrigin), h.Host())
 	switch {
-	case x.kind == Refuse:
+	case x.kind == Refuse, x.kind == Probe:
 		return r
 	case g.config.ObserveOnly:
 		if forbidden { // on a route of ours nobody else looks
@@ -60,7 +70,8 @@ func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *
 		}
 		return r
 	}
-	if x.prober != 0 && !x.asks {
+	if own && x.prober != 0 && !x.asks {
+		x.fallback = false
 		x.kind, x.answer = Probe, g.answerProber()
 		return r
 	}
@@ -68,11 +79,31 @@ func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *
 		x.fault = ReasonOriginForbidden
 		x.compared(h)
 	}
-	if x.fault != NoReason && (own || x.asks && x.libraryAccepts()) {
+	switch {
+	case x.fault != NoReason && (own || x.asks && x.libraryAccepts()):
 		x.refuse(x.fault)
+	case x.hopeful && !g.takeSlot(x):
+		x.refuse(ReasonSaturated)
 	}
 	return r
 }
+
+// check looks at a handshake, or at what is none on a WebSocket route.
+func (x *exchange) check(h Head) {
+	var field string
+	x.fault, field = checkHandshake(h)
+	x.badConn = field == fieldConnection
+	if x.fault == ReasonUpgradeStripped {
+		x.via = viaByHead(h)
+	}
+	if x.asks && isForeign(h.Field(fieldOrigin), h.Host()) {
+		x.compared(h)
+	}
+	x.hopeful = x.asks && (x.fault == NoReason || x.extended())
+}
+
+// extended reports whether a handshake is an extended CONNECT (RFC 8441).
+func (x *exchange) extended() bool { return !x.http1 && x.methodWord() == "CONNECT" }
 
 // libraryAccepts reports whether the fault is one that RFC 6455 forbids and that
 // WebSocket libraries are known to let pass: gorilla/websocket HTTP/1.0 and
@@ -97,9 +128,17 @@ func (x *exchange) refuse(r Reason) {
 	x.kind, x.fault, x.answer = Refuse, r, refusal(r)
 }
 
-// judge decides what a request is. It returns nil for an ordinary one. It is
-// pure but for the slot that a handshake takes of Config.MaxSessions.
-func (a Adapter) judge(h Head, c *Conn, endpoint bool) *exchange {
+// place is how far a request has come when it is judged.
+type place uint8
+
+const (
+	atServer   place = iota // no handler has run
+	atEndpoint              // the WebSocket route of a library, and maybe of more
+	atHandler               // a route of Handler's
+)
+
+// judge decides what a request is. It returns nil for an ordinary one.
+func (a Adapter) judge(h Head, c *Conn, where place) *exchange {
 	g := a.g
 	path := h.Path()
 	rule := g.rule(path)
@@ -110,12 +149,17 @@ func (a Adapter) judge(h Head, c *Conn, endpoint bool) *exchange {
 		rule = &wholeServer
 	}
 	preface := method == "PRI" && path == "*"
-	endpoint = endpoint || g.isEndpoint(path)
-	if !asks && rule == nil && p == 0 && !endpoint && !preface {
+	if p != 0 && rule == nil && where != atHandler && !asks && !isRead(method) {
+		p = 0 // what is sent to the application is a request of the application's, whoever sends it
+	}
+	// Of what does not ask to upgrade a library refuses a plain GET, and what
+	// comes by another method has another handler.
+	refusable := where == atHandler || where == atEndpoint && method == "GET"
+	if !asks && rule == nil && p == 0 && !refusable && !preface {
 		return nil
 	}
 	x := exchanges.Get().(*exchange)
-	x.g, x.c, x.asks, x.endpoint, x.prober, x.preface = g, c, asks, endpoint, p, preface
+	x.g, x.c, x.asks, x.prober, x.preface = g, c, asks, p, preface
 	_, x.message = h.(Message)
 	if rule != nil && rule.path == path {
 		x.path = rule.path // the same, and nobody's to use again
@@ -130,7 +174,7 @@ func (a Adapter) judge(h Head, c *Conn, endpoint bool) *exchange {
 	x.credited = p != 0 && (x.platform || p.inOwnRange(x.address()))
 	x.http1 = isHTTP1(h)
 	if rule == &wholeServer && !x.platform {
-		if !endpoint {
+		if where == atServer {
 			exchanges.Put(reset(x))
 			return nil
 		}
@@ -138,20 +182,11 @@ func (a Adapter) judge(h Head, c *Conn, endpoint bool) *exchange {
 	}
 	if x.probing = rule != nil; x.probing {
 		x.route = rule.route
-		x.machine = rule.route == RouteReady && (p != 0 || h.Field("User-Agent") == "") // HAProxy's own check has none
-	}
-	if asks || endpoint {
-		var field string
-		x.fault, field = checkHandshake(h)
-		x.badConn = field == fieldConnection
-		if x.fault == ReasonUpgradeStripped {
-			x.via = viaByHead(h)
-		}
-		if isForeign(h.Field(fieldOrigin), h.Host()) {
-			x.compared(h)
-		}
+		x.app = rule.app && !asks && isRead(method)
+		x.machine = (rule.route == RouteReady || rule.app) && (p != 0 || h.Field("User-Agent") == "") // HAProxy's own check has none
 	}
 	if asks {
+		x.check(h)
 		x.kind = Upgrade
 	}
 	if g.config.ObserveOnly {
@@ -160,20 +195,27 @@ func (a Adapter) judge(h Head, c *Conn, endpoint bool) *exchange {
 	switch {
 	case asks && g.refusing.Load():
 		x.refuse(ReasonDraining)
-	case asks && !g.takeSlot(x):
-		x.refuse(ReasonSaturated)
 	case asks:
+	case x.app:
+		if g.isDraining() {
+			x.kind, x.answer = Probe, &answerDraining
+		}
 	case rule != nil && rule.route != NoRoute && (rule.named || !a.appOwns(h, x, rule)):
 		if !x.fallback {
 			room := answers.Get().(*Answer)
-			x.kind, x.answer = Probe, g.answerRoute(rule.route, h, room)
-			if x.pooled = x.answer == room; !x.pooled {
-				answers.Put(room)
-			}
+			x.probeWith(g.answerRoute(rule.route, h, room), room, pooledAnswer)
 		}
-	case p != 0 && (endpoint || rule != nil && rule.probe && isRead(method)):
-		x.kind, x.answer = Probe, g.answerProber()
-	case !endpoint && !preface && !x.credited:
+	case p != 0 && rule != nil && rule.probe && isRead(method):
+		room := varied.Get().(*Answer)
+		x.route, x.machine = RouteReady, true
+		x.probeWith(g.answerProbePath(h, room), room, pooledVaried)
+	case p != 0 && where == atServer && g.servedAt(path)&^servedSocket != 0:
+		if by := servedBy(method); g.servedAt(path)&by == by {
+			x.kind, x.answer = Probe, g.answerProber()
+		} else { // of another method nobody knows yet whose it is
+			x.fallback = true
+		}
+	case !refusable && !preface && !x.credited:
 		exchanges.Put(reset(x)) // a claim in a User-Agent on a path of the application's
 		return nil
 	}
@@ -188,6 +230,15 @@ var wholeServer = pathRule{route: RouteHealth}
 // isRead reports whether a health question is asked with this method.
 func isRead(method string) bool { return method == "GET" || method == "HEAD" || method == "OPTIONS" }
 
+// probeWith makes x a probe whose answer is a, which is in room or shared.
+func (x *exchange) probeWith(a, room *Answer, p pooled) {
+	if x.kind, x.answer = Probe, a; a == room {
+		x.pooled = p
+	} else {
+		p.pool().Put(room)
+	}
+}
+
 // appOwns reports whether a default health route is the application's. Where
 // that shows only when it has answered, it notes so.
 func (a Adapter) appOwns(h Head, x *exchange, rule *pathRule) bool {
@@ -200,29 +251,8 @@ func (a Adapter) appOwns(h Head, x *exchange, rule *pathRule) bool {
 		ask = a.g.owned
 	}
 	owned, asked := ask(h, a.mere)
-	x.fallback = !asked
+	x.fallback, x.exact = !asked, owned
 	return owned
-}
-
-// takeSlot takes one of Config.MaxSessions, if there is such a limit.
-func (g *Guard) takeSlot(x *exchange) bool {
-	limit := int64(g.config.MaxSessions)
-	if limit == 0 {
-		return true
-	}
-	if g.slots.Add(1) > limit {
-		g.slots.Add(-1)
-		return false
-	}
-	x.slot = true
-	return true
-}
-
-func (x *exchange) freeSlot() {
-	if x.slot && !x.opened() {
-		x.slot = false
-		x.g.slots.Add(-1)
-	}
 }
 
 // exchanges are those of probes that were answered before any handler ran, for
@@ -230,7 +260,24 @@ func (x *exchange) freeSlot() {
 var (
 	exchanges = sync.Pool{New: func() any { return new(exchange) }}
 	answers   = sync.Pool{New: func() any { return new(Answer) }}
+	varied    = sync.Pool{New: func() any { return new(Answer) }} // their headers are their own
 )
+
+// pooled says which pool an answer is of.
+type pooled uint8
+
+const (
+	notPooled pooled = iota
+	pooledAnswer
+	pooledVaried
+)
+
+func (p pooled) pool() *sync.Pool {
+	if p == pooledVaried {
+		return &varied
+	}
+	return &answers
+}
 
 func reset(x *exchange) *exchange {
 	*x = exchange{}
@@ -240,8 +287,8 @@ func reset(x *exchange) *exchange {
 // recycle gives up the exchange of a request that was begun and answered here.
 func (r Request) recycle() {
 	if r.begun && r.x != nil && r.x.kind == Probe && !r.x.found {
-		if r.x.pooled {
-			answers.Put(r.x.answer)
+		if r.x.pooled != notPooled {
+			r.x.pooled.pool().Put(r.x.answer)
 		}
 		exchanges.Put(reset(r.x))
 	}

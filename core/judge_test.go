@@ -69,6 +69,7 @@ func TestJudge(t *testing.T) {
 		{"the same, asked by a known prober: its answer is looked at", Config{}, asked("GET", "/readyz", agent(kubelet)), Pass, 0, false},
 		{"a probe path asked by a person", Config{ProbePaths: []string{"/"}}, asked("GET", "/"), Pass, 0, true},
 		{"a probe path asked by POST", Config{ProbePaths: []string{"/"}}, asked("POST", "/", agent(kubelet)), Pass, 0, false},
+		{"a known prober that sends something to the application", Config{}, asked("POST", "/app", agent(kubelet)), Pass, 0, true},
 
 		// Health routes.
 		{"a default path that only a catch-all has", Config{}, asked("GET", "/livez"), Probe, 200, false},
@@ -169,40 +170,64 @@ func TestJudgeAtARoute(t *testing.T) {
 	}
 }
 
-// On a WebSocket path a known prober gets the health answer whatever its
-// method, at the route and, once that is known, at the outermost layer.
+// On a route of Handler a known prober gets the health answer whatever its method,
+// and on its path by a method that no route has. A route of Endpoint, and one beside
+// Handler's, answers it by itself.
 func TestJudgeProberAtARoute(t *testing.T) {
 	for _, m := range []string{"GET", "HEAD", "OPTIONS", "POST", "PUT"} {
 		for _, from := range []string{inside, internet} {
 			g := quietGuard(t, Config{})
 			a := g.Adapter()
 			r := asked(m, "/ws", agent(kubelet), source(from))
-			outer := a.BeginHTTP(r)
-			if v := outer.Verdict(); v.Kind != Pass {
-				t.Errorf("%s before the route is known: kind %d", m, v.Kind)
+			answers := func(when string, status int, ours bool) {
+				t.Helper()
+				q := a.BeginHTTP(r)
+				if v := q.Verdict(); v.Kind != Pass {
+					t.Errorf("%s %s: kind %d", m, when, v.Kind)
+				}
+				answer, got := q.Fallback(httpHead{r}, status)
+				if got != ours {
+					t.Errorf("%s %s, answered %d: ours %v", m, when, status, got)
+				}
+				header := make(http.Header)
+				for _, f := range answer.Header {
+					header[f.Name] = f.Values
+				}
+				if ours && (answer.Status != 200 || header.Get("Vary") != "User-Agent" || header.Get("Cache-Control") != "no-store") {
+					t.Errorf("%s %s: answered %d %v", m, when, answer.Status, header)
+				}
+				q.Done(status, nil)
 			}
-			outer.Done(404, nil)
-			inner := a.AtEndpoint(r, "/ws")
-			if v := inner.Verdict(); v.Kind != Probe || v.Answer.Status != 200 {
-				t.Errorf("%s at the route: kind %d, status %d", m, v.Kind, v.Answer.Status)
+			answers("before the route is known", 405, false)
+			at := a.AtEndpoint(r, "/ws")
+			if v := at.Verdict(); v.Kind != Pass {
+				t.Errorf("%s at Endpoint: kind %d", m, v.Kind)
 			}
-			inner.Done(200, nil)
+			at.Done(405, nil)
+			answers("when Endpoint's route is known", 405, false)
+			g.learn("/ws", "PUT") // a route of Handler's for something else
+			read := m == "GET" || m == "HEAD" || m == "OPTIONS"
+			answers("when PUT is known to be Handler's", 405, false)
+			g.learn("/ws", "GET")
+			if m != "GET" {
+				answers("when GET is known to be Handler's", 405, read)
+				answers("when GET is known to be Handler's", 404, read)
+				answers("on another route of that path", 403, false)
+				answers("on another route of that path", 200, false)
+			}
+			at = a.AtHandler(r, "/ws", nil)
+			if v := at.Verdict(); v.Kind != Probe || v.Answer.Status != 200 {
+				t.Errorf("%s at Handler: kind %d, status %d", m, v.Kind, v.Answer.Status)
+			}
+			at.Done(200, nil)
 			again := a.BeginHTTP(r)
-			v := again.Verdict()
-			if v.Kind != Probe || v.Answer.Status != 200 {
-				t.Errorf("%s at the outermost layer: kind %d, status %d", m, v.Kind, v.Answer.Status)
-			}
-			header := make(http.Header)
-			for _, f := range v.Answer.Header {
-				header[f.Name] = f.Values
-			}
-			if header.Get("Vary") != "User-Agent" || header.Get("Cache-Control") != "no-store" {
-				t.Errorf("the answer may be cached for others: %v", header)
+			if v := again.Verdict(); (v.Kind == Probe) != read {
+				t.Errorf("%s when it is known to be Handler's: kind %d", m, v.Kind)
 			}
 			again.Done(200, nil)
 			other := a.BeginHTTP(asked(m, "/ws", source(from)))
-			if v := other.Verdict(); v.Kind != Pass {
-				t.Errorf("%s by a person at the outermost layer: kind %d", m, v.Kind)
+			if other.Candidate() {
+				t.Errorf("%s by a person is a candidate", m)
 			}
 			other.Done(426, nil)
 		}
@@ -222,7 +247,7 @@ func TestJudgeRecyclesWhatNobodyHasFound(t *testing.T) {
 	if x == nil {
 		t.Fatal("it is not found on its connection")
 	}
-	q.Request = a.Endpoint(q.Request, h, "")
+	q.Request = a.Handler(q.Request, h, "", nil)
 	if !q.Answer(httptest.NewRecorder(), h.r) {
 		t.Fatal("not answered")
 	}
@@ -235,61 +260,14 @@ func TestJudgeRecyclesWhatNobodyHasFound(t *testing.T) {
 func TestLearnIsBounded(t *testing.T) {
 	g := quietGuard(t, Config{})
 	a := g.Adapter()
-	for i := range 10 * maxEndpoints {
+	for i := range 10 * maxSockets {
 		path := "/ws/" + strings.Repeat("x", i)
-		q := a.AtEndpoint(asked("GET", path), path)
+		q := a.AtHandler(asked("GET", path), path, nil)
 		q.Done(426, nil)
 	}
-	if m := g.endpoints.Load(); m == nil || len(*m) > maxEndpoints {
-		t.Errorf("%v paths are remembered, want at most %d", m, maxEndpoints)
+	if m := g.sockets.Load(); m == nil || len(*m) > maxSockets {
+		t.Errorf("%v paths are remembered, want at most %d", m, maxSockets)
 	}
-}
-
-// MaxSessions is a limit of what is open or about to be, and what did not
-// become a session gives its place back.
-func TestJudgeSlots(t *testing.T) {
-	g := quietGuard(t, Config{MaxSessions: 2})
-	a := g.Adapter()
-	begin := func(want Kind) Request {
-		t.Helper()
-		q := a.Begin(httpHead{handshake()}, nil)
-		if v := q.Verdict(); v.Kind != want {
-			t.Errorf("kind %d, want %d; %d places are taken", v.Kind, want, g.slots.Load())
-		} else if want == Refuse && (v.Err.Reason != ReasonSaturated || v.Answer.Status != 503) {
-			t.Errorf("refused as %v", v.Err)
-		}
-		return q
-	}
-	one, two := begin(Upgrade), begin(Upgrade)
-	three := begin(Refuse)
-	three.Done(503, nil)
-	two.Done(403, nil) // its own handler refused
-	four := began(t, g).open()
-	five := begin(Refuse)
-	five.Done(503, nil)
-	one.Panicked("boom")
-	six := begin(Upgrade)
-	four.end(nil)
-	seven := begin(Upgrade)
-	six.Done(404, nil)
-	seven.Done(500, nil)
-	if n := g.slots.Load(); n != 0 {
-		t.Errorf("%d places are taken, and nobody is there", n)
-	}
-	// Looking is free.
-	for range 5 {
-		g.IsProbe(handshake())
-	}
-	begin(Upgrade).freeAfter(begin(Upgrade))
-	if n := g.slots.Load(); n != 0 {
-		t.Errorf("%d places are taken by looking", n)
-	}
-}
-
-// freeAfter ends two requests.
-func (r Request) freeAfter(other Request) {
-	r.Done(404, nil)
-	other.Done(404, nil)
 }
 
 // A request that a layer in between has answered, such as one that limits the
@@ -326,8 +304,8 @@ func TestServerCheckFromTheInternetAtEndpoint(t *testing.T) {
 	} {
 		for _, r := range []*http.Request{asked("OPTIONS", "/", bareHTTP10, source(internet)), asked("OPTIONS", "/", at("*"), source(internet))} {
 			q := row.at(quietGuard(t, Config{}).Adapter(), r)
-			if !q.Candidate() || q.x.credited || q.x.route != NoRoute {
-				t.Errorf("%s, %s %s: %+v", row.rule, r.Method, r.RequestURI, q.Verdict())
+			if v := q.Verdict(); q.Candidate() != (row.rule == "Handler") || q.Candidate() && (q.x.credited || q.x.route != NoRoute) {
+				t.Errorf("%s, %s %s: %+v", row.rule, r.Method, r.RequestURI, v)
 			}
 			q.Done(http.StatusUpgradeRequired, nil)
 		}

@@ -20,8 +20,10 @@ func (r *Request) Leave(status int) {
 	case x.c == nil:
 		r.done = true
 		x.status.CompareAndSwap(0, int32(status))
-		x.freeSlot() // nobody tells of a hijack that does not come
-		if !x.own {  // nor of the end of the session
+		if !x.loaned {
+			x.freeSlot() // nobody tells of a hijack that does not come
+		}
+		if !x.own { // nor of the end of the session
 			x.untracked()
 		}
 	case !x.c.is(flagAttached):
@@ -35,11 +37,18 @@ func (r *Request) Leave(status int) {
 	}
 }
 
+// lend keeps the place of a session on nc of whose end nobody may tell.
+func (r *Request) lend(nc net.Conn) {
+	if x := r.x; x != nil && x.c == nil && r.begun && x.asks {
+		x.loaned = x.lendSlot(nc)
+	}
+}
+
 // untracked counts a handshake that was accepted and whose session nobody can
 // follow.
 func (x *exchange) untracked() {
 	if x.set(stateSettled | stateConfirmed) {
-		x.g.learn(x.path)
+		x.g.learn(x.path, "")
 		x.g.stats.handshakes[handshakeAccepted][NoReason].Add(1)
 	}
 }
@@ -59,9 +68,8 @@ func (x *exchange) open(nc net.Conn) {
 		nc = &lentConn{Conn: nc, remote: nc.RemoteAddr()}
 	}
 	x.status.Store(http.StatusSwitchingProtocols)
-	if x.g.config.MaxSessions > 0 && !x.slot {
-		x.slot = true
-		x.g.slots.Add(1)
+	if x.g.config.MaxSessions > 0 && x.set(stateSlot) {
+		x.g.slots.taken.Add(1)
 	}
 	Request{c: x.c, x: x}.Opened(nc)
 }
@@ -76,6 +84,7 @@ func (c *Conn) leave(nc net.Conn) {
 	x.open(nc)
 	x.left() // after that: SessionOn may come in between
 	if c.is(flagSeenLate) && !x.own {
+		x.loaned = x.lendSlot(nc)
 		c.over() // it ends here, as far as anyone can see
 	}
 	c.release()

@@ -89,8 +89,8 @@ func TestLeave(t *testing.T) {
 			if int64(snap.SessionsOpen) != row.open {
 				t.Errorf("%d sessions are open, want %d", snap.SessionsOpen, row.open)
 			}
-			if want := row.open; g.slots.Load() != want {
-				t.Errorf("%d places are taken, want %d", g.slots.Load(), want)
+			if want := row.open; g.slots.taken.Load() != want {
+				t.Errorf("%d places are taken, want %d", g.slots.taken.Load(), want)
 			}
 			if x := kept.x; row.open > 0 {
 				_ = x.c.Close()

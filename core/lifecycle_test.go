@@ -119,7 +119,7 @@ func atRest(t *testing.T, g *Guard) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for late := time.After(10 * time.Second); ; {
-		s, places := g.Snapshot(), g.slots.Load()
+		s, places := g.Snapshot(), g.slots.taken.Load()
 		if s.Open == 0 && s.SessionsOpen == 0 && places == 0 {
 			return
 		}

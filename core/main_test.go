@@ -16,7 +16,6 @@ func TestMain(m *testing.M) {
 		serveStarved()
 		return
 	}
-	_ = os.Unsetenv(inKubernetes) // a drain there takes two seconds more
 	goleak.VerifyTestMain(m)
 }
 

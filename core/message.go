@@ -31,9 +31,17 @@ type Message interface {
 	SetField(name, value string)
 	// SetBodyString sets the response's body.
 	SetBodyString(body string)
+	// AnswerField returns a field of the response's header as it stands, "" if it is
+	// not there. The name is in canonical form.
+	AnswerField(name string) string
 	// Reset drops the response as it stands, and the hijack that a handler has
 	// asked for.
 	Reset()
+	// Streams reports whether the body of the request is read by handlers, and so
+	// may not have been.
+	Streams() bool
+	// SetConnectionClose makes the response the last one on its connection.
+	SetConnectionClose()
 	// Hijacked reports whether a handler has asked for the connection.
 	Hijacked() bool
 }
@@ -87,13 +95,27 @@ func (r *Request) Around(m Message, next func() error, answered func(error)) err
 			a.write(m)
 		}
 	}
+	if x := r.x; x != nil {
+		if m.Hijacked() && !x.admit(m.Status()) {
+			m.Reset()
+			x.answer.write(m)
+		} else if x.kind != Probe {
+			x.answering(m, m.Status(), messageHeader{m})
+		}
+	}
 	if status := m.Status(); m.Hijacked() {
+		r.lend(m.Conn())
 		r.Leave(status)
 	} else {
 		r.Done(status, nil)
 	}
 	return err
 }
+
+// messageHeader is the header of a Message's answer.
+type messageHeader struct{ m Message }
+
+func (h messageHeader) Get(name string) string { return h.m.AnswerField(name) }
 
 // answer writes the verdict's answer. Where there is none the request is made
 // ready for the next handler.
@@ -111,12 +133,17 @@ func (r *Request) answer(m Message) bool {
 	return true
 }
 
+// write closes the connection where a body may be unread, which the server would
+// take for the next requests. To read it could mean to wait.
 func (a *Answer) write(m Message) {
 	m.SetStatusCode(a.Status)
 	for _, f := range a.Header {
 		m.SetField(f.Name, strings.Join(f.Values, ", "))
 	}
 	m.SetBodyString(a.Body)
+	if m.Streams() {
+		m.SetConnectionClose()
+	}
 }
 
 // tellPanic is to be deferred.

@@ -106,7 +106,6 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 	if g == nil {
 		return next
 	}
-	g.usedAgain("Wrap")
 	return g.layer(next)
 }
 

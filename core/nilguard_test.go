@@ -18,16 +18,18 @@ import (
 // noMessage is a Message of no server.
 type noMessage struct{ pathHead }
 
-func (noMessage) Conn() net.Conn          { return nil }
-func (noMessage) UserValue(any) any       { return nil }
-func (noMessage) SetUserValue(any, any)   {}
-func (noMessage) SetConnection(string)    {}
-func (noMessage) Status() int             { return 200 }
-func (noMessage) SetStatusCode(int)       {}
-func (noMessage) SetField(string, string) {}
-func (noMessage) SetBodyString(string)    {}
-func (noMessage) Reset()                  {}
-func (noMessage) Hijacked() bool          { return false }
+func (noMessage) Conn() net.Conn            { return nil }
+func (noMessage) UserValue(any) any         { return nil }
+func (noMessage) SetUserValue(any, any)     {}
+func (noMessage) SetConnection(string)      {}
+func (noMessage) Status() int               { return 200 }
+func (noMessage) SetStatusCode(int)         {}
+func (noMessage) SetField(string, string)   {}
+func (noMessage) SetBodyString(string)      {}
+func (noMessage) AnswerField(string) string { return "" }
+func (noMessage) SetConnectionClose()       {}
+func (noMessage) Reset()                    {}
+func (noMessage) Hijacked() bool            { return false }
 
 // errListener has nothing to accept.
 type errListener struct{ net.Listener }

@@ -162,8 +162,10 @@ var closedRemedies = [reasons]string{
 }
 
 const (
-	idleRemedy    = "a connection that never asked anything: a browser's spare connection (harmless), a path that drops large packets (MTU), or a slow attack; Serve sets a ReadHeaderTimeout, with Attach set one on the server"
-	failingRemedy = "point the probe at /readyz, or add the path it asks to Config.ProbePaths"
+	idleRemedy      = "a connection that never asked anything: a browser's spare connection (harmless), a path that drops large packets (MTU), or a slow attack; Serve sets a ReadHeaderTimeout, with Attach set one on the server"
+	ownHealthRemedy = "if this is the application's own readiness route, add its path to Config.AppHealth: then it is kept quiet, and fails when a drain begins (a default path of ours also needs \"-\" in Config.Routes)"
+	offSocketRemedy = "the route answers probers itself, as it does without the guard: point the probe at /readyz, or add the path it asks to Config.ProbePaths, where the guard answers it"
+	failingRemedy   = "point the probe at /readyz, or add the path it asks to Config.ProbePaths"
 )
 
 // probePaths says where a prober's path is set, by the prober's name.

@@ -31,10 +31,9 @@ func (g *Guard) Adapter() Adapter { return Adapter{g: g} }
 // fasthttp, with [Adapter.BeginMessage] and [Request.Around]. Package coretest
 // says whether an adapter keeps the rules. The methods are safe for concurrent use.
 type Adapter struct {
-	g      *Guard
-	owns   ownerFunc
-	mere   bool    // a look: nothing is to come of it
-	server *server // nil: not known
+	g    *Guard
+	owns ownerFunc
+	mere bool // a look: nothing is to come of it
 }
 
 // Guard returns the guard.
@@ -62,8 +61,7 @@ func (a Adapter) own(f ownerFunc) Adapter {
 // connection, or nil: where one is given that stands on a watched connection
 // the request counts for that, and where it does not the peer's address is looked
 // up among those that are. A request that was begun by a layer outside this one is
-// the same request: its Done there is what counts. A handshake takes one of
-// [Config.MaxSessions] until it is done, or its session is over.
+// the same request: its Done there is what counts.
 func (a Adapter) Begin(h Head, nc net.Conn) Request {
 	if a.g == nil {
 		return Request{}
@@ -97,11 +95,8 @@ func (a Adapter) begin(h Head, c *Conn, outer *exchange) Request {
 	if c != nil && !c.begin() {
 		c = nil
 	}
-	r := Request{c: c, x: a.judge(h, c, false), begun: true}
+	r := Request{c: c, x: a.judge(h, c, atServer), begun: true}
 	r.remember()
-	if r.x != nil && c != nil {
-		a.server.has(c)
-	}
 	return r
 }
 
@@ -153,21 +148,62 @@ func (r Request) Candidate() bool { return r.x != nil }
 // Fallback is asked when the status of an answer is known and not yet written, for
 // a question about health whose owner could not be asked before. It returns the
 // answer to write instead where the status is no answer of an application's: 401,
-// 403, 404 or 405.
+// 403, 404 or 405. On a path of Handler's it is asked of a prober's method that
+// Handler may not have, which is another route's unless that answers 404 or 405.
 func (r Request) Fallback(h Head, status int) (Answer, bool) {
 	x := r.x
 	if x == nil || !x.fallback {
 		return Answer{}, false
 	}
 	x.fallback = false
+	if x.route == NoRoute {
+		if status != 404 && status != 405 {
+			return Answer{}, false
+		}
+		x.kind, x.answer = Probe, x.g.answerProber()
+		return *x.answer, true
+	}
 	switch status {
 	case 401, 403, 404, 405:
 	default:
+		x.exact = true
+	}
+	if x.exact {
 		return Answer{}, false
 	}
 	a := x.g.answerRoute(x.route, h, new(Answer))
 	x.kind, x.answer = Probe, a
 	return *a, true
+}
+
+// answerHeader is the header of an answer, an [http.Header].
+type answerHeader interface{ Get(name string) string }
+
+// answering looks at the application's answer, which is known and not yet on its
+// way.
+func (x *exchange) answering(h Head, status int, header answerHeader) {
+	if !x.opens(status) && !x.opened() {
+		x.freeSlot()
+	}
+	switch status {
+	case http.StatusUpgradeRequired:
+		x.speaks = x.endpoint && !x.asks && h.Method() == "GET"
+	case http.StatusBadRequest, http.StatusMethodNotAllowed: // gorilla and coder
+		x.speaks = x.endpoint && !x.asks && h.Method() == "GET" &&
+			(header.Get(fieldUpgrade) != "" || header.Get(fieldVersion) != "")
+	case http.StatusServiceUnavailable:
+		if x.credited && x.kind == Pass && !x.exact {
+			x.exact, _ = x.g.owned(h, true)
+			if h, ok := h.(httpHead); ok && patternPath(h.r.Pattern) == x.path { // the mux has said so
+				x.exact = true
+			}
+		}
+	}
+}
+
+// opens reports whether an answer of that status opens a session.
+func (x *exchange) opens(status int) bool {
+	return x.asks && (status == http.StatusSwitchingProtocols || status == http.StatusOK && x.extended())
 }
 
 // Opened reports that the connection left HTTP, from inside Hijack on net/http.
@@ -196,9 +232,10 @@ func (r Request) Opened(nc net.Conn) net.Conn {
 	c.answer.Store(0) // the next write is the answer to the handshake
 	x.set(stateOpened)
 	if x.g.refusing.Load() { // its handshake was under way: its moment is now
-		x.g.whole.joins(x)
-	} else if s := x.g.parts(c); s != nil {
-		s.drain.joins(x)
+		x.g.mu.Lock()
+		x.g.late = append(x.g.late, x)
+		x.g.mu.Unlock()
+		x.goodbye()
 	}
 	if x.status.Load() == http.StatusSwitchingProtocols {
 		x.confirm(http.StatusSwitchingProtocols)
@@ -239,13 +276,14 @@ func (r Request) conn() *Conn {
 // first counts. 1xx is none, 101 neither: that a handshake was accepted is known
 // when the answer has left, not when a framework was given it.
 func (r Request) Answered(status int) {
-	x := r.x
-	if x == nil || x.fallback || status >= 100 && status <= 199 || x.opened() {
-		return
-	}
-	if x.status.CompareAndSwap(0, int32(status)) && x.is(stateLate) {
+	if x := r.x; x != nil && x.counts(status) && x.status.CompareAndSwap(0, int32(status)) && x.is(stateLate) {
 		x.settle()
 	}
+}
+
+// counts reports whether an answer of that status is the first and the last.
+func (x *exchange) counts(status int) bool {
+	return !x.fallback && !x.opened() && x.status.Load() == 0 && (status < 100 || status > 199)
 }
 
 // DoneLater is Done for a handler that returned err in a framework that turns
@@ -262,7 +300,9 @@ func (r *Request) DoneLater(over context.Context, err error) {
 	if x.c != nil {
 		x.c.current.CompareAndSwap(x, nil)
 	}
-	x.set(stateLate)
+	if x.set(stateLate) {
+		x.freeSlot()
+	}
 	context.AfterFunc(over, func() { time.AfterFunc(answerGrace, x.settle) })
 }
 
@@ -353,7 +393,9 @@ func (r *Request) panicked(v any, lent bool) (hijacked bool) {
 	if r.begun {
 		if x != nil {
 			x.set(stateSettled)
-			x.freeSlot()
+			if !hijacked {
+				x.freeSlot()
+			}
 		}
 		r.release()
 	}

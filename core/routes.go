@@ -15,15 +15,33 @@ var (
 	answerDraining = textAnswer(503, "draining\n")
 	answerMethod   = textAnswer(405, "GET, HEAD or OPTIONS\n", HeaderField{"Allow", []string{"GET, HEAD, OPTIONS"}})
 	answerBroken   = textAnswer(503, "not ready\n")
-	answerProber   = vary(answerOK)
-	answerProberNo = vary(answerDraining)
+	answerProber   = vary(answerOK, nil)
+	answerProberNo = vary(answerDraining, nil)
+	varyField      = HeaderField{"Vary", []string{"User-Agent"}}
 )
 
-// vary marks an answer that only a prober gets on a path of the application's.
-func vary(a Answer) Answer {
-	header := slices.Clip(a.Header)
-	a.Header = append(header, HeaderField{"Vary", []string{"User-Agent"}})
+// vary marks an answer that only a prober gets on a path of the application's. Its
+// header is in fields, as far as there is room.
+func vary(a Answer, fields []HeaderField) Answer {
+	a.Header = append(append(fields, a.Header...), varyField)
 	return a
+}
+
+// answerProbePath answers a known prober on one of Config.ProbePaths as on the
+// readiness route. It returns room, whose header is room's own, or an answer that is
+// shared.
+func (g *Guard) answerProbePath(h Head, room *Answer) *Answer {
+	said := answers.Get().(*Answer)
+	defer answers.Put(said)
+	switch a := g.answerRoute(RouteReady, h, said); a {
+	case &answerOK:
+		return &answerProber
+	case &answerDraining:
+		return &answerProberNo
+	default:
+		*room = vary(*a, room.Header[:0])
+		return room
+	}
 }
 
 // answerRoute answers a health route. It returns room with what Health says, or
@@ -69,8 +87,8 @@ func (g *Guard) showDetails(h Head) bool {
 	return show
 }
 
-// answerProber answers a known prober on a WebSocket path, or on one of
-// Config.ProbePaths: harmless, and the same for whoever claims to be one.
+// answerProber answers a known prober on a route of Handler: harmless, and the
+// same for whoever claims to be one.
 func (g *Guard) answerProber() *Answer {
 	if g.isDraining() {
 		return &answerProberNo

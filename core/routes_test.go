@@ -171,16 +171,20 @@ func TestHealthThatPanicsIsNotReady(t *testing.T) {
 
 // What clients ask for on a route with wildcards is not learned: the paths are
 // theirs, as many and as long as they like.
-func TestEndpointLearnsNoPathsOfClients(t *testing.T) {
+func TestHandlerLearnsNoPathsOfClients(t *testing.T) {
 	g := quietGuard(t, Config{})
 	mux := http.NewServeMux()
-	mux.Handle("GET /rooms/{room}", g.Endpoint(http.NotFoundHandler()))
-	mux.Handle("/ws", g.Endpoint(http.NotFoundHandler()))
+	for _, pattern := range []string{"GET /rooms/{room}", "/ws"} {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			q := g.Adapter().AtHandler(r, patternPath(r.Pattern), nil)
+			q.Answer(w, r)
+		})
+	}
 	address := served(t, &http.Server{Handler: g.Wrap(mux)}, func(ln net.Listener) net.Listener { return ln })
 	for _, path := range []string{"/rooms/1", "/rooms/2", "/rooms/" + strings.Repeat("a", 1000), "/ws"} {
 		heard(t, address, "GET "+path+" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 	}
-	if m := g.endpoints.Load(); m == nil || len(*m) != 1 || !(*m)["/ws"] {
+	if m := g.sockets.Load(); m == nil || len(*m) != 1 || (*m)["/ws"] == 0 {
 		t.Errorf("learned %v, want /ws alone", m)
 	}
 }

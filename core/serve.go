@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"log/slog"
 	"net"
 	"net/http"
 	"slices"
@@ -40,19 +39,14 @@ var errNoListener = errors.New("quietws: Serve was given no listener")
 //	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 //	context.AfterFunc(ctx, stop)
 func (g *Guard) Serve(ctx context.Context, srv *http.Server, listeners ...net.Listener) error {
-	a := g.Adapter()
-	if err := a.CanServe(ctx); err != nil {
-		return Unserved(err, listeners...)
-	}
 	if len(listeners) == 0 {
 		return errNoListener
 	}
-	a.Attach(srv)
-	a, _ = a.Server(srv)
+	g.Attach(srv)
 	if srv.ReadHeaderTimeout == 0 && srv.ReadTimeout == 0 {
 		srv.ReadHeaderTimeout = headTimeout
 	}
-	return a.Serve(ctx, srv, listeners...)
+	return g.Adapter().Serve(ctx, srv, listeners...)
 }
 
 // Server is a server of any framework, for [Adapter.Serve]. *http.Server is one.
@@ -67,7 +61,7 @@ type Server interface {
 }
 
 // Serve is [Guard.Serve] for a server of any framework, which the adapter has
-// attached; a is that of its [Adapter.Server].
+// attached.
 func (a Adapter) Serve(ctx context.Context, srv Server, listeners ...net.Listener) error {
 	g := a.g
 	if len(listeners) == 0 {
@@ -75,17 +69,6 @@ func (a Adapter) Serve(ctx context.Context, srv Server, listeners ...net.Listene
 	}
 	if slices.ContainsFunc(listeners, isTLSListener) {
 		return Unserved(errTLSBelow, listeners...)
-	}
-	if err := a.CanServe(ctx); err != nil {
-		return Unserved(err, listeners...)
-	}
-	defer a.server.serves()()
-	var all *drain // of all that the guard has
-	if g != nil {
-		all = g.whole
-		address := addressOf(listeners...)
-		a.server.starts(address)
-		g.journal.note(slog.LevelInfo, "serving", slog.String("address", address))
 	}
 	failed := make(chan error, len(listeners))
 	for _, ln := range listeners {
@@ -95,13 +78,13 @@ func (a Adapter) Serve(ctx context.Context, srv Server, listeners ...net.Listene
 	var err error
 	select {
 	case <-ctx.Done():
-		err = g.shutdown(all, srv)
+		err = g.shutdown(srv)
 	case err = <-failed:
 		running--
 		if err == nil || errorIs(err, http.ErrServerClosed) { // somebody called Shutdown: the drain is under way
-			err = g.shutdown(g.leaves(a.server), srv)
+			err = g.shutdown(srv)
 		} else {
-			g.stops(a.server)
+			g.acceptsNoMore()
 			_ = srv.Close()
 		}
 	}
@@ -123,18 +106,15 @@ func (g *Guard) watched(ln net.Listener) net.Listener {
 	return g.Listener(ln)
 }
 
-// shutdown waits for the drain, and then shuts srv down for as long as the deadline
-// lets it.
-func (g *Guard) shutdown(d *drain, srv Server) error {
+// shutdown drains, and then shuts srv down for as long as the deadline lets it.
+func (g *Guard) shutdown(srv Server) error {
 	timeout := defaultDrainTimeout
 	if g != nil {
 		timeout = g.config.Drain.Timeout
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	if d != nil {
-		_, _ = d.wait(ctx)
-	}
+	_, _ = g.Drain(ctx)
 	if err := srv.Shutdown(ctx); err != nil {
 		_ = srv.Close() // requests that are still running
 	}
@@ -142,7 +122,7 @@ func (g *Guard) shutdown(d *drain, srv Server) error {
 		return nil
 	}
 	for range closeChecks { // handlers of what was closed return now: how it ended can be told yet
-		if !g.conns.anySession(d.of) {
+		if !g.conns.anySession() {
 			break
 		}
 		t := time.NewTimer(drainCheck)

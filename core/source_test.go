@@ -116,7 +116,7 @@ func TestSource(t *testing.T) {
 		if strings.Contains(row.rule, "unix") {
 			r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.Addr(&net.UnixAddr{Name: "/run/app.sock", Net: "unix"})))
 		}
-		x := g.Adapter().judge(httpHead{r}, nil, false)
+		x := g.Adapter().judge(httpHead{r}, nil, atServer)
 		if x == nil {
 			t.Fatalf("%s: a handshake is no candidate", row.rule)
 		}
@@ -133,7 +133,7 @@ func TestNoAddressIsNobody(t *testing.T) {
 	for _, remote := range []string{"unknown", "203.0.113.7:1234, 10.0.0.1", "[::1", "_hidden", "", "@", "/etc"} {
 		for _, ctx := range []context.Context{t.Context(), tcp} {
 			r := handshake(with("User-Agent", "kube-probe/1.33"), func(r *http.Request) { r.RemoteAddr = remote }).WithContext(ctx)
-			if x := g.Adapter().judge(httpHead{r}, nil, false); x.platform || x.credited {
+			if x := g.Adapter().judge(httpHead{r}, nil, atServer); x.platform || x.credited {
 				t.Errorf("RemoteAddr %q: platform %v, believed %v", remote, x.platform, x.credited)
 			}
 		}
@@ -169,7 +169,7 @@ func TestKeepHoldsNoLongLine(t *testing.T) {
 		}
 		r.RemoteAddr = "192.0.2.9:4711"
 		g := quietGuard(t, Config{})
-		x := g.Adapter().judge(httpHead{r}, nil, false)
+		x := g.Adapter().judge(httpHead{r}, nil, atServer)
 		var e Event
 		x.fill(&e)
 		for name, kept := range map[string]string{"path": e.Path, "method": e.Method, "forwarded": e.Forwarded} {

@@ -20,6 +20,7 @@ type stats struct {
 	probes     [classes][probersMax][2]atomic.Uint64 // [ok, failing]
 	lastSeen   [probersMax]atomic.Int64              // unix nanoseconds
 	handshakes [handshakeResults][reasons]atomic.Uint64
+	broken     atomic.Uint64 // of those that failed, the ones that this server is to blame for
 	ended      [len(sessionEnds)][len(closeCodes)]atomic.Uint64
 	suppressed [classes]atomic.Uint64
 	drained    [drainOutcomes]atomic.Uint64
@@ -82,7 +83,7 @@ const (
 var drainWords = [drainOutcomes]string{"closed", "answered", "dropped"}
 
 func (s *stats) countClosed(c *Conn, class Class) {
-	s.stripes[c.home.Load()%statStripes].closed[class].Add(1)
+	s.stripes[c.shard%statStripes].closed[class].Add(1)
 }
 
 func (s *stats) countProbe(class Class, p prober, failing bool) {
@@ -128,6 +129,11 @@ type Snapshot struct {
 	// Handshakes counts requests that asked to upgrade, and what was refused on
 	// a WebSocket route. What is 0 is left out.
 	Handshakes []HandshakeCount
+	// HandshakesBroken counts, of those that failed, the good ones on a WebSocket
+	// route that this server did not complete by its own fault. A handshake sent
+	// to a page that answers 5xx is none, nor one whose client sent frames before
+	// it had the answer.
+	HandshakesBroken uint64
 	// SessionsOpen counts WebSocket sessions, also those on connections that
 	// are not counted in Open because only Middleware is in use. SessionsLimit
 	// is Config.MaxSessions, 0 where there is no limit.
@@ -205,7 +211,8 @@ func (g *Guard) Snapshot() Snapshot {
 		Draining:     g.isDraining(),
 		Ready:        g.ready(),
 
-		SessionsLimit: g.config.MaxSessions,
+		HandshakesBroken: g.stats.broken.Load(),
+		SessionsLimit:    g.config.MaxSessions,
 	}
 	var ended uint64
 	for _, c := range Classes() {

@@ -13,6 +13,7 @@ const (
 	tellElsewhere               // no line: the server's own log has one; counted
 	tellDebug                   // a line each, at Debug
 	tellCounted                 // the same, but it is counted as kept quiet
+	tellTurn                    // a line, at Info
 	tellSight                   // the first of a class and prober at Info, the rest as tellCounted
 	tellWhole                   // the first of a kind whole and at once, repeats collapsed
 )
@@ -36,6 +37,9 @@ func told(e *Event) (slog.Level, manner) {
 		}
 		return slog.LevelWarn, tellWhole
 	case HTTPProbe, ProxyProbe, TLSProbe, TCPProbe:
+		if e.turn != noTurn {
+			return slog.LevelInfo, tellTurn
+		}
 		if e.Platform || e.Prober != "" {
 			return slog.LevelInfo, tellSight
 		}
@@ -85,6 +89,9 @@ func bareConnect(c Class) bool {
 const (
 	msgSeen            = "probe seen: counted, no longer logged"
 	msgProbe           = "probe"
+	msgAppFailing      = "the application's health route fails"
+	msgAppPassing      = "the application's health route passes again"
+	msgOffSocket       = "a probe of a WebSocket route: answered by the application, counted, no longer logged"
 	msgSummary         = "connections summary"
 	msgLost            = "log lines dropped"
 	msgOverflow        = "more kinds of failure than are told apart"
@@ -118,6 +125,8 @@ var messages = [classes]struct{ first, again string }{
 	TCPProbe:         {first: msgProbe},
 }
 
+var turnMessages = [...]string{turnFailing: msgAppFailing, turnPassing: msgAppPassing, turnOffSocket: msgOffSocket}
+
 // tell writes what there is to write about one event.
 func (j *journal) tell(now time.Time, e *Event) {
 	if e.Class >= classes {
@@ -137,6 +146,12 @@ func (j *journal) tell(now time.Time, e *Event) {
 		j.depict(now, e, true)
 		j.suppress(e.Class)
 		j.debug(e)
+	case tellTurn:
+		j.depict(now, e, true)
+		if e.turn == turnOffSocket {
+			j.seen.first(e.Class, e.Prober) // it says what the line of a first sight says
+		}
+		j.write(e.Time, level, turnMessages[e.turn], lineAttrs(e)...)
 	case tellSight:
 		j.depict(now, e, true)
 		if j.seen.first(e.Class, e.Prober) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
-	"net/http"
 	"sync"
 
 	"github.com/coder/websocket"
@@ -56,16 +55,16 @@ func wrap(q *core.HTTPRequest, c echo.Context) {
 	c.Response().Writer = w
 	c.SetRequest(r)
 	res := c.Response()
-	res.Before(func() { q.Answered(res.Status) }) // a middleware outside may put its own writer back
+	res.Before(func() { q.Answered(res.Status, res.Header()) }) // a middleware outside may put its own writer back
 	opened(q, c)
 }
 
-// opened sees to it that at the hijack the status that Echo keeps for its access
-// log becomes 101, and the response committed: some libraries write their answer
-// past Echo.
+// opened sees to it that the status that Echo keeps for its access log is the one
+// that is answered past Echo, at the hijack or by the guard, and the response then
+// committed.
 func opened(q *core.HTTPRequest, c echo.Context) {
 	res := c.Response()
-	q.OnOpened(func() { res.Status, res.Committed = http.StatusSwitchingProtocols, true })
+	q.OnOpened(func(status int) { res.Status, res.Committed = status, true })
 }
 
 // Attach makes the guard the outermost layer of e, around e.Server and e.TLSServer,
@@ -75,12 +74,8 @@ func opened(q *core.HTTPRequest, c echo.Context) {
 // e.StartH2CServer use [Middleware] instead. With e.Use it adds a middleware that
 // only sees to it that a session shows as 101 in Echo's access log.
 //
-// e.Shutdown, as Echo documents it, begins the drain: each session gets its goodbye,
-// but e.Shutdown does not wait for the sessions, and the guard closes none of them at
-// the deadline. [core.Guard.Drain] before it waits, lets probers notice, and closes
-// what is left. An application that says a goodbye of its own does so from
-// [core.Session.OnDrain] or when [core.Guard.Draining] is closed, not after
-// core.Guard.Drain. To have every connection counted in its exact
+// e.Shutdown begins the drain but does not wait for the sessions, which
+// [core.Guard.Drain] before it does. To have every connection counted in its exact
 // class, set e.Listener or e.TLSListener to one of [core.Guard.Listener] or
 // [core.Guard.TLSListener].
 func Attach(g *core.Guard, e *echo.Echo) {
@@ -97,7 +92,8 @@ func Attach(g *core.Guard, e *echo.Echo) {
 			return next(c)
 		}
 	})
-	a.Attach(e.Server, e.TLSServer)
+	g.Attach(e.Server)
+	g.Attach(e.TLSServer)
 }
 
 // owner asks e's router whether the application has a route of exactly the path
@@ -117,8 +113,9 @@ func owner(e *echo.Echo) func(core.Head) (owned, asked bool) {
 }
 
 // Endpoint is for a route on which the application's own library serves
-// WebSocket: known probers get the health answer, handshakes that RFC 6455
-// forbids and libraries let pass are refused, and once the connection has left
+// WebSocket: handshakes that RFC 6455 forbids and libraries let pass are refused,
+// and those above core.Config.MaxSessions, everything else gets the route's own
+// answer, probers too (see [core.Guard.Endpoint]), and once the connection has left
 // HTTP a panic or an error of the handler ends the session instead of reaching
 // Echo, which could only write a second answer into it. Origin stays the
 // library's. Give it to the route, e.GET("/ws", handler, echows.Endpoint(guard)),

@@ -67,7 +67,7 @@ type serverLog struct{ io.Writer }
 func (l serverLog) Printf(format string, args ...any) { _, _ = fmt.Fprintf(l, format+"\n", args...) }
 
 func application(s coretest.Setup) *fiber.App {
-	config := fiber.Config{DisableStartupMessage: true, ReadTimeout: s.HeadTimeout}
+	config := fiber.Config{DisableStartupMessage: true, ReadTimeout: s.HeadTimeout, StreamRequestBody: s.App.StreamBody}
 	if s.App.ErrorHandler {
 		config.ErrorHandler = func(c *fiber.Ctx, _ error) error { return c.Status(500).SendString("custom") }
 	}
@@ -110,6 +110,18 @@ func application(s coretest.Setup) *fiber.App {
 		c.Context().HijackSetNoResponse(true)
 		c.Context().Hijack(func(conn net.Conn) { _, _ = io.WriteString(conn, coretest.HijackText) })
 		return nil
+	})
+	own := func(c *fiber.Ctx) error {
+		return c.Status(coretest.OwnStatus(string(c.Context().URI().QueryString()))).SendString(coretest.OwnBody)
+	}
+	shared := contribRoute(s.Guard, coretest.SharedSocket)
+	app.All(coretest.HealthPath, own)
+	app.Post(coretest.BesidePath, own)
+	app.All(coretest.SharedPath, endpoint, func(c *fiber.Ctx) error {
+		if websocket.IsWebSocketUpgrade(c) {
+			return shared(c)
+		}
+		return own(c)
 	})
 	for _, k := range coretest.Sockets() {
 		switch k.Family {

@@ -47,14 +47,8 @@ func answer(c *fiber.Ctx, err error) {
 // these are set and before the app listens; Listen and Shutdown stay yours. What
 // is no request, such as a reset or a timeout, no longer reaches the app's
 // ErrorHandler; a passed limit of the app's, such as BodyLimit, does. A panic of a
-// handler is told, and answered 500 where Fiber would end the process.
-//
-// app.Shutdown begins the drain: each session gets its goodbye, but app.Shutdown
-// takes no longer than without the guard, does not wait for the sessions, and the
-// guard closes none of them at the deadline. [core.Guard.Drain] before it waits,
-// lets probers notice, and closes what is left. An application that says a goodbye
-// of its own does so from [core.Session.OnDrain] or when [core.Guard.Draining] is
-// closed, not after core.Guard.Drain.
+// handler is told, and answered 500 where Fiber would end the process. At
+// app.Shutdown the sessions are drained, and it returns when they are.
 //
 // fasthttp hands connections over without telling the guard when they end. To
 // have the sessions of other routes than [Handler]'s followed, and every
@@ -72,16 +66,18 @@ func answer(c *fiber.Ctx, err error) {
 // fiber.Config.DisableHeaderNormalizing contrib/websocket finds no handshake of any
 // client, whatever is around it.
 func Attach(g *core.Guard, app *fiber.App) {
-	if a, first := g.Adapter().Asks(asked(app)).Server(app.Server()); first {
+	a := g.Adapter().Asks(asked(app))
+	if a.First(app.Server()) {
 		attach(a, app.Server())
-		app.Hooks().OnListen(func(d fiber.ListenData) error { a.Starting(net.JoinHostPort(d.Host, d.Port)); return nil })
+		app.Hooks().OnListen(func(fiber.ListenData) error { a.Starting(); return nil })
 		app.Hooks().OnShutdown(func() error { a.ShuttingDown(); return nil })
 	}
 }
 
 // Endpoint is for a route on which contrib/websocket, or another library, serves
-// WebSocket: known probers get the health answer, and handshakes that RFC 6455
-// forbids and the library lets pass are refused. Origin stays the library's.
+// WebSocket: handshakes that RFC 6455 forbids and the library lets pass are
+// refused, and those above core.Config.MaxSessions; everything else gets the route's
+// own answer, probers too (see [core.Guard.Endpoint]). Origin stays the library's.
 // Give its Config the RecoverHandler [Recover]: its own one sends the text of a
 // panic to the client. [SessionOf] has the session. Put it before the library's
 // handler: app.Get("/ws", fiberws.Endpoint(guard), websocket.New(f, config)).
@@ -207,8 +203,7 @@ func ServeListener(ctx context.Context, g *core.Guard, app *fiber.App, listeners
 		return core.Unserved(ErrPrefork, listeners...)
 	}
 	Attach(g, app)
-	a, _ := g.Adapter().Server(app.Server())
-	return a.Serve(ctx, server{app}, listeners...)
+	return g.Adapter().Serve(ctx, server{app}, listeners...)
 }
 
 // server is an app as the core serves it.

@@ -59,16 +59,10 @@ func answered(q *core.HTTPRequest, c *gin.Context) bool {
 // Attach makes the guard the outermost layer of srv, whose Handler is engine or
 // something around it, and quiets the server's own log; see [core.Guard.Attach].
 // Call it before srv serves: at the start the engine is asked for its routes, to
-// leave it the health paths that it has. Serve and Shutdown stay yours. To have
-// every connection counted in its exact class, serve on one of [core.Guard.Listener]
-// or [core.Guard.TLSListener].
-//
-// srv.Shutdown, as Gin documents it, begins the drain: each session gets its goodbye,
-// but srv.Shutdown does not wait for the sessions, and the guard closes none of them
-// at the deadline. [core.Guard.Drain] before it waits, lets probers notice, and closes
-// what is left. An application that says a goodbye of its own does so from
-// [core.Session.OnDrain] or when [core.Guard.Draining] is closed, not after
-// core.Guard.Drain.
+// leave it the health paths that it has. Serve and Shutdown stay yours; Shutdown
+// begins the drain but does not wait for the sessions, which [core.Guard.Drain]
+// before it does. To have every connection counted in its exact class, serve on
+// one of [core.Guard.Listener] or [core.Guard.TLSListener].
 //
 // A Handler that takes connections over, as h2c.NewHandler does, leaves their
 // further requests to [Middleware]; http.Server.Protocols does not.
@@ -108,9 +102,10 @@ func owner(engine *gin.Engine) func(core.Head) (owned, asked bool) {
 }
 
 // Endpoint is for a route on which the application's own library serves
-// WebSocket; put it before the handler: known probers get the health answer,
-// handshakes that RFC 6455 forbids and libraries let pass are refused, and once
-// the connection has left HTTP a panic of the handler, or an error that it
+// WebSocket; put it before the handler: handshakes that RFC 6455 forbids and
+// libraries let pass are refused, and those above core.Config.MaxSessions,
+// everything else gets the route's own answer, probers too (see
+// [core.Guard.Endpoint]), and once the connection has left HTTP a panic of the handler, or an error that it
 // leaves with c.Error, ends the session, and what it writes to c.Writer goes
 // nowhere. Origin stays the library's. [core.SessionOf] with the *gin.Context has
 // the session.

@@ -17,7 +17,7 @@ import (
 type writer struct {
 	gin.ResponseWriter                     // Gin's
 	core               http.ResponseWriter // the core's, which writes to Gin's
-	opened             bool                // left HTTP
+	final              int                 // what is answered past Gin: 101 at the hijack, or the core's own; 0: nothing
 }
 
 // wrap lets q see what is answered, nil where that does not matter.
@@ -27,7 +27,7 @@ func wrap(q *core.HTTPRequest, c *gin.Context) *writer {
 	}
 	w := &writer{ResponseWriter: c.Writer}
 	w.core, c.Request = q.Wrap(c.Writer, c.Request)
-	q.OnOpened(func() { w.opened = true })
+	q.OnOpened(func(status int) { w.final = status })
 	c.Writer = w
 	return w
 }
@@ -58,14 +58,14 @@ func (w *writer) tell() {
 // Status is 101 after the hijack, also for libraries that write their answer
 // past Gin: it is what an access log asks for.
 func (w *writer) Status() int {
-	if w.opened {
-		return http.StatusSwitchingProtocols
+	if w.final != 0 {
+		return w.final
 	}
 	return w.ResponseWriter.Status()
 }
 
 func (w *writer) WriteHeader(status int) {
-	if !w.opened {
+	if w.final == 0 {
 		w.ResponseWriter.WriteHeader(status)
 	}
 }

@@ -31,8 +31,12 @@ func Sessions(g Guard, limit int) func(context.Context) error {
 
 // Handshakes returns a check that fails while, of the good handshakes since its
 // run before, limit or more as a share from 0 to 1 were not completed by this
-// server: a handler that answers 500, a hijack that fails. Refused ones do not
-// count, or anybody who sends bad ones could take the server out of rotation.
+// server's own fault: a handler that answers 500, a hijack that fails. It counts
+// what [core.Snapshot] has as HandshakesBroken, on routes that are known to be
+// WebSocket's: those of Endpoint and Handler, and paths on which a session was
+// opened. What anybody can bring about does not count, or anybody could take the
+// server out of rotation: refused handshakes, one sent to an ordinary page that
+// answers 5xx, one whose client does not wait for the answer.
 // With fewer than least good ones there is nothing to judge and the check
 // passes. Give each check its own.
 //
@@ -40,15 +44,13 @@ func Sessions(g Guard, limit int) func(context.Context) error {
 // it passes again: FailAfter and PassAfter set how fast that swings.
 func Handshakes(g Guard, limit float64, least uint64) func(context.Context) error {
 	return ShareBelow(func() (failed, good uint64) {
-		for _, h := range counted(g).Handshakes {
-			switch h.Result {
-			case "failed":
-				failed += h.N
-				good += h.N
-			case "accepted":
+		s := counted(g)
+		good = s.HandshakesBroken
+		for _, h := range s.Handshakes {
+			if h.Result == "accepted" {
 				good += h.N
 			}
 		}
-		return failed, good
+		return s.HandshakesBroken, good
 	}, limit, least)
 }

@@ -2,6 +2,8 @@ package coretest
 
 import (
 	"errors"
+	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -12,6 +14,9 @@ type App struct {
 	// CatchAll: a route behind all others takes every path by every method:
 	// 200 "catch-all", when [Setup.Caught] has returned.
 	CatchAll bool
+	// StreamBody: handlers are called before the body of a request is read, where
+	// that is a choice (Fiber's StreamRequestBody).
+	StreamBody bool
 	// ErrorHandler: the framework's error handler is replaced by one that
 	// answers 500 "custom" to every error and does not ask whether the
 	// response is written already.
@@ -34,6 +39,32 @@ func (a App) Answers() []Answer {
 	}
 	return all
 }
+
+// Paths of an application that is more than WebSocket. Each answers with the status
+// of [OwnStatus] and with OwnBody, by every method where nothing else is said.
+const (
+	// HealthPath is the application's own health route.
+	HealthPath = "/health"
+	// SharedPath is a route with Endpoint, whose handler gives a request that asks
+	// to upgrade, by GET and with Upgrade, to its library.
+	SharedPath = "/shared"
+	// BesidePath answers by POST; by GET it is one of Sockets.
+	BesidePath = "/beside"
+	OwnBody    = "own"
+)
+
+// OwnStatus is the status that a query such as "status=503" asks for, 200 by
+// default.
+func OwnStatus(query string) int {
+	q, _ := url.ParseQuery(query)
+	if status, err := strconv.Atoi(q.Get("status")); err == nil {
+		return status
+	}
+	return 200
+}
+
+// SharedSocket is the session of SharedPath.
+var SharedSocket = Socket{SharedPath, Endpoint}
 
 // Family is who serves a WebSocket route.
 type Family uint8
@@ -58,7 +89,7 @@ type Socket struct {
 // Sockets are the WebSocket routes of the application.
 func Sockets() []Socket {
 	return []Socket{
-		{"/ws", Handler}, {"/ws/panic", Handler}, {"/ws/error", Handler}, {"/ws/nil-error", Handler},
+		{"/ws", Handler}, {BesidePath, Handler}, {"/ws/panic", Handler}, {"/ws/error", Handler}, {"/ws/nil-error", Handler},
 		{"/own", Endpoint}, {"/own/panic", Endpoint}, {"/own/panic-open", Endpoint}, {"/own/error", Endpoint}, {"/own/early", Endpoint},
 		{"/bare", Library}, {"/bare/panic", Library}, {"/bare/panic-open", Library}, {"/bare/error", Library}, {"/bare/early", Library},
 	}

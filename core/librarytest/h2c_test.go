@@ -20,7 +20,7 @@ import (
 func TestEndpointOverH2C(t *testing.T) {
 	for name, attached := range map[string]bool{"Wrap": false, "Attach and Listener": true} {
 		t.Run(name, func(t *testing.T) {
-			g := quietGuard(t, core.Config{})
+			g := quietGuard(t, core.Config{ProbePaths: []string{"/ws"}})
 			mux := http.NewServeMux()
 			mux.Handle("/ws", g.Endpoint(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = fmt.Fprint(w, "the application's, a session: ", core.SessionOf(r.Context()) != nil)

@@ -112,6 +112,18 @@ func app(s coretest.Setup) *echo.Echo {
 		}
 		return err
 	})
+	own := func(c echo.Context) error {
+		return c.String(coretest.OwnStatus(c.QueryString()), coretest.OwnBody)
+	}
+	session := gorillaRoute(coretest.SharedSocket)
+	e.Any(coretest.HealthPath, own)
+	e.POST(coretest.BesidePath, own)
+	e.Any(coretest.SharedPath, func(c echo.Context) error {
+		if gorilla.IsWebSocketUpgrade(c.Request()) {
+			return session(c)
+		}
+		return own(c)
+	}, endpoint)
 	for _, k := range coretest.Sockets() {
 		switch k.Family {
 		case coretest.Handler:

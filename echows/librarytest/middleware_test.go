@@ -160,7 +160,7 @@ func TestMiddlewareOverH2C(t *testing.T) {
 		for _, watch := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, "/Listener ", watch), func(t *testing.T) {
 				t.Parallel()
-				g, _ := listening(t, core.Config{})
+				g, _ := listening(t, core.Config{ProbePaths: []string{"/probed"}})
 				e := echo.New()
 				e.HideBanner, e.HidePort = true, true
 				e.Logger.SetOutput(io.Discard)
@@ -186,8 +186,8 @@ func TestMiddlewareOverH2C(t *testing.T) {
 				for i := range 40 {
 					all.Go(func() {
 						asks := []struct{ path, agent, want string }{
-							{"/ws", "", "a session: false"}, {"/ws", "kube-probe/1.30", "ok\n"}, {"/app", "", "app"}, {"/healthz", "", "ok\n"},
-						}[i%4]
+							{"/ws", "", "a session: false"}, {"/ws", "kube-probe/1.30", "a session: false"}, {"/probed", "kube-probe/1.30", "ok\n"}, {"/app", "", "app"}, {"/healthz", "", "ok\n"},
+						}[i%5]
 						r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+address+asks.path, nil)
 						if err != nil {
 							t.Error(err)

@@ -26,6 +26,9 @@ func mount(s coretest.Setup) http.Handler {
 	if s.Layer == coretest.Inner {
 		r.Use(s.Guard.Wrap)
 	}
+	for path, h := range httpapp.Mixed(s, httpapp.Plain) {
+		r.Handle(path, h)
+	}
 	for _, route := range httpapp.Routes(s, httpapp.Plain) {
 		r.Get(route.Pattern, route.Handler)
 	}

@@ -125,6 +125,17 @@ func app(s coretest.Setup) *gin.Engine {
 			_ = conn.Close()
 		}
 	})
+	own := func(c *gin.Context) { c.String(coretest.OwnStatus(c.Request.URL.RawQuery), coretest.OwnBody) }
+	session := gorillaRoute(coretest.SharedSocket)
+	engine.Any(coretest.HealthPath, own)
+	engine.POST(coretest.BesidePath, own)
+	engine.Any(coretest.SharedPath, endpoint, func(c *gin.Context) {
+		if gorilla.IsWebSocketUpgrade(c.Request) {
+			session(c)
+		} else {
+			own(c)
+		}
+	})
 	for _, k := range coretest.Sockets() {
 		switch k.Family {
 		case coretest.Handler:

@@ -55,6 +55,28 @@ func Routes(s coretest.Setup, sockets Sockets) []Route {
 	)
 }
 
+// Mixed are the routes of the application by every method, by their path. A
+// route of Routes on the same path comes before it.
+func Mixed(s coretest.Setup, sockets Sockets) map[string]http.HandlerFunc {
+	own := func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(coretest.OwnStatus(r.URL.RawQuery))
+		_, _ = io.WriteString(w, coretest.OwnBody)
+	}
+	session := sockets(s.Guard, coretest.SharedSocket)
+	shared := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" {
+			session(w, r)
+		} else {
+			own(w, r)
+		}
+	})
+	all := map[string]http.HandlerFunc{coretest.HealthPath: own, coretest.BesidePath: own, coretest.SharedPath: shared}
+	if s.Guard != nil {
+		all[coretest.SharedPath] = s.Guard.Endpoint(shared).ServeHTTP
+	}
+	return all
+}
+
 // Text answers the same to everybody, such as 200 "catch-all".
 func Text(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
@@ -131,6 +153,9 @@ func mux(s coretest.Setup, sockets Sockets) http.Handler {
 	}
 	for _, r := range Routes(s, sockets) {
 		handle("GET "+r.Pattern, r.Handler)
+	}
+	for path, h := range Mixed(s, sockets) {
+		handle(path, h)
 	}
 	if s.App.CatchAll {
 		handle("/", CatchAll(s))

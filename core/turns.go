@@ -1,0 +1,77 @@
+package core
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// turn is what is to be said, once, of a probe that the application answered.
+type turn uint8
+
+const (
+	noTurn        turn = iota
+	turnFailing        // its own health route began to fail
+	turnPassing        // and passes again
+	turnOffSocket      // a library refused a probe of its WebSocket route
+)
+
+// turns are the application's health routes that fail now, and who was told where
+// to ask.
+type turns struct {
+	failing atomic.Int32 // paths
+	mu      sync.Mutex
+	paths   map[string]bool
+	refused [probersMax]atomic.Bool
+}
+
+// maxTurns bounds the paths that are kept: each is a route of the application's.
+const maxTurns = 64
+
+// note notes what was answered on path and reports whether that is a change.
+func (t *turns) note(path string, ok bool) turn {
+	if ok && t.failing.Load() == 0 {
+		return noTurn
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	defer func() { t.failing.Store(int32(len(t.paths))) }()
+	switch was := t.paths[path]; {
+	case ok && was:
+		delete(t.paths, path)
+		return turnPassing
+	case !ok && !was && len(t.paths) < maxTurns && len(path) <= maxText:
+		if t.paths == nil {
+			t.paths = make(map[string]bool)
+		}
+		t.paths[path] = true
+		return turnFailing
+	}
+	return noTurn
+}
+
+// turnOf is what is to be said of a probe that the application answered. What a
+// stranger asks says nothing, and that all fails at a drain is no news.
+func (x *exchange) turnOf(status int, ok bool) turn {
+	g := x.g
+	switch {
+	case x.kind == Probe || !x.credited && !(x.app && x.platform) || status == 0 || g.isDraining():
+		return noTurn
+	case ok, x.ownFailure(status):
+		return g.turns.note(x.path, ok)
+	case x.offSocket(status) && !g.turns.refused[x.prober].Swap(true):
+		return turnOffSocket
+	}
+	return noTurn
+}
+
+// ownFailure reports whether an answer other than 2xx and 3xx is the application's
+// own word about its health.
+func (x *exchange) ownFailure(status int) bool {
+	return x.app || x.exact && status == 503
+}
+
+// offSocket reports whether a WebSocket route, which is not Handler's, answered a
+// prober as it answers who is no WebSocket client. Balancers are set to expect that.
+func (x *exchange) offSocket(status int) bool {
+	return x.endpoint && !x.app && status >= 400 && status < 500
+}
