@@ -25,12 +25,18 @@ func (g *Guard) connOf(nc net.Conn) *Conn {
 // [Guard.Wrap] around its Handler, [Guard.ErrorLog] on its ErrorLog, and hooks
 // on ConnContext and ConnState which call those that are there. Call it before
 // Serve; until then all of them may still be set, but for BaseContext, by which
-// the guard learns of the start and which has to be set before. Serve and
-// Shutdown stay yours; Shutdown begins the drain of the guard's sessions, also
-// those of another server that it is attached to, but returns without waiting for
-// them: [Guard.Drain] before it does, and lets probers notice. It sets no timeout,
-// unlike [Guard.Serve]. A second Attach of the same server does nothing; one of
-// another guard's server is told as an error when it starts, and ignored.
+// the guard learns of the start and which has to be set before. A server that serves
+// already it leaves as it is, and says so at Warn. It sets no timeout, unlike
+// [Guard.Serve]. A second Attach of the same server does nothing; one of another
+// guard's server is logged as an error when it starts, and ignored.
+//
+// Serve and Shutdown stay yours. Shutdown begins the drain but neither waits for it
+// nor lets probers notice, which [Guard.Drain] before it does; and sessions that
+// outlive it go on, as they do without the guard: the drain that a Shutdown began
+// closes none at its deadline. A server counts from Attach on, started or not, until
+// its Shutdown, or until its [Guard.Serve] returns. A Shutdown while another server
+// counts is a goodbye to its own sessions alone, and readiness stays as it is; where
+// no other has started a line at Warn says so.
 //
 // A panic in ConnContext or ConnState, which would end the process, is logged; one
 // in ConnContext closes the connection. Both get the connection that the listener
@@ -38,51 +44,56 @@ func (g *Guard) connOf(nc net.Conn) *Conn {
 //
 // Alone it has what the server tells of a connection: some classes are less exact
 // than with [Guard.Listener], and a session's connection is wrapped at its hijack.
-func (g *Guard) Attach(srv *http.Server) {
+func (g *Guard) Attach(srv *http.Server) { g.Adapter().Attach(srv) }
+
+// Attach is [Guard.Attach] for the servers of one application, which shut down
+// together and so count as one.
+func (a Adapter) Attach(servers ...*http.Server) {
+	keys := make([]any, len(servers))
+	for i, srv := range servers {
+		keys[i] = srv
+	}
+	a, first := a.Server(keys...)
+	if !first {
+		return
+	}
+	for _, srv := range servers {
+		var once sync.Once
+		base := srv.BaseContext
+		srv.BaseContext = func(ln net.Listener) context.Context {
+			ctx := context.Background()
+			if base != nil {
+				ctx = base(ln)
+			}
+			once.Do(func() { a.starting(srv, ln) })
+			return ctx
+		}
+		srv.RegisterOnShutdown(a.ShuttingDown)
+	}
+}
+
+// ShuttingDown tells the guard that the server accepts no connection any more: its
+// drain begins, without a wait for probers that cannot come. It does not wait for
+// the sessions, and closes none.
+func (a Adapter) ShuttingDown() {
+	g := a.g
 	if g == nil {
 		return
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.attached[srv] {
-		return
-	}
-	g.attached[srv] = true
-	var once sync.Once
-	base := srv.BaseContext
-	srv.BaseContext = func(ln net.Listener) context.Context {
-		ctx := context.Background()
-		if base != nil {
-			ctx = base(ln)
-		}
-		once.Do(func() { g.starting(srv) })
-		return ctx
-	}
-	srv.RegisterOnShutdown(g.Adapter().ShuttingDown)
+	d := g.leaves(a.server)
+	d.begin()
+	go func() {
+		g.closeIdle(d.of, nil) // Shutdown waits for them
+		<-d.done
+		g.closeIdle(d.of, nil)
+	}()
 }
 
-// ShuttingDown tells the guard that a server accepts no connection any more: it
-// drains, without a wait for probers that cannot come, and returns when that is
-// done, after [DrainConfig].Timeout at the latest.
-func (a Adapter) ShuttingDown() {
-	if a.g == nil {
-		return
-	}
-	a.g.acceptsNoMore()
-	_, _ = a.g.Drain(context.Background())
-	a.g.closeIdle()
-}
-
-func (g *Guard) acceptsNoMore() {
-	if g != nil {
-		g.shutOnce.Do(func() { close(g.shut) })
-	}
-}
-
-// Starting tells the guard that a server begins to serve: who answers each health
-// route is then told, once.
-func (a Adapter) Starting() {
+// Starting tells the guard that the server begins to serve, on address if that is
+// known: who answers each health route is then logged, once.
+func (a Adapter) Starting(address string) {
 	if a.g != nil {
+		a.server.starts(address)
 		a.g.tellRoutes()
 	}
 }
@@ -114,28 +125,17 @@ func (a Adapter) ShuttingDownAfter(done <-chan struct{}) {
 	}()
 }
 
-// First reports whether the guard was not yet attached to server, a pointer,
-// and notes that it is. The guard keeps the pointer.
-func (a Adapter) First(server any) bool {
-	if a.g == nil {
-		return false
-	}
-	a.g.mu.Lock()
-	defer a.g.mu.Unlock()
-	first := !a.g.attached[server]
-	a.g.attached[server] = true
-	return first
-}
-
 // starting runs when a server begins to serve, before it accepts: Echo sets
 // Handler and ErrorLog as late as that.
-func (g *Guard) starting(srv *http.Server) {
+func (a Adapter) starting(srv *http.Server, ln net.Listener) {
+	g := a.g
 	if l, ok := srv.Handler.(*layer); ok && l.a.g != g {
 		g.journal.note(slog.LevelError, "the server is attached to another guard already")
 		return
 	}
 	if _, wrapped := srv.Handler.(*layer); !wrapped {
 		l := g.layer(srv.Handler)
+		l.a.server = a.server
 		if l.general = !srv.DisableGeneralOptionsHandler; l.general {
 			srv.DisableGeneralOptionsHandler = true // or net/http answers OPTIONS * unseen
 		}
@@ -170,12 +170,12 @@ func (g *Guard) starting(srv *http.Server) {
 	if connState := srv.ConnState; connState != nil {
 		srv.ConnState = func(nc net.Conn, state http.ConnState) {
 			g.contained("ConnState", func() { connState(accepted(nc), state) })
-			g.Adapter().ConnState(nc, state)
+			a.ConnState(nc, state)
 		}
 	} else {
-		srv.ConnState = g.Adapter().ConnState
+		srv.ConnState = a.ConnState
 	}
-	g.tellRoutes()
+	a.Starting(addressOf(ln))
 }
 
 // accepted is what a hook of the user's gets for nc: the connection as the
@@ -270,6 +270,7 @@ func (a Adapter) ConnState(nc net.Conn, state http.ConnState) {
 		c.stayed()
 		c.over()
 	case http.StateNew:
+		a.server.has(c)
 		if c.is(flagShadow) && isRaw(c.tls.Load()) {
 			a.g.conns.index(c) // for its line in the error log
 		}

@@ -121,7 +121,8 @@ type DrainConfig struct {
 	Timeout time.Duration
 	// Fall is how many answers of 503 in a row a prober of the readiness route
 	// needs until it sends nobody here any more: a drain goes on accepting until
-	// each has had them, if Timeout leaves room for that. 0: 3, as the kubelet,
+	// each has had them, if Timeout leaves room for that, and for two seconds where
+	// a platform may act without asking: see [Guard.Drain]. 0: 3, as the kubelet,
 	// HAProxy and most load balancers have it. Negative: a drain does not wait.
 	Fall int
 	// Spread is the longest time over which the goodbyes are spread, so that

@@ -42,8 +42,15 @@ type Conn struct {
 	endAge   atomic.Uint32  // milliseconds from accept to the peer's end
 	ends     atomic.Uint32  // how reading and writing ended, and what was refused: see readEnd
 	hash     uint32         // in the registry's index, 0: not there
-	shard    uint8          // of the registry
+	home     atomic.Uint32  // the registry's shard, and the number of the server: homeShard, homeServer
 }
+
+// Conn.home has the shard of the registry in its lowest bits, and from homeServer
+// on the number of the server, 0 where that is not known.
+const (
+	homeShard  = 1<<homeServer - 1
+	homeServer = 8
+)
 
 // headSize is enough for a PROXY v2 header without its addresses, the start of
 // an HTTP/2 preface and of a TLS record.

@@ -97,10 +97,8 @@ func (c *Conn) lastLook() {
 	if last := g.stayed.Load(); last != 0 && int64(g.now()) < last+int64(lookPause) {
 		return
 	}
-	select {
-	case <-g.shut:
+	if g.stopped.Load() {
 		return
-	default:
 	}
 	if c.Conn.SetReadDeadline(time.Now().Add(lastLooks)) != nil {
 		return

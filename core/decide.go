@@ -46,7 +46,7 @@ func (c *Conn) count() {
 		}
 		g.stats.countProbe(class, p, false)
 		if e.Platform {
-			g.stats.seeProber(p, e.Time)
+			g.sawProber(p, e.Time)
 		}
 	}
 	g.tell(&e)

@@ -188,7 +188,7 @@ func (x *exchange) settleProbe(status int) {
 		e.Remedy = ownHealthRemedy + "; else " + remedy(class, NoReason, x.prober.String())
 	}
 	if x.credited {
-		g.stats.seeProber(p, e.Time)
+		g.sawProber(p, e.Time)
 	}
 	x.fill(&e)
 	g.tell(&e)
@@ -215,7 +215,7 @@ func (x *exchange) settleHandshake(status int) {
 	case reason != NoReason && status != 0:
 	case status == http.StatusForbidden && x.foreign != nil:
 		reason = ReasonOriginForbidden
-	case status >= 500 && x.noHijack, status == http.StatusSwitchingProtocols: // promised, and still HTTP
+	case x.noHijack && (status < 400 || status >= 500), status == http.StatusSwitchingProtocols: // promised, and still HTTP
 		class, reason = UpgradeFailed, ReasonHijackFailed
 	case status >= 500:
 		class, reason = UpgradeFailed, ReasonServerError
@@ -329,8 +329,8 @@ func (x *exchange) noteError(err error) {
 	x.noteCode(err)
 }
 
-// cannotHijack notes that the connection would not be handed over: w is the layer
-// that hides how, nil where it was the server.
+// cannotHijack notes that the connection would not be handed over through w, and
+// that a 101 written before has not left.
 func (x *exchange) cannotHijack(w http.ResponseWriter) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -338,9 +338,8 @@ func (x *exchange) cannotHijack(w http.ResponseWriter) {
 		return
 	}
 	x.noHijack = true
-	if w != nil {
-		x.heldBy(typeName(w))
-	}
+	x.status.CompareAndSwap(http.StatusSwitchingProtocols, 0)
+	x.heldBy(hiding(w))
 }
 
 func (x *exchange) mark(flag uint32) {

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"os"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -34,41 +35,41 @@ type Guard struct {
 
 	peers peerCache
 
-	paths   []pathRule                        // what Config says of paths; never changes
-	sockets atomic.Pointer[map[string]serves] // paths on which WebSocket is served, as they are learned
-	owner   atomic.Pointer[ownerFunc]         // who knows the application's routes
-	told    atomic.Bool                       // who owns the health routes was told
+	paths   []pathRule                       // what Config says of paths; never changes
+	sockets atomic.Pointer[map[string]usage] // paths on which WebSocket is served, as they are learned
+	owner   atomic.Pointer[ownerFunc]        // who knows the application's routes
+	told    atomic.Bool                      // who owns the health routes was told
 
-	draining  atomic.Bool // not ready
-	refusing  atomic.Bool // and takes no session any more
-	pollers   pollers
-	turns     turns
-	shut      chan struct{} // closed when a server accepts no more
-	shutOnce  sync.Once
-	drainCh   chan struct{}
-	drainOnce sync.Once
-	drainDone chan struct{}
-	hurry     chan struct{} // closed where a caller of Drain cannot wait
-	hurryOnce sync.Once
-	report    DrainReport
-	panics    panicked
-	h2c       atomic.Bool   // a server speaks HTTP/2 without TLS
-	starved   atomic.Int64  // when a shortage at Accept was last told
-	stayed    atomic.Int64  // when lastLook last waited in vain
-	slots     slots         // of Config.MaxSessions
-	awaited   atomic.Int64  // handshakes that are to be answered after the hijack
-	awaiting  atomic.Bool   // a timer looks at them
-	patience  time.Duration // with one of them: unansweredAfter
-	adopted   *listener     // of the sessions on connections that were not watched before
+	draining atomic.Bool // not ready
+	refusing atomic.Bool // and takes no session any more
+	pollers  pollers
+	turns    turns
+	stopped  atomic.Bool // no server accepts any more
+	drainCh  chan struct{}
+	whole    *drain
+	parting  atomic.Bool // the sessions of one of servers are ended alone
+	panics   panicked
+	h2c      atomic.Bool   // a server speaks HTTP/2 without TLS
+	starved  atomic.Int64  // when a shortage at Accept was last told
+	stayed   atomic.Int64  // when lastLook last waited in vain
+	slots    slots         // of Config.MaxSessions
+	awaited  atomic.Int64  // handshakes that are to be answered after the hijack
+	awaiting atomic.Bool   // a timer looks at them
+	patience time.Duration // with one of them: unansweredAfter
+	adopted  *listener     // of the sessions on connections that were not watched before
 
 	opening  sync.Mutex // held while a session opens that was handed over
 	mu       sync.Mutex
-	attached map[any]bool
-	late     []*exchange // sessions that opened when the drain had begun
+	attached map[any]*server
 	askers   sync.Map    // Application.Key -> *asker
+	servers  []*server   // by their number less one
 	unseen   connTable   // those of attached servers that the guard did not accept
 	strange  atomic.Bool // that some cannot be in it was logged
 	closed   atomic.Bool
+
+	kubernetes bool        // the process runs in a pod
+	unstarted  atomic.Bool // that a server which never started counts was logged
+	overAgain  atomic.Bool // that the guard is used after its end was logged
 }
 
 // pathRule is what Config says of a path.
@@ -94,16 +95,16 @@ func New(config Config) (*Guard, error) {
 		return nil, err
 	}
 	g := &Guard{
-		config:    config,
-		epoch:     time.Now(),
-		patience:  unansweredAfter,
-		conns:     newRegistry(),
-		drainCh:   make(chan struct{}),
-		drainDone: make(chan struct{}),
-		hurry:     make(chan struct{}),
-		shut:      make(chan struct{}),
-		attached:  make(map[any]bool),
+		config:   config,
+		epoch:    time.Now(),
+		patience: unansweredAfter,
+		conns:    newRegistry(),
+		drainCh:  make(chan struct{}),
+		attached: make(map[any]*server),
+
+		kubernetes: os.Getenv(inKubernetes) != "",
 	}
+	g.whole = newDrain(g, nil)
 	g.pollers.rare = config.Drain.room() / time.Duration(max(config.Drain.Fall, 1))
 	g.adopted = &listener{g: g}
 	g.journal = newJournal(journalConfig{
@@ -159,6 +160,9 @@ func (g *Guard) Close() error {
 	if g == nil || !g.closed.CompareAndSwap(false, true) {
 		return nil
 	}
+	for _, d := range g.drains() {
+		d.logNow()
+	}
 	return g.journal.close(closeTimeout)
 }
 
@@ -211,7 +215,7 @@ const maxSockets = 64
 func (g *Guard) learn(path, handler string) {
 	for {
 		old := g.sockets.Load()
-		var known map[string]serves
+		var known map[string]usage
 		if old != nil {
 			known = *old
 		}
@@ -219,7 +223,7 @@ func (g *Guard) learn(path, handler string) {
 		if now == known[path] || known[path] == 0 && len(known) >= maxSockets || len(path) > maxText {
 			return
 		}
-		fresh := make(map[string]serves, len(known)+1)
+		fresh := make(map[string]usage, len(known)+1)
 		maps.Copy(fresh, known)
 		fresh[strings.Clone(path)] = now
 		if g.sockets.CompareAndSwap(old, &fresh) {
@@ -228,17 +232,17 @@ func (g *Guard) learn(path, handler string) {
 	}
 }
 
-// serves says how WebSocket is served at a path, 0 if it is not, as far as is known.
-type serves uint8
+// usage says how WebSocket is served at a path, 0 if it is not, as far as is known.
+type usage uint8
 
 const (
-	servedSocket serves = 1 << iota
-	servedGET           // by Handler
+	servedSocket usage = 1 << iota
+	servedGET          // by Handler
 	servedHEAD
 	servedOPTIONS
 )
 
-func servedBy(handler string) serves {
+func servedBy(handler string) usage {
 	switch handler {
 	case "GET":
 		return servedSocket | servedGET
@@ -250,7 +254,7 @@ func servedBy(handler string) serves {
 	return servedSocket
 }
 
-func (g *Guard) servedAt(path string) serves {
+func (g *Guard) servedAt(path string) usage {
 	if m := g.sockets.Load(); m != nil {
 		return (*m)[path]
 	}

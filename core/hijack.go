@@ -129,7 +129,7 @@ func (w *writer) flushError() error {
 // few hundred bytes more on it would double it for as long as the session lives.
 func (w *writer) hijacked(nc net.Conn, rw *bufio.ReadWriter, err error) (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
-		w.x.cannotHijack(nil)
+		w.x.cannotHijack(w.ResponseWriter)
 		w.x.noteError(err)
 		return nc, rw, err
 	}

@@ -80,8 +80,7 @@ func (q *HTTPRequest) Wrap(w http.ResponseWriter, r *http.Request) (http.Respons
 		return w, r
 	}
 	if r.ProtoMajor == 1 && !canHijack(w) {
-		hiding, _ := bottom(w)
-		x.cannotHijack(hiding)
+		x.cannotHijack(w)
 	}
 	if !q.begun {
 		if x.asks && x.w.ResponseWriter != nil && !isOurs(w) && canHijack(w) {

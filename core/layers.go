@@ -62,7 +62,11 @@ func (p *past) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	case held:
 		p.x.heldBy(layersOf(p.ResponseWriter))
 	}
-	return http.NewResponseController(p.ResponseWriter).Hijack()
+	nc, rw, err := http.NewResponseController(p.ResponseWriter).Hijack()
+	if err != nil {
+		p.x.cannotHijack(p.ResponseWriter)
+	}
+	return nc, rw, err
 }
 
 // switchProtocols writes 101 to w, with the header that a layer above it may have to
@@ -114,12 +118,24 @@ func under(w http.ResponseWriter) http.ResponseWriter {
 	return below
 }
 
+// hiding names the layer in w that cannot be hijacked and shows nothing that can.
+func hiding(w http.ResponseWriter) string {
+	below, _ := bottom(w)
+	if _, ok := below.(http.Hijacker); ok {
+		return ""
+	}
+	return typeName(below)
+}
+
+// serversOwn is the ResponseWriter of net/http for HTTP/1.
+const serversOwn = "net/http.response"
+
 // unwritten reports whether w is a ResponseWriter of net/http that has not been
 // given a status. It says so nowhere but in a field of its own; without the field
 // nothing is known, and the answer is no.
 func unwritten(w http.ResponseWriter) bool {
 	v := reflect.Indirect(reflect.ValueOf(w))
-	if v.Kind() != reflect.Struct || v.Type().PkgPath() != "net/http" {
+	if v.Kind() != reflect.Struct || typeName(w) != serversOwn {
 		return false
 	}
 	wrote := v.FieldByName("wroteHeader")
@@ -131,7 +147,7 @@ func unwritten(w http.ResponseWriter) bool {
 func layersOf(w http.ResponseWriter) string {
 	var names []string
 	for ; w != nil && !isOurs(w) && len(names) < maxWriters; w = under(w) {
-		if name := typeName(w); name != "net/http.response" {
+		if name := typeName(w); name != serversOwn {
 			names = append(names, name)
 		}
 	}

@@ -106,6 +106,7 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 	if g == nil {
 		return next
 	}
+	g.usedAgain("Wrap")
 	return g.layer(next)
 }
 

@@ -16,8 +16,9 @@ import (
 type pollers struct {
 	mu   sync.Mutex
 	m    map[pollerKey]*poller
-	rare time.Duration // the longest interval that a drain can wait for: of one that has asked but once
-	told atomic.Bool   // that the drain is too short for one
+	seen map[prober]*poller // the probers of the table, by whatever they do
+	rare time.Duration      // the longest interval that a drain can wait for: of one that has asked but once
+	told atomic.Bool        // that the drain is too short for one
 }
 
 // pollerKey is who asks. Two probers of a kind at one address look like one
@@ -30,7 +31,7 @@ type pollerKey struct {
 // poller is one of them. Times are since the guard's epoch.
 type poller struct {
 	key     pollerKey
-	machine bool             // it says that it is one
+	machine bool             // it says that it is one, or asks as only one does
 	asked   int              // how often, bursts once
 	last    time.Duration    // when it last asked
 	gaps    [4]time.Duration // between the last times it asked
@@ -47,6 +48,9 @@ const (
 	// pollsMissed is after how many intervals without a question a prober is
 	// taken to be gone.
 	pollsMissed = 3
+	// seenOnce is the interval of a prober that was seen but once, where little
+	// depends on it: that of the slowest platforms.
+	seenOnce = 30 * time.Second
 )
 
 // interval is the longest time that p lately let pass between two questions,
@@ -61,10 +65,10 @@ func (p *poller) interval(unknown time.Duration) (longest time.Duration) {
 	return longest
 }
 
-// active reports whether p is a prober that is still there. A machine that has
-// asked but once may be: it is if it comes back in time.
+// active reports whether p is a prober that is still there. One that has asked but
+// once may be: it is if it comes back in time.
 func (p *poller) active(now, unknown time.Duration) bool {
-	return (p.machine || p.asked > 1) && now-p.last <= pollsMissed*p.interval(unknown)
+	return p.machine && now-p.last <= pollsMissed*p.interval(unknown)
 }
 
 // ask notes a question and what it was answered.
@@ -72,7 +76,11 @@ func (p *poller) ask(now time.Duration, unready bool) {
 	gap := now - p.last
 	if p.asked == 0 || gap >= pollBurst {
 		if p.asked > 0 {
+			before := p.gaps[(p.asked-1)%len(p.gaps)]
 			p.gaps[p.asked%len(p.gaps)] = gap
+			if p.asked > 1 && (gap-before).Abs() <= min(gap, before)/4 {
+				p.machine = true // a person is not as even
+			}
 		}
 		p.asked++
 		p.last = now
@@ -93,7 +101,7 @@ func (g *Guard) polled(key pollerKey, machine bool, status int) {
 	now := g.now()
 	g.pollers.mu.Lock()
 	p := g.pollers.get(key)
-	p.machine = machine
+	p.machine = p.machine || machine
 	p.ask(now, status >= 500)
 	interval := p.interval(0)
 	known := p.asked > len(p.gaps)
@@ -108,6 +116,12 @@ func (g *Guard) polled(key pollerKey, machine bool, status int) {
 		slog.Duration("timeout", g.config.Drain.Timeout),
 		slog.String("remedy", "let it ask more often or fall sooner, or set Config.Drain.Timeout, and the platform's grace period with it, to "+
 			(need+g.config.Drain.Timeout-g.config.Drain.room()).Round(time.Second).String()+" or more"))
+}
+
+// sawProber notes that a prober was seen from where it may be believed.
+func (g *Guard) sawProber(p prober, at time.Time) {
+	g.stats.seeProber(p, at)
+	g.pollers.saw(p, g.now())
 }
 
 // get returns the poller of key, a new one in the place of another where the
@@ -131,6 +145,34 @@ func (p *pollers) get(key pollerKey) *poller {
 	fresh := &poller{key: key}
 	p.m[key] = fresh
 	return fresh
+}
+
+// saw notes that a prober of the table was there, by whatever it did.
+func (p *pollers) saw(who prober, now time.Duration) {
+	if who == noProber {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.seen == nil {
+		p.seen = make(map[prober]*poller)
+	}
+	if p.seen[who] == nil {
+		p.seen[who] = &poller{machine: true}
+	}
+	p.seen[who].ask(now, false)
+}
+
+// anySeen reports whether one of them is still there.
+func (p *pollers) anySeen(now time.Duration) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, v := range p.seen {
+		if v.active(now, seenOnce) {
+			return true
+		}
+	}
+	return false
 }
 
 // active returns those that are still there.

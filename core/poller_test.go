@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -40,7 +41,8 @@ func asks(t *testing.T, h http.Handler, path, from, by string, interval time.Dur
 }
 
 // A drain goes on accepting until every prober of the readiness route has been
-// answered 503 Fall times, if it has the time, and not at all where nobody asks.
+// answered 503 Fall times, if it has the time, for two seconds where a prober of the
+// table was there in any way, and not at all where nobody was.
 func TestDrainNotice(t *testing.T) {
 	type prober struct {
 		path, from, agent string
@@ -61,7 +63,9 @@ func TestDrainNotice(t *testing.T) {
 			[]prober{ready(2 * time.Second)}, 4 * time.Second, 6*time.Second + noticeSettles + drainCheck, false, 1, time.Minute},
 		{"HAProxy's defaults, and no time", DrainConfig{}, []prober{ready(2 * time.Second)}, 2 * time.Second, 2 * time.Second, true, 1, time.Minute},
 		{"a prober that falls at once", DrainConfig{Fall: 1},
-			[]prober{ready(500 * time.Millisecond)}, 0, 500*time.Millisecond + noticeSettles + drainCheck, false, 1, time.Minute},
+			[]prober{{"/readyz", inside, "", 500 * time.Millisecond}}, noticeSettles, 500*time.Millisecond + noticeSettles + drainCheck, false, 1, time.Minute},
+		{"one of the table, which is not alone in what it knows", DrainConfig{Fall: 1},
+			[]prober{ready(500 * time.Millisecond)}, 2*time.Second + noticeSettles, 2*time.Second + noticeSettles + drainCheck, false, 1, time.Minute},
 		{"one that asks often", DrainConfig{}, []prober{ready(time.Second)}, 2 * time.Second, 3*time.Second + noticeSettles + drainCheck, false, 1, time.Minute},
 		{"the slowest is waited for", DrainConfig{Timeout: 30 * time.Second},
 			[]prober{ready(time.Second), {"/readyz", "10.0.0.2:1", "", 5 * time.Second}}, 10 * time.Second, 15*time.Second + noticeSettles + drainCheck, false, 2, time.Minute},
@@ -78,9 +82,19 @@ func TestDrainNotice(t *testing.T) {
 		{"a person who has asked but once", DrainConfig{Timeout: 20 * time.Second},
 			[]prober{{"/readyz", inside, "curl/8.0", time.Hour}}, 0, 0, false, 0, time.Second},
 		{"no wait is wanted", DrainConfig{Fall: -1}, []prober{ready(time.Second)}, 0, 0, false, 0, time.Minute},
-		{"liveness is nobody's reason to wait", DrainConfig{}, []prober{{"/livez", inside, kubelet, time.Second}}, 0, 0, false, 0, time.Minute},
-		{"nor is the health route", DrainConfig{}, []prober{{"/healthz", inside, kubelet, time.Second}}, 0, 0, false, 0, time.Minute},
-		{"nor is somebody in the internet who says that he is a prober", DrainConfig{}, []prober{{"/readyz", internet, kubelet, time.Second}}, 0, 0, false, 0, time.Minute},
+		{"a person who has asked twice", DrainConfig{Timeout: 20 * time.Second},
+			[]prober{{"/readyz", inside, "curl/8.0", 2 * time.Second}}, 0, 0, false, 0, 3 * time.Second},
+		{"one that nobody knows, and that asks as no person does", DrainConfig{Timeout: 20 * time.Second},
+			[]prober{{"/readyz", inside, "lb/1", 2 * time.Second}}, 4 * time.Second, 6*time.Second + noticeSettles + drainCheck, false, 1, 5 * time.Second},
+		{"liveness: the platform is there, and may not ask", DrainConfig{}, []prober{{"/livez", inside, kubelet, 10 * time.Second}},
+			2 * time.Second, 2*time.Second + drainCheck, false, 0, time.Minute},
+		{"the health route, asked but once", DrainConfig{}, []prober{{"/healthz", inside, kubelet, time.Hour}},
+			2 * time.Second, 2*time.Second + drainCheck, false, 0, time.Minute},
+		{"as long as there is time", DrainConfig{Timeout: 2 * time.Second}, []prober{{"/livez", inside, kubelet, time.Second}},
+			500 * time.Millisecond, 500*time.Millisecond + drainCheck, false, 0, time.Minute},
+		{"one that has gone", DrainConfig{}, []prober{{"/livez", inside, kubelet, time.Hour}}, 0, 0, false, 0, 91 * time.Second},
+		{"liveness that nobody of the table asks", DrainConfig{}, []prober{{"/livez", inside, "curl/8.0", time.Second}}, 0, 0, false, 0, time.Minute},
+		{"somebody in the internet who says that he is a prober", DrainConfig{}, []prober{{"/readyz", internet, kubelet, time.Second}}, 0, 0, false, 0, time.Minute},
 	} {
 		t.Run(row.rule, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -124,6 +138,54 @@ func TestDrainNotice(t *testing.T) {
 					}
 				}
 			})
+		})
+	}
+}
+
+// In Kubernetes a pod leaves its Service because it is deleted, and nobody asks it.
+func TestDrainNoticeInKubernetes(t *testing.T) {
+	t.Setenv(inKubernetes, "10.96.0.1")
+	for _, row := range []struct {
+		rule   string
+		config DrainConfig
+		want   time.Duration
+	}{
+		{"two seconds", DrainConfig{}, 2 * time.Second},
+		{"as long as there is time", DrainConfig{Timeout: 2 * time.Second}, 500 * time.Millisecond},
+		{"no wait is wanted", DrainConfig{Fall: -1}, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g := quietGuard(t, Config{Drain: row.config})
+			h := g.Wrap(http.NotFoundHandler())
+			begun := make(chan DrainReport)
+			go func() { begun <- drained(t, g) }()
+			<-g.Draining()
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, handshake())
+			if accepted := w.Code == 404; accepted != (row.want > 0) {
+				t.Errorf("%s: a handshake at its start is answered %d", row.rule, w.Code)
+			}
+			if r := <-begun; r.Notice < row.want || r.Notice > row.want+drainCheck {
+				t.Errorf("%s: accepted for %v, want %v", row.rule, r.Notice, row.want)
+			}
+		})
+	}
+}
+
+// A prober that only connects is one of the table where its address says so.
+func TestDrainNoticeForProbesByTCP(t *testing.T) {
+	for from, want := range map[string]time.Duration{"168.63.129.16:1000": noticeLeast, "10.0.0.9:1000": 0, "192.0.2.1:1000": 0} {
+		synctest.Test(t, func(t *testing.T) {
+			g := quietGuard(t, Config{})
+			c := watched(g, &script{addr: tcpAddr(from), reads: []step{{"", io.EOF}}})
+			_, _ = c.Read(make([]byte, 1))
+			_ = c.Close()
+			if n := g.Snapshot().Closed[TCPProbe]; n != 1 {
+				t.Fatalf("%s: %v, want a tcp_probe", from, g.Snapshot().Closed)
+			}
+			if r := drained(t, g); r.Notice < want || r.Notice > want+drainCheck {
+				t.Errorf("%s: accepted for %v, want %v", from, r.Notice, want)
+			}
 		})
 	}
 }

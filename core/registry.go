@@ -32,8 +32,9 @@ const registryShards = 32
 func newRegistry() *registry { return &registry{seed: maphash.MakeSeed()} }
 
 func (r *registry) add(c *Conn) {
-	c.shard = uint8(r.turn.Add(1) % registryShards)
-	l := &r.lists[c.shard]
+	shard := r.turn.Add(1) % registryShards
+	c.home.Store(shard)
+	l := &r.lists[shard]
 	l.mu.Lock()
 	c.next = l.head
 	if l.head != nil {
@@ -46,7 +47,7 @@ func (r *registry) add(c *Conn) {
 
 func (r *registry) remove(c *Conn) {
 	r.unindex(c)
-	l := &r.lists[c.shard]
+	l := &r.lists[c.home.Load()&homeShard]
 	l.mu.Lock()
 	if c.prev != nil {
 		c.prev.next = c.next
@@ -86,14 +87,15 @@ func (r *registry) all() (conns []*Conn) {
 	return conns
 }
 
-// anySession reports whether a session is open, or a handshake under way. One
-// that ends is open until all that is known of its end is noted.
-func (r *registry) anySession() bool {
+// anySession reports whether a session is open, or a handshake under way, on one
+// server or, where of is nil, on any. One that ends is open until all that is known
+// of its end is noted.
+func (r *registry) anySession(of *server) bool {
 	for i := range r.lists {
 		l := &r.lists[i]
 		l.mu.Lock()
 		for c := l.head; c != nil; c = c.next {
-			if x := c.current.Load(); x != nil && x.asks {
+			if x := c.current.Load(); x != nil && x.asks && c.on(of) {
 				l.mu.Unlock()
 				return true
 			}

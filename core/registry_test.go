@@ -196,7 +196,7 @@ func TestRegistryConcurrent(t *testing.T) {
 				if k%50 == 0 {
 					r.all()
 					r.len()
-					r.anySession()
+					r.anySession(nil)
 				}
 				_ = c.Close()
 			}

@@ -31,9 +31,10 @@ func (g *Guard) Adapter() Adapter { return Adapter{g: g} }
 // fasthttp, with [Adapter.BeginMessage] and [Request.Around]. Package coretest
 // says whether an adapter keeps the rules. The methods are safe for concurrent use.
 type Adapter struct {
-	g    *Guard
-	owns ownerFunc
-	mere bool // a look: nothing is to come of it
+	g      *Guard
+	owns   ownerFunc
+	mere   bool    // a look: nothing is to come of it
+	server *server // nil: not known
 }
 
 // Guard returns the guard.
@@ -97,6 +98,9 @@ func (a Adapter) begin(h Head, c *Conn, outer *exchange) Request {
 	}
 	r := Request{c: c, x: a.judge(h, c, atServer), begun: true}
 	r.remember()
+	if r.x != nil && c != nil {
+		a.server.has(c)
+	}
 	return r
 }
 
@@ -232,10 +236,9 @@ func (r Request) Opened(nc net.Conn) net.Conn {
 	c.answer.Store(0) // the next write is the answer to the handshake
 	x.set(stateOpened)
 	if x.g.refusing.Load() { // its handshake was under way: its moment is now
-		x.g.mu.Lock()
-		x.g.late = append(x.g.late, x)
-		x.g.mu.Unlock()
-		x.goodbye()
+		x.g.whole.joins(x)
+	} else if s := x.g.parts(c); s != nil {
+		s.drain.joins(x)
 	}
 	if x.status.Load() == http.StatusSwitchingProtocols {
 		x.confirm(http.StatusSwitchingProtocols)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"slices"
@@ -39,14 +40,19 @@ var errNoListener = errors.New("quietws: Serve was given no listener")
 //	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 //	context.AfterFunc(ctx, stop)
 func (g *Guard) Serve(ctx context.Context, srv *http.Server, listeners ...net.Listener) error {
+	a := g.Adapter()
+	if err := a.CanServe(ctx); err != nil {
+		return Unserved(err, listeners...)
+	}
 	if len(listeners) == 0 {
 		return errNoListener
 	}
-	g.Attach(srv)
+	a.Attach(srv)
+	a, _ = a.Server(srv)
 	if srv.ReadHeaderTimeout == 0 && srv.ReadTimeout == 0 {
 		srv.ReadHeaderTimeout = headTimeout
 	}
-	return g.Adapter().Serve(ctx, srv, listeners...)
+	return a.Serve(ctx, srv, listeners...)
 }
 
 // Server is a server of any framework, for [Adapter.Serve]. *http.Server is one.
@@ -61,7 +67,7 @@ type Server interface {
 }
 
 // Serve is [Guard.Serve] for a server of any framework, which the adapter has
-// attached.
+// attached; a is that of its [Adapter.Server].
 func (a Adapter) Serve(ctx context.Context, srv Server, listeners ...net.Listener) error {
 	g := a.g
 	if len(listeners) == 0 {
@@ -69,6 +75,17 @@ func (a Adapter) Serve(ctx context.Context, srv Server, listeners ...net.Listene
 	}
 	if slices.ContainsFunc(listeners, isTLSListener) {
 		return Unserved(errTLSBelow, listeners...)
+	}
+	if err := a.CanServe(ctx); err != nil {
+		return Unserved(err, listeners...)
+	}
+	defer a.server.serves()()
+	var all *drain // of all that the guard has
+	if g != nil {
+		all = g.whole
+		address := addressOf(listeners...)
+		a.server.starts(address)
+		g.journal.note(slog.LevelInfo, "serving", slog.String("address", address))
 	}
 	failed := make(chan error, len(listeners))
 	for _, ln := range listeners {
@@ -78,13 +95,13 @@ func (a Adapter) Serve(ctx context.Context, srv Server, listeners ...net.Listene
 	var err error
 	select {
 	case <-ctx.Done():
-		err = g.shutdown(srv)
+		err = g.shutdown(all, srv)
 	case err = <-failed:
 		running--
 		if err == nil || errorIs(err, http.ErrServerClosed) { // somebody called Shutdown: the drain is under way
-			err = g.shutdown(srv)
+			err = g.shutdown(g.leaves(a.server), srv)
 		} else {
-			g.acceptsNoMore()
+			g.stops(a.server)
 			_ = srv.Close()
 		}
 	}
@@ -106,15 +123,18 @@ func (g *Guard) watched(ln net.Listener) net.Listener {
 	return g.Listener(ln)
 }
 
-// shutdown drains, and then shuts srv down for as long as the deadline lets it.
-func (g *Guard) shutdown(srv Server) error {
+// shutdown waits for the drain, and then shuts srv down for as long as the deadline
+// lets it.
+func (g *Guard) shutdown(d *drain, srv Server) error {
 	timeout := defaultDrainTimeout
 	if g != nil {
 		timeout = g.config.Drain.Timeout
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	_, _ = g.Drain(ctx)
+	if d != nil {
+		_, _ = d.wait(ctx)
+	}
 	if err := srv.Shutdown(ctx); err != nil {
 		_ = srv.Close() // requests that are still running
 	}
@@ -122,7 +142,7 @@ func (g *Guard) shutdown(srv Server) error {
 		return nil
 	}
 	for range closeChecks { // handlers of what was closed return now: how it ended can be told yet
-		if !g.conns.anySession() {
+		if !g.conns.anySession(d.of) {
 			break
 		}
 		t := time.NewTimer(drainCheck)

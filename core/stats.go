@@ -83,7 +83,7 @@ const (
 var drainWords = [drainOutcomes]string{"closed", "answered", "dropped"}
 
 func (s *stats) countClosed(c *Conn, class Class) {
-	s.stripes[c.shard%statStripes].closed[class].Add(1)
+	s.stripes[c.home.Load()%statStripes].closed[class].Add(1)
 }
 
 func (s *stats) countProbe(class Class, p prober, failing bool) {

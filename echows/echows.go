@@ -74,8 +74,12 @@ func opened(q *core.HTTPRequest, c echo.Context) {
 // e.StartH2CServer use [Middleware] instead. With e.Use it adds a middleware that
 // only sees to it that a session shows as 101 in Echo's access log.
 //
-// e.Shutdown begins the drain but does not wait for the sessions, which
-// [core.Guard.Drain] before it does. To have every connection counted in its exact
+// e.Shutdown, as Echo documents it, begins the drain: each session gets its goodbye,
+// but e.Shutdown does not wait for the sessions, and the guard closes none of them at
+// the deadline. [core.Guard.Drain] before it waits, lets probers notice, and closes
+// what is left. An application that says a goodbye of its own does so from
+// [core.Session.OnDrain] or when [core.Guard.Draining] is closed, not after
+// core.Guard.Drain. To have every connection counted in its exact
 // class, set e.Listener or e.TLSListener to one of [core.Guard.Listener] or
 // [core.Guard.TLSListener].
 func Attach(g *core.Guard, e *echo.Echo) {
@@ -92,8 +96,7 @@ func Attach(g *core.Guard, e *echo.Echo) {
 			return next(c)
 		}
 	})
-	g.Attach(e.Server)
-	g.Attach(e.TLSServer)
+	a.Attach(e.Server, e.TLSServer)
 }
 
 // owner asks e's router whether the application has a route of exactly the path

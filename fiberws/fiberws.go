@@ -47,8 +47,14 @@ func answer(c *fiber.Ctx, err error) {
 // these are set and before the app listens; Listen and Shutdown stay yours. What
 // is no request, such as a reset or a timeout, no longer reaches the app's
 // ErrorHandler; a passed limit of the app's, such as BodyLimit, does. A panic of a
-// handler is told, and answered 500 where Fiber would end the process. At
-// app.Shutdown the sessions are drained, and it returns when they are.
+// handler is told, and answered 500 where Fiber would end the process.
+//
+// app.Shutdown begins the drain: each session gets its goodbye, but app.Shutdown
+// takes no longer than without the guard, does not wait for the sessions, and the
+// guard closes none of them at the deadline. [core.Guard.Drain] before it waits,
+// lets probers notice, and closes what is left. An application that says a goodbye
+// of its own does so from [core.Session.OnDrain] or when [core.Guard.Draining] is
+// closed, not after core.Guard.Drain.
 //
 // fasthttp hands connections over without telling the guard when they end. To
 // have the sessions of other routes than [Handler]'s followed, and every
@@ -66,10 +72,9 @@ func answer(c *fiber.Ctx, err error) {
 // fiber.Config.DisableHeaderNormalizing contrib/websocket finds no handshake of any
 // client, whatever is around it.
 func Attach(g *core.Guard, app *fiber.App) {
-	a := g.Adapter().Asks(asked(app))
-	if a.First(app.Server()) {
+	if a, first := g.Adapter().Asks(asked(app)).Server(app.Server()); first {
 		attach(a, app.Server())
-		app.Hooks().OnListen(func(fiber.ListenData) error { a.Starting(); return nil })
+		app.Hooks().OnListen(func(d fiber.ListenData) error { a.Starting(net.JoinHostPort(d.Host, d.Port)); return nil })
 		app.Hooks().OnShutdown(func() error { a.ShuttingDown(); return nil })
 	}
 }
@@ -203,7 +208,8 @@ func ServeListener(ctx context.Context, g *core.Guard, app *fiber.App, listeners
 		return core.Unserved(ErrPrefork, listeners...)
 	}
 	Attach(g, app)
-	return g.Adapter().Serve(ctx, server{app}, listeners...)
+	a, _ := g.Adapter().Server(app.Server())
+	return a.Serve(ctx, server{app}, listeners...)
 }
 
 // server is an app as the core serves it.

@@ -59,10 +59,16 @@ func answered(q *core.HTTPRequest, c *gin.Context) bool {
 // Attach makes the guard the outermost layer of srv, whose Handler is engine or
 // something around it, and quiets the server's own log; see [core.Guard.Attach].
 // Call it before srv serves: at the start the engine is asked for its routes, to
-// leave it the health paths that it has. Serve and Shutdown stay yours; Shutdown
-// begins the drain but does not wait for the sessions, which [core.Guard.Drain]
-// before it does. To have every connection counted in its exact class, serve on
-// one of [core.Guard.Listener] or [core.Guard.TLSListener].
+// leave it the health paths that it has. Serve and Shutdown stay yours. To have
+// every connection counted in its exact class, serve on one of [core.Guard.Listener]
+// or [core.Guard.TLSListener].
+//
+// srv.Shutdown, as Gin documents it, begins the drain: each session gets its goodbye,
+// but srv.Shutdown does not wait for the sessions, and the guard closes none of them
+// at the deadline. [core.Guard.Drain] before it waits, lets probers notice, and closes
+// what is left. An application that says a goodbye of its own does so from
+// [core.Session.OnDrain] or when [core.Guard.Draining] is closed, not after
+// core.Guard.Drain.
 //
 // A Handler that takes connections over, as h2c.NewHandler does, leaves their
 // further requests to [Middleware]; http.Server.Protocols does not.

@@ -6,9 +6,9 @@
 //	go run ./examples/before tls fiber  # those two
 //
 // The servers have no time stamps in their logs. Lines that are alike but for the
-// port are printed once, and the line about the health routes with which each
-// server with quietws begins is left out. README.md has this output, and a test
-// compares them.
+// port are printed once, and the lines about the address and the health routes with
+// which each server with quietws begins are left out. README.md has this output, and
+// a test compares them.
 package main
 
 import (
@@ -171,6 +171,7 @@ func (s scene) half(with string) (said, logged []string, err error) {
 		logged = logged[:i] // what comes after is no part of the scene
 	}
 	logged = slices.DeleteFunc(logged, has(`msg="health routes"`))
+	logged = slices.DeleteFunc(logged, has(`msg=serving `))
 	return said, logged, errors.Join(err, <-ended, ctx.Err())
 }
 

@@ -1,0 +1,308 @@
+package core
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// drain is the end of the sessions of a guard, or of one of its servers alone.
+type drain struct {
+	g     *Guard
+	of    *server // nil: all
+	once  sync.Once
+	hurry chan struct{} // closed at the deadline, or where a caller cannot wait
+	quick sync.Once
+	done  chan struct{}
+	cuts  atomic.Bool // somebody asked for it: what is open at the deadline is closed
+
+	mu       sync.Mutex
+	begun    bool
+	start    time.Duration // since the guard's epoch
+	sessions []*exchange   // that it has to end, and those that opened meanwhile
+	report   DrainReport   // as far as it is known
+	open     int           // that went on at its end
+	logged   bool          // the report
+}
+
+func newDrain(g *Guard, of *server) *drain {
+	return &drain{g: g, of: of, hurry: make(chan struct{}), done: make(chan struct{})}
+}
+
+// begin begins it, once.
+func (d *drain) begin() {
+	d.once.Do(func() {
+		g := d.g
+		var n notice
+		if d.of == nil {
+			n = g.noticeOf()
+			g.draining.Store(true)
+			g.refusing.Store(n.none()) // from the start where nobody has to notice
+			close(g.drainCh)
+		}
+		d.mu.Lock()
+		d.begun, d.start = true, g.now()
+		d.mu.Unlock()
+		go d.run(n)
+	})
+}
+
+// wait begins it and waits for its end: what is open at the deadline, or when ctx
+// ends, is closed.
+func (d *drain) wait(ctx context.Context) (DrainReport, error) {
+	d.cuts.Store(true)
+	d.begin()
+	var err error
+	select {
+	case <-d.done:
+	case <-ctx.Done():
+		select {
+		case <-d.done: // before it
+		default:
+			err = ctx.Err()
+			d.cutShort()
+			<-d.done
+		}
+	}
+	d.mu.Lock()
+	open := d.open
+	d.open = 0
+	d.mu.Unlock()
+	if open > 0 { // its time was over before anybody asked for it
+		d.cut()
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.report, err
+}
+
+func (d *drain) cutShort() { d.quick.Do(func() { close(d.hurry) }) }
+
+// joins adds a session whose handshake was under way when the drain began, and
+// whose moment is now.
+func (d *drain) joins(x *exchange) {
+	d.mu.Lock()
+	d.sessions = append(d.sessions, x)
+	d.mu.Unlock()
+	x.goodbye()
+}
+
+func (d *drain) run(n notice) {
+	g, timeout := d.g, d.g.config.Drain.Timeout
+	defer close(d.done)
+	deadline := time.AfterFunc(timeout, d.cutShort)
+	defer deadline.Stop()
+	g.journal.note(slog.LevelInfo, "draining", append(d.of.attrs(), slog.Int("sessions", len(g.openSessions(d.of))), slog.Duration("timeout", timeout))...)
+
+	probers, short := d.awaitNotice(n)
+	told := g.now()
+	if d.of == nil {
+		g.refusing.Store(true)
+	}
+	sessions := g.openSessions(d.of)
+	d.mu.Lock()
+	d.report.Notice, d.report.Probers, d.report.TooShort = told-d.start, probers, short
+	d.addSessions(sessions)
+	d.mu.Unlock()
+	d.sayGoodbye(sessions)
+	gone := g.now()
+	d.mu.Lock()
+	d.report.Goodbyes = gone - told
+	d.mu.Unlock()
+	await(timeout, func() bool { return !g.conns.anySession(d.of) }, d.hurry)
+	cuts := d.cuts.Load()
+	if cuts {
+		d.cut()
+	}
+	closing := g.now() - gone
+	g.closeIdle(d.of, d.hurry)
+	d.mu.Lock()
+	d.report.Closing = closing
+	d.mu.Unlock()
+	open := 0 // of those that were cut some are on their way out
+	if !cuts {
+		open = len(g.openSessions(d.of))
+	}
+	d.end(open)
+}
+
+// addSessions adds those that are not there yet. d.mu is held.
+func (d *drain) addSessions(sessions []*exchange) {
+	joined := d.sessions[:len(d.sessions):len(d.sessions)] // few
+	for _, x := range sessions {
+		if !slices.Contains(joined, x) {
+			d.sessions = append(d.sessions, x)
+		}
+	}
+}
+
+// cut closes the sessions that are open.
+func (d *drain) cut() {
+	open := d.g.openSessions(d.of)
+	for _, x := range open {
+		x.closedByServer()
+		_ = x.c.Close()
+	}
+	d.g.stats.drained[drainDropped].Add(uint64(len(open)))
+	d.mu.Lock()
+	d.report.Dropped += len(open)
+	d.report.Closed = max(d.report.Sessions-d.report.Dropped, 0)
+	d.mu.Unlock()
+}
+
+// end completes the report, with the sessions that go on, and logs it.
+func (d *drain) end(open int) {
+	g := d.g
+	d.mu.Lock()
+	d.open = open
+	r := d.count(open)
+	d.report = r
+	logged := d.logged
+	d.logged = true
+	d.mu.Unlock()
+	g.stats.drained[drainClosed].Add(uint64(max(r.Closed-r.Answered, 0)))
+	g.stats.drained[drainAnswered].Add(uint64(r.Answered))
+	if !logged {
+		d.logReport(r, open)
+	}
+}
+
+// count returns the report as it is now, of which open sessions go on. d.mu is
+// held.
+func (d *drain) count(open int) DrainReport {
+	r := d.report
+	r.Sessions = len(d.sessions)
+	r.Closed = max(r.Sessions-r.Dropped-open, 0)
+	r.Answered = 0
+	for _, x := range d.sessions {
+		if x.answered() {
+			r.Answered++
+		}
+	}
+	r.Duration = d.g.now() - d.start
+	return r
+}
+
+func (d *drain) logReport(r DrainReport, open int) {
+	d.g.journal.note(slog.LevelInfo, "drained", append(d.of.attrs(), r.attrs(d.g.config.Drain.Fall, open)...)...)
+}
+
+// logNow logs the report as it is, where the drain has begun and not ended: the log
+// is about to be closed.
+func (d *drain) logNow() {
+	open := d.g.openSessions(d.of)
+	d.mu.Lock()
+	if !d.begun || d.logged {
+		d.mu.Unlock()
+		return
+	}
+	d.logged = true
+	d.addSessions(open)
+	r := d.count(len(open))
+	d.mu.Unlock()
+	d.logReport(r, len(open))
+}
+
+// await waits until done, but no longer than limit, nor when hurry is closed. It
+// reports whether it was done.
+func await(limit time.Duration, done func() bool, hurry <-chan struct{}) bool {
+	end := time.NewTimer(limit)
+	defer end.Stop()
+	check := time.NewTicker(drainCheck)
+	defer check.Stop()
+	for {
+		if done() {
+			return true
+		}
+		select {
+		case <-check.C:
+		case <-end.C:
+			return false
+		case <-hurry:
+			return false
+		}
+	}
+}
+
+// goodbyePause is the longest time between two goodbyes: 100 sessions a second
+// are few enough for any server to take back at once.
+const goodbyePause = 10 * time.Millisecond
+
+// sayGoodbye gives each session its moment, in an order of no meaning, evenly
+// over the spread or less. When the time is up the rest gets none.
+func (d *drain) sayGoodbye(sessions []*exchange) {
+	g := d.g
+	rand.Shuffle(len(sessions), func(i, j int) { sessions[i], sessions[j] = sessions[j], sessions[i] })
+	pause := time.Duration(0)
+	if n := len(sessions); n > 1 && g.config.Drain.Spread > 0 {
+		pause = min(g.config.Drain.Spread/time.Duration(n), goodbyePause)
+	}
+	next := g.now()
+	for i, x := range sessions {
+		if i > 0 {
+			next += pause
+		}
+		if wait := next - g.now(); wait > 0 {
+			t := time.NewTimer(wait)
+			select {
+			case <-t.C:
+			case <-d.hurry:
+				t.Stop()
+				return
+			}
+		}
+		x.goodbye()
+	}
+}
+
+// openSessions returns the sessions that are open now, on one server or, where of
+// is nil, on all.
+func (g *Guard) openSessions(of *server) (open []*exchange) {
+	for _, c := range g.conns.all() {
+		if x := c.session(); x != nil && c.on(of) {
+			open = append(open, x)
+		}
+	}
+	return open
+}
+
+// session returns the session on c, nil if there is none.
+func (c *Conn) session() *exchange {
+	if x := c.current.Load(); x != nil && x.opened() && !c.is(flagDecided) {
+		return x
+	}
+	return nil
+}
+
+// closeIdle closes every connection, of one server or of all, that never had a
+// request: silent, handshaken, or with half a head. The server's own Shutdown waits
+// for those, for seconds or until its deadline; those that are kept alive it closes.
+// It waits a little for what has only just come.
+func (g *Guard) closeIdle(of *server, hurry <-chan struct{}) {
+	await(idleYouth+drainCheck, func() bool { return g.closeIdleConns(of, idleYouth) == 0 }, hurry)
+	g.closeIdleConns(of, 0)
+}
+
+// closeIdleConns closes those that are older than youth, and returns how many
+// are not.
+func (g *Guard) closeIdleConns(of *server, youth time.Duration) (young int) {
+	now := g.now()
+	for _, c := range g.conns.all() {
+		switch {
+		case c.refs.Load() != 1 || c.is(flagsRequest|flagUpgraded|flagLeft|flagClosed) || !c.on(of):
+		case now-c.accepted < youth:
+			young++
+		default:
+			c.set(flagDrained)
+			if t := c.tls.Load(); t != nil && c.is(flagShadow) {
+				_ = t.NetConn().Close() // its own Close would wait for the peer to read an alert
+			}
+			_ = c.Close()
+		}
+	}
+	return young
+}

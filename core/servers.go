@@ -1,0 +1,271 @@
+package core
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"reflect"
+	"slices"
+	"strings"
+	"sync/atomic"
+)
+
+// server is one that the guard is attached to, or the two of an application that
+// shut down together. It counts until its Shutdown, or until its Serve returns.
+type server struct {
+	g       *Guard
+	n       uint32      // its number, for Conn.home; 0 where there are too many
+	late    bool        // the guard was over before it came
+	started atomic.Bool // it began to serve
+	gone    bool        // it does not count any more; under Guard.mu
+	serving int         // how often Adapter.Serve is serving it; under Guard.mu
+	address string      // where it listens, "" if that is not known; under Guard.mu
+	drain   *drain      // of its sessions alone, nil if there is none; under Guard.mu
+	parting atomic.Bool // what opens on it now gets its goodbye at once
+}
+
+// maxServers is how many servers the connections of a guard are told apart by.
+// Those of further ones end with the last server.
+const maxServers = 1<<16 - 1
+
+// serverOf returns the record of a server, by one of the pointers that stand for
+// it, and whether it is new.
+func (g *Guard) serverOf(keys ...any) (s *server, first bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, key := range keys {
+		if known := g.attached[key]; known != nil {
+			s = known
+		}
+	}
+	if s == nil {
+		s, first = &server{g: g, late: g.isOver()}, true
+		g.stopped.Store(false)
+		if len(g.servers) < maxServers {
+			g.servers = append(g.servers, s)
+			s.n = uint32(len(g.servers))
+		}
+	}
+	for _, key := range keys {
+		g.attached[key] = s
+	}
+	return s, first
+}
+
+// Server returns a for one server, and whether the guard was not yet attached to
+// it. keys are pointers that stand for it, and the guard keeps them: more than one
+// where an application has several servers that shut down together. Where the
+// server serves already it is too late for that: a line says so, and first is
+// false.
+func (a Adapter) Server(keys ...any) (_ Adapter, first bool) {
+	if a.g == nil {
+		return a, false
+	}
+	if slices.ContainsFunc(keys, serves) && !a.g.knows(keys) {
+		a.g.journal.note(slog.LevelWarn, "attached to a server that serves already: nothing of it is seen",
+			slog.String("remedy", "call Attach before the server starts"))
+		return a, false
+	}
+	a.server, first = a.g.serverOf(keys...)
+	return a, first
+}
+
+func (g *Guard) knows(keys []any) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.ContainsFunc(keys, func(key any) bool { return g.attached[key] != nil })
+}
+
+// serves reports whether a server has a listener. Neither *http.Server nor
+// *fasthttp.Server has a public way to ask; a version that keeps its listeners
+// elsewhere is taken not to serve.
+func serves(srv any) bool {
+	v := reflect.ValueOf(srv)
+	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
+		return false
+	}
+	for _, name := range []string{"listeners", "ln"} { // net/http, fasthttp
+		if f := v.Elem().FieldByName(name); f.IsValid() && (f.Kind() == reflect.Map || f.Kind() == reflect.Slice) && f.Len() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// has notes that c is a connection of s.
+func (s *server) has(c *Conn) {
+	if s != nil && s.n != 0 && c.home.Load()>>homeServer != s.n {
+		c.home.Store(c.home.Load()&homeShard | s.n<<homeServer)
+	}
+}
+
+// on reports whether c belongs to s. Everything belongs to a nil server.
+func (c *Conn) on(s *server) bool { return s == nil || s.n != 0 && c.home.Load()>>homeServer == s.n }
+
+// parts returns the server of c if its sessions are being ended alone.
+func (g *Guard) parts(c *Conn) *server {
+	if !g.parting.Load() {
+		return nil
+	}
+	n := c.home.Load() >> homeServer
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if n == 0 || !g.servers[n-1].parting.Load() {
+		return nil
+	}
+	return g.servers[n-1]
+}
+
+// leaves notes that s accepts no more, and returns the drain that is to follow: of
+// its own sessions where another server counts, else of all. s may be nil, which
+// stands for the only server.
+func (g *Guard) leaves(s *server) *drain {
+	if g == nil {
+		return nil
+	}
+	others, started := g.stops(s)
+	g.mu.Lock()
+	d := g.whole
+	if s != nil && others > 0 && !g.refusing.Load() {
+		if s.drain == nil {
+			s.drain = newDrain(g, s)
+			s.parting.Store(true)
+			g.parting.Store(true)
+		}
+		d = s.drain
+	}
+	g.mu.Unlock()
+	if others > 0 && started == 0 && !g.isDraining() && !g.unstarted.Swap(true) {
+		g.journal.note(slog.LevelWarn, "a server shuts down, and one that never started counts as serving: no drain of all begins",
+			slog.String("remedy", "attach only servers that serve, or call Guard.Drain before Shutdown"))
+	}
+	return d
+}
+
+// stops notes that s accepts no more, and returns how many others count, and how
+// many of these have started.
+func (g *Guard) stops(s *server) (others, started int) {
+	if g == nil {
+		return 0, 0
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s != nil {
+		s.gone = true
+	}
+	for _, o := range g.attached {
+		if o != s && !o.gone {
+			others++
+			if o.started.Load() {
+				started++
+			}
+		}
+	}
+	if others == 0 {
+		g.stopped.Store(true)
+	}
+	return others, started
+}
+
+// starts notes that s begins to serve.
+func (s *server) starts(address string) {
+	if s == nil {
+		return
+	}
+	s.started.Store(true)
+	if s.late {
+		s.g.usedAgain("Attach")
+	}
+	s.g.mu.Lock()
+	defer s.g.mu.Unlock()
+	if s.address == "" {
+		s.address = address
+	}
+}
+
+// attrs name a server in a line that is about it alone.
+func (s *server) attrs() []slog.Attr {
+	if s == nil {
+		return nil
+	}
+	s.g.mu.Lock()
+	defer s.g.mu.Unlock()
+	return []slog.Attr{slog.String("server", cmp.Or(s.address, "unknown"))}
+}
+
+// addressOf is where listeners listen.
+func addressOf(listeners ...net.Listener) string {
+	var all []string
+	for _, ln := range listeners {
+		if a := ln.Addr(); a != nil {
+			all = append(all, a.String())
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// drains returns the drain of all, and those of servers alone.
+func (g *Guard) drains() []*drain {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := []*drain{g.whole}
+	for _, s := range g.servers {
+		if s.drain != nil {
+			all = append(all, s.drain)
+		}
+	}
+	return all
+}
+
+// errOver is the error of Serve with a guard that has done its work.
+var errOver = errors.New("quietws: the guard has drained or is closed, and there is no way back: make a new one with core.New")
+
+// CanServe returns an error where the guard has drained or is closed: it refuses
+// every handshake then, and closes no session. Where ctx has ended Serve may go on,
+// which ends at once.
+func (a Adapter) CanServe(ctx context.Context) error {
+	if a.g != nil && ctx.Err() == nil && a.g.isOver() {
+		return errOver
+	}
+	return nil
+}
+
+func (g *Guard) isOver() bool { return g.closed.Load() || g.isDraining() }
+
+// usedAgain logs, once, where no error can be returned, that a guard is used which
+// has drained or is closed.
+func (g *Guard) usedAgain(by string) {
+	if !g.isOver() || g.overAgain.Swap(true) {
+		return
+	}
+	attrs := []slog.Attr{slog.String("by", by), slog.String("remedy", "make a new guard with core.New")}
+	if !g.closed.Load() {
+		g.journal.note(slog.LevelWarn, msgOverAgain, attrs...)
+		return
+	}
+	defer func() { _ = recover() }() // the log of a closed guard contains nothing any more
+	g.config.Logger.LogAttrs(context.Background(), slog.LevelWarn, msgOverAgain, attrs...)
+}
+
+const msgOverAgain = "a guard is used again that has drained or is closed"
+
+// serves notes that s is served by [Adapter.Serve], and returns what notes the end
+// of that.
+func (s *server) serves() (over func()) {
+	if s == nil {
+		return func() {}
+	}
+	g := s.g
+	g.mu.Lock()
+	s.serving++
+	g.mu.Unlock()
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if s.serving--; s.serving == 0 {
+			s.gone = true
+		}
+	}
+}
