@@ -213,6 +213,20 @@ func Quiet(g *core.Guard) func(echo.Context) bool {
 	}
 }
 
+// Run serves e on addr until the process gets SIGINT or SIGTERM, drains, shuts
+// down and closes g; see [core.Run]. It takes the place of e.Start.
+func Run(g *core.Guard, e *echo.Echo, addr string) error {
+	return g.Adapter().Run(func(ctx context.Context) error { return Serve(ctx, g, e, addr) })
+}
+
+// RunTLS is Run over TLS with a certificate and its key in files; see
+// [core.RunTLS]. What e.TLSServer.TLSConfig has is kept.
+func RunTLS(g *core.Guard, e *echo.Echo, addr, certFile, keyFile string) error {
+	return g.Adapter().RunTLS(certFile, keyFile, e.TLSServer.TLSConfig, func(ctx context.Context, config *tls.Config) error {
+		return ServeTLS(ctx, g, e, addr, config)
+	})
+}
+
 // Serve serves e on addr until ctx ends, and then drains and returns nil; see
 // [core.Guard.Serve]. It is Attach, a listener, and the drain in one, and takes
 // the place of e.Start. An error to listen or to accept is returned. It prints no

@@ -5,9 +5,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	fastws "github.com/fasthttp/websocket"
@@ -62,6 +64,35 @@ func ask(target probetest.Target, requests ...probetest.Request) {
 		}
 		fmt.Println(r.Path, res.Status)
 	}
+}
+
+// Run is the last line of main: it serves until SIGINT or SIGTERM, drains, and
+// closes the guard. Here another program has the address.
+func ExampleRun() {
+	guard := newGuard()
+	app := fiber.New()
+	app.Get("/ws", fiberws.Handler(guard, echoes))
+
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer ln.Close()
+	err = fiberws.Run(guard, app, ln.Addr().String()) // ":8080"
+	fmt.Println(errors.Is(err, syscall.EADDRINUSE))
+	// Output: true
+}
+
+// RunTLS takes files. Here they are missing.
+func ExampleRunTLS() {
+	guard := newGuard()
+	app := fiber.New()
+	app.Get("/ws", fiberws.Handler(guard, echoes))
+
+	err := fiberws.RunTLS(guard, app, ":8443", "cert.pem", "key.pem")
+	fmt.Println(errors.Is(err, fs.ErrNotExist))
+	// Output: true
 }
 
 // Serve takes the place of app.Listen. Give it a context that ends at SIGTERM, and

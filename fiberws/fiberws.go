@@ -180,6 +180,20 @@ func Quiet(g *core.Guard) func(*fiber.Ctx) bool {
 // in each child, without drain.
 var ErrPrefork = errors.New("fiberws: an app with Prefork cannot be served here; use Attach and the app's own Listen")
 
+// Run serves app on addr until the process gets SIGINT or SIGTERM, drains, shuts
+// down and closes g; see [core.Run]. It takes the place of app.Listen.
+func Run(g *core.Guard, app *fiber.App, addr string) error {
+	return g.Adapter().Run(func(ctx context.Context) error { return Serve(ctx, g, app, addr) })
+}
+
+// RunTLS is Run over TLS with a certificate and its key in files; see
+// [core.RunTLS]. HTTP/2 is never offered.
+func RunTLS(g *core.Guard, app *fiber.App, addr, certFile, keyFile string) error {
+	return g.Adapter().RunTLS(certFile, keyFile, nil, func(ctx context.Context, config *tls.Config) error {
+		return ServeTLS(ctx, g, app, addr, config)
+	})
+}
+
 // Serve serves app on addr until ctx ends, and then drains and returns nil; see
 // [core.Guard.Serve]. It is Attach, a listener, and the drain in one, and takes
 // the place of app.Listen. It sets no timeout, unlike that: set

@@ -3,11 +3,14 @@ package ginws_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/coder/websocket"
@@ -60,6 +63,31 @@ func ask(target probetest.Target, requests ...probetest.Request) {
 		}
 		fmt.Println(r.Path, res.Status)
 	}
+}
+
+// Run is the last line of main: it serves until SIGINT or SIGTERM, drains, and
+// closes the guard. Here another program has the address.
+func ExampleRun() {
+	guard := newGuard()
+	engine := gin.New()
+	engine.GET("/ws", ginws.Handler(guard, echoes, nil))
+
+	ln, target := listen()
+	defer ln.Close()
+	err := ginws.Run(guard, engine, target.Addr) // ":8080"
+	fmt.Println(errors.Is(err, syscall.EADDRINUSE))
+	// Output: true
+}
+
+// RunTLS takes files. Here they are missing.
+func ExampleRunTLS() {
+	guard := newGuard()
+	engine := gin.New()
+	engine.GET("/ws", ginws.Handler(guard, echoes, nil))
+
+	err := ginws.RunTLS(guard, engine, ":8443", "cert.pem", "key.pem")
+	fmt.Println(errors.Is(err, fs.ErrNotExist))
+	// Output: true
 }
 
 // Serve takes the place of engine.Run. Give it a context that ends at SIGTERM, and it

@@ -204,6 +204,20 @@ func Quiet(g *core.Guard) func(*gin.Context) bool {
 	}
 }
 
+// Run serves engine on addr until the process gets SIGINT or SIGTERM, drains, shuts
+// down and closes g; see [core.Run]. It takes the place of engine.Run.
+func Run(g *core.Guard, engine *gin.Engine, addr string) error {
+	return g.Adapter().Run(func(ctx context.Context) error { return Serve(ctx, g, engine, addr) })
+}
+
+// RunTLS is Run over TLS with a certificate and its key in files; see
+// [core.RunTLS].
+func RunTLS(g *core.Guard, engine *gin.Engine, addr, certFile, keyFile string) error {
+	return g.Adapter().RunTLS(certFile, keyFile, nil, func(ctx context.Context, config *tls.Config) error {
+		return ServeTLS(ctx, g, engine, addr, config)
+	})
+}
+
 // Serve serves engine on addr until ctx ends, and then drains and returns nil; see
 // [core.Guard.Serve]. It is an http.Server with a ReadHeaderTimeout of 10 s, Attach,
 // a listener, and the drain in one, and takes the place of engine.Run. An error to
