@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/coder/websocket"
@@ -32,17 +30,16 @@ func main() {
 }
 
 func run(o setup.Options) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-
 	guard, err := core.New(core.Config{
 		Collapse: o.Collapse,
 		Drain:    core.DrainConfig{Timeout: o.Drain},
+		// A prober that asks a route with Endpoint gets the application's answer,
+		// which is 4xx, unless the route is named here.
+		ProbePaths: []string{"/gorilla"},
 	})
 	if err != nil {
 		return err
 	}
-	defer func() { _ = guard.Close() }()
 	prometheus.MustRegister(prom.NewCollector(guard))
 
 	e := echo.New()
@@ -52,11 +49,10 @@ func run(o setup.Options) error {
 	e.GET("/metrics", echo.WrapHandler(promhttp.Handler()))
 	e.GET("/", echo.WrapHandler(http.HandlerFunc(setup.Page)))
 
-	slog.Info("starting", "addr", o.Addr)
-	if o.TLS != nil {
-		return echows.ServeTLS(ctx, guard, e, o.Addr, o.TLS)
+	if o.Cert != "" {
+		return echows.RunTLS(guard, e, o.Addr, o.Cert, o.Key)
 	}
-	return echows.Serve(ctx, guard, e, o.Addr)
+	return echows.Run(guard, e, o.Addr)
 }
 
 // accessLog is Echo's own, without the probes. Quiet may be its Skipper too; a

@@ -9,8 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	fastws "github.com/fasthttp/websocket"
@@ -36,17 +34,16 @@ func main() {
 }
 
 func run(o setup.Options) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-
 	guard, err := core.New(core.Config{
 		Collapse: o.Collapse,
 		Drain:    core.DrainConfig{Timeout: o.Drain},
+		// A prober that asks a route with Endpoint gets the application's answer,
+		// which is 4xx, unless the route is named here.
+		ProbePaths: []string{"/contrib"},
 	})
 	if err != nil {
 		return err
 	}
-	defer func() { _ = guard.Close() }()
 	prometheus.MustRegister(prom.NewCollector(guard))
 
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
@@ -56,11 +53,10 @@ func run(o setup.Options) error {
 	app.Get("/metrics", adaptor.HTTPHandler(promhttp.Handler()))
 	app.Get("/", adaptor.HTTPHandler(http.HandlerFunc(setup.Page)))
 
-	slog.Info("starting", "addr", o.Addr)
-	if o.TLS != nil {
-		return fiberws.ServeTLS(ctx, guard, app, o.Addr, o.TLS)
+	if o.Cert != "" {
+		return fiberws.RunTLS(guard, app, o.Addr, o.Cert, o.Key)
 	}
-	return fiberws.Serve(ctx, guard, app, o.Addr)
+	return fiberws.Run(guard, app, o.Addr)
 }
 
 // accessLog is Fiber's own, without the probes. Quiet may be its Next too; that

@@ -8,8 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/coder/websocket"
@@ -32,17 +30,16 @@ func main() {
 }
 
 func run(o setup.Options) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-
 	guard, err := core.New(core.Config{
 		Collapse: o.Collapse,
 		Drain:    core.DrainConfig{Timeout: o.Drain},
+		// A prober that asks a route with Endpoint gets the application's answer,
+		// which is 4xx, unless the route is named here.
+		ProbePaths: []string{"/gorilla"},
 	})
 	if err != nil {
 		return err
 	}
-	defer func() { _ = guard.Close() }()
 	prometheus.MustRegister(prom.NewCollector(guard))
 
 	gin.SetMode(gin.ReleaseMode)
@@ -53,11 +50,10 @@ func run(o setup.Options) error {
 	engine.GET("/metrics", gin.WrapH(promhttp.Handler()))
 	engine.GET("/", gin.WrapF(http.HandlerFunc(setup.Page)))
 
-	slog.Info("starting", "addr", o.Addr)
-	if o.TLS != nil {
-		return ginws.ServeTLS(ctx, guard, engine, o.Addr, o.TLS)
+	if o.Cert != "" {
+		return ginws.RunTLS(guard, engine, o.Addr, o.Cert, o.Key)
 	}
-	return ginws.Serve(ctx, guard, engine, o.Addr)
+	return ginws.Run(guard, engine, o.Addr)
 }
 
 // accessLog is Gin's own, in the form of all other lines and without the probes.

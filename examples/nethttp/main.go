@@ -3,13 +3,9 @@
 package main
 
 import (
-	"context"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/coder/websocket"
@@ -29,17 +25,16 @@ func main() {
 }
 
 func run(o setup.Options) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-
 	guard, err := core.New(core.Config{
 		Collapse: o.Collapse,
 		Drain:    core.DrainConfig{Timeout: o.Drain},
+		// A prober that asks a route with Endpoint gets the application's answer,
+		// which is 4xx, unless the route is named here.
+		ProbePaths: []string{"/ws"},
 	})
 	if err != nil {
 		return err
 	}
-	defer func() { _ = guard.Close() }()
 	prometheus.MustRegister(prom.NewCollector(guard))
 
 	mux := http.NewServeMux()
@@ -50,17 +45,10 @@ func run(o setup.Options) error {
 	// alone would see only the access log.
 	srv := &http.Server{Handler: accessLog(guard, guard.Wrap(mux))}
 
-	ln, err := net.Listen("tcp", o.Addr)
-	if err != nil {
-		return err
+	if o.Cert != "" {
+		return core.RunTLS(guard, srv, o.Addr, o.Cert, o.Key)
 	}
-	if o.TLS != nil {
-		ln = guard.TLSListener(ln, o.TLS)
-	} else {
-		ln = guard.Listener(ln)
-	}
-	slog.Info("listening", "addr", ln.Addr().String())
-	return guard.Serve(ctx, srv, ln)
+	return core.Run(guard, srv, o.Addr)
 }
 
 // echo sends every message back until the client leaves or the server drains.

@@ -3,7 +3,6 @@
 package setup
 
 import (
-	"crypto/tls"
 	_ "embed"
 	"errors"
 	"flag"
@@ -19,10 +18,10 @@ import (
 
 // Options are what the flags say.
 type Options struct {
-	Addr     string
-	TLS      *tls.Config // nil: in the clear
-	Drain    time.Duration
-	Collapse time.Duration
+	Addr      string
+	Cert, Key string // files; "": in the clear
+	Drain     time.Duration
+	Collapse  time.Duration
 }
 
 // Parse reads the flags and makes slog's default logger the one that they ask
@@ -40,8 +39,8 @@ func Parse() Options {
 func parse(flags *flag.FlagSet, args []string, log io.Writer) (Options, error) {
 	var o Options
 	flags.StringVar(&o.Addr, "addr", ":8080", "`address` to listen on")
-	cert := flags.String("cert", "", "`file` with a certificate in PEM; with -key: serve TLS")
-	key := flags.String("key", "", "`file` with its key in PEM")
+	flags.StringVar(&o.Cert, "cert", "", "`file` with a certificate in PEM; with -key: serve TLS")
+	flags.StringVar(&o.Key, "key", "", "`file` with its key in PEM")
 	json := flags.Bool("json", false, "log in JSON instead of text")
 	flags.DurationVar(&o.Drain, "drain", 9*time.Second, "how long a drain may take")
 	flags.DurationVar(&o.Collapse, "collapse", time.Minute, "window in which repeats of a failure are counted instead of logged")
@@ -63,14 +62,7 @@ func parse(flags *flag.FlagSet, args []string, log io.Writer) (Options, error) {
 	} else {
 		slog.SetDefault(slog.New(slog.NewTextHandler(log, nil)))
 	}
-	switch {
-	case *cert != "" && *key != "":
-		pair, err := tls.LoadX509KeyPair(*cert, *key)
-		if err != nil {
-			return o, err
-		}
-		o.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}}
-	case *cert != "" || *key != "":
+	if (o.Cert == "") != (o.Key == "") {
 		return o, errors.New("-cert and -key go together")
 	}
 	return o, nil

@@ -50,6 +50,9 @@ func Test(t *testing.T, sockets ...string) {
 	t.Run("a flag that is wrong", func(t *testing.T) {
 		fails(t, 2, "-cert", cert)
 	})
+	t.Run("a certificate that is missing", func(t *testing.T) {
+		fails(t, 1, "-addr", "127.0.0.1:0", "-cert", cert+".none", "-key", key)
+	})
 	t.Run("an address that is taken", func(t *testing.T) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -108,11 +111,13 @@ func run(t *testing.T, s *server, sockets []string) {
 	if status, _ := s.get(sockets[0], ""); status != http.StatusUpgradeRequired {
 		t.Errorf("a person on %s: %d, want 426", sockets[0], status)
 	}
-	open := make([]*websocket.Conn, len(sockets))
-	for i, path := range sockets {
-		open[i] = s.dial(path)
+	var open []*websocket.Conn
+	for range 3 {
+		for _, path := range sockets {
+			open = append(open, s.dial(path))
+		}
 	}
-	s.checkMetrics(len(sockets))
+	s.checkMetrics(len(open))
 
 	s.signal(syscall.SIGTERM)
 	for i, ws := range open {
@@ -120,7 +125,7 @@ func run(t *testing.T, s *server, sockets []string) {
 		_, _, err := ws.Read(ctx)
 		cancel()
 		if websocket.CloseStatus(err) != websocket.StatusGoingAway {
-			t.Errorf("%s: at SIGTERM the client got %v, want close code 1001", sockets[i], err)
+			t.Errorf("%s: at SIGTERM the client got %v, want close code 1001", sockets[i%len(sockets)], err)
 		}
 	}
 	if state := s.wait(); state.ExitCode() != 0 {
