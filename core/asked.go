@@ -55,6 +55,9 @@ func (a Adapter) Asks(app Application) Adapter {
 	if a.g == nil {
 		return a
 	}
+	if a.g == nil {
+		return a
+	}
 	s, _ := a.g.askers.LoadOrStore(app.Key, &asker{Application: app, g: a.g})
 	return a.own(s.(*asker).owner)
 }

@@ -240,6 +240,9 @@ func (x *exchange) settleHandshake(status int) {
 		e.Err = x.handshakeError(reason, status)
 		g.stats.handshakes[handshakeRefused][reason].Add(1)
 	} else {
+		if reason == ReasonHijackFailed && x.lent {
+			e.Remedy = replayedRemedy
+		}
 		x.mark(flagUpgradeFailed)
 		g.stats.handshakes[handshakeFailed][reason].Add(1)
 		if g.servedAt(x.path) != 0 || x.endpoint || status == http.StatusSwitchingProtocols {

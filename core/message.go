@@ -162,6 +162,9 @@ func (a Adapter) Recover(m Message, returned *bool) {
 	}
 }
 
+// IsUpgradeMessage is [IsUpgrade] for a Message.
+func IsUpgradeMessage(m Message) bool { return asksToUpgrade(m) }
+
 // IsProbeMessage is [Guard.IsProbe] for a Message. It may be asked after the
 // request is done, as long as the Message is valid.
 func (a Adapter) IsProbeMessage(m Message) bool {

@@ -31,6 +31,7 @@ func (noMessage) AnswerField(string) string { return "" }
 func (noMessage) SetConnectionClose()       {}
 func (noMessage) Reset()                    {}
 func (noMessage) Hijacked() bool            { return false }
+func (noMessage) Streams() bool             { return false }
 
 // errListener has nothing to accept.
 type errListener struct{ net.Listener }

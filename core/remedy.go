@@ -120,6 +120,10 @@ var upgradeRemedies = [reasons]string{
 	ReasonStatusUnknown:  "the handler ended and nobody saw how: let it return its error, and use Attach or Wrap, which see the status, in place of Middleware alone",
 }
 
+// replayedRemedy is for ReasonHijackFailed on a server that hands a connection over
+// when the handlers have returned: there nothing can be in the way of a hijack.
+const replayedRemedy = "101 was answered and nobody took the connection over: most often a cache repeats the answer to another client, so keep it off this route (Fiber's cache middleware: Next: fiberws.IsUpgrade), or a handler sets 101 by itself"
+
 // layerRemedy is for UpgradeFailed where it is known which ResponseWriters stand
 // between the handler and the server. layer names their types.
 func layerRemedy(r Reason, layer string) string {

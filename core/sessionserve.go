@@ -75,12 +75,17 @@ func sayClose(ws Frames, code int, alone bool) error {
 
 // Run is Serve, on the frames of ws, for a session that the server has handed over
 // to a goroutine of its own, above which nobody is. f has a context, made from
-// parent, that ends when the connection is closed by this server, when a read or a
-// write on it fails, or at the drain's deadline. When f has returned the session is
-// over as far as this side goes: its error is the session's end, and a panic is
-// told and ends the session alone. A close frame of Run's is written within a
-// second, and its answer awaited for five. It is for authors of adapters.
+// parent, that ends with parent, when the connection is closed by this server, when
+// a read or a write on it fails, or at the drain's deadline. A parent that has ended
+// before, as one of a timeout around the handler that has returned, ends nothing.
+// When f has returned the session is over as far as this side goes: its error is the
+// session's end, and a panic is told and ends the session alone. A close frame of
+// Run's is written within a second, and its answer awaited for five. It is for
+// authors of adapters.
 func (s *Session) Run(parent context.Context, ws Frames, f func(context.Context) error) {
+	if parent != nil && parent.Err() != nil { // as of a timeout around the handler, which has returned
+		parent = context.WithoutCancel(parent)
+	}
 	closing := func(code int, alone bool) error { return sayClose(ws, code, alone) }
 	if s == nil {
 		_ = s.Serve(closing, func() error { return f(parent) })

@@ -175,6 +175,12 @@ func Quiet(g *core.Guard) func(*fiber.Ctx) bool {
 	}
 }
 
+// IsUpgrade reports whether c asks to upgrade to WebSocket, or is what a proxy left
+// of such a request, as [core.IsUpgrade] has it: for the Next of middleware that
+// measures, caches or traces requests, for which a session would be a request of
+// hours.
+func IsUpgrade(c *fiber.Ctx) bool { return core.IsUpgradeMessage(message{c.Context()}) }
+
 // ErrPrefork is the error of Serve, ServeTLS and ServeListener for an app with
 // Prefork: Fiber then ignores listeners and kills its children. [Attach] works
 // in each child, without drain.
