@@ -37,6 +37,11 @@ type Message interface {
 	// Reset drops the response as it stands, and the hijack that a handler has
 	// asked for.
 	Reset()
+	// Streams reports whether the body of the request is read by handlers, and so
+	// may not have been.
+	Streams() bool
+	// SetConnectionClose makes the response the last one on its connection.
+	SetConnectionClose()
 	// Hijacked reports whether a handler has asked for the connection.
 	Hijacked() bool
 }
@@ -128,12 +133,17 @@ func (r *Request) answer(m Message) bool {
 	return true
 }
 
+// write closes the connection where a body may be unread, which the server would
+// take for the next requests. To read it could mean to wait.
 func (a *Answer) write(m Message) {
 	m.SetStatusCode(a.Status)
 	for _, f := range a.Header {
 		m.SetField(f.Name, strings.Join(f.Values, ", "))
 	}
 	m.SetBodyString(a.Body)
+	if m.Streams() {
+		m.SetConnectionClose()
+	}
 }
 
 // tellPanic is to be deferred.

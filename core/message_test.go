@@ -35,6 +35,8 @@ func (m *letter) SetStatusCode(status int)    { m.status = status }
 func (m *letter) SetField(name, value string) { m.fields[name] = value }
 func (m *letter) AnswerField(n string) string { return m.fields[n] }
 func (m *letter) SetBodyString(body string)   { m.body = body }
+func (m *letter) Streams() bool               { return m.r.ContentLength > 0 }
+func (m *letter) SetConnectionClose()         { m.fields["Connection"] = "close" }
 func (m *letter) Hijacked() bool              { return m.hijacked }
 func (m *letter) Reset() {
 	m.status, m.fields, m.body, m.hijacked = 200, make(map[string]string), "", false
@@ -98,6 +100,20 @@ func TestAround(t *testing.T) {
 		}
 		if !q.done {
 			t.Errorf("%s: the request has not ended", row.rule)
+		}
+	}
+}
+
+// A body that nobody may have read is not to be served as requests.
+func TestAnswerBeforeABodyCloses(t *testing.T) {
+	for length, want := range map[int64]string{0: "", 5: "close"} {
+		g := quietGuard(t, Config{Routes: Routes{Ready: "/readyz"}})
+		m := newLetter(asked("POST", "/readyz"), nil)
+		m.r.ContentLength = length
+		q := g.Adapter().BeginMessage(m)
+		_ = q.Around(m, func() error { t.Error("the application is asked"); return nil }, nil)
+		if m.status != 405 || m.fields["Connection"] != want {
+			t.Errorf("a body of %d: answered %d, Connection %q", length, m.status, m.fields["Connection"])
 		}
 	}
 }

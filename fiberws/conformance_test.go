@@ -67,7 +67,7 @@ type serverLog struct{ io.Writer }
 func (l serverLog) Printf(format string, args ...any) { _, _ = fmt.Fprintf(l, format+"\n", args...) }
 
 func application(s coretest.Setup) *fiber.App {
-	config := fiber.Config{DisableStartupMessage: true, ReadTimeout: s.HeadTimeout}
+	config := fiber.Config{DisableStartupMessage: true, ReadTimeout: s.HeadTimeout, StreamRequestBody: s.App.StreamBody}
 	if s.App.ErrorHandler {
 		config.ErrorHandler = func(c *fiber.Ctx, _ error) error { return c.Status(500).SendString("custom") }
 	}

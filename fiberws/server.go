@@ -37,6 +37,7 @@ func (m message) Field(name string) string {
 	return core.JoinLines(m.Request.Header.PeekAll(name), utils.UnsafeString)
 }
 
+func (m message) Streams() bool               { return m.Request.IsBodyStream() }
 func (m message) SetConnection(value string)  { m.Request.Header.Set(fiber.HeaderConnection, value) }
 func (m message) SetField(name, value string) { m.Response.Header.Set(name, value) }
 func (m message) AnswerField(name string) string {

@@ -14,6 +14,9 @@ type App struct {
 	// CatchAll: a route behind all others takes every path by every method:
 	// 200 "catch-all", when [Setup.Caught] has returned.
 	CatchAll bool
+	// StreamBody: handlers are called before the body of a request is read, where
+	// that is a choice (Fiber's StreamRequestBody).
+	StreamBody bool
 	// ErrorHandler: the framework's error handler is replaced by one that
 	// answers 500 "custom" to every error and does not ask whether the
 	// response is written already.

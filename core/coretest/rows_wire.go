@@ -3,9 +3,11 @@ package coretest
 import (
 	"bytes"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/quietws/quietws/core"
@@ -83,7 +85,49 @@ func wireRows() (rows []row) {
 			e.refusedAsBefore(e.bare(), probetest.Foreign("/bare"))
 			e.until("it is told", func() bool { return len(e.events.of(core.HandshakeRefused)) == 1 })
 		},
-	})
+	}, bodyRow(false), bodyRow(true))
+}
+
+// bodyRow is about what the guard answers without a look at the body.
+func bodyRow(streams bool) row {
+	name := "wire/body behind an answer"
+	if streams {
+		name += ", streamed"
+	}
+	const inside = "GET /key/inside HTTP/1.1\r\nHost: x\r\n\r\n"
+	const last = "GET /key/last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+	statusLine := regexp.MustCompile(`HTTP/1\.1 (\d+) `)
+	chunked := func(body string) string { return fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body) }
+	return row{
+		name: name, layers: everywhere, app: App{StreamBody: streams},
+		rule: "the body of a request that the guard answers by itself is never read as requests: it is skipped, or the connection closed",
+		run: func(e *env) {
+			e.get("/ws", 426, "") // the path is known from here on
+			for _, head := range []string{"POST /readyz HTTP/1.1\r\n", "GET /ws HTTP/1.1\r\n", "POST /ws HTTP/1.1\r\nUser-Agent: ELB-HealthChecker/2.0\r\n"} {
+				for _, body := range []string{inside, strings.Repeat(inside, 8_000)} {
+					for _, framing := range []string{
+						fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(body), body),
+						fmt.Sprintf("Expect: 100-continue\r\nContent-Length: %d\r\n\r\n%s", len(body), body),
+						"Transfer-Encoding: chunked\r\n\r\n" + chunked(body),
+					} {
+						c := e.dial()
+						go func() { _, _ = io.WriteString(c, head+"Host: x\r\n"+framing+last) }()
+						got, _ := io.ReadAll(c) // a reset is one way to close
+						_ = c.Close()
+						finals := 0
+						for _, m := range statusLine.FindAllSubmatch(got, -1) {
+							if string(m[1]) != "100" {
+								finals++
+							}
+						}
+						if bytes.Contains(got, []byte("key inside")) || finals > 1 && !bytes.Contains(got, []byte("key last")) || finals > 2 {
+							e.Errorf("%.20q with %.40q and so on: answered %.300q", head, framing, got)
+						}
+					}
+				}
+			}
+		},
+	}
 }
 
 // refusedAsBefore checks that r is refused, with the answer of bare.
