@@ -8,8 +8,8 @@ import (
 )
 
 // Limits says which limit of the application's a request has passed: that of its
-// head, which then was not read, or one that its head shows it to pass, as with
-// a body that is too long.
+// head, which then was not read, or one of its body, whose head was, as with one
+// that is too long or not what the head says.
 //
 // It is for authors of adapters.
 type Limits struct{ Head, Body bool }

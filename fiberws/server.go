@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 
 	"github.com/gofiber/fiber/v2"
@@ -80,7 +81,8 @@ func handler(a core.Adapter, next fasthttp.RequestHandler, closes bool) fasthttp
 func unread(a core.Adapter, refused func(*fasthttp.RequestCtx, error)) func(*fasthttp.RequestCtx, error) {
 	return func(ctx *fasthttp.RequestCtx, err error) {
 		head := errors.As(err, new(*fasthttp.ErrSmallBuffer))
-		body := errors.Is(err, fasthttp.ErrBodyTooLarge) || errors.Is(err, fasthttp.ErrGetOnly)
+		body := errors.Is(err, fasthttp.ErrBodyTooLarge) || errors.Is(err, fasthttp.ErrGetOnly) ||
+			errors.As(err, new(fasthttp.ErrBrokenChunk)) || strings.HasPrefix(err.Error(), "cannot read multipart/form-data body")
 		a.Unread(message{ctx}, err, core.Limits{Head: head, Body: body}, func() { refused(ctx, err) })
 	}
 }
