@@ -171,8 +171,10 @@ func TestSessionRun(t *testing.T) {
 		}
 	}
 	called := false
-	(*Session)(nil).Run(t.Context(), nil, func(context.Context) error { called = true; return failed })
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	(*Session)(nil).Run(ended, new(framesOnPaper), func(ctx context.Context) error { called = ctx.Err() == nil; return failed })
 	if !called {
-		t.Error("without a session f is not called")
+		t.Error("without a session f is not called, or with a context that had ended with the handler")
 	}
 }
