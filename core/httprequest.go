@@ -23,7 +23,7 @@ func (a Adapter) BeginHTTP(r *http.Request) HTTPRequest {
 	c := a.g.httpConn(r)
 	var outer *exchange
 	if c == nil || r.ProtoMajor != 1 {
-		outer = exchangeOf(r.Context())
+		outer = a.g.exchangeIn(r.Context())
 	}
 	return HTTPRequest{Request: a.begin(httpHead{r}, c, outer)}
 }
@@ -34,7 +34,7 @@ func (a Adapter) CurrentHTTP(r *http.Request) HTTPRequest {
 	if a.g == nil {
 		return HTTPRequest{}
 	}
-	return HTTPRequest{Request: Request{x: exchangeOf(r.Context())}}
+	return HTTPRequest{Request: Request{x: a.g.exchangeIn(r.Context())}}
 }
 
 // AtEndpoint is [Adapter.BeginHTTP] and [Adapter.Endpoint] for a request that has
@@ -88,9 +88,13 @@ func (q *HTTPRequest) Wrap(w http.ResponseWriter, r *http.Request) (http.Respons
 		}
 		return w, r
 	}
-	if exchangeOf(r.Context()) != x {
+	if outer := exchangeOf(r.Context()); outer != x {
 		q.original = r
-		r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+		ctx := r.Context()
+		if outer != nil && outer.g != x.g { // another guard's, which may have layers further in
+			ctx = context.WithValue(ctx, exchangeOfKey{outer.g}, outer)
+		}
+		r = r.WithContext(context.WithValue(ctx, exchangeKey{}, x))
 	}
 	x.w = writer{ResponseWriter: w, x: x, r: r}
 	_, flushes := w.(http.Flusher)

@@ -27,7 +27,7 @@ func (g *Guard) IsProbe(r *http.Request) bool {
 	if g == nil {
 		return false
 	}
-	x := exchangeOf(r.Context())
+	x := g.exchangeIn(r.Context())
 	if x == nil {
 		x = g.Adapter().look(httpHead{r})
 	}

@@ -45,6 +45,19 @@ var requestKeys []any
 // SessionOf finds the session there. It must not be called once main runs.
 func RequestKey(key any) { requestKeys = append(requestKeys, key) }
 
+// exchangeOfKey is asked of a context for the exchange of a guard inside of which
+// another guard has begun the request too.
+type exchangeOfKey struct{ g *Guard }
+
+// exchangeIn returns the exchange of g's, nil if there is none.
+func (g *Guard) exchangeIn(ctx context.Context) *exchange {
+	x := exchangeOf(ctx)
+	if x != nil && x.g != g {
+		x, _ = ctx.Value(exchangeOfKey{g}).(*exchange)
+	}
+	return x
+}
+
 func exchangeOf(ctx context.Context) *exchange {
 	x, _ := ctx.Value(exchangeKey{}).(*exchange)
 	return x
