@@ -59,6 +59,11 @@ func serverRows() []row {
 				e.Errorf("the shutdown took %v", took)
 			}
 			e.echo(s, "and it goes on")
+			for _, l := range e.log.all() {
+				if l.level >= slog.LevelWarn {
+					e.Errorf("there is nothing to warn of: %v", l)
+				}
+			}
 			if _, err := s.Close(e.ctx, 1000); err != nil {
 				e.Error(err)
 			}

@@ -1,0 +1,331 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// An attached server, and what tells that it has begun to serve.
+func onMemory(g *Guard) (srv *http.Server, ln *memoryListener, serving chan struct{}) {
+	serving = make(chan struct{})
+	srv = &http.Server{BaseContext: func(net.Listener) context.Context { close(serving); return context.Background() }}
+	return srv, &memoryListener{conns: make(chan net.Conn), closed: make(chan struct{})}, serving
+}
+
+// warnings returns the lines at Warn and above.
+func warnings(t *testing.T, g *Guard, log *logLines) (found []logLine) {
+	t.Helper()
+	for _, l := range toldBy(t, g, log) {
+		if l.level >= slog.LevelWarn {
+			found = append(found, l)
+		}
+	}
+	return found
+}
+
+// A server that serves already is left as it is, and one line says what to do.
+func TestAttachTooLate(t *testing.T) {
+	g, log := guardLog(t, Config{}, slog.LevelInfo)
+	srv, ln, serving := onMemory(g)
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ln) }()
+	<-serving
+	g.Attach(srv)
+	lines := warnings(t, g, log)
+	wantMessages(t, "one line", lines, "attached to a server that serves already: nothing of it is seen")
+	wantAttrs(t, lines[0], map[string]string{"remedy": "call Attach before the server starts"})
+	if err := srv.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	<-served
+	if g.isDraining() {
+		t.Error("a server that is not attached has begun a drain")
+	}
+}
+
+// Attach in time, and again when the server serves, is nothing to complain of.
+func TestAttachTwiceIsNotTooLate(t *testing.T) {
+	g, log := guardLog(t, Config{}, slog.LevelInfo)
+	srv, ln, serving := onMemory(g)
+	g.Attach(srv)
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ln) }()
+	<-serving
+	g.Attach(srv)
+	wantMessages(t, "nothing", warnings(t, g, log))
+	if err := srv.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	<-served
+	drained(t, g)
+}
+
+// A guard that has done its work is not used again: an error where there can be
+// one, else one line.
+func TestGuardUsedAgain(t *testing.T) {
+	for name, end := range map[string]func(*testing.T, *Guard){
+		"drained": func(t *testing.T, g *Guard) { drained(t, g) },
+		"closed": func(t *testing.T, g *Guard) {
+			if err := g.Close(); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		for use, again := range map[string]func(*Guard){
+			"Wrap": func(g *Guard) { g.Wrap(http.NotFoundHandler()) },
+			"Attach": func(g *Guard) {
+				srv, ln, serving := onMemory(g)
+				g.Attach(srv)
+				served := make(chan error, 1)
+				go func() { served <- srv.Serve(ln) }()
+				<-serving
+				_ = ln.Close()
+				<-served
+			},
+		} {
+			t.Run(name+"/"+use, func(t *testing.T) {
+				g, log := guardLog(t, Config{}, slog.LevelWarn)
+				end(t, g)
+				again(g)
+				again(g)
+				lines := warnings(t, g, log)
+				wantMessages(t, "one line, once", lines, msgOverAgain)
+				wantAttrs(t, lines[0], map[string]string{"by": use, "remedy": "make a new guard with core.New"})
+			})
+		}
+		t.Run(name+"/Serve", func(t *testing.T) {
+			g, log := guardLog(t, Config{}, slog.LevelWarn)
+			end(t, g)
+			srv, ln, _ := onMemory(g)
+			if err := g.Serve(t.Context(), srv, ln); !errors.Is(err, errOver) {
+				t.Errorf("Serve: %v", err)
+			}
+			select {
+			case <-ln.closed:
+			default:
+				t.Error("the listener is open")
+			}
+			wantMessages(t, "the error says it", warnings(t, g, log))
+		})
+	}
+}
+
+// A context that has ended is no mistake: a signal may come while servers start.
+func TestServeOfAnEndedContextAfterADrain(t *testing.T) {
+	g := quietGuard(t, Config{})
+	drained(t, g)
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := g.Serve(ctx, &http.Server{}, &memoryListener{conns: make(chan net.Conn), closed: make(chan struct{})}); err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+}
+
+// A server that is attached and never started counts, so that readiness stays, and
+// one line says so. Servers of one application are one.
+func TestServerThatNeverStarted(t *testing.T) {
+	for _, row := range []struct {
+		rule   string
+		attach func(*Guard, *http.Server)
+		want   []string
+		drains bool
+	}{
+		{"alone", func(g *Guard, srv *http.Server) { g.Attach(srv) }, nil, true},
+		{"beside another", func(g *Guard, srv *http.Server) { g.Attach(srv); g.Attach(&http.Server{}) },
+			[]string{"a server shuts down, and one that never started counts as serving: no drain of all begins"}, false},
+		{"two of one application", func(g *Guard, srv *http.Server) { g.Adapter().Attach(srv, &http.Server{}) }, nil, true},
+	} {
+		g, log := guardLog(t, Config{}, slog.LevelInfo)
+		srv, ln, serving := onMemory(g)
+		row.attach(g, srv)
+		served := make(chan error, 1)
+		go func() { served <- srv.Serve(ln) }()
+		<-serving
+		g.Adapter().serverNamed(srv).ShuttingDown()
+		g.Adapter().serverNamed(srv).ShuttingDown()
+		if g.isDraining() != row.drains {
+			t.Errorf("%s: draining %v, want %v", row.rule, g.isDraining(), row.drains)
+		}
+		wantMessages(t, row.rule, warnings(t, g, log), row.want...)
+		if err := srv.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		<-served
+		for _, d := range g.drains() {
+			if d.begun {
+				<-d.done
+			}
+		}
+	}
+}
+
+// serverNamed is a for a server that is attached.
+func (a Adapter) serverNamed(key any) Adapter { a, _ = a.Server(key); return a }
+
+// Serve counts until it returns, also where nobody has shut the server down.
+func TestServerCountsUntilServeReturns(t *testing.T) {
+	g := quietGuard(t, Config{})
+	first, ln, serving := onMemory(g)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	served := make(chan error, 1)
+	go func() { served <- g.Serve(ctx, first, ln) }()
+	<-serving
+	second, _, _ := onMemory(g)
+	broken := errors.New("broken")
+	if err := g.Serve(t.Context(), second, &scripted{script: []any{broken}, closed: make(chan struct{})}); !errors.Is(err, broken) {
+		t.Errorf("Serve: %v", err)
+	}
+	g.Adapter().serverNamed(first).ShuttingDown()
+	if !g.isDraining() {
+		t.Error("the last server that served shuts down, and no drain begins")
+	}
+	cancel()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
+// The address of each listener is in the first line.
+func TestServeSaysWhere(t *testing.T) {
+	g, log := guardLog(t, Config{}, slog.LevelInfo)
+	a, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := g.Serve(ctx, &http.Server{}, a, g.Listener(b)); err != nil {
+		t.Error(err)
+	}
+	lines := toldBy(t, g, log)
+	if len(lines) == 0 || lines[0].msg != "serving" {
+		t.Fatalf("%v", lines)
+	}
+	wantAttrs(t, lines[0], map[string]string{"address": a.Addr().String() + ", " + b.Addr().String()})
+}
+
+// A report is logged also where Close comes before the end of the drain, once.
+func TestCloseReportsTheDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, log := guardLog(t, Config{}, slog.LevelInfo)
+		left, gone := began(t, g).open(), began(t, g).open()
+		g.Adapter().ShuttingDown()
+		<-time.After(time.Second)
+		gone.end(nil)
+		if err := g.Close(); err != nil {
+			t.Error(err)
+		}
+		lines := log.take()
+		last := lines[len(lines)-1]
+		if last.msg != "drained" {
+			t.Fatalf("the last line is %v", last)
+		}
+		wantAttrs(t, last, map[string]string{"sessions": "2", "closed": "1", "dropped": "0", "open": "1", "duration": "1s"})
+		left.end(nil)
+		<-g.whole.done
+		if more := log.take(); len(more) > 0 {
+			t.Errorf("and then %v", more)
+		}
+		if n := g.Snapshot().Dropped; n != 0 {
+			t.Logf("%d events of after Close", n)
+		}
+	})
+}
+
+// A drain that a Shutdown began closes nothing; one who asks for it at any time
+// has closed what is open at the deadline.
+func TestDrainAfterShutdown(t *testing.T) {
+	for _, row := range []struct {
+		asks   time.Duration // Guard.Drain
+		closed time.Duration
+	}{
+		{time.Second, 9 * time.Second},
+		{20 * time.Second, 20 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g := quietGuard(t, Config{})
+			s := began(t, g).open()
+			start := time.Now()
+			go func() {
+				<-s.gone
+				if at := time.Since(start); at != row.closed {
+					t.Errorf("asked at %v: closed at %v, want %v", row.asks, at, row.closed)
+				}
+				s.q.Done(0, io.EOF)
+			}()
+			g.Adapter().ShuttingDown()
+			<-time.After(row.asks)
+			if r := drained(t, g); r.Sessions != 1 || r.Dropped != 1 || r.Closed != 0 {
+				t.Errorf("asked at %v: %+v, want one dropped", row.asks, r)
+			}
+			synctest.Wait()
+			if d := g.Snapshot().Drained; d["dropped"] != 1 || d["closed"] != 0 {
+				t.Errorf("asked at %v: %v", row.asks, d)
+			}
+		})
+	}
+}
+
+// A session that opened just as the drain began counts once.
+func TestDrainCountsALateSessionOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := quietGuard(t, Config{})
+		late, other := began(t, g), began(t, g).open()
+		g.refusing.Store(true) // as a drain does that has not looked yet
+		late.open()
+		time.AfterFunc(time.Second, func() { late.end(nil); other.end(nil) })
+		if r := drained(t, g); r.Sessions != 2 || r.Closed != 2 {
+			t.Errorf("%+v, want two sessions", r)
+		}
+	})
+}
+
+// Serve returns when the handlers of the sessions that it closed have, so that
+// their ends are known.
+func TestServeWaitsForHandlers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := quietGuard(t, Config{Drain: DrainConfig{Timeout: time.Second}})
+		ln := &memoryListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+		opened := make(chan struct{})
+		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			c, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = io.WriteString(c, answer101)
+			close(opened)
+			_, _ = c.Read(make([]byte, 1))
+			<-time.After(50 * time.Millisecond)
+		})}
+		ctx, stop := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		go func() { served <- g.Serve(ctx, srv, ln) }()
+		server, peer := net.Pipe()
+		ln.conns <- server
+		go func() { _, _ = io.Copy(io.Discard, peer) }()
+		_, _ = io.WriteString(peer, upgradeGET)
+		<-opened
+		stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+		if s := g.Snapshot(); s.SessionsOpen != 0 || len(s.SessionsEnded) != 1 || !strings.Contains(s.SessionsEnded[0].End, "server") {
+			t.Errorf("%d sessions open, ended %v", s.SessionsOpen, s.SessionsEnded)
+		}
+		_ = peer.Close()
+	})
+}
