@@ -102,8 +102,8 @@ func bodyRow(streams bool) row {
 		name: name, layers: everywhere, app: App{StreamBody: streams},
 		rule: "the body of a request that the guard answers by itself is never read as requests: it is skipped, or the connection closed",
 		run: func(e *env) {
-			e.get("/ws", 426, "") // the path is known from here on
-			for _, head := range []string{"POST /readyz HTTP/1.1\r\n", "GET /ws HTTP/1.1\r\n", "POST /ws HTTP/1.1\r\nUser-Agent: ELB-HealthChecker/2.0\r\n"} {
+			e.get("/ws", 426, "")
+			for _, head := range []string{"POST /readyz HTTP/1.1\r\n", "GET /ws HTTP/1.1\r\n", "GET /ws HTTP/1.1\r\nUser-Agent: ELB-HealthChecker/2.0\r\n"} {
 				for _, body := range []string{inside, strings.Repeat(inside, 8_000)} {
 					for _, framing := range []string{
 						fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(body), body),
