@@ -17,33 +17,41 @@ import (
 // handler that fails.
 func guarded(t *testing.T, config core.Config) (g *core.Guard, dial func(query string) (*probetest.Session, int)) {
 	t.Helper()
+	g, address := guardedAt(t, config)
+	return g, func(query string) (*probetest.Session, int) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		c, res, err := probetest.Open(ctx, probetest.Target{Addr: address, Path: "/ws" + query})
+		if err == nil {
+			t.Cleanup(func() { _, _ = c.Vanish(probetest.FIN) })
+		}
+		return c, res.Status
+	}
+}
+
+func guardedAt(t *testing.T, config core.Config) (g *core.Guard, address string) {
+	t.Helper()
 	config.Logger = slog.New(slog.DiscardHandler)
 	g, err := core.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
+	mux.HandleFunc("/page", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "upstream", http.StatusBadGateway) })
+	early := &plainws.Options{NotEarly: true}
 	mux.Handle("/ws", g.Endpoint(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.RawQuery == "broken" {
 			http.Error(w, "broken", http.StatusInternalServerError)
 			return
 		}
-		if c, err := plainws.Upgrade(w, r, nil); err == nil {
+		if c, err := plainws.Upgrade(w, r, early); err == nil {
 			_, _, _ = c.Read()
 			_ = c.Close()
 		}
 	})))
 	server := httptest.NewServer(g.Wrap(mux))
 	t.Cleanup(func() { server.Close(); _ = g.Close() })
-	return g, func(query string) (*probetest.Session, int) {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		c, res, err := probetest.Open(ctx, probetest.Target{Addr: server.Listener.Addr().String(), Path: "/ws" + query})
-		if err == nil {
-			t.Cleanup(func() { _, _ = c.Vanish(probetest.FIN) })
-		}
-		return c, res.Status
-	}
+	return g, server.Listener.Addr().String()
 }
 
 // until waits for what another goroutine is about to do.
@@ -114,6 +122,53 @@ func TestShareOfHandshakesFailing(t *testing.T) {
 		}
 	}
 	step("refused handshakes", "", 29)
+}
+
+// Strangers cannot fail the check: neither by frames that do not wait for the answer,
+// which libraries answer by closing, nor by a handshake for a page that answers 5xx.
+func TestHandshakesCountsOwnFaultsAlone(t *testing.T) {
+	g, address := guardedAt(t, core.Config{})
+	check := Handshakes(g, 0.1, 1)
+	early, _ := probetest.Find("handshake-early-data")
+	valid, _ := probetest.Find("handshake-valid")
+	do := func(s probetest.Stimulus, path string) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if _, err := s.Run(ctx, probetest.Target{Addr: address, Path: path}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	counted := func(reason core.Reason) (n uint64) {
+		for _, h := range g.Snapshot().Handshakes {
+			if h.Reason == reason && h.Result == "failed" {
+				n += h.N
+			}
+		}
+		return n
+	}
+	if err := check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for range 5 {
+		do(valid, "/page")
+		do(early, "/ws")
+	}
+	until(t, "the count", func() bool {
+		return counted(core.ReasonServerError) == 5 && counted(core.ReasonNothingWritten) == 5
+	})
+	if n := g.Snapshot().HandshakesBroken; n != 0 {
+		t.Errorf("%d are this server's fault", n)
+	}
+	do(valid, "/ws")
+	if err := check(t.Context()); err != nil {
+		t.Errorf("what strangers did: %v", err)
+	}
+	do(valid, "/ws?broken")
+	until(t, "the count", func() bool { return g.Snapshot().HandshakesBroken == 1 })
+	if err := check(t.Context()); err == nil {
+		t.Error("a handler that answers 500 does not count")
+	}
 }
 
 // Readiness follows the limit: not ready before anybody is refused, and ready
