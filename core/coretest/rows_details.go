@@ -23,19 +23,32 @@ const (
 func detailRows() []row {
 	// Each row has its own, for rows run at the same time and more than once.
 	var checkers sync.Map
+	type watched struct {
+		*health.Checker
+		failed chan struct{} // closed when the check has
+	}
 	failing := func(c *core.Config) {
-		checker := health.New(health.Config{Logger: slog.New(slog.DiscardHandler)})
-		checkers.Store(c.Logger.Handler(), checker)
+		failed := make(chan struct{})
+		checker := health.New(health.Config{Logger: slog.New(slog.DiscardHandler), OnChange: func(ch health.Change) {
+			if ch.To == health.Fail { // once: it goes on failing
+				close(failed)
+			}
+		}})
+		checkers.Store(c.Logger.Handler(), watched{checker, failed})
 		c.Health = checker
 	}
 	check := func(e *env) (done func()) {
 		found, _ := checkers.LoadAndDelete(slog.Handler(e.log))
-		checker := found.(*health.Checker)
+		checker := found.(watched)
 		kinds := health.Ready | health.Live | health.Startup
 		if err := checker.Add(health.Check{Name: checkName, Kind: kinds, Func: func(context.Context) error { return errors.New(checkError) }}); err != nil {
 			e.Fatal(err)
 		}
-		e.until("the check has failed", func() bool { return e.do(probetest.Curl("/readyz")).Status == 503 })
+		select { // /readyz is 503 from the first moment
+		case <-checker.failed:
+		case <-e.ctx.Done():
+			e.Fatal("the check has not failed")
+		}
 		return func() {
 			if err := checker.Close(); err != nil {
 				e.Error(err)
@@ -45,9 +58,14 @@ func detailRows() []row {
 	const secret = "s3cr3t"
 	return []row{{
 		name: "health/details are nobody's", layers: everywhere, config: failing,
-		rule: "unless Config.Details says so nobody sees more of health than a word, whatever he asks for and says that he is",
+		rule: "unless Config.Details says so nobody sees more of health than a word, whatever he asks for and says that he is, nor which names there are",
 		run: func(e *env) {
 			defer check(e)()
+			for _, path := range []string{"/readyz", "/startupz"} {
+				if res := e.do(probetest.Curl(path + "?exclude=" + checkName)); res.Status != 503 {
+					e.Errorf("%s without the check that fails is %d for everybody", path, res.Status)
+				}
+			}
 			for _, r := range disguises() {
 				res := e.do(r)
 				if all := res.Body + strings.Join(fieldsOf(res), "\n"); strings.Contains(all, secret) || len(res.Body) > 40 {
@@ -70,6 +88,9 @@ func detailRows() []row {
 				}
 			}
 			named := probetest.Field{Name: "X-Token", Value: checkToken}
+			if res := e.do(probetest.Curl("/readyz?exclude=" + checkName).With(named)); res.Status != 200 {
+				e.Errorf("the named asks without the check that fails, and is answered %d", res.Status)
+			}
 			for _, r := range []probetest.Request{
 				probetest.Curl("/readyz?verbose").With(named), probetest.Curl("/readyz").With(named, asksForJSON),
 			} {
