@@ -42,6 +42,15 @@ func TestConfigWrong(t *testing.T) {
 		{Config{ProbePaths: []string{"/", ""}}, `Config.ProbePaths has ""`},
 		{Config{ProbePaths: []string{"ws"}}, `Config.ProbePaths has "ws"`},
 		{Config{ProbePaths: []string{"/#top"}}, `Config.ProbePaths has "/#top"`},
+		{Config{ProbePaths: []string{"/ws/*"}}, `Config.ProbePaths has "/ws/*"; a path is compared whole and not as a pattern: write each path out`},
+		{Config{ProbePaths: []string{"/ws/:room"}}, `Config.ProbePaths has "/ws/:room"; a path is compared whole`},
+		{Config{ProbePaths: []string{"/ws/{room}"}}, `Config.ProbePaths has "/ws/{room}"; a path is compared whole`},
+		{Config{Routes: Routes{Ready: "/health/*"}}, `Config.Routes names "/health/*" for ready; a path is compared whole`},
+		{Config{AppHealth: []string{"health"}}, `Config.AppHealth has "health"; a path begins with a slash`},
+		{Config{AppHealth: []string{"/health/*"}}, `Config.AppHealth has "/health/*"; a path is compared whole`},
+		{Config{AppHealth: []string{"/readyz"}}, `Config.AppHealth has "/readyz", which is Config.Routes.Ready too; if the application answers it set that to "-"`},
+		{Config{AppHealth: []string{"/up"}, Routes: Routes{Live: "/up"}}, `Config.AppHealth has "/up", which is Config.Routes.Live too`},
+		{Config{AppHealth: []string{"/up"}, ProbePaths: []string{"/up"}}, `Config.AppHealth has "/up", which is in Config.ProbePaths too`},
 		{Config{ProbeSources: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), {}}}, "Config.ProbeSources"},
 		{Config{TrustedProxies: []netip.Prefix{{}}}, "Config.TrustedProxies"},
 	} {
@@ -55,7 +64,7 @@ func TestConfigWrong(t *testing.T) {
 			t.Errorf("want one error with %q, got %q", row.want, text)
 		}
 		// What else is right in it must not be named.
-		for _, field := range []string{"MaxSessions", "Collapse", "Timeout", "Spread is", "Code", "Routes", "ProbePaths", "ProbeSources", "TrustedProxies"} {
+		for _, field := range []string{"MaxSessions", "Collapse", "Timeout", "Spread is", "Code", "Routes", "ProbePaths", "AppHealth", "ProbeSources", "TrustedProxies"} {
 			if !strings.Contains(row.want, field) && strings.Contains(text, "."+field) {
 				t.Errorf("%q names %s, which is right", text, field)
 			}
@@ -85,6 +94,8 @@ func TestConfigFine(t *testing.T) {
 		"a default path is free where its route is off":        {Routes: Routes{Ready: "-", Health: "/readyz"}},
 		"a default path is free where its route has another":   {Routes: Routes{Ready: "/up", Health: "/readyz"}},
 		"a probe path that is a health route's":                {ProbePaths: []string{"/", "/ws", "/healthz"}},
+		"the application's health routes":                      {AppHealth: []string{"/health", "/v1/health/", "/v1/health:check"}},
+		"one of a default path that is off":                    {AppHealth: []string{"/readyz", "/readyz"}, Routes: Routes{Ready: "-"}},
 		"a probe path twice":                                   {ProbePaths: []string{"/ws", "/ws"}},
 		"a spread as long as the deadline":                     {Drain: DrainConfig{Timeout: time.Second, Spread: time.Second}},
 		"a deadline that is shorter than the default's spread": {Drain: DrainConfig{Timeout: time.Millisecond}},

@@ -9,7 +9,7 @@ import (
 // IsProbe is for the filters of access logs, metrics and traces: what it is
 // true for disappears from them.
 func TestIsProbe(t *testing.T) {
-	c := Config{ProbePaths: []string{"/"}, Routes: Routes{Live: "/up"}}
+	c := Config{ProbePaths: []string{"/"}, Routes: Routes{Live: "/up"}, AppHealth: []string{"/health"}}
 	for _, row := range []struct {
 		rule string
 		r    *http.Request
@@ -30,6 +30,11 @@ func TestIsProbe(t *testing.T) {
 		{"a health route of ours", asked("GET", "/up"), true},
 		{"a health route of ours, from the internet", asked("GET", "/up", source(internet)), true},
 		{"a probe path asked by a known prober", asked("GET", "/", agent(kubelet)), true},
+		{"a health route that the application answers itself, from the internet", asked("GET", "/health", source(internet)), true},
+		{"the same by HEAD", asked("HEAD", "/health"), true},
+		{"the same by POST", asked("POST", "/health", agent(kubelet)), false},
+		{"a path below it", asked("GET", "/health/"), false},
+		{"a handshake on it", handshake(at("/health"), source(inside)), false},
 	} {
 		g := quietGuard(t, c)
 		l := g.layer(appRoutes())

@@ -71,6 +71,9 @@ func TestJudge(t *testing.T) {
 		{"a probe path asked by POST", Config{ProbePaths: []string{"/"}}, asked("POST", "/", agent(kubelet)), Pass, 0, false},
 		{"a known prober that sends something to the application", Config{}, asked("POST", "/app", agent(kubelet)), Pass, 0, true},
 
+		{"the application's health route", Config{AppHealth: []string{"/health"}}, asked("GET", "/health"), Pass, 0, false},
+		{"the same by POST", Config{AppHealth: []string{"/health"}}, asked("POST", "/health"), Pass, 0, true},
+
 		// Health routes.
 		{"a default path that only a catch-all has", Config{}, asked("GET", "/livez"), Probe, 200, false},
 		{"a default path that only a wildcard has", Config{}, asked("HEAD", "/healthz"), Probe, 200, false},

@@ -1,0 +1,201 @@
+package core
+
+import (
+	"bufio"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+)
+
+// Which requests take a place of Config.MaxSessions at a WebSocket route, and at the
+// outermost layer, where none does.
+func TestWhoTakesASlot(t *testing.T) {
+	connect := func(r *http.Request) {
+		http2(r)
+		r.Method = "CONNECT"
+		r.Header.Set(":protocol", "websocket")
+	}
+	for _, row := range []struct {
+		rule              string
+		r                 *http.Request
+		endpoint, handler int64
+	}{
+		{"a good handshake", handshake(), 1, 1},
+		{"of a page of another origin: Endpoint's library may let it in", handshake(with("Origin", "https://elsewhere.example")), 1, 0},
+		{"an extended CONNECT: a library may serve it", handshake(connect, with("Upgrade"), with("Connection")), 1, 0},
+		{"a key over HTTP/2", handshake(http2, with("Upgrade"), with("Connection")), 0, 0},
+		{"HTTP/1.0", handshake(http10), 0, 0},
+		{"a POST", handshake(method("POST")), 0, 0},
+		{"what a proxy left", handshake(with("Upgrade")), 0, 0},
+		{"a plain GET", asked("GET", "/ws"), 0, 0},
+		{"a prober's", asked("GET", "/ws", agent(kubelet)), 0, 0},
+	} {
+		for _, own := range []bool{false, true} {
+			g := quietGuard(t, Config{MaxSessions: 1})
+			a := g.Adapter()
+			q := a.BeginHTTP(row.r)
+			if n := g.slots.taken.Load(); n != 0 {
+				t.Errorf("%s, before its route is known: %d places are taken", row.rule, n)
+			}
+			want := row.endpoint
+			if own {
+				want = row.handler
+				q.Request = a.Handler(q.Request, httpHead{row.r}, "/ws", new(Origins))
+			} else {
+				q.Request = a.Endpoint(q.Request, httpHead{row.r}, "/ws")
+			}
+			if n := g.slots.taken.Load(); n != want {
+				t.Errorf("%s, a route of Handler %t: %d places are taken, want %d", row.rule, own, n, want)
+			}
+			q.Done(400, nil)
+			if n := g.slots.taken.Load(); n != 0 {
+				t.Errorf("%s: %d places are taken when it is over", row.rule, n)
+			}
+		}
+	}
+}
+
+// A place is given back as soon as the answer is no 101, at the latest when the
+// handler is through, and only once; a session's when it ends.
+func TestSlotIsGivenBack(t *testing.T) {
+	at := func(g *Guard, r *http.Request) HTTPRequest { return g.Adapter().AtEndpoint(r, "/ws") }
+	for rule, end := range map[string]func(*HTTPRequest){
+		"answered 403, and the handler goes on": func(q *HTTPRequest) {
+			w, _ := q.Wrap(httptest.NewRecorder(), handshake())
+			w.WriteHeader(http.StatusForbidden)
+		},
+		"the handler is through":             func(q *HTTPRequest) { q.Done(0, nil) },
+		"it panicked":                        func(q *HTTPRequest) { q.Panicked("boom") },
+		"it returned an error, not answered": func(q *HTTPRequest) { q.DoneLater(t.Context(), errors.New("later")) },
+	} {
+		g := quietGuard(t, Config{MaxSessions: 2})
+		r := handshake()
+		q := at(g, r)
+		other := at(g, handshake())
+		if third := at(g, handshake()); third.Verdict().Kind != Refuse || third.Verdict().Err.Reason != ReasonSaturated {
+			t.Errorf("%s: the third is not refused", rule)
+		}
+		end(&q)
+		if n := g.slots.taken.Load(); n != 1 {
+			t.Errorf("%s: %d places are taken, want that of the other", rule, n)
+		}
+		q.Done(0, nil)
+		other.Done(403, nil)
+		if n := g.slots.taken.Load(); n != 0 {
+			t.Errorf("%s: %d places are taken at the end", rule, n)
+		}
+	}
+	g := quietGuard(t, Config{MaxSessions: 1})
+	nc := watched(g, &script{})
+	h := httpHead{handshake()}
+	q := g.Adapter().Endpoint(g.Adapter().Begin(h, nc), h, "/ws")
+	q.Opened(nc)
+	q.Done(0, nil)
+	if n := g.slots.taken.Load(); n != 1 {
+		t.Errorf("a session: %d places are taken", n)
+	}
+	_ = nc.Close()
+	if n := g.slots.taken.Load(); n != 0 {
+		t.Errorf("a session that is over: %d places are taken", n)
+	}
+}
+
+// Where no route is known 101 or the hijack comes first, and its place is taken
+// there: the answer is 503 in the place of either.
+func TestSlotAtTheAnswer(t *testing.T) {
+	for _, answers := range []bool{true, false} {
+		g := quietGuard(t, Config{MaxSessions: 1})
+		held := g.Adapter().AtEndpoint(handshake(), "/other")
+		r := handshake()
+		q := g.Adapter().BeginHTTP(r)
+		final := 0
+		below := &handsOver{ResponseRecorder: httptest.NewRecorder()}
+		w, _ := q.Wrap(below, r)
+		q.OnOpened(func(status int) { final = status })
+		if answers { // as coder/websocket does
+			w.WriteHeader(http.StatusSwitchingProtocols)
+		}
+		if _, _, err := w.(http.Hijacker).Hijack(); !errors.Is(err, ErrSaturated) || below.hijacked {
+			t.Errorf("101 first %t: hijacked %t, %v", answers, below.hijacked, err)
+		}
+		http.Error(w, "the library's", http.StatusInternalServerError)
+		q.Done(q.Status(), nil)
+		if res := below.Result(); res.StatusCode != 503 || res.Header.Get("Retry-After") == "" || res.Header.Get("Upgrade") != "" || final != 503 {
+			t.Errorf("101 first %t: answered %d, the framework is told %d", answers, res.StatusCode, final)
+		}
+		if body := below.Body.String(); body != "too many sessions, try again later\n" {
+			t.Errorf("101 first %t: %q", answers, body)
+		}
+		held.Done(403, nil)
+		if n := g.slots.taken.Load(); n != 0 {
+			t.Errorf("101 first %t: %d places are taken at the end", answers, n)
+		}
+	}
+}
+
+// handsOver is a ResponseWriter whose connection can be had.
+type handsOver struct {
+	*httptest.ResponseRecorder
+	hijacked bool
+}
+
+func (h *handsOver) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	h.hijacked = true
+	return nil, nil, errors.New("none is there")
+}
+
+// The places of sessions of whose end nobody tells are free when their connections
+// are closed; that is looked at when there is no other place.
+func TestSlotOfASessionThatNobodyFollows(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	dial := func() net.Conn {
+		c, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	g := quietGuard(t, Config{MaxSessions: 2})
+	a := g.Adapter()
+	session := func(nc net.Conn, want int) {
+		t.Helper()
+		m := newLetter(handshake(), nc)
+		q := a.BeginMessage(m)
+		_ = q.Around(m, func() error { m.status, m.hijacked = 101, true; return nil }, nil)
+		if m.status != want || m.hijacked != (want == 101) {
+			t.Errorf("answered %d, hijacked %t, want %d", m.status, m.hijacked, want)
+		}
+	}
+	plain, inside := dial(), dial()
+	session(plain, 101)
+	session(tls.Client(inside, &tls.Config{}), 101)
+	session(dial(), 503)
+	_ = plain.Close()
+	again := dial()
+	session(again, 101)
+	session(dial(), 503)
+	_ = inside.Close()
+	_ = again.Close()
+	session(dial(), 101)
+	session(dial(), 101)
+	session(dial(), 503)
+	if n := len(g.slots.lent); n != 2 {
+		t.Errorf("%d are remembered, want 2", n)
+	}
+	// Of a connection that cannot be asked nothing is kept.
+	other := quietGuard(t, Config{MaxSessions: 1})
+	a = other.Adapter()
+	for range 3 {
+		session(&script{}, 101)
+	}
+	if n := other.slots.taken.Load(); n != 0 {
+		t.Errorf("%d places are taken for ever", n)
+	}
+}
