@@ -222,7 +222,7 @@ func ExampleEndpoint() {
 	fmt.Println(<-served)
 	// Output:
 	// welcome
-	// /chat 200
+	// /chat 426
 	// /chat 400
 	// <nil>
 }
