@@ -31,6 +31,7 @@ type exchange struct {
 	credited bool // the prober may be believed: platform source or own range
 	asks     bool // asks to upgrade
 	endpoint bool // reached a WebSocket route
+	adrift   bool // or an Endpoint that is on no route of this path
 	fallback bool // who answers it shows later: a default health route, or a method that Handler's route may not have
 	exact    bool // the application has a route of exactly this path, as far as that was asked
 	app      bool // one of Config.AppHealth
@@ -137,6 +138,12 @@ func (x *exchange) settle() {
 		x.freeSlot()
 	}
 	status := int(x.status.Load())
+	if x.adrift && status == http.StatusNotFound {
+		x.endpoint = false
+		if !x.asks {
+			x.g.endpointIsAround(x.path)
+		}
+	}
 	if x.asks || x.own && x.kind != Probe || x.speaks && !x.credited && !x.app {
 		x.settleHandshake(status)
 		return

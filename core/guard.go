@@ -39,6 +39,7 @@ type Guard struct {
 	sockets atomic.Pointer[map[string]usage] // paths on which WebSocket is served, as they are learned
 	owner   atomic.Pointer[ownerFunc]        // who knows the application's routes
 	told    atomic.Bool                      // who owns the health routes was told
+	around  atomic.Bool                      // that Endpoint is around the application was logged
 
 	draining atomic.Bool // not ready
 	refusing atomic.Bool // and takes no session any more

@@ -1,6 +1,10 @@
 package core
 
-import "sync"
+import (
+	"log/slog"
+	"net/http"
+	"sync"
+)
 
 // Endpoint is for a request that has reached a WebSocket route whose pattern
 // is route, as far as it is a path, "" if it is not known: a handshake that
@@ -56,6 +60,7 @@ func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *
 		return Request{}
 	}
 	x.endpoint, x.own = true, x.own || own
+	x.adrift = !own && (route == "" || route == "/" && h.Path() != "/")
 	if !x.asks {
 		x.check(h)
 	}
@@ -87,6 +92,17 @@ func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *
 	}
 	return r
 }
+
+// endpointIsAround logs, once, that Endpoint is around the application: what it was
+// asked there the application has no route for.
+func (g *Guard) endpointIsAround(path string) {
+	if !g.around.Swap(true) {
+		g.journal.note(slog.LevelWarn, "Endpoint is around the application", slog.String("path", logWord(path)),
+			slog.Int("status", http.StatusNotFound), slog.String("remedy", aroundRemedy))
+	}
+}
+
+const aroundRemedy = "give Endpoint to the route that serves WebSocket, in front of its handler, and not to Use, where it takes every route for one"
 
 // check looks at a handshake, or at what is none on a WebSocket route.
 func (x *exchange) check(h Head) {

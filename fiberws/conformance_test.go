@@ -92,6 +92,9 @@ func application(s coretest.Setup) *fiber.App {
 	if s.Layer == coretest.Inner {
 		app.Use(fiberws.Middleware(s.Guard))
 	}
+	if s.App.EndpointAround {
+		app.Use(endpoint)
+	}
 	text := func(status int, body string) fiber.Handler {
 		return func(c *fiber.Ctx) error { return c.Status(status).SendString(body) }
 	}

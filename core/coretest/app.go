@@ -14,6 +14,9 @@ type App struct {
 	// CatchAll: a route behind all others takes every path by every method:
 	// 200 "catch-all", when [Setup.Caught] has returned.
 	CatchAll bool
+	// EndpointAround: the adapter's Endpoint is around the whole application, by the
+	// framework's Use, where it should not be.
+	EndpointAround bool
 	// StreamBody: handlers are called before the body of a request is read, where
 	// that is a choice (Fiber's StreamRequestBody).
 	StreamBody bool

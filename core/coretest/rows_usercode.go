@@ -123,6 +123,34 @@ func userRows() []row {
 			}
 		},
 	}, {
+		name: "user/endpoint around the application", layers: everywhere, app: App{EndpointAround: true},
+		sees: []kind{{core.HandshakeRefused, core.ReasonNoRoute}},
+		rule: "an Endpoint that is put around the application makes no handshake of what has no route: one line says where it belongs",
+		run: func(e *env) {
+			for range 3 {
+				e.get("/favicon.ico", 404, "")
+				e.get("/app", 200, "app")
+			}
+			e.do(probetest.WebSocket("/nowhere"))
+			s := e.open("/own")
+			e.echo(s, "hello")
+			if _, err := s.Close(e.ctx, 1000); err != nil {
+				e.Error(err)
+			}
+			e.close()
+			n := 0
+			for _, l := range e.log.all() {
+				if l.level >= slog.LevelWarn && l.attrs["reason"] != "no_route" {
+					if n++; l.msg != "Endpoint is around the application" || l.attrs["remedy"] == "" {
+						e.Errorf("%v", l)
+					}
+				}
+			}
+			if n != 1 {
+				e.Errorf("%d lines say where Endpoint belongs, want 1", n)
+			}
+		},
+	}, {
 		name: "user/observer drains", layers: everywhere, sees: []kind{{class: core.SessionEnded}, {core.HandshakeRefused, core.ReasonBadKey}},
 		rule: "Config.Observe may call the guard's methods, Snapshot as Drain",
 		config: func(c *core.Config) {

@@ -90,6 +90,9 @@ func app(s coretest.Setup) *echo.Echo {
 	if s.App.ErrorHandler {
 		e.HTTPErrorHandler = func(_ error, c echo.Context) { _ = c.String(http.StatusInternalServerError, "custom") }
 	}
+	if s.App.EndpointAround {
+		e.Use(endpoint)
+	}
 	text := func(status int, body string) echo.HandlerFunc {
 		return func(c echo.Context) error { return c.String(status, body) }
 	}

@@ -26,6 +26,9 @@ func mount(s coretest.Setup) http.Handler {
 	if s.Layer == coretest.Inner {
 		r.Use(s.Guard.Wrap)
 	}
+	if s.App.EndpointAround {
+		r.Use(s.Guard.Endpoint)
+	}
 	for path, h := range httpapp.Mixed(s, httpapp.Plain) {
 		r.Handle(path, h)
 	}

@@ -102,6 +102,9 @@ func app(s coretest.Setup) *gin.Engine {
 	if s.Layer == coretest.Inner {
 		engine.Use(ginws.Middleware(s.Guard))
 	}
+	if s.App.EndpointAround {
+		engine.Use(endpoint)
+	}
 	text := func(status int, body string) gin.HandlerFunc {
 		return func(c *gin.Context) { c.String(status, body) }
 	}

@@ -160,11 +160,15 @@ func mux(s coretest.Setup, sockets Sockets) http.Handler {
 	if s.App.CatchAll {
 		handle("/", CatchAll(s))
 	}
+	var app http.Handler = mux
+	if s.App.EndpointAround {
+		app = s.Guard.Endpoint(mux)
+	}
 	switch s.Layer {
 	case coretest.Middleware:
-		return s.Guard.Wrap(mux)
+		return s.Guard.Wrap(app)
 	case coretest.Inner:
-		return logged(s.Guard.Wrap(mux))
+		return logged(s.Guard.Wrap(app))
 	}
-	return mux
+	return app
 }
