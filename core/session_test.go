@@ -41,7 +41,6 @@ func TestSessionOnDrain(t *testing.T) {
 		}
 
 		s := &Session{g: g}
-		s.OnDrain(nil)
 		s.OnDrain(note("before"))
 		s.OnDrain(note("second"))
 		check("before the drain", map[string]int{"before": 0, "second": 0})

@@ -74,9 +74,15 @@ func TestSessionServe(t *testing.T) {
 			})
 		})
 	}
-	called := false
-	if err := (*Session)(nil).Serve(nil, func() error { called = true; return failed }); err != failed || !called {
-		t.Errorf("without a session: returned %v, called %t", err, called)
+	var said []int
+	closing := func(code int, _ bool) error { said = append(said, code); return nil }
+	for _, returns := range []error{nil, failed} {
+		if err := (*Session)(nil).Serve(closing, func() error { return returns }); err != returns {
+			t.Errorf("without a session: returned %v, want %v", err, returns)
+		}
+	}
+	if !slices.Equal(said, []int{1000, 1011}) {
+		t.Errorf("without a session: closed with %v", said)
 	}
 }
 

@@ -21,7 +21,7 @@ func TestPanicsBecomeFailures(t *testing.T) {
 		{"an end of the goroutine", func(context.Context) error { runtime.Goexit(); return nil }, "without returning"},
 		{"an error that panics", func(context.Context) error { return badError{} }, "an error whose Error panics"},
 		{"an error without a text", func(context.Context) error { return errors.New("") }, "an error without a text"},
-		{"a nil interface", Ping(nil), "nil pointer dereference"},
+		{"a nil pointer in an interface", Ping((*pinger)(nil)), "nil pointer dereference"},
 	} {
 		t.Run(row.rule, func(t *testing.T) {
 			bubble(t, Config{}, func(t *testing.T, c *Checker) {
@@ -40,6 +40,10 @@ func TestPanicsBecomeFailures(t *testing.T) {
 }
 
 type badError struct{}
+
+type pinger struct{ err error }
+
+func (p *pinger) PingContext(context.Context) error { return p.err }
 
 func (badError) Error() string { panic("in Error") }
 
