@@ -179,7 +179,11 @@ func TestSessionRun(t *testing.T) {
 	called := false
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	(*Session)(nil).Run(ended, new(framesOnPaper), func(ctx context.Context) error { called = ctx.Err() == nil; return failed })
+	frames := &framesOnPaper{end: answered}
+	(*Session)(nil).Run(ended, frames, func(ctx context.Context) error { called = ctx.Err() == nil; return failed })
+	if got := string(frames.said); got != "\x08\x03\xf3" {
+		t.Errorf("without a session: the peer was told %q", got)
+	}
 	if !called {
 		t.Error("without a session f is not called, or with a context that had ended with the handler")
 	}
