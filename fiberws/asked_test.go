@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gofiber/contrib/websocket"
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/middleware/healthcheck"
 
@@ -13,20 +14,25 @@ import (
 	"github.com/quietws/quietws/fiberws"
 )
 
-// asks is an app with and without Attach.
+// asks is an app with Serve, and one with Middleware alone.
 func asks(t *testing.T, config fiber.Config, routes func(*fiber.App), then func(*served, *fiber.App)) {
 	t.Helper()
-	for _, attach := range []bool{true, false} {
-		app := newApp(config)
-		s := serve(t, core.Config{}, app, func(g *core.Guard) {
-			if !attach {
-				app.Use(fiberws.Middleware(g))
-			}
-			routes(app)
-		})
-		then(s, app)
-		s.stop()
-	}
+	asksWith(t, core.Config{}, config, func(_ *core.Guard, app *fiber.App) { routes(app) }, then)
+}
+
+func asksWith(t *testing.T, guards core.Config, config fiber.Config, routes func(*core.Guard, *fiber.App), then func(*served, *fiber.App)) {
+	t.Helper()
+	app := newApp(config)
+	s := serve(t, guards, app, func(g *core.Guard) { routes(g, app) })
+	then(s, app)
+	s.stop()
+	inside := newApp(config)
+	s = serveBy(t, byItself, guards, inside, func(g *core.Guard) {
+		inside.Use(fiberws.Middleware(g))
+		routes(g, inside)
+	})
+	then(s, inside)
+	s.stop()
 }
 
 func (s *served) gets(path string, status int, body string) {
@@ -102,4 +108,51 @@ func TestWhatTheQuestionIs(t *testing.T) {
 			t.Errorf("answered %d %q: the question was not as it should be", res.Status, res.Body)
 		}
 	})
+}
+
+// Fiber's documentation puts a middleware before a WebSocket route that lets nothing
+// pass but handshakes: probers do not reach what would answer them, and one line
+// says what to do, which then does it.
+func TestProbersBehindAnUpgradeCheck(t *testing.T) {
+	for _, probePaths := range [][]string{nil, {"/ws"}} {
+		asksWith(t, core.Config{ProbePaths: probePaths}, fiber.Config{}, func(g *core.Guard, app *fiber.App) {
+			app.Use("/ws", func(c *fiber.Ctx) error {
+				if websocket.IsWebSocketUpgrade(c) {
+					return c.Next()
+				}
+				return fiber.ErrUpgradeRequired
+			})
+			app.Get("/ws", fiberws.Endpoint(g), websocket.New(func(ws *websocket.Conn) { _ = echo(t.Context(), ws) }))
+			app.Get("/ws/own", fiberws.Handler(g, echo))
+		}, func(s *served, _ *fiber.App) {
+			want, failing := 426, 3
+			if probePaths != nil {
+				want, failing = 200, 0
+			}
+			for range 3 {
+				if res := s.do(probetest.ALB("/ws")); res.Status != want {
+					t.Errorf("ProbePaths %q: a prober is answered %d, want %d", probePaths, res.Status, want)
+				}
+				if res := s.do(probetest.WebSocket("/ws")); res.Status != 101 {
+					t.Errorf("ProbePaths %q: a handshake is answered %d", probePaths, res.Status)
+				}
+			}
+			s.stop()
+			for _, e := range s.events {
+				if e.Class == core.ProbeFailing {
+					failing--
+					if !strings.Contains(e.Remedy, "/readyz") || !strings.Contains(e.Remedy, "Config.ProbePaths") {
+						t.Errorf("the remedy is %q", e.Remedy)
+					}
+				}
+			}
+			if failing != 0 {
+				t.Errorf("ProbePaths %q: %d probes that fail were not told", probePaths, failing)
+			}
+			told := strings.Count(s.log.String(), `level=WARN msg="probe failing" `)
+			if repeats := strings.Count(s.log.String(), "level=WARN"); told > 1 || repeats > 2 || (told == 0) != (want == 200) {
+				t.Errorf("ProbePaths %q: the log is %s", probePaths, &s.log)
+			}
+		})
+	}
 }

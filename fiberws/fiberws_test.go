@@ -1,6 +1,7 @@
 package fiberws_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -28,13 +29,27 @@ type served struct {
 
 	mu     sync.Mutex
 	events []core.Event
+	log    bytes.Buffer // to be read when the guard is closed
 }
 
 func serve(t *testing.T, config core.Config, app *fiber.App, routes func(*core.Guard)) *served {
 	t.Helper()
+	return serveBy(t, fiberws.ServeListener, config, app, routes)
+}
+
+// byItself is an app that serves without Attach.
+func byItself(ctx context.Context, _ *core.Guard, app *fiber.App, listeners ...net.Listener) error {
+	defer context.AfterFunc(ctx, func() { _ = app.Shutdown() })()
+	return app.Listener(listeners[0])
+}
+
+func serveBy(t *testing.T, serve func(context.Context, *core.Guard, *fiber.App, ...net.Listener) error,
+	config core.Config, app *fiber.App, routes func(*core.Guard),
+) *served {
+	t.Helper()
 	s := &served{T: t}
 	if config.Logger == nil {
-		config.Logger = slog.New(slog.DiscardHandler)
+		config.Logger = slog.New(slog.NewTextHandler(&s.log, nil))
 	}
 	config.Observe = func(e core.Event) {
 		s.mu.Lock()
@@ -54,7 +69,7 @@ func serve(t *testing.T, config core.Config, app *fiber.App, routes func(*core.G
 	s.target = probetest.Target{Addr: ln.Addr().String(), Path: "/ws"}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- fiberws.ServeListener(ctx, g, app, ln) }()
+	go func() { done <- serve(ctx, g, app, ln) }()
 	s.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -213,7 +228,7 @@ func TestUnknownMethod(t *testing.T) {
 func TestOrigins(t *testing.T) {
 	app := newApp(fiber.Config{})
 	s := serve(t, core.Config{}, app, func(g *core.Guard) {
-		for path, origins := range map[string][]string{"/same": nil, "/all": {"*"}, "/listed": {"https://one.example", "http://[::1]:8080"}} {
+		for path, origins := range map[string][]string{"/same": nil, "/all": {"*"}, "/listed": {"https://one.example", "http://[::1]:8080"}, "/null": {"null"}} {
 			app.Get(path, fiberws.Handler(g, echo, websocket.Config{Origins: origins}))
 		}
 	})
@@ -226,6 +241,9 @@ func TestOrigins(t *testing.T) {
 		{"/listed", "https://evil.example", 403},
 		{"/listed", "http://one.example", 403},
 		{"/listed", self, 403},
+		{"/null", "null", 101}, // a sandboxed page, or one from a file
+		{"/listed", "null", 403},
+		{"/same", "null", 403},
 		{"/same", "", 101},
 		{"/same", self, 101},
 		{"/all", "https://evil.example", 101},

@@ -41,11 +41,8 @@ func (m message) Field(name string) string {
 func (m message) Streams() bool               { return m.Request.IsBodyStream() }
 func (m message) SetConnection(value string)  { m.Request.Header.Set(fiber.HeaderConnection, value) }
 func (m message) SetField(name, value string) { m.Response.Header.Set(name, value) }
-func (m message) AnswerField(name string) string {
-	return utils.UnsafeString(m.Response.Header.Peek(name))
-}
-
-func (m message) Reset() { m.Hijack(nil); m.Response.Reset() }
+func (m message) AnswerField(n string) string { return utils.UnsafeString(m.Response.Header.Peek(n)) }
+func (m message) Reset()                      { m.Hijack(nil); m.Response.Reset() }
 
 // attach puts the guard around what srv has.
 func attach(a core.Adapter, srv *fasthttp.Server) {
