@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// A flood is more bare connects than probers make: above 2 a second from one
-// source, or 20 a second in all, for a minute. Neither quiet nor the open
-// internet may hide one, and none may fill the log: one line when it begins,
-// one when a minute has stayed below.
+// A flood is more connections without a request, bare or broken, than probers
+// make: above 2 a second from one source, or 20 a second in all, for a minute.
+// Neither quiet nor the open internet may hide one, and none may fill the log: one
+// line when it begins, one when a minute has stayed below.
 const (
 	floodMinute     = time.Minute
 	floodFromOne    = 2 * 60
@@ -17,8 +17,8 @@ const (
 	maxFloodSources = 4096 // addresses counted in a minute; what is beyond counts in the total
 )
 
-// floodWatch counts one minute at a time. A minute begins with the first bare
-// connect after a calm one.
+// floodWatch counts one minute at a time. A minute begins with the first such
+// connection after a calm one.
 type floodWatch struct {
 	end   time.Time // of the running minute; zero: none runs
 	total uint64
@@ -57,7 +57,7 @@ func (f *flood) busiest(source netip.Addr, inMinute uint64) {
 	}
 }
 
-// flood counts a bare connect, and tells the flood that begins with it.
+// flood counts a connection without a request, and tells the flood that begins with it.
 func (j *journal) flood(now time.Time, e *Event) {
 	w := &j.floods
 	if w.end.IsZero() {

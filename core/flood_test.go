@@ -2,6 +2,8 @@ package core
 
 import (
 	"log/slog"
+	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -94,11 +96,12 @@ func TestFloodOfWhat(t *testing.T) {
 		{"spare connections", IdleConnect, 1, []string{msgFloodSource, msgFlood}},
 		{"without addresses there is no source to blame, only the total", TCPProbe, -1, []string{msgFlood}},
 		{"answered health requests are not bare", HTTPProbe, 1, nil},
-		{"what has lines of its own does not need another", BadRequest, 1, nil},
+		{"a refused handshake is a request", HandshakeRefused, 1, nil},
 	} {
 		inJournal(t, journalConfig{summary: -1}, func(t *testing.T, j *journal, log *logLines) {
 			bare(j, r.source, 5000, r.class)
-			wantMessages(t, r.rule, log.take(), r.want...)
+			got := log.take()
+			wantMessages(t, r.rule, slices.DeleteFunc(got, func(l logLine) bool { return l.msg == messages[r.class].first }), r.want...)
 		})
 	}
 }
@@ -127,4 +130,33 @@ func TestFloodIsBounded(t *testing.T) {
 			}
 		})
 	})
+}
+
+// One byte does not hide a flood: whatever brings no request counts, from
+// anywhere. What this server closes by itself at a drain does not.
+func TestFloodOfAnyKind(t *testing.T) {
+	for _, row := range []struct {
+		class  Class
+		reason Reason
+		counts bool
+	}{
+		{TCPProbe, NoReason, true}, {TLSProbe, NoReason, true}, {ProxyProbe, NoReason, true}, {IdleConnect, NoReason, true},
+		{BadRequest, ReasonTruncated, true}, {BadRequest, ReasonMalformed, true}, {WrongProtocol, ReasonTLSOnPlain, true},
+		{TLSFailed, ReasonTruncated, true}, {TLSFailed, ReasonAborted, true}, {ServerClosed, ReasonLimit, true},
+		{ServerClosed, ReasonDrain, false}, {ServerClosed, ReasonShutdown, false}, {HTTPProbe, NoReason, false}, {HandshakeRefused, ReasonBadKey, false},
+	} {
+		inJournal(t, journalConfig{summary: -1}, func(t *testing.T, j *journal, log *logLines) {
+			for i := range floodInAll + 1 {
+				j.post(&Event{Class: row.class, Reason: row.reason, Remote: netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)}), 1)})
+				if i%500 == 0 {
+					synctest.Wait()
+				}
+			}
+			synctest.Wait()
+			told := slices.ContainsFunc(log.take(), func(l logLine) bool { return l.msg == msgFlood && l.attrs["class"].String() == row.class.String() })
+			if told != row.counts {
+				t.Errorf("%v/%v: flood told %v", row.class, row.reason, told)
+			}
+		})
+	}
 }

@@ -78,10 +78,15 @@ func refusedOnPurpose(e *Event) bool {
 	return e.Status == 401 || e.Status == 403 || e.Status == 429
 }
 
-// bareConnect reports whether c is a connection that brought nothing to serve,
-// which anybody can open by the thousand.
-func bareConnect(c Class) bool {
-	return c == TCPProbe || c == TLSProbe || c == ProxyProbe || c == IdleConnect
+// withoutRequest reports whether e is a connection that brought nothing to serve,
+// or something broken, which anybody can open by the thousand. What a drain or a
+// shutdown closes is not among them.
+func withoutRequest(e *Event) bool {
+	switch e.Class {
+	case TCPProbe, TLSProbe, ProxyProbe, IdleConnect, BadRequest, WrongProtocol, TLSFailed:
+		return true
+	}
+	return e.Class == ServerClosed && e.Reason == ReasonLimit
 }
 
 // The messages. Each is constant, so that a log can be searched and counted by
@@ -99,10 +104,10 @@ const (
 	msgObserverAgain   = "observer panicked: repeated"
 	msgCallback        = "callback panicked"
 	msgCallbackAgain   = "callback panicked: repeated"
-	msgFloodSource     = "flood of bare connects from one source"
-	msgFloodSourceOver = "flood of bare connects from one source is over"
-	msgFlood           = "flood of bare connects"
-	msgFloodOver       = "flood of bare connects is over"
+	msgFloodSource     = "flood of connections without a request from one source"
+	msgFloodSourceOver = "flood of connections without a request from one source is over"
+	msgFlood           = "flood of connections without a request"
+	msgFloodOver       = "flood of connections without a request is over"
 )
 
 // messages has, per class, the message of an event and of its repeats.
@@ -133,7 +138,7 @@ func (j *journal) tell(now time.Time, e *Event) {
 		e.Class = Undecided
 	}
 	level, how := told(e)
-	if bareConnect(e.Class) {
+	if withoutRequest(e) {
 		j.flood(now, e)
 	}
 	switch how {

@@ -35,7 +35,7 @@ type flood struct {
 var floodsOf = []flood{
 	{
 		name: "bare connects", run: bareConnects, class: "tcp_probe",
-		memory: 40 * mib, lines: 5, told: []string{"flood of bare connects", "flood of bare connects from one source"},
+		memory: 40 * mib, lines: 5, told: []string{"flood of connections without a request", "flood of connections without a request from one source"},
 	},
 	{
 		name: "sources", run: manySources, class: "handshake_refused",
@@ -43,7 +43,7 @@ var floodsOf = []flood{
 	},
 	{
 		name: "silent", run: silent, class: "idle_connect",
-		memory: 40 * mib, perConn: 12 << 10, lines: 7, told: []string{"connection without a request", "flood of bare connects"},
+		memory: 40 * mib, perConn: 12 << 10, lines: 7, told: []string{"connection without a request", "flood of connections without a request"},
 	},
 	{
 		name: "slow heads", run: slowHeads, class: "bad_request",

@@ -145,7 +145,7 @@ func (b *bench) publicOne(n namespaces, name string, overTLS bool, source string
 	told, floods := make(map[string]int), 0
 	for _, e := range all {
 		switch {
-		case strings.HasPrefix(e.Msg, "flood of bare connects"):
+		case strings.HasPrefix(e.Msg, "flood of connections without a request"):
 			floods++
 		case e.Class != "":
 			told[e.about()]++
