@@ -277,14 +277,17 @@ func (a Adapter) ConnState(nc net.Conn, state http.ConnState) {
 	}
 }
 
-// isRaw reports whether t stands on a TCP connection, whose address can be asked
-// for without waiting.
+// isRaw reports whether t stands on a connection of the net package, whose address
+// can be asked for without waiting.
 func isRaw(t *tls.Conn) bool {
 	if t == nil {
 		return false
 	}
-	_, ok := t.NetConn().(*net.TCPConn)
-	return ok
+	switch t.NetConn().(type) {
+	case *net.TCPConn, *net.UnixConn:
+		return true
+	}
+	return false
 }
 
 // hijackedBy runs when a server hands the connection over. From here on only

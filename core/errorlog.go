@@ -20,8 +20,8 @@ type errorLog struct {
 // [Guard.Attach]. Two kinds of line are swallowed: of a TLS handshake that failed
 // on a connection which the guard watches, and of a panic that the guard has told.
 // All others go on as they are to next, or to the log package's standard logger if
-// next is nil. It finds a connection by the address in net/http's text, and so
-// finds none where there are no addresses, as on a unix socket.
+// next is nil. It finds a connection by the address in net/http's text; where that is none, as on a
+// unix socket, a line is swallowed while a connection without an address is watched.
 func (g *Guard) ErrorLog(next *log.Logger) *log.Logger {
 	if g == nil {
 		return next
@@ -59,7 +59,8 @@ func (l *errorLog) Write(p []byte) (int, error) {
 // of a connection that is watched, or about a panic that a layer saw.
 func (l *errorLog) ours(line string) bool {
 	if rest, ok := strings.CutPrefix(line, lineTLS); ok {
-		return l.g.conns.find(addrIn(rest)) != nil
+		a := addrIn(rest)
+		return a.IsValid() && l.g.conns.find(a) != nil || !a.IsValid() && l.g.conns.nameless.Load() > 0
 	}
 	rest, ok := strings.CutPrefix(line, linePanic)
 	if !ok {
@@ -71,25 +72,32 @@ func (l *errorLog) ours(line string) bool {
 // panicked holds the peers of the panics that were told, until the server has
 // printed its own line of each. By then the connection may be gone.
 type panicked struct {
-	mu   sync.Mutex
-	ring [64]netip.AddrPort
-	next int
+	mu       sync.Mutex
+	ring     [64]netip.AddrPort
+	next     int
+	nameless int // those of peers without an address
 }
 
 func (p *panicked) add(a netip.AddrPort) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !a.IsValid() {
+		p.nameless = min(p.nameless+1, len(p.ring))
+		return
+	}
 	p.ring[p.next%len(p.ring)] = a
 	p.next++
-	p.mu.Unlock()
 }
 
 // take reports whether a panic of this peer was told, once for each.
 func (p *panicked) take(a netip.AddrPort) bool {
-	if !a.IsValid() {
-		return false
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if !a.IsValid() {
+		some := p.nameless > 0
+		p.nameless = max(p.nameless-1, 0)
+		return some
+	}
 	for i := range p.ring {
 		if p.ring[i] == a {
 			p.ring[i] = netip.AddrPort{}

@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -347,5 +349,61 @@ func TestQuietPrinter(t *testing.T) {
 	}
 	if QuietPrinter(nil, "x") != nil {
 		t.Error("where there is no logger there is one now")
+	}
+}
+
+// On a unix socket net/http's text has no address: each connection has one line
+// there too, the guard's.
+func TestErrorLogOfUnixSockets(t *testing.T) {
+	for _, listen := range []bool{false, true} {
+		user, book := userLog()
+		g, log := guardLog(t, Config{}, slog.LevelInfo)
+		srv := &http.Server{ErrorLog: user, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("the handler's") })}
+		g.Attach(srv)
+		dir, err := os.MkdirTemp("", "ws") // the path of a socket must be short
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		ln, err := net.Listen("unix", filepath.Join(dir, "s"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		top := tls.NewListener(ln, testTLS(t))
+		if listen {
+			top = g.TLSListener(ln, testTLS(t))
+		}
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			_ = srv.Serve(top)
+		}()
+		for range 3 {
+			for _, secure := range []bool{false, true} {
+				var c net.Conn
+				if c, err = net.Dial("unix", ln.Addr().String()); err != nil {
+					t.Fatal(err)
+				}
+				if secure {
+					c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+				}
+				_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+				_, _ = io.Copy(io.Discard, c)
+				_ = c.Close()
+			}
+		}
+		_ = srv.Close()
+		<-served
+		waitClosed(t, g)
+		book.none(t, "the guard has told it")
+		kinds := make(map[string]int)
+		for _, l := range toldBy(t, g, log) {
+			kinds[l.msg]++
+		}
+		if len(kinds) != 3 || kinds["handler panicked"] != 1 || kinds["health routes"] != 1 {
+			t.Errorf("told %v", kinds)
+		}
+		srv.ErrorLog.Print("http: TLS handshake error from @: of a connection that nobody watches")
+		book.next(t, "what is about nobody's connection goes on")
 	}
 }

@@ -25,6 +25,8 @@ type registry struct {
 		m  map[uint32]*Conn // chained by Conn.hashNext
 		_  [48]byte
 	}
+	// nameless is how many connections under TLS have no address to be found by.
+	nameless atomic.Int64
 }
 
 const registryShards = 32
@@ -110,10 +112,13 @@ func (r *registry) hash(a netip.AddrPort) uint32 {
 }
 
 // index makes c findable by its peer's address. Peers without one, as on a
-// unix socket, are never found.
+// unix socket, are never found; of those under TLS it is known that there are some.
 func (r *registry) index(c *Conn) {
 	a := c.remote()
 	if !a.IsValid() {
+		if c.tls.Load() != nil || c.ln.tls.Load() {
+			r.setNameless(c, true)
+		}
 		return
 	}
 	h := r.hash(a)
@@ -130,9 +135,25 @@ func (r *registry) index(c *Conn) {
 	s.m[h] = c
 }
 
+// setNameless counts a connection without an address, once.
+func (r *registry) setNameless(c *Conn, open bool) {
+	mu := &r.byAddr[0].mu
+	mu.Lock()
+	defer mu.Unlock()
+	switch {
+	case open && c.hash == 0 && !c.is(flagDecided):
+		c.hash = 1
+		r.nameless.Add(1)
+	case !open && c.hash != 0:
+		c.hash = 0
+		r.nameless.Add(-1)
+	}
+}
+
 func (r *registry) unindex(c *Conn) {
 	a := c.remote()
 	if !a.IsValid() {
+		r.setNameless(c, false)
 		return
 	}
 	h := r.hash(a)
