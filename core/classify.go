@@ -21,6 +21,7 @@ type facts struct {
 	tail    uint64 // the last, where they matter
 	in, out int64
 	seen    bool // bytes were seen: the guard accepted the connection
+	untold  bool // nobody is there to tell of requests
 
 	tls        bool  // TLS is above
 	tlsUnknown bool  // and nobody showed its tls.Conn
@@ -59,6 +60,8 @@ func classify(f facts) (Class, Reason) {
 		return HTTP, NoReason
 	case f.is(flagProbe):
 		return HTTPProbe, NoReason
+	case f.untold && !f.tls && isHTTP(f.head) && !unaskedAnswer(f.status()):
+		return HTTP, NoReason
 	case !f.tls && f.status() == 101:
 		return Hijacked, NoReason // by a server that told the guard nothing
 	case !f.tls && f.status() >= 200 && f.status() < 400:
@@ -81,6 +84,16 @@ func classify(f facts) (Class, Reason) {
 
 // status is that of the first response on a plain port, 0 if there was none.
 func (f facts) status() int { return int(f.answer & answerStatus) }
+
+// unaskedAnswer reports whether a server answers so without calling a handler, 0: not
+// at all.
+func unaskedAnswer(status int) bool {
+	switch status {
+	case 0, 400, 408, 413, 417, 431, 501, 505:
+		return true
+	}
+	return false
+}
 
 // proxyV2 begins a PROXY v2 header, h2Preface an HTTP/2 connection (RFC 9113
 // §3.4), proxyV1 a PROXY v1 line. A signature counts when all of it is there.

@@ -29,6 +29,9 @@ func (c *Conn) count() {
 	if c.is(flagUncounted) {
 		return
 	}
+	if f.untold && f.in > 0 && (f.tls || isHTTP(f.head)) {
+		g.listensAlone()
+	}
 	g.stats.countClosed(c, class)
 	if toldByRequest(class) {
 		return
@@ -73,6 +76,7 @@ func (c *Conn) facts() facts {
 		in:          c.in.Load(),
 		out:         c.out.Load(),
 		seen:        !c.is(flagShadow | flagSeenLate | flagUncounted),
+		untold:      !c.ln.g.joined.Load(),
 		answer:      c.answer.Load(),
 		readEnd:     c.end(readEnd),
 		timeout:     c.ln.timeout,

@@ -65,6 +65,8 @@ type Guard struct {
 	askers   sync.Map    // Application.Key -> *asker
 	servers  []*server   // by their number less one
 	unseen   connTable   // those of attached servers that the guard did not accept
+	joined   atomic.Bool // somebody may tell of requests: Attach, Wrap or an adapter
+	alone    atomic.Bool // that nobody does was logged
 	strange  atomic.Bool // that some cannot be in it was logged
 	closed   atomic.Bool
 

@@ -29,7 +29,7 @@ func (g *Guard) IsProbe(r *http.Request) bool {
 	}
 	x := g.exchangeIn(r.Context())
 	if x == nil {
-		x = g.Adapter().look(httpHead{r})
+		x = Adapter{g: g}.look(httpHead{r})
 	}
 	return x != nil && x.quiet()
 }

@@ -46,7 +46,8 @@ var errTLSBelow = errors.New("quietws: Serve or Guard.Listener was given a TLS l
 // [Config.Collapse], and goes on, so a server whose Serve ends at any error lives.
 //
 // It belongs to a server that the guard is attached to. Without [Guard.Attach] or
-// [Guard.Wrap] nobody tells it of requests, and TLS errors are in the server's log.
+// [Guard.Wrap] nobody tells it of requests, which a line in the log then says, and
+// TLS errors are in the server's log.
 func (g *Guard) Listener(ln net.Listener) net.Listener {
 	if g == nil {
 		return ln
@@ -148,4 +149,14 @@ func (g *Guard) watch(nc net.Conn, l *listener) *Conn {
 	g.stats.accepted.Add(1)
 	g.conns.add(c)
 	return c
+}
+
+// listensAlone logs, once, that connections are watched and nobody tells of the
+// requests on them: then a request cannot be told from what is none.
+func (g *Guard) listensAlone() {
+	if !g.alone.CompareAndSwap(false, true) {
+		return
+	}
+	g.journal.note(slog.LevelWarn, "connections are watched, but no server is attached",
+		slog.String("remedy", "call the guard's or the adapter's Attach before the server serves, or use Serve; with Guard.Listener alone requests and sessions are not seen"))
 }

@@ -21,7 +21,12 @@ type Request struct {
 
 // Adapter returns what an adapter of a framework needs. Applications use the
 // adapter's package instead.
-func (g *Guard) Adapter() Adapter { return Adapter{g: g} }
+func (g *Guard) Adapter() Adapter {
+	if g != nil && !g.joined.Load() {
+		g.joined.Store(true)
+	}
+	return Adapter{g: g}
+}
 
 // Adapter is the guard as adapters see it: the core decides, and an adapter
 // writes and reports. For each request Begin, Verdict, then Opened if the
