@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"log/slog"
@@ -147,6 +148,7 @@ func (a Adapter) starting(srv *http.Server, ln net.Listener) {
 			unseen.timeout = t
 		}
 	}
+	g.headLimit.Store(int64(cmp.Or(srv.MaxHeaderBytes, http.DefaultMaxHeaderBytes)) + 4096) // as net/http has it
 	if srv.Protocols != nil && srv.Protocols.UnencryptedHTTP2() {
 		g.h2c.Store(true)
 	}
@@ -260,9 +262,7 @@ func (a Adapter) ConnState(nc net.Conn, state http.ConnState) {
 	}
 	switch state {
 	case http.StateActive:
-		if c.ctx != nil && !c.is(flagActive) {
-			c.set(flagActive)
-		}
+		c.active()
 	case http.StateHijacked:
 		c.hijackedBy(nc)
 	case http.StateClosed:
@@ -271,8 +271,8 @@ func (a Adapter) ConnState(nc net.Conn, state http.ConnState) {
 		c.over()
 	case http.StateNew:
 		a.server.has(c)
-		if c.is(flagShadow) && isRaw(c.tls.Load()) {
-			a.g.conns.index(c) // for its line in the error log
+		if c.is(flagShadow) && c.hasLines(nc) {
+			a.g.conns.index(c)
 		}
 	}
 }

@@ -63,8 +63,8 @@ const (
 	WrongProtocol
 
 	// TLSFailed: at least one byte, and the TLS handshake failed; the Reason says
-	// why. Told at Warn where it was refused or no version is in common, else at
-	// Info.
+	// why. Told at Warn where a certificate was refused, the server's or the
+	// client's, or no version is in common, else at Info.
 	TLSFailed
 
 	// BadRequest: bytes that never became a request; the Reason says why. Told at
@@ -196,14 +196,15 @@ const (
 
 	// Why a TLS handshake failed, or bytes never became a request.
 
-	ReasonRefused   // by the peer's alert (TLS), or by the server for what the head says (HTTP)
-	ReasonVersion   // no TLS version in common
-	ReasonTruncated // the peer left in the middle
-	ReasonAborted   // the TLS handshake broke in some other way
-	ReasonTimeout   // the rest did not come in time
-	ReasonMalformed // not HTTP
-	ReasonTooLarge  // a larger head than the server takes
-	ReasonUnknown   // bytes inside TLS that the server refused without telling anyone
+	ReasonRefused           // by the peer's alert (TLS), or by the server for what the head says (HTTP)
+	ReasonClientCertificate // this server refused the client's certificate, or missed it
+	ReasonVersion           // no TLS version in common
+	ReasonTruncated         // the peer left in the middle
+	ReasonAborted           // the TLS handshake broke in some other way
+	ReasonTimeout           // the rest did not come in time
+	ReasonMalformed         // not HTTP
+	ReasonTooLarge          // a larger head than the server takes
+	ReasonUnknown           // bytes inside TLS that the server refused without telling anyone
 
 	// Why this server closed a connection before a request.
 
@@ -215,40 +216,41 @@ const (
 )
 
 var reasonWords = [reasons]string{
-	NoReason:              "",
-	ReasonDraining:        "draining",
-	ReasonSaturated:       "saturated",
-	ReasonNoRoute:         "no_route",
-	ReasonUpgradeStripped: "upgrade_stripped",
-	ReasonHTTP2:           "http_2",
-	ReasonHTTP10:          "http_1_0",
-	ReasonBadMethod:       "bad_method",
-	ReasonNotUpgrade:      "not_upgrade",
-	ReasonBadVersion:      "bad_version",
-	ReasonMissingKey:      "missing_key",
-	ReasonDuplicateKey:    "duplicate_key",
-	ReasonBadKey:          "bad_key",
-	ReasonOriginForbidden: "origin_forbidden",
-	ReasonApplication:     "application",
-	ReasonServerError:     "server_error",
-	ReasonHijackFailed:    "hijack_failed",
-	ReasonNothingWritten:  "nothing_written",
-	ReasonStatusUnknown:   "status_unknown",
-	ReasonTLSOnPlain:      "tls_on_plain",
-	ReasonHTTPOnTLS:       "http_on_tls",
-	ReasonH2Preface:       "h2_preface",
-	ReasonProxyPreamble:   "proxy_preamble",
-	ReasonRefused:         "refused",
-	ReasonVersion:         "version",
-	ReasonTruncated:       "truncated",
-	ReasonAborted:         "aborted",
-	ReasonTimeout:         "timeout",
-	ReasonMalformed:       "malformed",
-	ReasonTooLarge:        "too_large",
-	ReasonUnknown:         "unknown",
-	ReasonDrain:           "drain",
-	ReasonLimit:           "limit",
-	ReasonShutdown:        "shutdown",
+	NoReason:                "",
+	ReasonDraining:          "draining",
+	ReasonSaturated:         "saturated",
+	ReasonNoRoute:           "no_route",
+	ReasonUpgradeStripped:   "upgrade_stripped",
+	ReasonHTTP2:             "http_2",
+	ReasonHTTP10:            "http_1_0",
+	ReasonBadMethod:         "bad_method",
+	ReasonNotUpgrade:        "not_upgrade",
+	ReasonBadVersion:        "bad_version",
+	ReasonMissingKey:        "missing_key",
+	ReasonDuplicateKey:      "duplicate_key",
+	ReasonBadKey:            "bad_key",
+	ReasonOriginForbidden:   "origin_forbidden",
+	ReasonApplication:       "application",
+	ReasonServerError:       "server_error",
+	ReasonHijackFailed:      "hijack_failed",
+	ReasonNothingWritten:    "nothing_written",
+	ReasonStatusUnknown:     "status_unknown",
+	ReasonTLSOnPlain:        "tls_on_plain",
+	ReasonHTTPOnTLS:         "http_on_tls",
+	ReasonH2Preface:         "h2_preface",
+	ReasonProxyPreamble:     "proxy_preamble",
+	ReasonRefused:           "refused",
+	ReasonClientCertificate: "client_certificate",
+	ReasonVersion:           "version",
+	ReasonTruncated:         "truncated",
+	ReasonAborted:           "aborted",
+	ReasonTimeout:           "timeout",
+	ReasonMalformed:         "malformed",
+	ReasonTooLarge:          "too_large",
+	ReasonUnknown:           "unknown",
+	ReasonDrain:             "drain",
+	ReasonLimit:             "limit",
+	ReasonShutdown:          "shutdown",
 }
 
 // String returns the word for r that logs and metrics use, "" for NoReason.

@@ -27,7 +27,7 @@ var classTable = []struct {
 	{HTTPProbe, "http_probe", true, nil},
 	{ProxyProbe, "proxy_probe", true, nil},
 	{WrongProtocol, "wrong_protocol", false, []Reason{ReasonTLSOnPlain, ReasonHTTPOnTLS, ReasonH2Preface, ReasonProxyPreamble}},
-	{TLSFailed, "tls_failed", false, []Reason{ReasonRefused, ReasonVersion, ReasonTruncated, ReasonAborted, ReasonTimeout}},
+	{TLSFailed, "tls_failed", false, []Reason{ReasonRefused, ReasonClientCertificate, ReasonVersion, ReasonTruncated, ReasonAborted, ReasonTimeout}},
 	{BadRequest, "bad_request", false, []Reason{ReasonTruncated, ReasonMalformed, ReasonTooLarge, ReasonRefused, ReasonTimeout, ReasonUnknown}},
 	{ServerClosed, "server_closed", false, []Reason{ReasonDrain, ReasonLimit, ReasonShutdown}},
 	{IdleConnect, "idle_connect", false, nil},
@@ -89,7 +89,7 @@ func TestReasonWords(t *testing.T) {
 		missing_key duplicate_key bad_key origin_forbidden application
 		server_error hijack_failed nothing_written status_unknown
 		tls_on_plain http_on_tls h2_preface proxy_preamble
-		refused version truncated aborted timeout malformed too_large unknown
+		refused client_certificate version truncated aborted timeout malformed too_large unknown
 		drain limit shutdown`)
 	if int(reasons)-1 != len(want) {
 		t.Fatalf("there are %d reasons, want %d", reasons-1, len(want))

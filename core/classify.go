@@ -27,6 +27,7 @@ type facts struct {
 	tlsUnknown bool  // and nobody showed its tls.Conn
 	tlsErr     error // its handshake's error
 	tlsVersion uint16
+	tlsPeer    bool // the client's certificate was read
 	h2         bool // it negotiated HTTP/2
 
 	answer  uint32 // Conn.answer
@@ -72,6 +73,9 @@ func classify(f facts) (Class, Reason) {
 	}
 	if f.is(flagDrained) {
 		return ServerClosed, ReasonDrain
+	}
+	if f.unserved() {
+		return HandshakeRefused, ReasonHTTP2
 	}
 	if c, r := f.preamble(); c != Undecided {
 		return c, r
@@ -200,20 +204,26 @@ func (f facts) aboveTLS() (Class, Reason) {
 	case closedHere:
 		return ServerClosed, ReasonShutdown
 	}
-	return TLSFailed, tlsReason(f.tlsErr, f.tlsVersion)
+	return TLSFailed, tlsReason(f.tlsErr, f.tlsVersion, f.tlsPeer)
 }
 
 // The errors of crypto/tls that have no type. If Go changes their words they are
 // aborted handshakes like any other.
 const (
-	textVersion = "tls: client offered only unsupported versions"
+	textVersion       = "tls: client offered only unsupported versions"
+	textNoCertificate = "tls: client didn't provide a certificate"
 )
 
-// tlsReason sorts the error of a TLS handshake by its type, where it has one.
-func tlsReason(err error, version uint16) Reason {
+// tlsReason sorts the error of a TLS handshake by its type, where it has one. What
+// breaks without one when the client's certificate was read is a refusal of that, by
+// a function of tls.Config or for what the certificate is.
+func tlsReason(err error, version uint16, certificate bool) Reason {
 	op := opError(err)
 	_, record := errorAs[tls.RecordHeaderError](err)
-	switch {
+	_, unverified := errorAs[*tls.CertificateVerificationError](err)
+	switch text := textOf(err); {
+	case unverified, text == textNoCertificate:
+		return ReasonClientCertificate
 	case isTimeout(err):
 		return ReasonTimeout
 	case err == io.EOF, errorIs(err, io.ErrUnexpectedEOF), endOf(err) == endReset:
@@ -223,7 +233,11 @@ func tlsReason(err error, version uint16) Reason {
 			return ReasonVersion
 		}
 		return ReasonRefused
-	case op == nil && !record && version == 0 && strings.HasPrefix(textOf(err), textVersion):
+	case op != nil, record, panickedInTLS(err):
+		return ReasonAborted
+	case certificate:
+		return ReasonClientCertificate
+	case version == 0 && strings.HasPrefix(text, textVersion):
 		return ReasonVersion
 	}
 	return ReasonAborted

@@ -84,6 +84,7 @@ const (
 	flagSeenLate  // bytes are seen from the hijack on
 	flagLeft      // ConnState said hijacked
 	flagPreface   // the server took an HTTP/2 preface for a request
+	flagAgain     // the server said a second time that it is active: over HTTP/2 a stream began
 )
 
 func (c *Conn) is(flag uint32) bool { return c.flags.Load()&flag != 0 }

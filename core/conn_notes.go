@@ -205,7 +205,7 @@ func (c *Conn) peerEnded() {
 // first runs after the first Read returned. Only now may the address be asked:
 // go-proxyproto blocks for it until the preamble has come.
 func (c *Conn) first() {
-	if c.tls.Load() != nil || !c.is(flagAttached) {
+	if c.tls.Load() != nil || !c.is(flagAttached) || c.ln.g.h2c.Load() {
 		c.ln.g.conns.index(c)
 	}
 }

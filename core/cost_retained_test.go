@@ -188,9 +188,9 @@ func TestRetainedByAnIdleConnection(t *testing.T) {
 	}
 }
 
-// serveSession echoes messages until the session ends.
+// serveSession echoes messages until the session ends, as with coder/websocket.
 func serveSession(w http.ResponseWriter, r *http.Request, ready func(*plainws.Conn)) error {
-	ws, err := plainws.Upgrade(w, r, nil)
+	ws, err := plainws.Upgrade(w, r, &plainws.Options{ByWriter: true})
 	if err != nil {
 		return err
 	}

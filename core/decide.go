@@ -33,6 +33,9 @@ func (c *Conn) count() {
 		g.listensAlone()
 	}
 	g.stats.countClosed(c, class)
+	if class == HandshakeRefused && !f.is(flagRefused) {
+		c.refusedOverHTTP2("")
+	}
 	if toldByRequest(class) {
 		return
 	}
@@ -41,6 +44,9 @@ func (c *Conn) count() {
 	c.fill(&e)
 	if class == TLSFailed {
 		e.Err, e.elsewhere = f.tlsErr, panickedInTLS(f.tlsErr)
+	}
+	if limit := g.headLimit.Load(); reason == ReasonTooLarge && f.seen && f.in < limit {
+		e.Remedy = fieldsRemedy
 	}
 	if class.Probe() {
 		p := prober(0)
@@ -98,7 +104,7 @@ func (c *Conn) facts() facts {
 			err = net.ErrClosed // closed before its handshake, as fasthttp does at its limit
 		}
 		f.tlsErr = clearAlert(err, c.tail.Load())
-		f.tlsVersion = state.Version
+		f.tlsVersion, f.tlsPeer = state.Version, len(state.PeerCertificates) > 0
 		f.h2 = state.NegotiatedProtocol == "h2"
 	}
 	return f
@@ -106,7 +112,7 @@ func (c *Conn) facts() facts {
 
 // panickedInTLS reports whether err is that of a handshake in which a function of
 // the application's panicked: that has a line in a log already.
-func panickedInTLS(err error) bool { return err == errNoHandshake || errorIs(err, errTLSPanicked) }
+func panickedInTLS(err error) bool { return err == errNoHandshake || err == errTLSPanicked }
 
 // alertBadRecordMAC is the alert bad_record_mac of RFC 8446 §6.
 const alertBadRecordMAC = 20

@@ -2,12 +2,15 @@ package core
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -42,6 +45,7 @@ func TestTLSReasonOfRealHandshakes(t *testing.T) {
 	client := func(config *tls.Config) func(net.Conn) {
 		return func(c net.Conn) { _ = tls.Client(c, config).Handshake() }
 	}
+	own := testTLS(t)
 	for _, row := range []struct {
 		rule   string
 		server func(*tls.Config)
@@ -72,6 +76,29 @@ func TestTLSReasonOfRealHandshakes(t *testing.T) {
 		{"a hello, and then no TLS", nil, say(hello, "this is no TLS record"), "", ReasonAborted},
 		// Not a mismatch of versions: a scanner's hello must not raise a warning
 		// that tells the operator to change them.
+		{"no client certificate", func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert },
+			client(&tls.Config{InsecureSkipVerify: true}), "fin", ReasonClientCertificate},
+		{"no client certificate over TLS 1.2", func(c *tls.Config) { c.ClientAuth = tls.RequireAndVerifyClientCert },
+			client(&tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12}), "fin", ReasonClientCertificate},
+		{"a client certificate of nobody it knows", func(c *tls.Config) { c.ClientAuth, c.ClientCAs = tls.VerifyClientCertIfGiven, x509.NewCertPool() },
+			client(&tls.Config{InsecureSkipVerify: true, Certificates: own.Certificates}), "fin", ReasonClientCertificate},
+		{"a client certificate that VerifyPeerCertificate refuses", func(c *tls.Config) {
+			c.ClientAuth = tls.RequireAnyClientCert
+			c.VerifyPeerCertificate = func([][]byte, [][]*x509.Certificate) error { return errors.New("revoked") }
+		}, client(&tls.Config{InsecureSkipVerify: true, Certificates: own.Certificates}), "fin", ReasonClientCertificate},
+		{"a client certificate that VerifyConnection refuses", func(c *tls.Config) {
+			c.ClientAuth = tls.RequestClientCert
+			c.VerifyConnection = func(tls.ConnectionState) error { return errors.New("revoked") }
+		}, client(&tls.Config{InsecureSkipVerify: true, Certificates: own.Certificates}), "fin", ReasonClientCertificate},
+		{"what VerifyConnection refuses without one", func(c *tls.Config) {
+			c.VerifyConnection = func(tls.ConnectionState) error { return errors.New("not this name") }
+		}, client(&tls.Config{InsecureSkipVerify: true}), "fin", ReasonAborted},
+		{"what GetConfigForClient refuses", func(c *tls.Config) {
+			c.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, errors.New("not this name") }
+		}, client(&tls.Config{InsecureSkipVerify: true}), "fin", ReasonAborted},
+		{"what GetCertificate refuses", func(c *tls.Config) {
+			c.Certificates, c.GetCertificate = nil, func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errors.New("not this name") }
+		}, client(&tls.Config{InsecureSkipVerify: true}), "fin", ReasonAborted},
 		{"a record that is no hello", nil, say([]byte("\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00")), "", ReasonAborted},
 		{"a hello that cannot be read", nil, say([]byte("\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00")), "", ReasonAborted},
 	} {
@@ -108,7 +135,7 @@ func TestTLSReasonOfRealHandshakes(t *testing.T) {
 				t.Fatalf("the handshake was good; the first read says %v", err)
 			}
 			f := c.facts()
-			if got := tlsReason(f.tlsErr, f.tlsVersion); got != row.want {
+			if got := tlsReason(f.tlsErr, f.tlsVersion, f.tlsPeer); got != row.want {
 				t.Errorf("tlsReason of %#v, version %x: %v, want %v", f.tlsErr, f.tlsVersion, got, row.want)
 			}
 			if class, reason := classify(f); class != TLSFailed && row.rule != "no TLS at all" || reason != row.want {
@@ -154,7 +181,7 @@ func TestClearAlert(t *testing.T) {
 		if !errors.As(got, &op) || op.Op != "remote error" || alertNumber(op.Err) != row.want {
 			t.Errorf("%s: %v, want the peer's alert %d", row.rule, got, row.want)
 		}
-		if reason := tlsReason(got, tls.VersionTLS13); reason != ReasonRefused {
+		if reason := tlsReason(got, tls.VersionTLS13, false); reason != ReasonRefused {
 			t.Errorf("%s: %v, want refused", row.rule, reason)
 		}
 	}
@@ -201,5 +228,42 @@ func TestDecideTells(t *testing.T) {
 			}
 		}
 		emptyRegistry(t, g.conns)
+	}
+}
+
+// 431 for less than the server reads of a head is about the number of its lines.
+func TestTooManyFields(t *testing.T) {
+	for _, row := range []struct {
+		limit, size int
+		want        string
+	}{
+		{1 << 20, 100, fieldsRemedy},
+		{100, 5 << 10, requestRemedies[ReasonTooLarge]},
+		{0, 100, requestRemedies[ReasonTooLarge]}, // nobody said
+	} {
+		ended := make(chan Event, 1)
+		g := quietGuard(t, Config{Observe: func(e Event) { ended <- e }})
+		if row.limit > 0 {
+			srv := &http.Server{MaxHeaderBytes: row.limit}
+			g.Attach(srv)
+			ln, _ := net.Listen("tcp", "127.0.0.1:0")
+			srv.BaseContext(ln)
+			_ = ln.Close()
+		}
+		server, client := tcpPair(t)
+		c := watched(g, server)
+		if _, err := client.Write([]byte("GET / HTTP/1.1\r\n" + strings.Repeat("A: b\r\n", row.size/6))); err != nil {
+			t.Fatal(err)
+		}
+		for p := make([]byte, 1<<10); c.in.Load() < int64(row.size); {
+			if _, err := c.Read(p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, _ = c.Write([]byte("HTTP/1.1 431 Request Header Fields Too Large\r\n\r\n"))
+		_ = c.Close()
+		if e := <-ended; e.Class != BadRequest || e.Reason != ReasonTooLarge || e.Remedy != row.want {
+			t.Errorf("%d bytes of %d: %v/%v, %q", row.size, row.limit, e.Class, e.Reason, e.Remedy)
+		}
 	}
 }

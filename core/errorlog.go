@@ -17,8 +17,9 @@ type errorLog struct {
 }
 
 // ErrorLog returns a logger for a server's ErrorLog, for those who cannot use
-// [Guard.Attach]. Two kinds of line are swallowed: of a TLS handshake that failed
-// on a connection which the guard watches, and of a panic that the guard has told.
+// [Guard.Attach]. Three kinds of line are swallowed: of a TLS handshake that failed
+// and of an error of HTTP/2, on a connection which the guard watches, and of a panic
+// that the guard has told.
 // All others go on as they are to next, or to the log package's standard logger if
 // next is nil. It finds a connection by the address in net/http's text; where that is none, as on a
 // unix socket, a line is swallowed while a connection without an address is watched.
@@ -55,12 +56,16 @@ func (l *errorLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// ours reports whether line is told by the guard: it is about a TLS handshake
-// of a connection that is watched, or about a panic that a layer saw.
+// ours reports whether line is told by the guard: it is about a TLS handshake or
+// an HTTP/2 error of a connection that is watched, or about a panic that a layer
+// saw.
 func (l *errorLog) ours(line string) bool {
 	if rest, ok := strings.CutPrefix(line, lineTLS); ok {
 		a := addrIn(rest)
 		return a.IsValid() && l.g.conns.find(a) != nil || !a.IsValid() && l.g.conns.nameless.Load() > 0
+	}
+	if rest, ok := strings.CutPrefix(line, lineBrokenH2); ok {
+		return l.g.brokenHTTP2(rest)
 	}
 	rest, ok := strings.CutPrefix(line, linePanic)
 	if !ok {

@@ -61,7 +61,7 @@ func TestErrorsOfOthers(t *testing.T) {
 			if e := clearAlert(err, 0); e == nil {
 				t.Error("the error is lost")
 			}
-			tlsReason(err, 0)
+			tlsReason(err, 0, true)
 			unreadReason(Limits{}, err)
 			classify(facts{seen: true, tls: true, in: 5, tlsErr: err})
 			synctest.Test(t, func(t *testing.T) {

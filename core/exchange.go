@@ -20,12 +20,9 @@ type exchange struct {
 	path   string
 	remote netip.AddrPort
 	from   *origin // what is rarely there, nil if nothing
-	// An Origin of another host than Host, or one that is not let in, nil if it is
-	// neither.
-	foreign *comparedOrigin
-	method  uint8 // an index of methods, 0 for another, which is in from
-	prober  prober
-	via     via // where Upgrade was taken away: who left a trace
+	method uint8   // an index of methods, 0 for another, which is in from
+	prober prober
+	via    via // where Upgrade was taken away: who left a trace
 
 	platform bool // the source may be a platform's
 	credited bool // the prober may be believed: platform source or own range
@@ -38,8 +35,8 @@ type exchange struct {
 	machine  bool // asks for readiness and says to be no person: a known prober, or nobody
 	probing  bool // a health route, or a path that Config names
 	preface  bool // the start of an HTTP/2 preface that the server took for a request
-	message  bool // of a server whose requests are Messages
 	noHijack bool // the server would not hand over the connection
+	foreign  bool // Origin names another host than Host, or one that is not let in
 	lent     bool // the server uses the request's buffers again
 	found    bool // from its connection, by a drain too
 	speaks   bool // a plain GET whose answer says that WebSocket is spoken here
@@ -74,10 +71,6 @@ type exchange struct {
 	byServer bool // this server ended it: the drain or its deadline
 }
 
-// comparedOrigin is an Origin and the Host that it was compared with, both the
-// client's words.
-type comparedOrigin struct{ origin, host string }
-
 // The bits of exchange.state.
 const (
 	stateOpened    uint32 = 1 << iota // left HTTP
@@ -90,6 +83,7 @@ const (
 	stateReplaced   // net/http: the application's answer gave way to ours
 	stateUnanswered // that it does not come is logged
 	stateSlot       // holds one of Config.MaxSessions
+	stateStream     // an extended CONNECT was accepted: its stream is a session
 )
 
 func (x *exchange) is(state uint32) bool { return x.state.Load()&state != 0 }
@@ -109,13 +103,20 @@ func (x *exchange) confirm(status int) {
 	}
 	if x.set(stateConfirmed) {
 		x.status.Store(http.StatusSwitchingProtocols)
-		x.c.set(flagSession)
-		if !x.endpoint {
-			x.g.learn(x.path, "")
-		}
-		x.foreign = nil // nobody minds
-		x.g.stats.handshakes[handshakeAccepted][NoReason].Add(1)
+		x.accepted()
 	}
+}
+
+// accepted counts a handshake that was.
+func (x *exchange) accepted() {
+	x.mark(flagSession)
+	if !x.endpoint {
+		x.g.learn(x.path, "")
+	}
+	if x.foreign { // nobody minds
+		x.from.page, x.from.host = "", ""
+	}
+	x.g.stats.handshakes[handshakeAccepted][NoReason].Add(1)
 }
 
 // settle tells what became of a request, once, if that is known by now. What
@@ -144,11 +145,14 @@ func (x *exchange) settle() {
 			x.g.endpointIsAround(x.path)
 		}
 	}
-	if x.asks || x.own && x.kind != Probe || x.speaks && !x.credited && !x.app {
+	switch {
+	case x.is(stateStream):
+		x.settleStream(status)
+	case x.asks || x.own && x.kind != Probe || x.speaks && !x.credited && !x.app:
 		x.settleHandshake(status)
-		return
+	default:
+		x.settleProbe(status)
 	}
-	x.settleProbe(status)
 }
 
 // settleProbe is for health routes and known probers.
@@ -220,7 +224,7 @@ func (x *exchange) settleHandshake(status int) {
 	case x.asks && !x.endpoint && status == http.StatusNotFound:
 		reason = ReasonNoRoute
 	case reason != NoReason && status != 0:
-	case status == http.StatusForbidden && x.foreign != nil:
+	case status == http.StatusForbidden && x.foreign:
 		reason = ReasonOriginForbidden
 	case x.noHijack && (status < 400 || status >= 500), status == http.StatusSwitchingProtocols: // promised, and still HTTP
 		class, reason = UpgradeFailed, ReasonHijackFailed
@@ -263,8 +267,8 @@ func (x *exchange) settleHandshake(status int) {
 // handshakeError is what is told of a refusal.
 func (x *exchange) handshakeError(reason Reason, status int) *HandshakeError {
 	e := &HandshakeError{Status: status, Reason: reason, Field: faultyField(reason, x.badConn)}
-	if reason == ReasonOriginForbidden && x.foreign != nil {
-		e.Origin, e.Host = x.foreign.origin, x.foreign.host
+	if reason == ReasonOriginForbidden && x.from != nil {
+		e.Origin, e.Host = x.from.page, x.from.host
 	}
 	return e
 }
@@ -361,19 +365,22 @@ func (x *exchange) mark(flag uint32) {
 // markRefused keeps the most telling reason of a connection: the first in the
 // order of the reasons.
 func (x *exchange) markRefused(r Reason) {
-	if x.c == nil {
-		return
+	if x.c != nil {
+		x.c.markRefused(r)
 	}
+}
+
+func (c *Conn) markRefused(r Reason) {
 	for {
-		old := x.c.ends.Load()
+		old := c.ends.Load()
 		if was := Reason(old >> refusedFor & 0xff); was != 0 && was <= r {
 			break
 		}
-		if x.c.ends.CompareAndSwap(old, old&^(0xff<<refusedFor)|uint32(r)<<refusedFor) {
+		if c.ends.CompareAndSwap(old, old&^(0xff<<refusedFor)|uint32(r)<<refusedFor) {
 			break
 		}
 	}
-	x.c.set(flagRefused)
+	c.set(flagRefused)
 }
 
 // fill adds to e what is known of the request.

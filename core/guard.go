@@ -41,23 +41,24 @@ type Guard struct {
 	told    atomic.Bool                      // who owns the health routes was told
 	around  atomic.Bool                      // that Endpoint is around the application was logged
 
-	draining atomic.Bool // not ready
-	refusing atomic.Bool // and takes no session any more
-	pollers  pollers
-	turns    turns
-	stopped  atomic.Bool // no server accepts any more
-	drainCh  chan struct{}
-	whole    *drain
-	parting  atomic.Bool // the sessions of one of servers are ended alone
-	panics   panicked
-	h2c      atomic.Bool   // a server speaks HTTP/2 without TLS
-	starved  atomic.Int64  // when a shortage at Accept was last told
-	stayed   atomic.Int64  // when lastLook last waited in vain
-	slots    slots         // of Config.MaxSessions
-	awaited  atomic.Int64  // handshakes that are to be answered after the hijack
-	awaiting atomic.Bool   // a timer looks at them
-	patience time.Duration // with one of them: unansweredAfter
-	adopted  *listener     // of the sessions on connections that were not watched before
+	draining  atomic.Bool // not ready
+	refusing  atomic.Bool // and takes no session any more
+	pollers   pollers
+	turns     turns
+	stopped   atomic.Bool // no server accepts any more
+	drainCh   chan struct{}
+	whole     *drain
+	parting   atomic.Bool // the sessions of one of servers are ended alone
+	panics    panicked
+	h2c       atomic.Bool   // a server speaks HTTP/2 without TLS
+	headLimit atomic.Int64  // how many bytes a server of net/http reads of a head
+	starved   atomic.Int64  // when a shortage at Accept was last told
+	stayed    atomic.Int64  // when lastLook last waited in vain
+	slots     slots         // of Config.MaxSessions
+	awaited   atomic.Int64  // handshakes that are to be answered after the hijack
+	awaiting  atomic.Bool   // a timer looks at them
+	patience  time.Duration // with one of them: unansweredAfter
+	adopted   *listener     // of the sessions on connections that were not watched before
 
 	opening  sync.Mutex // held while a session opens that was handed over
 	mu       sync.Mutex

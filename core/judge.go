@@ -118,9 +118,6 @@ func (x *exchange) check(h Head) {
 	x.hopeful = x.asks && (x.fault == NoReason || x.extended())
 }
 
-// extended reports whether a handshake is an extended CONNECT (RFC 8441).
-func (x *exchange) extended() bool { return !x.http1 && x.methodWord() == "CONNECT" }
-
 // libraryAccepts reports whether the fault is one that RFC 6455 forbids and that
 // WebSocket libraries are known to let pass: gorilla/websocket HTTP/1.0 and
 // several keys, fasthttp/websocket, the one for a [Message], a bad key as well. Of
@@ -130,14 +127,17 @@ func (x *exchange) libraryAccepts() bool {
 	case ReasonHTTP10, ReasonDuplicateKey:
 		return true
 	case ReasonBadKey:
-		return x.message
+		return x.lent
 	}
 	return false
 }
 
 // compared keeps what an Origin was compared with, for the line that tells it.
 func (x *exchange) compared(h Head) {
-	x.foreign = &comparedOrigin{keep(h, h.Field(fieldOrigin)), keep(h, h.Host())}
+	if x.from == nil {
+		x.from = new(origin)
+	}
+	x.foreign, x.from.page, x.from.host = true, keep(h, h.Field(fieldOrigin)), keep(h, h.Host())
 }
 
 func (x *exchange) refuse(r Reason) {
@@ -176,7 +176,6 @@ func (a Adapter) judge(h Head, c *Conn, where place) *exchange {
 	}
 	x := exchanges.Get().(*exchange)
 	x.g, x.c, x.asks, x.prober, x.preface = g, c, asks, p, preface
-	_, x.message = h.(Message)
 	if rule != nil && rule.path == path {
 		x.path = rule.path // the same, and nobody's to use again
 	} else {

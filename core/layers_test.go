@@ -14,8 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/coder/websocket"
-	gorilla "github.com/gorilla/websocket"
+	"github.com/quietws/quietws/core/probetest"
+	"github.com/quietws/quietws/internal/plainws"
 )
 
 // holding keeps the status to itself until a body comes, as middleware that
@@ -63,16 +63,17 @@ func behind(layer string, next http.Handler) http.Handler {
 	})
 }
 
-func gorillaSession(w http.ResponseWriter, r *http.Request) {
-	var upgrader gorilla.Upgrader
-	ws, err := upgrader.Upgrade(w, r, nil)
+// hijackSession is a session with a library that takes the connection over before
+// it answers, as gorilla/websocket does.
+func hijackSession(w http.ResponseWriter, r *http.Request) {
+	ws, err := plainws.Upgrade(w, r, nil)
 	if err != nil {
 		return
 	}
 	defer func() { _ = ws.Close() }()
 	for {
-		kind, p, err := ws.ReadMessage()
-		if err != nil || ws.WriteMessage(kind, p) != nil {
+		kind, p, err := ws.Read()
+		if err != nil || ws.Write(kind, p) != nil {
 			return
 		}
 	}
@@ -90,7 +91,7 @@ func TestALayerThatHoldsTheStatus(t *testing.T) {
 		held  bool
 	}{
 		{"Handler", func(g *Guard) http.Handler { return handlerSession(g) }, false},
-		{"Endpoint, gorilla", func(g *Guard) http.Handler { return g.Endpoint(http.HandlerFunc(gorillaSession)) }, false},
+		{"Endpoint, gorilla", func(g *Guard) http.Handler { return g.Endpoint(http.HandlerFunc(hijackSession)) }, false},
 		{"Endpoint, coder", func(g *Guard) http.Handler { return g.Endpoint(coder) }, true},
 		{"Wrap inside the layer, coder", func(g *Guard) http.Handler { return g.Wrap(coder) }, true},
 		{"coder", func(*Guard) http.Handler { return coder }, true},
@@ -187,7 +188,7 @@ func TestALayerThatHidesTheHijack(t *testing.T) {
 	for name, route := range map[string]func(*Guard) http.Handler{
 		"Handler": func(g *Guard) http.Handler { return handlerSession(g) },
 		"coder":   func(g *Guard) http.Handler { return g.Endpoint(http.HandlerFunc(bareSession)) },
-		"gorilla": func(g *Guard) http.Handler { return g.Endpoint(http.HandlerFunc(gorillaSession)) },
+		"gorilla": func(g *Guard) http.Handler { return g.Endpoint(http.HandlerFunc(hijackSession)) },
 	} {
 		for _, outside := range []bool{false, true} {
 			events := make(chan Event, 10)
@@ -197,7 +198,7 @@ func TestALayerThatHidesTheHijack(t *testing.T) {
 				h = g.Wrap(h)
 			}
 			srv := httptest.NewServer(h)
-			_, _, err := websocket.Dial(t.Context(), srv.URL+"/ws", nil)
+			_, _, err := probetest.Open(t.Context(), probetest.Target{Addr: srv.Listener.Addr().String(), Path: "/ws"})
 			if err == nil {
 				t.Errorf("%s: a session behind http.TimeoutHandler", name)
 			}
@@ -280,7 +281,7 @@ func (b *byteReader) Read(p []byte) (int, error) {
 // A session through a proxy such as that of Echo: what the server behind says is
 // copied, by ReadFrom, the answer to the handshake too.
 func TestASessionThatIsCopied(t *testing.T) {
-	behind := httptest.NewServer(http.HandlerFunc(gorillaSession))
+	behind := httptest.NewServer(http.HandlerFunc(hijackSession))
 	defer behind.Close()
 	proxy := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		in, _, err := http.NewResponseController(w).Hijack()
@@ -303,16 +304,16 @@ func TestASessionThatIsCopied(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			events := make(chan Event, 10)
 			g := quietGuard(t, Config{Observe: func(e Event) { events <- e }})
-			ws, _, err := gorilla.DefaultDialer.Dial("ws://"+s.serve(t, g, &http.Server{Handler: proxy})+"/ws", nil)
+			ws, _, err := probetest.Open(t.Context(), probetest.Target{Addr: s.serve(t, g, &http.Server{Handler: proxy}), Path: "/ws"})
 			if err != nil {
 				t.Fatal(err)
 			}
-			_ = ws.WriteMessage(gorilla.TextMessage, []byte("hello"))
-			if _, p, err := ws.ReadMessage(); string(p) != "hello" {
-				t.Errorf("%q, %v", p, err)
+			_ = ws.SendText(t.Context(), "hello")
+			if f, err := ws.Read(t.Context()); string(f.Payload) != "hello" {
+				t.Errorf("%q, %v", f.Payload, err)
 			}
 			wantHandshakes(t, g, HandshakeCount{Result: "accepted", N: 1}) // at once
-			_ = ws.Close()
+			_, _ = ws.Vanish(probetest.FIN)
 			if e := next(t, events); e.Class != SessionEnded {
 				t.Errorf("told %+v", e)
 			}

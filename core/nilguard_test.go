@@ -16,23 +16,6 @@ import (
 	"testing"
 )
 
-// noMessage is a Message of no server.
-type noMessage struct{ pathHead }
-
-func (noMessage) Conn() net.Conn            { return nil }
-func (noMessage) UserValue(any) any         { return nil }
-func (noMessage) SetUserValue(any, any)     {}
-func (noMessage) SetConnection(string)      {}
-func (noMessage) Status() int               { return 200 }
-func (noMessage) SetStatusCode(int)         {}
-func (noMessage) SetField(string, string)   {}
-func (noMessage) SetBodyString(string)      {}
-func (noMessage) AnswerField(string) string { return "" }
-func (noMessage) SetConnectionClose()       {}
-func (noMessage) Reset()                    {}
-func (noMessage) Hijacked() bool            { return false }
-func (noMessage) Streams() bool             { return false }
-
 // errListener has nothing to accept.
 type errListener struct{ net.Listener }
 
@@ -62,7 +45,7 @@ func arguments(t *testing.T) map[reflect.Type]reflect.Value {
 	arg(new(net.Conn), server)
 	arg(new(http.ConnState), http.StateNew)
 	arg(new(Head), pathHead("/"))
-	arg(new(Message), noMessage{"/"})
+	arg(new(Message), newLetter(httptest.NewRequest(http.MethodGet, "/", nil), nil))
 	arg(new(func(Head) (bool, bool)), func(Head) (bool, bool) { return true, true })
 	arg(new(func(...net.Listener) error), func(...net.Listener) error { return errNothing })
 	arg(new(func(context.Context) error), func(context.Context) error { return errNothing })

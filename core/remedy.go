@@ -70,7 +70,7 @@ var refusalRemedies = [reasons]string{
 	ReasonSaturated:       "raise Config.MaxSessions or add instances",
 	ReasonNoRoute:         "no handler has this path: register the WebSocket route for GET on it, or mend the client's URL or the proxy's path rewriting (nginx: a proxy_pass that ends in a slash cuts the prefix of its location)",
 	ReasonUpgradeStripped: strippedRemedy,
-	ReasonHTTP2:           `a proxy or client sends the handshake over HTTP/2, where Upgrade does not exist: let the proxy speak HTTP/1.1 to this server (Envoy: no http2_protocol_options on the cluster; HAProxy: alpn http/1.1), or take "h2" out of tls.Config.NextProtos`,
+	ReasonHTTP2:           `a proxy or client sends the handshake over HTTP/2, where Upgrade does not exist: let the proxy speak HTTP/1.1 to this server (Envoy: no http2_protocol_options on the cluster; HAProxy: alpn http/1.1, no proto h2), or take "h2" out of tls.Config.NextProtos`,
 	ReasonHTTP10:          "a proxy speaks HTTP/1.0 to this server; nginx, in the location: " + nginxUpgrade,
 	ReasonBadMethod:       "a WebSocket handshake is a GET: mend the client; if it is a probe, point it at /readyz or add the path to Config.ProbePaths",
 	ReasonNotUpgrade:      "a plain request on a WebSocket route: a person, a crawler or a probe (point it at /readyz or add the path to Config.ProbePaths); if it was a WebSocket client, a proxy removed the handshake, nginx: " + nginxUpgrade,
@@ -145,11 +145,12 @@ var protocolRemedies = [reasons]string{
 }
 
 var tlsRemedies = [reasons]string{
-	ReasonRefused:   "the client does not trust the certificate: serve the full chain, leaf first, for this name and not expired; a proxy or probe with a private CA needs it (HAProxy: ca-file; nginx: proxy_ssl_trusted_certificate) or verification off",
-	ReasonVersion:   "no TLS version in common: update the client, or lower tls.Config.MinVersion (1.2 where it is not set)",
-	ReasonTruncated: "the peer left in the middle of the TLS handshake: a probe or proxy with too short a timeout, or a path that drops large packets (MTU)",
-	ReasonAborted:   "the TLS handshake broke, the error says where: bytes that are not TLS, no cipher or ALPN protocol in common, a GetCertificate that fails, or a client certificate that ClientAuth asks for and the client does not have",
-	ReasonTimeout:   "the TLS handshake did not end in time: a slow client, or a path that drops large packets (MTU)",
+	ReasonRefused:           "the client does not trust the certificate: serve the full chain, leaf first, for this name and not expired; a proxy or probe with a private CA needs it (HAProxy: ca-file; nginx: proxy_ssl_trusted_certificate) or verification off",
+	ReasonClientCertificate: "this server asks for client certificates and refused this one, or none came: let the proxy, probe or client present one of a CA in tls.Config.ClientCAs (HAProxy: crt on the server line; nginx: proxy_ssl_certificate), give probes a port without ClientAuth, or ask for less than RequireAndVerifyClientCert",
+	ReasonVersion:           "no TLS version in common: update the client, or lower tls.Config.MinVersion (1.2 where it is not set)",
+	ReasonTruncated:         "the peer left in the middle of the TLS handshake: a probe or proxy with too short a timeout, or a path that drops large packets (MTU)",
+	ReasonAborted:           "the TLS handshake broke, the error says where: bytes that are not TLS, no cipher or ALPN protocol in common, or a function of tls.Config that fails",
+	ReasonTimeout:           "the TLS handshake did not end in time: a slow client, or a path that drops large packets (MTU)",
 }
 
 var requestRemedies = [reasons]string{
@@ -166,6 +167,7 @@ var closedRemedies = [reasons]string{
 }
 
 const (
+	fieldsRemedy    = "more lines in the head than this server reads: raise http.Server.MaxHeaderValueCount (500 where it is not set), or look for the proxy or client that repeats a field"
 	idleRemedy      = "a connection that never asked anything: a browser's spare connection (harmless), a path that drops large packets (MTU), or a slow attack; Serve sets a ReadHeaderTimeout, with Attach set one on the server"
 	ownHealthRemedy = "if this is the application's own readiness route, add its path to Config.AppHealth: then it is kept quiet, and fails when a drain begins (a default path of ours also needs \"-\" in Config.Routes)"
 	offSocketRemedy = "the route answers probers itself, as it does without the guard: point the probe at /readyz, or add the path it asks to Config.ProbePaths, where the guard answers it"

@@ -212,7 +212,7 @@ func (x *exchange) answering(h Head, status int, header answerHeader) {
 
 // opens reports whether an answer of that status opens a session.
 func (x *exchange) opens(status int) bool {
-	return x.asks && (status == http.StatusSwitchingProtocols || status == http.StatusOK && x.extended())
+	return x.asks && status == http.StatusSwitchingProtocols || x.acceptsStream(status)
 }
 
 // Opened reports that the connection left HTTP, from inside Hijack on net/http.
@@ -284,7 +284,14 @@ func (r Request) conn() *Conn {
 // first counts. 1xx is none, 101 neither: that a handshake was accepted is known
 // when the answer has left, not when a framework was given it.
 func (r Request) Answered(status int) {
-	if x := r.x; x != nil && x.counts(status) && x.status.CompareAndSwap(0, int32(status)) && x.is(stateLate) {
+	x := r.x
+	if x == nil || !x.counts(status) || !x.status.CompareAndSwap(0, int32(status)) {
+		return
+	}
+	if x.acceptsStream(status) {
+		x.openStream()
+	}
+	if x.is(stateLate) {
 		x.settle()
 	}
 }
@@ -399,7 +406,11 @@ func (r *Request) panicked(v any, lent bool) (hijacked bool) {
 		_ = c.Close() // net/http never closes it
 	}
 	if r.begun {
-		if x != nil {
+		switch {
+		case x == nil:
+		case x.is(stateStream):
+			x.settle()
+		default:
 			x.set(stateSettled)
 			if !hijacked {
 				x.freeSlot()

@@ -9,9 +9,10 @@ import (
 
 // origin is what proxies said of where a request comes from.
 type origin struct {
-	client    netip.Addr // vouched for by Config.TrustedProxies
-	forwarded string     // claimed
-	method    string     // one that is not in methods
+	client     netip.Addr // vouched for by Config.TrustedProxies
+	forwarded  string     // claimed
+	method     string     // one that is not in methods
+	page, host string     // an Origin and the Host that it was compared with
 }
 
 // source finds out where a request comes from, if that is not its peer.

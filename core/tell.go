@@ -32,7 +32,7 @@ func told(e *Event) (slog.Level, manner) {
 	case HandlerPanic, UpgradeFailed:
 		return slog.LevelError, tellWhole
 	case HandshakeRefused:
-		if refusedOnPurpose(e) {
+		if refusedOnPurpose(e) || e.Reason == ReasonHTTP2 && e.Method == "" && !e.Platform { // no request, and from the open internet
 			return slog.LevelDebug, tellCounted
 		}
 		return slog.LevelWarn, tellWhole
@@ -52,7 +52,7 @@ func told(e *Event) (slog.Level, manner) {
 		// lines report it.
 		return slog.LevelDebug, tellCounted
 	case TLSFailed:
-		if e.Reason == ReasonRefused || e.Reason == ReasonVersion {
+		if e.Reason == ReasonRefused || e.Reason == ReasonClientCertificate || e.Reason == ReasonVersion {
 			return slog.LevelWarn, tellWhole
 		}
 	case BadRequest, IdleConnect:

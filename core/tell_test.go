@@ -43,6 +43,7 @@ func TestTold(t *testing.T) {
 		{"wrong protocol, public", Event{Class: WrongProtocol, Reason: ReasonTLSOnPlain}, warn, tellWhole},
 		{"wrong protocol, platform", Event{Class: WrongProtocol, Reason: ReasonH2Preface, Platform: true}, warn, tellWhole},
 		{"a refused certificate is a warning, from the internet too", Event{Class: TLSFailed, Reason: ReasonRefused}, warn, tellWhole},
+		{"so is a client's that this server refuses", Event{Class: TLSFailed, Reason: ReasonClientCertificate}, warn, tellWhole},
 		{"no TLS version in common", Event{Class: TLSFailed, Reason: ReasonVersion}, warn, tellWhole},
 		{"half a ClientHello, platform", Event{Class: TLSFailed, Reason: ReasonTruncated, Platform: true}, info, tellWhole},
 		{"half a ClientHello, public: only counted", Event{Class: TLSFailed, Reason: ReasonTruncated}, debug, tellCounted},

@@ -1,6 +1,7 @@
 package coretest
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -89,7 +90,7 @@ func (f fact) asRow() row {
 			w = *f.tls
 		}
 		switch l := e.limit; {
-		case l != nil && l.newer != nil && results[0].Status == w.status:
+		case l != nil && l.newer != nil && results[0].Status == cmp.Or(l.answer, w.status):
 			w = l.newer(w)
 		case l != nil && l.instead != nil:
 			w = l.instead(w)

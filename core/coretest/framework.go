@@ -30,7 +30,8 @@ type Limit struct {
 
 	ports   port            // 0: both
 	instead func(want) want // what a fact expects then
-	newer   func(want) want // and where the server answers as the row says, as newer versions do; nil: the same
+	newer   func(want) want // and where the server answers as newer versions do; nil: the same
+	answer  int             // what that is; 0: what the row says
 	runs    bool            // the row asks env.limit by itself what holds then
 }
 

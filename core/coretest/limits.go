@@ -58,7 +58,20 @@ func onNetHTTP() []Limit {
 	unread := func(w want) want {
 		return want{class: w.class, reason: core.ReasonUnknown, told: w.told, level: w.level, answer: max(w.status, w.answer, 0)}
 	}
+	tooMany := func(r core.Reason, status int) func(want) want {
+		return func(want) want {
+			return want{class: core.BadRequest, reason: r, told: whole, level: slog.LevelInfo, status: status, answer: 431}
+		}
+	}
+	const fields = "net/http reads 500 lines of a head from Go 1.27 on (`http.Server.MaxHeaderValueCount`): `bad_request`, too_large"
+	same := func(w want) want { return w }
 	return []Limit{{
+		Rows: []string{"junk/many fields"}, Layers: exactly, ports: plain, Outcome: Differs, Reason: fields,
+		instead: same, newer: tooMany(core.ReasonTooLarge, 431), answer: 431,
+	}, {
+		Rows: []string{"junk/many fields"}, Outcome: Differs, Reason: fields + ", where the reason is known",
+		instead: same, newer: tooMany(core.ReasonUnknown, 0), answer: 431,
+	}, {
 		Needs: WhyUnread, Layers: []Layer{Attach}, Outcome: Unknown, instead: unread,
 		Reason: "net/http tells nobody why it refused what is no request, and with Attach alone nobody sees the bytes: the reason is `unknown`",
 	}, {

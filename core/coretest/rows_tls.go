@@ -2,6 +2,8 @@ package coretest
 
 import (
 	"context"
+	stdtls "crypto/tls"
+	"crypto/x509"
 	"log/slog"
 	"time"
 
@@ -40,6 +42,28 @@ func tlsRows() []row {
 	idle.headTimeout, idle.atOnce = patientSilence, 2
 	onTLS := tls("http on tls", "plain HTTP to the TLS port is named", "http-on-tls", wrong)
 	cutRST := tls("hello cut, rst", "a handshake cut short by RST is truncated", "tls-hello-cut-rst", failed(core.ReasonTruncated, slog.LevelInfo))
+	withCA := func(_ *env, c *stdtls.Config) {
+		c.ClientAuth, c.ClientCAs = stdtls.RequireAndVerifyClientCert, x509.NewCertPool()
+	}
+	certificate := func(name, rule string, version uint16, present bool) fact {
+		f := tls(name, rule, "", failed(core.ReasonClientCertificate, slog.LevelWarn))
+		f.tls = nil
+		f.row.tls = withCA
+		f.do = func(ctx context.Context, t probetest.Target) (probetest.Result, error) {
+			t.TLS = t.TLS.Clone()
+			t.TLS.MaxVersion = version
+			if present {
+				own, _, err := probetest.Certificate()
+				if err != nil {
+					return probetest.Result{}, err
+				}
+				t.TLS.GetClientCertificate = func(*stdtls.CertificateRequestInfo) (*stdtls.Certificate, error) { return &own, nil }
+			}
+			_, _ = probetest.Do(ctx, t, probetest.PlainGet("/app")) // in TLS 1.3 the refusal comes after the handshake
+			return probetest.Result{}, nil
+		}
+		return f
+	}
 	aborted := tls("random bytes", "bytes that are no TLS are aborted, and no certificate trouble", "", failed(core.ReasonAborted, slog.LevelInfo))
 	aborted.do = func(ctx context.Context, t probetest.Target) (probetest.Result, error) {
 		return probetest.SendTCP(ctx, t, []byte("\xff\xfe\xfd\xfc and so on, and so on"), probetest.HalfClose)
@@ -49,6 +73,9 @@ func tlsRows() []row {
 		tls("no common version", "no TLS version in common: Warn", "tls-no-common-version", failed(core.ReasonVersion, slog.LevelWarn)),
 		tls("no common cipher", "every other handshake that breaks is aborted: crypto/tls has no type for its cause, only words", "tls-no-common-cipher", failed(core.ReasonAborted, slog.LevelInfo)),
 		tls("hello cut, fin", "a handshake cut short by FIN is truncated", "tls-hello-cut-fin", failed(core.ReasonTruncated, slog.LevelInfo)),
+		certificate("no client certificate", "a client without the certificate that the server asks for is an operator's problem, from anywhere: Warn, like its mirror image", stdtls.VersionTLS13, false),
+		certificate("no client certificate, TLS 1.2", "the same over TLS 1.2", stdtls.VersionTLS12, false),
+		certificate("client certificate refused", "the same where one came that the server does not trust", stdtls.VersionTLS13, true),
 		aborted, cutRST, cutSilent, idle, onTLS,
 	})
 }

@@ -156,7 +156,7 @@ func Run(t *testing.T, a Adapter) {
 func rows() (all []row) {
 	for _, part := range [][]row{
 		handshakeRows(), endpointRows(), outcomeRows(), tlsRows(), junkRows(), probeRows(), healthRows(), detailRows(),
-		trustRows(), forgeRows(), panicRows(), containRows(), sessionRows(), goneRows(), mixedRows(), routeRows(), slotRows(), wireRows(), appRows(), accessRows(), drainRows(), serverRows(), journalRows(),
+		trustRows(), forgeRows(), panicRows(), containRows(), sessionRows(), goneRows(), mixedRows(), http2Rows(), routeRows(), slotRows(), wireRows(), appRows(), accessRows(), drainRows(), serverRows(), journalRows(),
 		userRows(),
 	} {
 		all = append(all, part...)

@@ -23,7 +23,9 @@ func inChinese(t *testing.T, table string) string {
 
 // chinese has the reasons of limits in Chinese.
 var chinese = map[string]string{
-	"fasthttp recovers no panic of a handshake, which then ends the process: `Guard.TLSListener` and `Serve` contain it": "fasthttp 不捕获握手中的 panic，进程会因此结束；`Guard.TLSListener` 和 `Serve` 会拦住它",
+	"fasthttp recovers no panic of a handshake, which then ends the process: `Guard.TLSListener` and `Serve` contain it":                          "fasthttp 不捕获握手中的 panic，进程会因此结束；`Guard.TLSListener` 和 `Serve` 会拦住它",
+	"net/http reads 500 lines of a head from Go 1.27 on (`http.Server.MaxHeaderValueCount`): `bad_request`, too_large":                            "从 Go 1.27 起 net/http 只读 500 行请求头（`http.Server.MaxHeaderValueCount`）：`bad_request`，too_large",
+	"net/http reads 500 lines of a head from Go 1.27 on (`http.Server.MaxHeaderValueCount`): `bad_request`, too_large, where the reason is known": "从 Go 1.27 起 net/http 只读 500 行请求头（`http.Server.MaxHeaderValueCount`）：`bad_request`，在能知道原因之处为 too_large",
 	"fasthttp has no such hook":      "fasthttp 没有这个钩子",
 	"fasthttp speaks HTTP/1.1 alone": "fasthttp 只支持 HTTP/1.1",
 	"contrib/websocket lets every Origin in unless it is told which; `Handler` does not":                                                                                                "contrib/websocket 在没有指定时放行所有 Origin；`Handler` 不会",

@@ -25,6 +25,7 @@ type child struct {
 	stdin io.WriteCloser
 	out   *bufio.Reader
 	log   *os.File
+	dumps int // of callgrind
 }
 
 // start starts s and waits until it listens.
@@ -38,6 +39,9 @@ func (b *bench) start(s server) (*child, error) {
 		s.Profile = filepath.Join(b.profile, fmt.Sprintf("%03d-%s-%s.pprof", b.started, s.Framework, s.Variant))
 	}
 	c := &child{server: s, cmd: exec.Command(self, s.args()...)}
+	if s.Counted {
+		c.cmd = b.underValgrind(s)
+	}
 	if c.log, err = os.CreateTemp(b.dir, "log"); err != nil {
 		return nil, err
 	}

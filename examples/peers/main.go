@@ -15,6 +15,7 @@
 //	probes      bare TCP probes, and what 100,000 of each kind log
 //	sources     a connection when a million addresses have been seen
 //	drain       up to 10,000 sessions and a SIGTERM
+//	instructions  the instructions of all these, counted by valgrind
 //
 // Server and clients are processes of their own; each round starts new servers,
 // which take turns. It needs Linux.
@@ -47,6 +48,7 @@ var kinds = []kind{
 	{"probes", probes},
 	{"sources", sources},
 	{"drain", drain},
+	{counting, instructions},
 }
 
 // bench is how to measure.
@@ -55,6 +57,7 @@ type bench struct {
 	quick   bool
 	dir     string // for files
 	profile string
+	counted string // this program, built for valgrind
 	started int
 }
 
@@ -95,15 +98,15 @@ func (b *bench) run(names []string, readme bool) (err error) {
 			return fmt.Errorf("there is no kind %q", name)
 		}
 	}
-	if readme && (b.quick || len(names) > 0 || b.profile != "") {
-		return errors.New("-readme is for the whole table, as it is without other flags")
+	if readme && (b.quick || len(names) > 0 && !slices.Equal(names, []string{counting}) || b.profile != "") {
+		return errors.New("-readme is for the whole table, or that of the instructions, as it is without other flags")
 	}
 	if b.dir, err = os.MkdirTemp("", "quietws-peers"); err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(b.dir) }()
 	fmt.Print(b.caption(), heading)
-	var rows []row
+	tables := make(map[string][]row) // by the mark that they have in README.md
 	for _, k := range kinds {
 		if len(names) > 0 && !slices.Contains(names, k.name) {
 			continue
@@ -117,10 +120,25 @@ func (b *bench) run(names []string, readme bool) (err error) {
 		if failed != nil {
 			err = errors.Join(err, fmt.Errorf("%s: %w", k.name, failed))
 		}
-		rows = append(rows, more...)
+		tables[markOf(k.name)] = append(tables[markOf(k.name)], more...)
 	}
-	if readme && err == nil {
-		err = writeReadme(b.caption() + render(rows))
+	if !readme || err != nil {
+		return err
 	}
-	return err
+	for mark, rows := range tables {
+		if err := writeReadme(mark, b.caption()+render(rows)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// counting is the kind that has a table of its own.
+const counting = "instructions"
+
+func markOf(kind string) string {
+	if kind == counting {
+		return "go run . -readme " + counting
+	}
+	return "go run . -readme"
 }

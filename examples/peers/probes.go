@@ -72,7 +72,7 @@ func shakes(c *child, i int) error {
 // have been accepted.
 type probing struct {
 	c  *child
-	do connects
+	do load
 }
 
 const page = "GET /app HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -95,7 +95,7 @@ func (p probing) run(n int) error {
 func (probing) close() {}
 
 func (p probe) open(_ *bench, c *child) (load, error) {
-	return probing{c, func(i int) error { return p.do(c, i) }}, nil
+	return probing{c, connects(func(i int) error { return p.do(c, i) })}, nil
 }
 
 func probes(b *bench) (rows []row, err error) {

@@ -34,6 +34,7 @@ type server struct {
 	Check              time.Duration // how long the health checks take
 	File               string        // what is served on /file
 	Profile            string
+	Counted            bool // its instructions are counted: the parent's affair
 }
 
 // What a server may have of quietws. Other variants are for single frameworks.
@@ -155,6 +156,10 @@ func answer(over chan<- struct{}) {
 			fmt.Println(inUse())
 		case "checks":
 			fmt.Println(checked.Load())
+		case "allocations":
+			fmt.Println(allocated().Mallocs)
+		case "allocated":
+			fmt.Println(allocated().TotalAlloc)
 		default:
 			return
 		}
@@ -169,6 +174,12 @@ func inUse() uint64 {
 	}
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc + m.StackInuse
+}
+
+// allocated is what was allocated since the start.
+func allocated() (m runtime.MemStats) {
+	runtime.ReadMemStats(&m)
+	return m
 }
 
 // localhost makes a certificate for this host alone.

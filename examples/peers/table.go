@@ -58,26 +58,29 @@ func render(rows []row) string {
 	return t.String()
 }
 
-// begin and end are around the table in README.md.
-const begin, end = "<!-- begin: go run . -readme -->\n", "<!-- end -->\n"
+// begin and end are around a table in README.md, which begin names by the command
+// that makes it.
+func begin(mark string) string { return "<!-- begin: " + mark + " -->\n" }
 
-// replaced is readme with text between its marks.
-func replaced(readme, text string) (string, error) {
-	head, rest, ok := strings.Cut(readme, begin)
+const end = "<!-- end -->\n"
+
+// replaced is readme with text between the marks of a table.
+func replaced(readme, mark, text string) (string, error) {
+	head, rest, ok := strings.Cut(readme, begin(mark))
 	_, tail, closed := strings.Cut(rest, end)
 	if !ok || !closed {
-		return "", fmt.Errorf("there is no %q and %q", begin, end)
+		return "", fmt.Errorf("there is no %q and %q", begin(mark), end)
 	}
-	return head + begin + "\n" + text + "\n" + end + tail, nil
+	return head + begin(mark) + "\n" + text + "\n" + end + tail, nil
 }
 
-func writeReadme(text string) error {
+func writeReadme(mark, text string) error {
 	const name = "README.md"
 	readme, err := os.ReadFile(name)
 	if err != nil {
 		return err
 	}
-	now, err := replaced(string(readme), text)
+	now, err := replaced(string(readme), mark, text)
 	if err != nil {
 		return err
 	}

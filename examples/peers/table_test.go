@@ -29,12 +29,14 @@ func TestRender(t *testing.T) {
 }
 
 func TestReplaced(t *testing.T) {
-	got, err := replaced("above\n"+begin+"old\n"+end+"below\n", "new")
-	if want := "above\n" + begin + "\nnew\n" + end + "below\n"; err != nil || got != want {
+	const mark = "go run . -readme"
+	other := begin(mark+" more") + "other\n" + end
+	got, err := replaced("above\n"+other+begin(mark)+"old\n"+end+"below\n", mark, "new")
+	if want := "above\n" + other + begin(mark) + "\nnew\n" + end + "below\n"; err != nil || got != want {
 		t.Errorf("%q, %v", got, err)
 	}
-	for _, readme := range []string{"", begin, end} {
-		if _, err := replaced(readme, "new"); err == nil {
+	for _, readme := range []string{"", begin(mark), end} {
+		if _, err := replaced(readme, mark, "new"); err == nil {
 			t.Errorf("%q has a place for the table", readme)
 		}
 	}

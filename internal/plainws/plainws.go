@@ -57,6 +57,9 @@ type Options struct {
 	Subprotocols []string
 	// AnyOrigin lets every page in: somebody else has compared.
 	AnyOrigin bool
+	// ByWriter answers through the ResponseWriter and takes the connection over
+	// then, as coder/websocket does; else it is the other way round.
+	ByWriter bool
 	// NotEarly closes the connection of a client that does not wait for the
 	// answer, without one, as gorilla/websocket does.
 	NotEarly bool
@@ -87,31 +90,46 @@ func Upgrade(w http.ResponseWriter, r *http.Request, o *Options) (*Conn, error) 
 		return refuse(http.StatusBadRequest, "no key, or a bad one")
 	case !o.AnyOrigin && !sameHost(r):
 		return refuse(http.StatusForbidden, "origin not allowed")
-	}
-	nc, brw, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		return refuse(http.StatusInternalServerError, "the connection cannot be taken over")
-	}
-	if o.NotEarly && brw.Reader.Buffered() > 0 {
-		return nil, errors.Join(errors.New("websocket: the client did not wait"), nc.Close())
+	case !canHijack(w):
+		return refuse(http.StatusNotImplemented, "the connection cannot be taken over")
 	}
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) // RFC 6455 §4.2.2
-	answer := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
-		base64.StdEncoding.EncodeToString(sum[:]) + "\r\n"
+	fields := [][2]string{
+		{"Upgrade", "websocket"}, {"Connection", "Upgrade"}, {"Sec-WebSocket-Accept", base64.StdEncoding.EncodeToString(sum[:])},
+	}
 	for _, offered := range items(r, "Sec-Websocket-Protocol") {
 		if slices.Contains(o.Subprotocols, offered) {
-			answer += "Sec-WebSocket-Protocol: " + offered + "\r\n"
+			fields = append(fields, [2]string{"Sec-WebSocket-Protocol", offered})
 			break
 		}
 	}
 	for _, offered := range items(r, "Sec-Websocket-Extensions") { // RFC 7692; what the server sends is never compressed
 		if name, _, _ := strings.Cut(offered, ";"); strings.TrimSpace(name) == "permessage-deflate" {
-			answer += "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n"
+			fields = append(fields, [2]string{"Sec-WebSocket-Extensions", "permessage-deflate; server_no_context_takeover; client_no_context_takeover"})
 			break
 		}
 	}
-	if _, err := io.WriteString(nc, answer+"\r\n"); err != nil {
-		return nil, errors.Join(err, nc.Close())
+	if o.ByWriter {
+		for _, f := range fields {
+			w.Header().Set(f[0], f[1])
+		}
+		w.WriteHeader(http.StatusSwitchingProtocols)
+	}
+	nc, brw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return nil, err
+	}
+	if o.NotEarly && brw.Reader.Buffered() > 0 {
+		return nil, errors.Join(errors.New("websocket: the client did not wait"), nc.Close())
+	}
+	if !o.ByWriter {
+		answer := "HTTP/1.1 101 Switching Protocols\r\n"
+		for _, f := range fields {
+			answer += f[0] + ": " + f[1] + "\r\n"
+		}
+		if _, err := io.WriteString(nc, answer+"\r\n"); err != nil {
+			return nil, errors.Join(err, nc.Close())
+		}
 	}
 	return &Conn{nc: nc, br: brw.Reader}, nil
 }
@@ -127,6 +145,20 @@ func items(r *http.Request, field string) []string {
 
 func lists(r *http.Request, field, token string) bool {
 	return slices.ContainsFunc(items(r, field), func(item string) bool { return strings.EqualFold(item, token) })
+}
+
+// canHijack reports whether w is an [http.Hijacker] below whatever is around it.
+func canHijack(w http.ResponseWriter) bool {
+	for {
+		if _, ok := w.(http.Hijacker); ok {
+			return true
+		}
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return false
+		}
+		w = u.Unwrap()
+	}
 }
 
 func sameHost(r *http.Request) bool {

@@ -28,7 +28,7 @@ func Plain(g *core.Guard, k coretest.Socket) http.HandlerFunc {
 // plainHandler serves k as an adapter's Handler does.
 func plainHandler(g *core.Guard, k coretest.Socket) http.HandlerFunc {
 	a := g.Adapter()
-	options := &plainws.Options{Subprotocols: []string{coretest.Subprotocol}, AnyOrigin: true} // the core compares
+	options := &plainws.Options{Subprotocols: []string{coretest.Subprotocol}, ByWriter: true, AnyOrigin: true} // the core compares
 	return func(w http.ResponseWriter, r *http.Request) {
 		q := a.AtHandler(r, k.Path, new(core.Origins))
 		if q.Answer(w, r) {
@@ -72,7 +72,8 @@ func echo(ws *plainws.Conn) error {
 // plainRoute is WebSocket as an application has it. Handlers of net/http return no
 // error, so it tells the code of the end itself.
 func plainRoute(k coretest.Socket) http.HandlerFunc {
-	options := &plainws.Options{Subprotocols: []string{coretest.Subprotocol}, NotEarly: true}
+	handler := k.Family == coretest.Handler
+	options := &plainws.Options{Subprotocols: []string{coretest.Subprotocol}, ByWriter: handler, NotEarly: !handler}
 	return func(w http.ResponseWriter, r *http.Request) {
 		ws, err := plainws.Upgrade(w, r, options)
 		if err != nil {

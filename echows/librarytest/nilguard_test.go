@@ -1,4 +1,4 @@
-package echows_test
+package librarytest
 
 import (
 	"context"

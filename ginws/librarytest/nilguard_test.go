@@ -1,4 +1,4 @@
-package ginws_test
+package librarytest
 
 import (
 	"context"

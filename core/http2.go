@@ -1,0 +1,126 @@
+package core
+
+import (
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Over HTTP/2 a handshake can fail without a request that anyone sees. A proxy
+// that has a WebSocket client and finds no SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC
+// 8441 §3) resets a stream that it never opened, which ends the connection
+// (HAProxy); one that sends its extended CONNECT all the same has it reset
+// (Envoy); one that leaves Upgrade in has its answer from the server. Two facts
+// show it: the server's line about an error of the connection, and that a stream
+// began of which no handler was told.
+
+// refusedOverHTTP2 tells that a handshake failed on c before any handler could see
+// it. said is what the server's log says of it, "" for nothing.
+func (c *Conn) refusedOverHTTP2(said string) {
+	g := c.ln.g
+	var err error = &HandshakeError{Reason: ReasonHTTP2}
+	if said != "" {
+		err = serverSaid{err, "http2: " + said}
+	}
+	e := Event{Class: HandshakeRefused, Reason: ReasonHTTP2, Err: err, Time: time.Now()}
+	c.fill(&e)
+	g.stats.handshakes[handshakeRefused][ReasonHTTP2].Add(1)
+	g.tell(&e)
+}
+
+// serverSaid is an error in the words of the server's own log.
+type serverSaid struct {
+	error
+	text string
+}
+
+func (e serverSaid) Error() string { return e.text }
+func (e serverSaid) Unwrap() error { return e.error }
+
+// brokenHTTP2 takes what follows the beginning of the server's line about an
+// error of an HTTP/2 connection, which names the peer. It reports whether the
+// guard tells it.
+func (g *Guard) brokenHTTP2(rest string) bool {
+	c := g.conns.find(addrIn(rest))
+	if c == nil {
+		return false
+	}
+	_, said, _ := strings.Cut(rest, ": ")
+	c.markRefused(ReasonHTTP2)
+	c.refusedOverHTTP2(strings.TrimSpace(said))
+	return true
+}
+
+// lineBrokenH2 begins the line of net/http, and of golang.org/x/net/http2, about
+// an error of an HTTP/2 connection, up to the address.
+const lineBrokenH2 = "http2: server connection error from "
+
+// active notes that the server saw bytes above TLS. Over HTTP/2 that is said of
+// the preface first, and then whenever a stream begins and there is no other.
+func (c *Conn) active() {
+	switch {
+	case c.ctx == nil: // fasthttp says so before the first byte
+	case !c.is(flagActive):
+		c.set(flagActive)
+	case !c.is(flagAgain):
+		c.set(flagAgain)
+	}
+}
+
+// unserved reports whether a stream began of which no handler was told.
+func (f facts) unserved() bool {
+	return f.is(flagAgain) && (f.h2 || !f.tls && f.h2c)
+}
+
+// hasLines reports whether the server's log may have lines about c, for which it
+// has to be found by its address, and whether that can be asked without waiting.
+func (c *Conn) hasLines(nc net.Conn) bool {
+	if c.ln.g.h2c.Load() {
+		_, raw := nc.(*net.TCPConn)
+		return raw
+	}
+	return isRaw(c.tls.Load())
+}
+
+// extended reports whether a request is an extended CONNECT (RFC 8441 §4), the
+// handshake of HTTP/2. 2xx is what accepts it.
+func (x *exchange) extended() bool {
+	return x.asks && !x.http1 && x.methodWord() == http.MethodConnect
+}
+
+func (x *exchange) acceptsStream(status int) bool {
+	return status >= 200 && status <= 299 && x.extended()
+}
+
+// openStream notes that an extended CONNECT was accepted: its stream is a session,
+// until the handler returns.
+func (x *exchange) openStream() {
+	if !x.set(stateStream) {
+		return
+	}
+	x.openedAt = x.g.now()
+	x.g.stats.sessions.Add(1)
+	x.accepted()
+}
+
+// settleStream tells how such a session ended. What its stream carried is not
+// known: the connection is shared.
+func (x *exchange) settleStream(status int) {
+	x.g.stats.sessions.Add(-1)
+	end, code := endedUnknown, 0
+	if x.is(statePanicked) {
+		end = endedPanic
+	} else if code, _ = x.end(); code != 0 && code != 1006 {
+		end = endedClosed
+	} else if code == 1006 || x.c != nil && x.c.peerGone() {
+		end, code = endedVanished, 1006
+	}
+	x.g.stats.ended[end][closeCodeIndex(code)].Add(1)
+	e := Event{Class: SessionEnded, Status: status, Session: SessionEnd{End: sessionEnds[end], Code: code, Duration: x.g.now() - x.openedAt}}
+	if p := x.err.Load(); p != nil {
+		e.Err = *p
+	}
+	x.fill(&e)
+	x.g.tell(&e)
+}
