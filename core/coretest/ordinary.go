@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/quietws/quietws/core/probetest"
@@ -160,4 +161,33 @@ func ended(err error) error {
 		return err
 	}
 	return nil
+}
+
+// SameAnswers puts each of [Ordinary] to the server at the address bare, and to those
+// of with, by their names, and compares the answers. OPTIONS * is left out: asked from
+// this machine it is a platform's question about health, which the guard answers.
+func SameAnswers(t testing.TB, bare string, with map[string]string) {
+	t.Helper()
+	answer := func(a Ask, addr string) []byte {
+		nc, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := a.Answer(nc)
+		if err != nil {
+			t.Errorf("%s: %v after %.400q", a.Name, err, got)
+		}
+		return got
+	}
+	for _, a := range Ordinary() {
+		if strings.HasPrefix(a.Raw, "OPTIONS * ") {
+			continue
+		}
+		want := answer(a, bare)
+		for name, addr := range with {
+			if got := answer(a, addr); !bytes.Equal(got, want) {
+				t.Errorf("%s, %s: answered\n%.600q\nwithout quietws\n%.600q", a.Name, name, got, want)
+			}
+		}
+	}
 }
