@@ -251,13 +251,16 @@ func (q *HTTPRequest) Contain(v any) (contained bool) {
 		return false
 	}
 	contained = q.x != nil && q.x.opened()
-	if contained || q.begun { // else the layer that began it learns of it
+	switch {
+	case contained:
+		q.aborted(v)
+		return true
+	case q.c != nil && q.c.is(flagAttached): // the outermost layer learns of it
+		q.Done(0, nil)
+	case q.begun: // else the layer that began it does
 		q.aborted(v)
 	}
-	if !contained {
-		panic(v)
-	}
-	return true
+	panic(v)
 }
 
 // Finish ends the request of a WebSocket route whose handler returned err, and

@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -273,4 +274,29 @@ func TestUpgradeWithoutAClient(t *testing.T) {
 func isPanic(told any, err error) bool {
 	is, _ := told.(error)
 	return errors.Is(is, err)
+}
+
+// A panic on a route of Endpoint is one line, whether or not the request could have
+// been a handshake.
+func TestPanicAtEndpointIsToldOnce(t *testing.T) {
+	for _, s := range stands4[2:] {
+		for _, method := range []string{"GET", "POST"} {
+			for _, asks := range []string{"", "Upgrade: websocket\r\n"} {
+				var told atomic.Int64
+				g := quietGuard(t, Config{Observe: func(e Event) {
+					if e.Class == HandlerPanic {
+						told.Add(1)
+					}
+				}})
+				srv := &http.Server{Handler: g.Endpoint(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("boom") }))}
+				heard(t, s.serve(t, g, srv), method+" /ws HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n"+asks+"Connection: close\r\n\r\n")
+				if err := g.Close(); err != nil {
+					t.Error(err)
+				}
+				if n := told.Load(); n != 1 {
+					t.Errorf("%s, %s %q: told %d times", s.name, method, asks, n)
+				}
+			}
+		}
+	}
 }

@@ -236,7 +236,7 @@ func appHealthRows() []row {
 			}
 		},
 	}, {
-		name: "route/app health while draining", layers: attached, config: listed,
+		name: "route/app health while draining", layers: everywhere, config: listed,
 		rule: "from the beginning of a drain one of Config.AppHealth is 503 and the application is not asked, so that its probers notice",
 		run: func(e *env) {
 			e.answeredItself(byKubelet(own("GET", HealthPath, 200)), 200)
