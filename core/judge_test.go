@@ -213,6 +213,9 @@ func TestJudgeProberAtARoute(t *testing.T) {
 			answers("when PUT is known to be Handler's", 405, false)
 			g.learn("/ws", "GET")
 			if m != "GET" {
+				if got := g.IsProbe(r); got != (read && from == inside) {
+					t.Errorf("%s from %s is a probe: %t", m, from, got)
+				}
 				answers("when GET is known to be Handler's", 405, read)
 				answers("when GET is known to be Handler's", 404, read)
 				answers("on another route of that path", 403, false)

@@ -188,82 +188,15 @@ func (notReady) Answer(q core.HealthQuery) (core.Answer, bool) {
 // appHealthRows are about the application's own health route.
 func appHealthRows() []row {
 	listed := func(c *core.Config) { c.AppHealth = []string{HealthPath} }
-	return []row{{
-		name: "route/app health", layers: everywhere, config: listed,
-		rule: "one of Config.AppHealth is answered by the application, whatever it says, and is a probe, whoever asks: counted, in no access log, one line at each change",
-		run: func(e *env) {
-			n := uint64(0)
-			for _, status := range []int{200, 503, 503, 500, 200, 204, 503} {
-				ask := own("GET", HealthPath, status)
-				if n%2 == 0 {
-					ask = byKubelet(ask)
-				}
-				if status == 204 {
-					e.do(ask)
-				} else {
-					e.answeredItself(ask, status)
-				}
-				n++
-			}
-			e.answeredItself(own("POST", HealthPath, 200), 200) // no question about health
-			e.until("they are counted", func() bool {
-				return e.probes(true) == 4 && e.probes(false) == 3
-			})
-			e.accessed("200", 1)
-			e.close()
-			for message, times := range map[string]int{lineFailing: 2, linePassing: 1} {
-				lines := e.said(message)
-				if len(lines) != times {
-					e.Errorf("%q %d times, want %d", message, len(lines), times)
-				}
-				for _, l := range lines {
-					if l.level != slog.LevelInfo || l.attrs["remedy"] != "" || l.attrs["path"] != HealthPath {
-						e.Errorf("%v", l)
-					}
-				}
-			}
-			for _, l := range e.log.told() {
-				if l.level > slog.LevelInfo {
-					e.Errorf("%v", l)
-				}
-			}
-			for _, a := range e.answers() {
-				if a.path == HealthPath && (!a.before || !a.after) {
-					if post := a == (asked{path: HealthPath}); !post {
-						e.Errorf("a probe before the chain: %v, after it: %v", a.before, a.after)
-					}
-				}
-			}
-		},
-	}, {
-		name: "route/app health while draining", layers: everywhere, config: listed,
-		rule: "from the beginning of a drain one of Config.AppHealth is 503 and the application is not asked, so that its probers notice",
-		run: func(e *env) {
-			e.answeredItself(byKubelet(own("GET", HealthPath, 200)), 200)
-			e.draining(func() {
-				for _, method := range []string{"GET", "HEAD", "OPTIONS"} {
-					for _, r := range []probetest.Request{own(method, HealthPath, 200), byKubelet(own(method, HealthPath, 200))} {
-						if res := e.do(r); res.Status != 503 || res.Body == OwnBody {
-							e.Errorf("%s is answered %d %q", method, res.Status, res.Body)
-						}
-					}
-				}
-				e.answeredItself(own("POST", HealthPath, 201), 201)
-			})
-			e.close()
-			if lines := append(e.said(lineFailing), e.said(linePassing)...); len(lines) > 0 {
-				e.Errorf("a drain is no incident: %v", lines)
-			}
-		},
-	}, {
-		name: "route/app health waits for its probers", layers: []Layer{Serve}, config: func(c *core.Config) {
-			listed(c)
+	waits := func(name, rule, path string, config func(*core.Config)) row {
+		return row{name: name, rule: rule, layers: []Layer{Serve}, config: func(c *core.Config) {
+			config(c)
 			c.Drain.Fall = 1
-		},
-		rule: "a drain waits until the probers of Config.AppHealth have been answered 503 as often as they need",
-		run: func(e *env) {
-			ask := byKubelet(own("GET", HealthPath, 200))
-			e.answeredItself(ask, 200)
+		}, run: func(e *env) {
+			ask := byKubelet(own("GET", path, 200))
+			if res := e.do(ask); res.Status != 200 {
+				e.Errorf("answered %d", res.Status)
+			}
 			report := make(chan core.DrainReport, 1)
 			go func() {
 				r, _ := e.guard.Drain(e.ctx)
@@ -276,30 +209,100 @@ func appHealthRows() []row {
 			if r := <-report; len(r.Probers) != 1 || r.Probers[0].Prober != "kubelet" || r.Probers[0].Refused != 1 {
 				e.Errorf("the drain waited for %+v", r.Probers)
 			}
-		},
-	}, {
-		name: "route/own health route that is not listed", layers: everywhere,
-		rule: "503 of a route of the application's to a known prober is its own word: no failing probe at Warn, but one line at each change, with Config.AppHealth as its remedy",
-		run: func(e *env) {
-			for _, status := range []int{200, 503, 503, 200} {
-				e.answeredItself(byKubelet(own("GET", HealthPath, status)), status)
-			}
-			e.until("they are counted", func() bool {
-				return e.probes(true) == 2 && e.probes(false) == 2
-			})
-			e.close()
-			failing := e.said(lineFailing)
-			if len(failing) != 1 || failing[0].level != slog.LevelInfo || !strings.Contains(failing[0].attrs["remedy"], "Config.AppHealth") {
-				e.Errorf("%q: %v", lineFailing, failing)
-			}
-			if n := len(e.said(linePassing)); n != 1 {
-				e.Errorf("%q %d times", linePassing, n)
-			}
-			for _, l := range e.log.told() {
-				if l.level > slog.LevelInfo {
-					e.Errorf("%v", l)
+		}}
+	}
+	return []row{
+		waits("route/app health waits for its probers", "a drain waits until the probers of Config.AppHealth have been answered 503 as often as they need", HealthPath, listed),
+		waits("route/probe path waits for its probers", "the same for the probers of Config.ProbePaths", "/app", func(c *core.Config) { c.ProbePaths = []string{"/app"} }), {
+			name: "route/app health", layers: everywhere, config: listed,
+			rule: "one of Config.AppHealth is answered by the application, whatever it says, and is a probe, whoever asks: counted, in no access log, one line at each change",
+			run: func(e *env) {
+				n := uint64(0)
+				for _, status := range []int{200, 503, 503, 500, 200, 204, 503} {
+					ask := own("GET", HealthPath, status)
+					if n%2 == 0 {
+						ask = byKubelet(ask)
+					}
+					if status == 204 {
+						e.do(ask)
+					} else {
+						e.answeredItself(ask, status)
+					}
+					n++
 				}
-			}
-		},
-	}}
+				e.answeredItself(own("POST", HealthPath, 200), 200) // no question about health
+				e.until("they are counted", func() bool {
+					return e.probes(true) == 4 && e.probes(false) == 3
+				})
+				e.accessed("200", 1)
+				e.close()
+				for message, times := range map[string]int{lineFailing: 2, linePassing: 1} {
+					lines := e.said(message)
+					if len(lines) != times {
+						e.Errorf("%q %d times, want %d", message, len(lines), times)
+					}
+					for _, l := range lines {
+						if l.level != slog.LevelInfo || l.attrs["remedy"] != "" || l.attrs["path"] != HealthPath {
+							e.Errorf("%v", l)
+						}
+					}
+				}
+				for _, l := range e.log.told() {
+					if l.level > slog.LevelInfo {
+						e.Errorf("%v", l)
+					}
+				}
+				for _, a := range e.answers() {
+					if a.path == HealthPath && (!a.before || !a.after) {
+						if post := a == (asked{path: HealthPath}); !post {
+							e.Errorf("a probe before the chain: %v, after it: %v", a.before, a.after)
+						}
+					}
+				}
+			},
+		}, {
+			name: "route/app health while draining", layers: everywhere, config: listed,
+			rule: "from the beginning of a drain one of Config.AppHealth is 503 and the application is not asked, so that its probers notice",
+			run: func(e *env) {
+				e.answeredItself(byKubelet(own("GET", HealthPath, 200)), 200)
+				e.draining(func() {
+					for _, method := range []string{"GET", "HEAD", "OPTIONS"} {
+						for _, r := range []probetest.Request{own(method, HealthPath, 200), byKubelet(own(method, HealthPath, 200))} {
+							if res := e.do(r); res.Status != 503 || res.Body == OwnBody {
+								e.Errorf("%s is answered %d %q", method, res.Status, res.Body)
+							}
+						}
+					}
+					e.answeredItself(own("POST", HealthPath, 201), 201)
+				})
+				e.close()
+				if lines := append(e.said(lineFailing), e.said(linePassing)...); len(lines) > 0 {
+					e.Errorf("a drain is no incident: %v", lines)
+				}
+			},
+		}, {
+			name: "route/own health route that is not listed", layers: everywhere,
+			rule: "503 of a route of the application's to a known prober is its own word: no failing probe at Warn, but one line at each change, with Config.AppHealth as its remedy",
+			run: func(e *env) {
+				for _, status := range []int{200, 503, 503, 200} {
+					e.answeredItself(byKubelet(own("GET", HealthPath, status)), status)
+				}
+				e.until("they are counted", func() bool {
+					return e.probes(true) == 2 && e.probes(false) == 2
+				})
+				e.close()
+				failing := e.said(lineFailing)
+				if len(failing) != 1 || failing[0].level != slog.LevelInfo || !strings.Contains(failing[0].attrs["remedy"], "Config.AppHealth") {
+					e.Errorf("%q: %v", lineFailing, failing)
+				}
+				if n := len(e.said(linePassing)); n != 1 {
+					e.Errorf("%q %d times", linePassing, n)
+				}
+				for _, l := range e.log.told() {
+					if l.level > slog.LevelInfo {
+						e.Errorf("%v", l)
+					}
+				}
+			},
+		}}
 }

@@ -1,0 +1,104 @@
+package core
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// What fails is remembered until it passes, for a bounded number of paths.
+func TestTurns(t *testing.T) {
+	var all turns
+	for _, step := range []struct {
+		ok   bool
+		want turn
+	}{{true, noTurn}, {false, turnFailing}, {false, noTurn}, {true, turnPassing}, {true, noTurn}, {false, turnFailing}} {
+		if got := all.note("/health", step.ok); got != step.want {
+			t.Errorf("well %t: %d, want %d", step.ok, got, step.want)
+		}
+	}
+	if all.note("/"+strings.Repeat("a", maxText), false) != noTurn {
+		t.Error("a long path is remembered")
+	}
+	for i := range 2 * maxTurns {
+		all.note(fmt.Sprint("/", i), false)
+	}
+	if len(all.paths) != maxTurns {
+		t.Errorf("%d paths are remembered, want %d", len(all.paths), maxTurns)
+	}
+}
+
+// That an application's health route fails while draining is no news.
+func TestTurnsWhileDraining(t *testing.T) {
+	g, log := guardLog(t, Config{}, slog.LevelInfo)
+	a := g.Adapter().Owner(func(Head) (bool, bool) { return true, true })
+	drained(t, g)
+	q := a.BeginHTTP(asked("GET", "/own", agent(kubelet)))
+	q.Wrap(&handsOver{}, asked("GET", "/own"))
+	q.Answered(503, nil)
+	q.Done(503, nil)
+	for _, l := range toldBy(t, g, log) {
+		if l.msg == msgAppFailing {
+			t.Errorf("%v", l)
+		}
+	}
+}
+
+// Who is told where to ask, and of whom it is not known who answered.
+func TestProbesThatTheApplicationAnswers(t *testing.T) {
+	const failing, offSocket = msgAppFailing, msgOffSocket
+	for _, row := range []struct {
+		rule    string
+		path    string
+		agent   string
+		from    string
+		at      bool // it has reached Endpoint
+		status  int
+		class   Class
+		message string // "": that of the class
+		remedy  string
+	}{
+		{"503 of an exact route", "/own", kubelet, inside, false, 503, HTTPProbe, failing, "Config.AppHealth"},
+		{"500 of an exact route", "/own", kubelet, inside, false, 500, ProbeFailing, "", "Config.ProbePaths"},
+		{"503 of a catch-all: the line names both", "/elsewhere", kubelet, inside, false, 503, ProbeFailing, "", "Config.AppHealth"},
+		{"503 of one that is listed", "/listed", kubelet, inside, false, 503, HTTPProbe, failing, ""},
+		{"the same to anybody inside", "/listed", "", inside, false, 503, HTTPProbe, failing, ""},
+		{"the same to a stranger", "/listed", kubelet, internet, false, 503, HTTPProbe, "", ""},
+		{"4xx at Endpoint", "/own", kubelet, inside, true, 426, HTTPProbe, offSocket, "Config.ProbePaths"},
+		{"503 at Endpoint", "/own", kubelet, inside, true, 503, HTTPProbe, failing, "Config.AppHealth"},
+		{"4xx at Endpoint of a path that is listed", "/listed", kubelet, inside, true, 404, HTTPProbe, failing, ""},
+		{"4xx elsewhere", "/own", kubelet, inside, false, 404, ProbeFailing, "", "Config.ProbePaths"},
+	} {
+		g, log := guardLog(t, Config{AppHealth: []string{"/listed"}}, slog.LevelInfo)
+		a := g.Adapter().Owner(func(h Head) (bool, bool) { return h.Path() == "/own" || h.Path() == "/listed", true })
+		r := asked("GET", row.path, agent(row.agent), source(row.from))
+		q := a.BeginHTTP(r)
+		if row.at {
+			q.Request = a.Endpoint(q.Request, httpHead{r}, row.path)
+		}
+		q.Wrap(&handsOver{}, r)
+		q.Answered(row.status, nil)
+		q.Done(row.status, nil)
+		lines := slices.DeleteFunc(toldBy(t, g, log), func(l logLine) bool { return l.msg == "health routes" })
+		if row.from == internet {
+			if len(lines) != 0 {
+				t.Errorf("%s: %v", row.rule, lines)
+			}
+			continue
+		}
+		if len(lines) != 1 {
+			t.Errorf("%s: %v, want one line", row.rule, lines)
+			continue
+		}
+		l := lines[0]
+		message := row.message
+		if message == "" {
+			message = messages[row.class].first
+		}
+		if l.msg != message || l.attrs["class"].String() != row.class.String() || !strings.Contains(l.attrs["remedy"].String(), row.remedy) || row.remedy == "" && slices.Contains(l.keys, "remedy") {
+			t.Errorf("%s: %v", row.rule, l)
+		}
+	}
+}
