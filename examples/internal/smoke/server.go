@@ -178,14 +178,20 @@ func (s *server) url(scheme, path string) string {
 	return scheme + "://" + s.addr + path
 }
 
-func (s *server) get(path, userAgent string) (status int, body string) {
+func (s *server) get(path string, header ...string) (status int, body string) {
 	s.t.Helper()
-	req, err := http.NewRequest("GET", s.url("http", path), nil)
+	return s.ask("GET", path, header...)
+}
+
+// ask asks on a connection of its own, with header as names and values.
+func (s *server) ask(method, path string, header ...string) (status int, body string) {
+	s.t.Helper()
+	req, err := http.NewRequest(method, s.url("http", path), nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if userAgent != "" {
-		req.Header.Set("User-Agent", userAgent)
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {

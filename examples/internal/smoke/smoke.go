@@ -4,6 +4,7 @@ package smoke
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -89,27 +90,46 @@ var healthRoutes = []string{"/livez", "/readyz", "/startupz", "/healthz"}
 
 func run(t *testing.T, s *server, sockets []string) {
 	for _, path := range healthRoutes {
-		if status, body := s.get(path, ""); status != 200 {
+		if status, body := s.get(path); status != 200 {
 			t.Errorf("GET %s: %d %s", path, status, body)
 		}
 	}
-	if status, body := s.get("/", ""); status != 200 || !strings.Contains(body, "new WebSocket") {
+	if status, _ := s.ask("HEAD", "/healthz"); status != 200 {
+		t.Errorf("HEAD /healthz: %d", status)
+	}
+	if status, body := s.get("/"); status != 200 || !strings.Contains(body, "new WebSocket") {
 		t.Errorf("GET /: %d %s", status, body)
 	}
-	if status, _ := s.get("/nothing", ""); status != 404 {
+	if status, _ := s.get("/nothing"); status != 404 {
 		t.Errorf("GET /nothing: %d, want 404", status)
 	}
-	s.connect()
+	kubelet := []string{"User-Agent", "kube-probe/1.31"}
+	for range 20 {
+		s.connect()
+		if status, _ := s.get("/readyz", kubelet...); status != 200 {
+			t.Errorf("a prober on /readyz: %d, want 200", status)
+		}
+	}
 	for _, path := range sockets {
-		if status, _ := s.get(path, "kube-probe/1.31"); status != 200 {
+		if status, _ := s.get(path, kubelet...); status != 200 {
 			t.Errorf("a prober on %s: %d, want 200", path, status)
 		}
 		if err := s.dial(path).Close(websocket.StatusNormalClosure, ""); err != nil {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
-	if status, _ := s.get(sockets[0], ""); status != http.StatusUpgradeRequired {
-		t.Errorf("a person on %s: %d, want 426", sockets[0], status)
+	for _, row := range []struct {
+		client string
+		header []string
+		want   int
+	}{
+		{"a browser", nil, http.StatusUpgradeRequired},
+		{"a client without a key", []string{"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13"}, http.StatusBadRequest},
+		{"a proxy without Upgrade", []string{"Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "AAECAwQFBgcICQoLDA0ODw=="}, http.StatusUpgradeRequired},
+	} {
+		if status, _ := s.get(sockets[0], row.header...); status != row.want {
+			t.Errorf("%s on %s: %d, want %d", row.client, sockets[0], status, row.want)
+		}
 	}
 	var open []*websocket.Conn
 	for range 3 {
@@ -139,7 +159,7 @@ func run(t *testing.T, s *server, sockets []string) {
 func (s *server) checkMetrics(sessions int) {
 	s.t.Helper()
 	for deadline := time.Now().Add(patience); ; {
-		_, body := s.get("/metrics", "")
+		_, body := s.get("/metrics")
 		parser := expfmt.NewTextParser(model.LegacyValidation)
 		families, err := parser.TextToMetricFamilies(strings.NewReader(body))
 		if err != nil {
@@ -170,12 +190,12 @@ func (s *server) checkMetrics(sessions int) {
 }
 
 // checkLog looks at the whole log of a server that has ended: it says who owns
-// the health routes, has every request but the probes, and the one failure, a
-// person on socket, once.
+// the health routes, has every request but the probes, each of the three handshakes
+// that socket refused once, and probes when they are seen first.
 func (s *server) checkLog(socket string) {
 	s.t.Helper()
 	logged := make(map[string]int)
-	loud := 0
+	loud, probes := 0, 0
 	for _, line := range s.log {
 		switch {
 		case line["msg"] == "health routes":
@@ -189,6 +209,8 @@ func (s *server) checkLog(socket string) {
 			if line["class"] != "handshake_refused" || line["path"] != socket {
 				s.t.Errorf("unexpected: %v", line)
 			}
+		case strings.HasPrefix(fmt.Sprint(line["msg"]), "probe seen"):
+			probes++
 		case line["msg"] == "request":
 			path, _ := line["path"].(string)
 			logged[path]++
@@ -197,8 +219,11 @@ func (s *server) checkLog(socket string) {
 			}
 		}
 	}
-	if loud != 1 {
-		s.t.Errorf("%d loud lines for one refused handshake", loud)
+	if loud != 3 {
+		s.t.Errorf("%d loud lines for three refused handshakes", loud)
+	}
+	if probes == 0 || probes > 4 {
+		s.t.Errorf("%d lines about probes: each kind is logged when it is seen first", probes)
 	}
 	for _, path := range []string{"/", "/nothing", "/metrics", socket} {
 		if logged[path] == 0 {
