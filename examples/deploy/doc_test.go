@@ -44,7 +44,7 @@ func run(m *testing.M) (int, error) {
 	chat = filepath.Join(dir, "chat")
 	words := strings.Fields(strings.Replace(build, "/chat", chat, 1))
 	cmd := exec.Command(words[0], words[1:]...)
-	cmd.Dir, cmd.Env = "../..", append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Dir, cmd.Env = "../..", append(os.Environ(), "CGO_ENABLED=0", "GOWORK=")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return 1, fmt.Errorf("%s: %w\n%s", build, err, out)
 	}

@@ -61,8 +61,29 @@ func inHarness(block string) string {
 	return fmt.Sprintf(harness, strings.Join(lines, ""), block)
 }
 
+// programOf is the program that the documentation of an adapter begins with.
+func programOf(t *testing.T, adapter string) string {
+	t.Helper()
+	_, program, found := strings.Cut(contents(t, adapter+"/doc.go"), "//\tpackage main\n")
+	if !found {
+		t.Fatalf("%s: no program", adapter)
+	}
+	lines := []string{"package main\n"}
+	for line := range strings.Lines(program) {
+		code, ok := strings.CutPrefix(line, "//\t")
+		if !ok && line != "//\n" {
+			break
+		}
+		if !ok {
+			code = "\n"
+		}
+		lines = append(lines, code)
+	}
+	return strings.Join(lines, "")
+}
+
 // Every block of Go compiles: whole programs as they stand, fragments inside a
-// function.
+// function. So do the programs in the documentation of the adapters.
 func TestGoCompiles(t *testing.T) {
 	overlay := struct{ Replace map[string]string }{make(map[string]string)} // so that nothing is written here
 	here, err := filepath.Abs(".")
@@ -71,19 +92,23 @@ func TestGoCompiles(t *testing.T) {
 	}
 	args := []string{"build"}
 	dir := t.TempDir()
+	add := func(name, source string) {
+		file := filepath.Join(dir, name+".go")
+		if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		overlay.Replace[filepath.Join(here, "blocks", name, name+".go")] = file
+		args = append(args, "./blocks/"+name)
+	}
 	for _, page := range []string{"README.md", "CONTRIBUTING.md"} { // the blocks of the other language are the same
 		for i, b := range read(t, page).blocks {
-			if b.language != "go" {
-				continue
+			if b.language == "go" {
+				add(fmt.Sprintf("%s-%d", strings.TrimSuffix(page, ".md"), i), inHarness(b.text))
 			}
-			name := fmt.Sprintf("%s-%d", strings.TrimSuffix(page, ".md"), i)
-			file := filepath.Join(dir, name+".go")
-			if err := os.WriteFile(file, []byte(inHarness(b.text)), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			overlay.Replace[filepath.Join(here, "blocks", name, name+".go")] = file
-			args = append(args, "./blocks/"+name)
 		}
+	}
+	for _, adapter := range []string{"echows", "ginws", "fiberws"} {
+		add(adapter, programOf(t, adapter))
 	}
 	description, err := json.Marshal(overlay)
 	if err != nil {

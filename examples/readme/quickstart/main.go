@@ -113,12 +113,11 @@ func (p program) build(ctx context.Context, work, clone, address string) (binary
 	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o644); err != nil {
 		return "", err
 	}
-	for _, args := range []string{
-		"mod init example.com/app",
-		"mod edit -replace=github.com/quietws/quietws=" + clone,
-		"mod tidy",
-		"build -o app .",
-	} {
+	replace := "mod edit"
+	for _, module := range []string{"", "/core/prom", "/echows", "/ginws", "/fiberws"} {
+		replace += " -replace=github.com/quietws/quietws" + module + "=" + clone + module
+	}
+	for _, args := range []string{"mod init example.com/app", replace, "mod tidy", "build -o app ."} {
 		cmd := exec.CommandContext(ctx, "go", strings.Fields(args)...)
 		cmd.Dir = dir
 		// -trimpath lets the build cache, which is not emptied, know what it has
