@@ -43,7 +43,7 @@ func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *
 	where := atEndpoint
 	if own {
 		where = atHandler
-		if path, form := a.path(h); route != "" && form.same(route, path) {
+		if route == h.Path() {
 			g.learn(route, h.Method())
 		}
 	}
@@ -156,8 +156,8 @@ const (
 // judge decides what a request is. It returns nil for an ordinary one.
 func (a Adapter) judge(h Head, c *Conn, where place) *exchange {
 	g := a.g
-	path, form := a.path(h)
-	rule := g.ruleIn(form, path)
+	path := h.Path()
+	rule := g.rule(path)
 	asks := asksToUpgrade(h)
 	p := proberByHead(h)
 	method := h.Method()
