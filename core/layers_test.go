@@ -419,3 +419,24 @@ func TestUnansweredHandshakes(t *testing.T) {
 		}
 	})
 }
+
+// Under TLS the answer cannot be read, and is taken for one by its length: but not
+// where it is known that the 101 was held back, and these are frames.
+func TestUnderTLSFramesAreNoAnswer(t *testing.T) {
+	for _, held := range []bool{false, true} {
+		g := quietGuard(t, Config{})
+		c := watched(g, &script{reads: []step{{"\x16\x03\x01", nil}}})
+		read(c)
+		q := g.Adapter().Begin(httpHead{handshake()}, c)
+		if held {
+			q.x.heldBy("a layer")
+		}
+		nc := q.Opened(c)
+		_, _ = nc.Write([]byte("\x17\x03\x03\x00\x80" + strings.Repeat("x", 128)))
+		if q.x.is(stateConfirmed) == held {
+			t.Errorf("held back %t: accepted %t", held, !held)
+		}
+		_ = c.Close()
+		q.Done(0, nil)
+	}
+}
