@@ -35,8 +35,11 @@ func TestIsProbe(t *testing.T) {
 		{"the same by POST", asked("POST", "/health", agent(kubelet)), false},
 		{"a path below it", asked("GET", "/health/"), false},
 		{"a handshake on it", handshake(at("/health"), source(inside)), false},
+		{"a known prober on a route of Handler", asked("GET", "/socket", agent(kubelet)), true},
+		{"the same from the internet, which gets the answer and stays in the log", asked("GET", "/socket", agent(kubelet), source(internet)), false},
 	} {
 		g := quietGuard(t, c)
+		g.learn("/socket", "GET")
 		l := g.layer(appRoutes())
 		if got := g.IsProbe(row.r); got != row.want {
 			t.Errorf("%s, before the chain: %v", row.rule, got)

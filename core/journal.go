@@ -258,8 +258,7 @@ func (j *journal) loop() {
 			continue
 		default:
 		}
-		j.turn.Store(turnFree)
-		if len(j.queue) == 0 && !j.rung.Load() && !j.closed.Load() || !j.turn.CompareAndSwap(turnFree, turnTaken) {
+		if j.giveUp() {
 			ended = true
 			return
 		}
@@ -269,6 +268,14 @@ func (j *journal) loop() {
 	j.turn.Store(turnOver)
 	close(j.done)
 	j.wake()
+}
+
+// giveUp gives up the turn, and reports whether it stays so: what came while it was
+// taken has started no other goroutine.
+func (j *journal) giveUp() bool {
+	j.turn.Store(turnFree)
+	done := len(j.queue) == 0 && !j.rung.Load() && !j.closed.Load()
+	return done || !j.turn.CompareAndSwap(turnFree, turnTaken)
 }
 
 // finish empties the queue and tells what is pending.
