@@ -247,6 +247,39 @@ func TestPollerBursts(t *testing.T) {
 	}
 }
 
+// Who says nothing of himself is a prober from the third of three questions on that
+// come at an even interval, whatever comes after.
+func TestPollerKnowsAProberByItsInterval(t *testing.T) {
+	for _, row := range []struct {
+		rule   string
+		gaps   []time.Duration
+		prober bool
+	}{
+		{"once", nil, false},
+		{"twice", []time.Duration{5 * time.Second}, false},
+		{"three times, even", []time.Duration{5 * time.Second, 5 * time.Second}, true},
+		{"three times, with the jitter of a prober", []time.Duration{5 * time.Second, 6250 * time.Millisecond}, true},
+		{"three times, as a person does", []time.Duration{5 * time.Second, 6260 * time.Millisecond}, false},
+		{"the other way round", []time.Duration{6260 * time.Millisecond, 5 * time.Second}, false},
+		{"uneven at first", []time.Duration{time.Second, 5 * time.Second, 5 * time.Second}, true},
+		{"uneven afterwards", []time.Duration{5 * time.Second, 5 * time.Second, time.Second}, true},
+		{"three in a burst", []time.Duration{time.Millisecond, time.Millisecond, time.Millisecond}, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g := quietGuard(t, Config{})
+			key := pollerKey{addr: netip.MustParseAddr("10.0.0.2")}
+			g.polled(key, false, 200)
+			for _, gap := range row.gaps {
+				<-time.After(gap)
+				g.polled(key, false, 200)
+			}
+			if got := len(g.pollers.active(g.now())) == 1; got != row.prober {
+				t.Errorf("%s: a prober %v, want %v", row.rule, got, row.prober)
+			}
+		})
+	}
+}
+
 // An interval that was long once is forgotten.
 func TestPollerInterval(t *testing.T) {
 	var p poller

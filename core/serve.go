@@ -79,7 +79,6 @@ func (a Adapter) Serve(ctx context.Context, srv Server, listeners ...net.Listene
 	if err := a.CanServe(ctx); err != nil {
 		return Unserved(err, listeners...)
 	}
-	defer a.server.serves()()
 	var all *drain // of all that the guard has
 	if g != nil {
 		all = g.whole

@@ -20,7 +20,6 @@ type server struct {
 	late    bool        // the guard was over before it came
 	started atomic.Bool // it began to serve
 	gone    bool        // it does not count any more; under Guard.mu
-	serving int         // how often Adapter.Serve is serving it; under Guard.mu
 	address string      // where it listens, "" if that is not known; under Guard.mu
 	drain   *drain      // of its sessions alone, nil if there is none; under Guard.mu
 	parting atomic.Bool // what opens on it now gets its goodbye at once
@@ -250,22 +249,3 @@ func (g *Guard) usedAgain(by string) {
 }
 
 const msgOverAgain = "a guard is used again that has drained or is closed"
-
-// serves notes that s is served by [Adapter.Serve], and returns what notes the end
-// of that.
-func (s *server) serves() (over func()) {
-	if s == nil {
-		return func() {}
-	}
-	g := s.g
-	g.mu.Lock()
-	s.serving++
-	g.mu.Unlock()
-	return func() {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		if s.serving--; s.serving == 0 {
-			s.gone = true
-		}
-	}
-}

@@ -167,6 +167,56 @@ func TestServerThatNeverStarted(t *testing.T) {
 	}
 }
 
+// The servers of one application are one, whichever of them is named.
+func TestServersOfOneApplication(t *testing.T) {
+	g := quietGuard(t, Config{})
+	a, b := &http.Server{}, &http.Server{}
+	g.Adapter().Attach(a, b)
+	for _, srv := range []*http.Server{a, b} {
+		if again, first := g.Adapter().Server(srv); first || again.server != g.servers[0] {
+			t.Errorf("first %v, server %p of %p", first, again.server, g.servers[0])
+		}
+	}
+}
+
+// A session whose handshake was under way when its server left has its goodbye as
+// soon as it is open, one of the other server has none; and where all drain the
+// Shutdown of one begins nothing more.
+func TestSessionOpensWhenItsServerLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, log := guardLog(t, Config{}, slog.LevelInfo)
+		mine, _ := g.Adapter().Server(new(int))
+		others, _ := g.Adapter().Server(new(int))
+		mine.server.starts("a")
+		others.server.starts("b")
+		said := make(map[string]bool)
+		sessions := make(map[string]*fakeSession)
+		for name, a := range map[string]Adapter{"mine": mine, "others": others} {
+			s := began(t, g)
+			a.server.has(s.c)
+			sessions[name] = s
+		}
+		mine.ShuttingDown()
+		synctest.Wait() // the goodbyes have been said
+		for name, s := range sessions {
+			s.open()
+			s.OnDrain(func() { said[name] = true; s.end(nil) })
+			synctest.Wait()
+		}
+		if !said["mine"] || said["others"] {
+			t.Errorf("goodbyes %v, want that of the server that left", said)
+		}
+		<-mine.server.drain.done
+		wantMessages(t, "the drain of one", toldBy(t, g, log), "health routes", "draining", "drained")
+		drained(t, g)
+		third, _ := g.Adapter().Server(new(int))
+		others.ShuttingDown()
+		third.ShuttingDown()
+		synctest.Wait()
+		wantMessages(t, "and of all", toldBy(t, g, log), "draining", "drained")
+	})
+}
+
 // serverNamed is a for a server that is attached.
 func (a Adapter) serverNamed(key any) Adapter { a, _ = a.Server(key); return a }
 
@@ -192,6 +242,22 @@ func TestServerCountsUntilServeReturns(t *testing.T) {
 	if err := <-served; err != nil {
 		t.Error(err)
 	}
+}
+
+// A server that comes when the last has gone is waited for again.
+func TestDrainNoticeOfALaterServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := quietGuard(t, Config{})
+		broken := errors.New("broken")
+		if err := g.Serve(t.Context(), &http.Server{}, &scripted{script: []any{broken}, closed: make(chan struct{})}); !errors.Is(err, broken) {
+			t.Errorf("Serve: %v", err)
+		}
+		g.Attach(&http.Server{})
+		question(g.Wrap(http.NotFoundHandler()), "/livez", inside, kubelet)
+		if r := drained(t, g); r.Notice < noticeLeast {
+			t.Errorf("accepted for %v, want %v", r.Notice, noticeLeast)
+		}
+	})
 }
 
 // The address of each listener is in the first line.
@@ -239,8 +305,8 @@ func TestCloseReportsTheDrain(t *testing.T) {
 		if more := log.take(); len(more) > 0 {
 			t.Errorf("and then %v", more)
 		}
-		if n := g.Snapshot().Dropped; n != 0 {
-			t.Logf("%d events of after Close", n)
+		if n := g.Snapshot().Dropped; n != 1 {
+			t.Errorf("%d events and lines after Close, want the end of the session alone", n)
 		}
 	})
 }

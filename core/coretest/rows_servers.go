@@ -2,6 +2,7 @@ package coretest
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -53,6 +54,7 @@ func serverRows() []row {
 		run: func(e *env) {
 			s := e.open("/bare")
 			e.echo(s, "hello")
+			e.say(nil) // nor for a connection that has asked nothing yet
 			begin := time.Now()
 			e.stop()
 			if took := time.Since(begin); took > quickly {
@@ -99,6 +101,7 @@ func serverRows() []row {
 			e.start()
 			others := e.open("/ws")
 			e.echo(others, "hello")
+			silent := e.say(nil)
 			goodbye := func(s *probetest.Session, shutdown func()) {
 				var wg sync.WaitGroup
 				wg.Go(shutdown)
@@ -122,6 +125,14 @@ func serverRows() []row {
 			})
 			e.get("/readyz", 200, "")
 			e.echo(others, "still here")
+			answer := make([]byte, 12)
+			if _, err := silent.Write(probetest.Request{Path: "/app"}.Bytes(e.target)); err != nil {
+				e.Error(err)
+			}
+			if _, err := io.ReadFull(silent, answer); err != nil || string(answer[9:]) != "200" {
+				e.Errorf("a connection to the other server that had asked nothing yet is answered %q, %v", answer, err)
+			}
+			_ = silent.Close()
 			s := e.open("/ws")
 			e.echo(s, "hello")
 			if _, err := s.Close(e.ctx, 1000); err != nil {
