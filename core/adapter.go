@@ -9,8 +9,9 @@ import "net/netip"
 type Head interface {
 	// Method is the request's method, in the letters in which it came.
 	Method() string
-	// Path is the path of the request target, without the query, as the
-	// framework's router compares it: decoded on net/http, as it came on Fiber.
+	// Path is the path of the request target, without the query: decoded on
+	// net/http, as it came on Fiber. What the router makes of it, and the core with
+	// it, is for [Adapter.Paths] to say.
 	Path() string
 	// Query is the raw query, without the question mark.
 	Query() string

@@ -81,9 +81,10 @@ type ownership struct {
 
 // owner is an ownerFunc.
 func (s *asker) owner(h Head, look bool) (owned, asked bool) {
-	path, version := h.Path(), s.Version()
-	for route := range s.known {
-		if defaultPaths[route] != path || path == "" {
+	version := s.Version()
+	asking, form := Adapter{g: s.g}.path(h)
+	for route, path := range defaultPaths {
+		if path == "" || !form.same(path, asking) {
 			continue
 		}
 		o := s.known[route].Load()
@@ -104,7 +105,7 @@ func (s *asker) owner(h Head, look bool) (owned, asked bool) {
 			return false, !look
 		}
 	}
-	owned = s.Exact(path) // of other paths the table alone says
+	owned = s.Exact(asking) // of other paths the table alone says
 	return owned, owned
 }
 

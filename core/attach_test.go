@@ -2,12 +2,15 @@ package core
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -242,6 +245,77 @@ func TestAttachUnencryptedHTTP2(t *testing.T) {
 					t.Errorf("%v", closed)
 				}
 			})
+		}
+	}
+}
+
+// ConnContext and ConnState get the connection that they would have had: one that
+// asks a unix socket for the peer's credentials finds *net.UnixConn.
+func TestHooksGetTheirConnection(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		g := quietGuard(t, Config{})
+		dir, err := os.MkdirTemp("", "ws") // the path of a socket must be short
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		ln, err := net.Listen("unix", filepath.Join(dir, "s"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		got := make(map[string]net.Conn)
+		note := func(hook string, nc net.Conn) {
+			mu.Lock()
+			defer mu.Unlock()
+			got[hook] = nc
+		}
+		srv := &http.Server{
+			Handler:     http.NotFoundHandler(),
+			ConnContext: func(ctx context.Context, nc net.Conn) context.Context { note("ConnContext", nc); return ctx },
+			ConnState:   func(nc net.Conn, _ http.ConnState) { note("ConnState", nc) },
+		}
+		g.Attach(srv)
+		top := g.Listener(ln)
+		if secure {
+			top = g.TLSListener(ln, testTLS(t))
+		}
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			_ = srv.Serve(top)
+		}()
+		c, err := net.Dial("unix", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if secure {
+			c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+		}
+		_, _ = io.WriteString(c, "GET / HTTP/1.0\r\n\r\n")
+		_, _ = io.Copy(io.Discard, c)
+		_ = c.Close()
+		_ = srv.Close()
+		<-served
+		waitClosed(t, g)
+		if got["ConnContext"] == nil || got["ConnContext"] != got["ConnState"] {
+			t.Errorf("ConnContext got %T, ConnState %T", got["ConnContext"], got["ConnState"])
+		}
+		switch nc := got["ConnContext"].(type) {
+		case *net.UnixConn:
+			if secure {
+				t.Error("TLS is not seen")
+			}
+		case *tls.Conn:
+			raw, ok := nc.NetConn().(interface{ NetConn() net.Conn })
+			if !ok || !secure {
+				t.Fatalf("over TLS the guard's connection is a %T", nc.NetConn())
+			}
+			if _, unix := raw.NetConn().(*net.UnixConn); !unix {
+				t.Errorf("below it is a %T", raw.NetConn())
+			}
+		default:
+			t.Errorf("secure %v: a %T", secure, nc)
 		}
 	}
 }

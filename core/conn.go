@@ -17,7 +17,8 @@ import (
 // It keeps the abilities of the connection below: CloseWrite, CloseRead,
 // SyscallConn, File and the TCP settings work where they work there and return
 // errors.ErrUnsupported where they do not; ReadFrom and WriteTo copy where there
-// is no faster way below. It is made by [Guard.Listener], or at the hijack of a
+// is no faster way below. [net.Buffers] go out as one Write each: the way to one
+// system call for all is net's own. It is made by [Guard.Listener], or at the hijack of a
 // session; [ConnOf] finds it. Close may be called more than once, as below.
 type Conn struct {
 	// What each request touches comes first, for it to lie close together.

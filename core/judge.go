@@ -43,7 +43,7 @@ func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *
 	where := atEndpoint
 	if own {
 		where = atHandler
-		if route == h.Path() {
+		if path, form := a.path(h); route != "" && form.same(route, path) {
 			g.learn(route, h.Method())
 		}
 	}
@@ -156,8 +156,8 @@ const (
 // judge decides what a request is. It returns nil for an ordinary one.
 func (a Adapter) judge(h Head, c *Conn, where place) *exchange {
 	g := a.g
-	path := h.Path()
-	rule := g.rule(path)
+	path, form := a.path(h)
+	rule := g.ruleIn(form, path)
 	asks := asksToUpgrade(h)
 	p := proberByHead(h)
 	method := h.Method()

@@ -118,6 +118,7 @@ func (g *Guard) layer(next http.Handler) *layer {
 	if mux, ok := next.(*http.ServeMux); ok {
 		m := &muxOwner{mux: mux, inner: g.owner.Load(), known: make(map[hostPath]*ownedPath)}
 		a = a.Owner(m.owns)
+		a.form = PathSegments
 	}
 	return &layer{a: a, next: next}
 }

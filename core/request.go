@@ -38,8 +38,9 @@ func (g *Guard) Adapter() Adapter {
 type Adapter struct {
 	g      *Guard
 	owns   ownerFunc
-	mere   bool    // a look: nothing is to come of it
-	server *server // nil: not known
+	form   PathForm // 0: the guard's
+	mere   bool     // a look: nothing is to come of it
+	server *server  // nil: not known
 }
 
 // Guard returns the guard.

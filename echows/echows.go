@@ -12,6 +12,9 @@ import (
 	"github.com/quietws/quietws/core"
 )
 
+// adapter is that of a router which compares the path as it came.
+func adapter(g *core.Guard) core.Adapter { return g.Adapter().Paths(core.PathRaw) }
+
 // Middleware answers health routes and probers and explains refused handshakes,
 // from inside Echo's chain. Register it with e.Pre to be asked before the
 // router, or with e.Use. For an application that wants to keep its Start and
@@ -20,7 +23,7 @@ import (
 // and leaves the server's own log as it is; sessions are followed, and
 // [core.Guard.Drain] is to be called for their goodbye.
 func Middleware(g *core.Guard) echo.MiddlewareFunc {
-	a := g.Adapter()
+	a := adapter(g)
 	var once sync.Once
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
@@ -86,7 +89,7 @@ func Attach(g *core.Guard, e *echo.Echo) {
 	if g == nil {
 		return
 	}
-	a := g.Adapter().Owner(owner(e))
+	a := adapter(g).Owner(owner(e))
 	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			if core.IsUpgrade(c.Request()) {
@@ -124,7 +127,7 @@ func owner(e *echo.Echo) func(core.Head) (owned, asked bool) {
 // library's. Give it to the route, e.GET("/ws", handler, echows.Endpoint(guard)),
 // not to e.Use. [core.SessionOf] with the request's context has the session.
 func Endpoint(g *core.Guard) echo.MiddlewareFunc {
-	a := g.Adapter()
+	a := adapter(g)
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) (err error) {
 			q := a.AtEndpoint(c.Request(), c.Path())
@@ -162,7 +165,7 @@ func Handler(g *core.Guard, f func(context.Context, echo.Context, *websocket.Con
 	if f == nil {
 		panic("echows.Handler: nil function")
 	}
-	a := g.Adapter()
+	a := adapter(g)
 	origins := new(core.Origins)
 	var accept websocket.AcceptOptions
 	if options != nil {
@@ -208,7 +211,7 @@ func IsUpgrade(c echo.Context) bool { return core.IsUpgrade(c.Request()) }
 func Quiet(g *core.Guard) func(echo.Context) bool {
 	var once sync.Once
 	return func(c echo.Context) bool {
-		once.Do(func() { g.Adapter().Owner(owner(c.Echo())) }) // asked before the guard has seen a request
+		once.Do(func() { adapter(g).Owner(owner(c.Echo())) }) // asked before the guard has seen a request
 		return g.IsProbe(c.Request())
 	}
 }

@@ -20,6 +20,21 @@ func asked(app *fiber.App) core.Application {
 	}
 }
 
+// form is how app's router compares paths.
+func form(app *fiber.App) core.PathForm {
+	f := core.PathRaw
+	if app.Config().UnescapePath {
+		f = core.PathDecoded
+	}
+	if !app.Config().CaseSensitive {
+		f |= core.PathFold
+	}
+	if !app.Config().StrictRouting {
+		f |= core.PathTrim
+	}
+	return f
+}
+
 // exact asks the route table, and compares as Fiber's router does.
 func exact(app *fiber.App, path string) bool {
 	same := func(r *fiber.Route) bool {

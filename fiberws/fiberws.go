@@ -24,7 +24,7 @@ func Middleware(g *core.Guard) fiber.Handler {
 	a := g.Adapter()
 	var once sync.Once
 	return func(c *fiber.Ctx) error {
-		once.Do(func() { a = a.Asks(asked(c.App())) })
+		once.Do(func() { a = a.Asks(asked(c.App())).Paths(form(c.App())) })
 		q := a.BeginMessage(message{c.Context()})
 		return around(&q, c, c.Next)
 	}
@@ -72,7 +72,7 @@ func answer(c *fiber.Ctx, err error) {
 // fiber.Config.DisableHeaderNormalizing contrib/websocket finds no handshake of any
 // client, whatever is around it.
 func Attach(g *core.Guard, app *fiber.App) {
-	if a, first := g.Adapter().Asks(asked(app)).Server(app.Server()); first {
+	if a, first := g.Adapter().Asks(asked(app)).Paths(form(app)).Server(app.Server()); first {
 		attach(a, app.Server())
 		app.Hooks().OnListen(func(d fiber.ListenData) error { a.Starting(net.JoinHostPort(d.Host, d.Port)); return nil })
 		app.Hooks().OnShutdown(func() error { a.ShuttingDown(); return nil })
@@ -170,7 +170,7 @@ func Quiet(g *core.Guard) func(*fiber.Ctx) bool {
 	a := g.Adapter()
 	var once sync.Once
 	return func(c *fiber.Ctx) bool {
-		once.Do(func() { a = a.Asks(asked(c.App())) }) // asked before the guard has seen a request
+		once.Do(func() { a = a.Asks(asked(c.App())).Paths(form(c.App())) }) // asked before the guard has seen a request
 		return a.IsProbeMessage(message{c.Context()})
 	}
 }

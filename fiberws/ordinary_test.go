@@ -4,11 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/gofiber/contrib/websocket"
@@ -60,12 +60,9 @@ func ordinaryApp(g *core.Guard, inside bool) *fiber.App {
 	return app
 }
 
-// notTheSame are those of [coretest.Ordinary] that the guard answers itself, here:
-// a question of a platform's about health, and what is no request, whose bytes
-// Fiber's own answer quotes.
-var notTheSame = map[string]int{"OPTIONS of the server": 200, "a Content-Length that is none": 400, "two lengths": 400}
-
-// An application answers byte for byte the same with quietws and without.
+// An application answers byte for byte the same with quietws and without, but for
+// what is no request, whose bytes Fiber's own answer quotes, and for a question of a
+// platform's about health, OPTIONS *.
 func TestOrdinaryRequests(t *testing.T) {
 	layers := map[string]func(*core.Guard, net.Listener) (*fiber.App, net.Listener){
 		"without":    func(_ *core.Guard, ln net.Listener) (*fiber.App, net.Listener) { return ordinaryApp(nil, false), ln },
@@ -103,27 +100,42 @@ func TestOrdinaryRequests(t *testing.T) {
 		})
 	}
 	for _, ask := range coretest.Ordinary() {
-		answers := make(map[string][]byte)
+		var mu sync.Mutex
+		var clients sync.WaitGroup
+		answers, silent := make(map[string][]byte), make(map[string]bool)
 		for name, addr := range addrs {
-			nc, err := net.Dial("tcp", addr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if answers[name], err = ask.Answer(nc); err != nil {
-				t.Errorf("%s, %s: %v", ask.Name, name, err)
-			}
+			clients.Go(func() {
+				nc, err := net.Dial("tcp", addr)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				got, err := ask.Answer(nc)
+				mu.Lock()
+				answers[name], silent[name] = got, err != nil
+				mu.Unlock()
+			})
 		}
+		clients.Wait()
 		for name, got := range answers {
 			want := answers["without"]
-			if status := notTheSame[ask.Name]; status != 0 && name != "without" {
-				want = got
-				if !bytes.HasPrefix(got, fmt.Appendf(nil, "HTTP/1.1 %d ", status)) {
-					t.Errorf("%s, with %s: answered %.400q", ask.Name, name, got)
-				}
+			switch {
+			case name == "without":
+				continue
+			case ask.Name == "OPTIONS of the server":
+				want = bytes.Replace(want, []byte("404 Not Found"), []byte("200 OK"), 1)
+				got, want = firstLine(got), firstLine(want)
+			case name != "Middleware" && bytes.Contains(want, []byte("error when reading request headers")):
+				got, want = firstLine(got), firstLine(want)
 			}
-			if !bytes.Equal(got, want) {
+			if !bytes.Equal(got, want) || silent[name] != silent["without"] {
 				t.Errorf("%s, with %s: answered\n%.400q\nwithout\n%.400q", ask.Name, name, got, want)
 			}
 		}
 	}
+}
+
+func firstLine(b []byte) []byte {
+	line, _, _ := bytes.Cut(b, []byte("\r\n"))
+	return line
 }

@@ -76,7 +76,7 @@ func answered(q *core.HTTPRequest, c *gin.Context) bool {
 // In Gin's access log a session shows as 101 where its route has [Endpoint] or
 // [Handler], or the engine has [Middleware] too.
 func Attach(g *core.Guard, srv *http.Server, engine *gin.Engine) {
-	g.Adapter().Owner(owner(engine))
+	routes(g.Adapter(), engine)
 	g.Attach(srv)
 }
 
@@ -84,10 +84,19 @@ func Attach(g *core.Guard, srv *http.Server, engine *gin.Engine) {
 func ask(a core.Adapter, r *http.Request) core.Adapter {
 	if srv, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok {
 		if engine, ok := srv.Handler.(*gin.Engine); ok {
-			return a.Owner(owner(engine))
+			return routes(a, engine)
 		}
 	}
 	return a
+}
+
+// routes is a that asks engine for its routes, and reads paths as it does.
+func routes(a core.Adapter, engine *gin.Engine) core.Adapter {
+	form := core.PathDecoded
+	if engine.UseRawPath {
+		form = core.PathRaw
+	}
+	return a.Owner(owner(engine)).Paths(form)
 }
 
 // owner asks engine whether the application has a route of exactly the path of a

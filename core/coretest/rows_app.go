@@ -86,6 +86,26 @@ func appRows() []row {
 			e.get("/livez", 200, "ok\n")
 		},
 	}, {
+		name: "app/paths as the router reads them", layers: everywhere, app: App{OwnReady: true, CatchAll: true},
+		rule: "an encoded letter, a capital or a slash at the end makes another path for us where it does for the router, and only there",
+		run: func(e *env) {
+			bare := e.bare()
+			for own, ours := range map[string]string{
+				"/%72eadyz": "/%6civez", "/READYZ": "/LIVEZ", "/readyz/": "/livez/", "/readyz%2F": "/livez%2F", "/READY%7A/": "/LIVE%7A/",
+			} {
+				want := e.do(probetest.Request{Path: own})
+				if was := bare.do(probetest.Request{Path: own}); was.Status != want.Status || was.Body != want.Body {
+					e.Errorf("%s is answered %d %q, without quietws %d %q", own, want.Status, want.Body, was.Status, was.Body)
+				}
+				if want.Body == "own" { // it is the route that the application has
+					want.Body = "ok\n"
+				} else {
+					want = bare.do(probetest.Request{Path: ours})
+				}
+				e.get(ours, want.Status, want.Body)
+			}
+		},
+	}, {
 		name: "app/named route", layers: everywhere, app: App{CatchAll: true},
 		rule:   "a path that Config.Routes names is answered before the application, and one that is off is the application's",
 		config: func(c *core.Config) { c.Routes = core.Routes{Ready: "/app", Live: "-"} },

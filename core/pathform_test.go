@@ -1,0 +1,66 @@
+package core
+
+import (
+	"net/http/httptest"
+	"testing"
+)
+
+// A path is for the guard what it is for the router.
+func TestPathForm(t *testing.T) {
+	const fiber = PathRaw | PathFold | PathTrim
+	for _, row := range []struct {
+		form         PathForm
+		target, path string
+		is           bool
+	}{
+		{0, "/livez", "/livez", true},
+		{0, "/%6civez", "/livez", true},
+		{PathSegments, "/a%2Flivez", "/a/livez", false},
+		{PathSegments, "/a%2flivez", "/a/livez", false},
+		{PathSegments, "/a/%6civez", "/a/livez", true},
+		{PathSegments, "/LIVEZ", "/livez", false},
+		{PathDecoded, "/a%2Flivez", "/a/livez", true},
+		{PathDecoded, "/%6civez", "/livez", true},
+		{PathRaw, "/%6civez", "/livez", false},
+		{PathRaw, "/%6civez", "/%6civez", true},
+		{PathRaw, "/livez/", "/livez", false},
+		{fiber, "/LiveZ//", "/livez", true},
+		{fiber, "/livez", "/Livez/", true},
+		{fiber, "/%6civez", "/livez", false},
+		{fiber, "/", "", false},
+		{fiber, "/", "/", true},
+	} {
+		r := httptest.NewRequest("GET", row.target, nil)
+		g := quietGuard(t, Config{})
+		a := g.Adapter()
+		if row.form != 0 {
+			a.Paths(row.form)
+		}
+		path, form := a.path(httpHead{r})
+		if got := form.same(row.path, path); got != row.is {
+			t.Errorf("%s is %s in form %b: %t", row.target, row.path, row.form, got)
+		}
+		if g.learn(row.path, ""); row.path != "" && (g.servedAt(path) != 0) != row.is {
+			t.Errorf("%s is not found where %s was learned, in form %b", row.target, row.path, row.form)
+		}
+	}
+}
+
+// On Fiber with UnescapePath a plus is a space, and what is no encoding stays.
+func TestPathFormOfAMessage(t *testing.T) {
+	for in, want := range map[string]string{"/%6civez": "/livez", "/a+b": "/a b", "/100%": "/100%", "/livez": "/livez"} {
+		if got := PathDecoded.of(in); got != want {
+			t.Errorf("%s: %q, want %q", in, got, want)
+		}
+		if got := PathRaw.of(in); got != in {
+			t.Errorf("%s, as it came: %q", in, got)
+		}
+	}
+}
+
+func TestPathFormAllocatesNothing(t *testing.T) {
+	keys := map[string]usage{"/ws": servedSocket}
+	if n := testing.AllocsPerRun(100, func() { _ = (PathRaw | PathFold | PathTrim).in(keys, "/WS/") }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
