@@ -79,6 +79,7 @@ const (
 	statePanicked
 	stateLeaving    // a hijack was asked for, and is to come
 	stateLate       // the handler returned an error, and its answer is to come
+	stateHeld       // its server says when the handler has returned
 	stateAwaited    // hijacked, and the answer is to come
 	stateReplaced   // net/http: the application's answer gave way to ours
 	stateUnanswered // that it does not come is logged

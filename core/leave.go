@@ -1,6 +1,7 @@
 package core
 
 import (
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -99,6 +100,7 @@ func (c *Conn) stayed() {
 	}
 	x.status.Store(0)
 	x.settle()
+	x.letGo() // no handler is to return
 	Request{c: c, x: x, begun: true}.release()
 }
 
@@ -145,5 +147,42 @@ func (c *Conn) giveBack() {
 	}
 	if c.is(flagSeenLate | flagUncounted) { // nobody else tells its end
 		_ = c.Close()
+	}
+}
+
+// Held returns what a server is to close when the handler that has the connection nc
+// of a request has returned, nil where nothing needs it. It is for servers that leave
+// such a connection open then, which would be nobody's for ever. Until it is closed
+// the connection counts as in use, so that what the handler does after it has closed
+// the connection itself, such as a panic, still counts.
+func (r *Request) Held(nc net.Conn) io.Closer {
+	x := r.x
+	if x == nil || !r.begun || !x.asks {
+		return nil
+	}
+	if x.c != nil && x.c.begin() {
+		x.set(stateHeld)
+	}
+	return &held{x, nc}
+}
+
+type held struct {
+	x  *exchange
+	nc net.Conn
+}
+
+// Close implements io.Closer. It must be called once.
+func (h *held) Close() error {
+	defer h.x.letGo()
+	if h.x.c != nil && !h.x.opened() { // the server goes on with the connection
+		return nil
+	}
+	return h.nc.Close()
+}
+
+// letGo ends what Held has begun, once.
+func (x *exchange) letGo() {
+	if x.state.And(^stateHeld)&stateHeld != 0 {
+		x.c.release()
 	}
 }

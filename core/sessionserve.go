@@ -98,6 +98,9 @@ func (s *Session) Run(parent context.Context, ws Frames, f func(context.Context)
 	if x.c.is(flagClosed) {
 		cancel(errSessionEnded)
 	}
+	if x.c.begin() { // a panic after f has closed the connection is one all the same
+		defer x.c.release()
+	}
 	returned := false
 	defer func() {
 		if v := recover(); isAPanic(v, returned) {

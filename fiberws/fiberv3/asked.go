@@ -1,0 +1,69 @@
+package fiberws
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/gofiber/fiber/v3"
+	"github.com/valyala/fasthttp"
+
+	"github.com/quietws/quietws/core"
+)
+
+// asked is how the core asks app who answers a health path.
+func asked(app *fiber.App) core.Application {
+	return core.Application{
+		Key:     app,
+		Version: func() uint64 { return uint64(app.HandlersCount()) },
+		Exact:   func(path string) bool { return exact(app, path) },
+		Ask:     func(h core.Head) func() core.Reply { return ask(app, h.(message)) },
+	}
+}
+
+// form is how app's router compares paths.
+func form(app *fiber.App) core.PathForm {
+	f := core.PathRaw
+	if app.Config().UnescapePath {
+		f = core.PathDecoded
+	}
+	if !app.Config().CaseSensitive {
+		f |= core.PathFold
+	}
+	if !app.Config().StrictRouting {
+		f |= core.PathTrim
+	}
+	return f
+}
+
+// exact asks the route table, and compares as Fiber's router does.
+func exact(app *fiber.App, path string) bool {
+	same := func(r *fiber.Route) bool {
+		at := r.Path
+		if !app.Config().StrictRouting {
+			at = strings.TrimRight(at, "/")
+		}
+		return at == path || !app.Config().CaseSensitive && strings.EqualFold(at, path)
+	}
+	return slices.ContainsFunc(app.Stack(), func(routes []*fiber.Route) bool { return slices.ContainsFunc(routes, same) })
+}
+
+func ask(app *fiber.App, m message) func() core.Reply {
+	ctx := new(fasthttp.RequestCtx)
+	ctx.Init2(core.AskOn(m.LocalAddr(), m.RemoteAddr(), m.TLSConnectionState()), app.Server().Logger, false)
+	m.Request.Header.VisitAll(func(name, value []byte) {
+		if core.AskWith(string(name)) {
+			ctx.Request.Header.AddBytesKV(name, value)
+		}
+	})
+	ctx.Request.SetRequestURI(m.Path())
+	core.MarkAsked(message{ctx})
+	return func() core.Reply {
+		c := app.AcquireCtx(ctx)
+		defer app.ReleaseCtx(c)
+		defer ctx.Response.Reset() // closes a stream
+		answer(c, c.RestartRouting())
+		r := core.Reply{Status: ctx.Response.StatusCode(), ContentType: string(ctx.Response.Header.ContentType())}
+		r.Middleware = len(c.Route().Handlers) > 0 && len(c.Route().Params) == 0
+		return r
+	}
+}

@@ -1,0 +1,70 @@
+// Package fiberws puts a [core.Guard] on Fiber v3. It translates and holds no rule:
+// what is a probe, what is refused and what is told the core decides, and its
+// documentation says. A whole server:
+//
+//	package main
+//
+//	import (
+//		"context"
+//		"log"
+//		"os"
+//		"os/signal"
+//		"syscall"
+//
+//		"github.com/gofiber/contrib/v3/websocket"
+//		"github.com/gofiber/fiber/v3"
+//
+//		"github.com/quietws/quietws/core"
+//		"github.com/quietws/quietws/fiberws/fiberv3"
+//	)
+//
+//	func main() {
+//		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+//		context.AfterFunc(ctx, stop) // a second signal ends the program at once
+//		if err := run(ctx); err != nil {
+//			log.Fatal(err)
+//		}
+//	}
+//
+//	func run(ctx context.Context) error {
+//		guard, err := core.New(core.Config{})
+//		if err != nil {
+//			return err
+//		}
+//		defer guard.Close()
+//
+//		app := fiber.New()
+//		app.Get("/ws", fiberws.Handler(guard, func(ctx context.Context, ws *websocket.Conn) error {
+//			for {
+//				kind, message, err := ws.ReadMessage()
+//				if err != nil {
+//					return err
+//				}
+//				if err := ws.WriteMessage(kind, message); err != nil {
+//					return err
+//				}
+//			}
+//		}))
+//		return fiberws.Serve(ctx, guard, app, ":8080")
+//	}
+//
+// GET /livez, /readyz, /startupz and /healthz are answered, each only where the
+// application has no route of its own there; probes stay out of the server's log; a
+// refused handshake is told with what mends it; and at SIGTERM each session gets a
+// close frame, 1001, before the listener goes.
+//
+// # Which one
+//
+// [Serve] takes the place of app.Listen. [Attach] is for who keeps app.Listen,
+// and [Middleware] one line for who wants nothing else: it counts no connections
+// and drains when you call [core.Guard.Drain]. [Handler] serves WebSocket with
+// contrib/websocket; [Endpoint] goes before websocket.New on a route of your
+// own, with [Recover] in its Config and [SessionOf] in its function. [Quiet]
+// keeps probes out of access logs, metrics and traces.
+//
+// Prefork is not served. fasthttp speaks no HTTP/2.
+//
+// contrib/websocket leaves the connection open when the function of a session
+// returns. With [Attach] or [Serve] it is closed then, as on Fiber v2: a function
+// that hands the connection to a goroutine of its own waits for that goroutine.
+package fiberws

@@ -1,0 +1,97 @@
+package fiberws_test
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/gofiber/contrib/v3/websocket"
+	"github.com/gofiber/fiber/v3"
+
+	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/probetest"
+	"github.com/quietws/quietws/fiberws/fiberv3"
+)
+
+// contrib has fasthttp leave the connection of a session open when its function
+// returns, and the function of its README does not close it: with the guard no such
+// connection stays, whether or not the route has Endpoint and Recover.
+func TestNoConnectionIsKept(t *testing.T) {
+	events := make(chan core.Event, 64)
+	guard, err := core.New(core.Config{Logger: slog.New(slog.DiscardHandler), Observe: func(e core.Event) {
+		if e.Class == core.SessionEnded || e.Class == core.HandlerPanic {
+			events <- e
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer guard.Close()
+	echo := func(c *websocket.Conn) {
+		for {
+			kind, message, err := c.ReadMessage()
+			if err != nil {
+				return
+			}
+			if err := c.WriteMessage(kind, message); err != nil {
+				return
+			}
+		}
+	}
+	app := fiber.New()
+	app.Get("/readme", websocket.New(echo))
+	app.Get("/own", fiberws.Endpoint(guard), websocket.New(echo, websocket.Config{RecoverHandler: fiberws.Recover}))
+	app.Get("/panic", fiberws.Endpoint(guard), websocket.New(func(c *websocket.Conn) {
+		defer c.Close()
+		panic("on purpose")
+	}, websocket.Config{RecoverHandler: fiberws.Recover}))
+	fiberws.Attach(guard, app)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() {
+		served <- app.Listener(guard.Listener(ln), fiber.ListenConfig{DisableStartupMessage: true})
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	open := func(path string) *probetest.Session {
+		s, _, err := probetest.Open(ctx, probetest.Target{Addr: ln.Addr().String(), Path: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	for i := range 50 {
+		s := open([]string{"/readme", "/own"}[i%2])
+		if i%4 < 2 {
+			if _, err := s.Close(ctx, 1000); err != nil {
+				t.Error(err)
+			}
+		} else if _, err := s.Vanish(probetest.FIN); err != nil {
+			t.Error(err)
+		}
+		if e := <-events; e.Class != core.SessionEnded {
+			t.Errorf("the end of a session is %v", e.Class)
+		}
+	}
+	s := open("/panic")
+	defer s.Conn().Close()
+	for e := range events { // the panic itself, told by Recover
+		if e.Class == core.HandlerPanic {
+			break
+		}
+		t.Errorf("a panic after the function has closed its connection is %v", e.Class)
+		break
+	}
+	if err := app.ShutdownWithContext(ctx); err != nil {
+		t.Error(err)
+	}
+	<-served
+	if got := guard.Snapshot(); got.Open != 0 || got.SessionsOpen != 0 || got.Closed[core.HandlerPanic] != 1 {
+		t.Errorf("%d connections and %d sessions are open, classes %v", got.Open, got.SessionsOpen, got.Closed)
+	}
+}

@@ -1,0 +1,112 @@
+package fiberws
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+
+	"github.com/gofiber/fiber/v3"
+	"github.com/gofiber/utils/v2"
+	"github.com/valyala/fasthttp"
+
+	"github.com/quietws/quietws/core"
+)
+
+// message is the core.Message of a request of fasthttp. Its strings are those of
+// the request's buffers.
+type message struct{ *fasthttp.RequestCtx }
+
+func (m message) Method() string         { return utils.UnsafeString(m.RequestCtx.Method()) }
+func (m message) Path() string           { return utils.UnsafeString(m.URI().PathOriginal()) }
+func (m message) Query() string          { return utils.UnsafeString(m.URI().QueryString()) }
+func (m message) Host() string           { return utils.UnsafeString(m.RequestCtx.Host()) }
+func (m message) Proto() string          { return utils.UnsafeString(m.Request.Header.Protocol()) }
+func (m message) TLS() bool              { return m.IsTLS() }
+func (m message) Remote() netip.AddrPort { return core.AddrPort(m.RemoteAddr()) }
+func (m message) Status() int            { return m.Response.StatusCode() }
+
+func (m message) Field(name string) string {
+	switch {
+	case name == fiber.HeaderUserAgent: // of which fasthttp keeps one line, and apart
+		return utils.UnsafeString(m.Request.Header.UserAgent())
+	case name == fiber.HeaderConnection && m.Request.Header.ConnectionClose(): // PeekAll then knows of "close" alone
+		return core.JoinField(name, m.Request.Header.VisitAll)
+	}
+	return core.JoinLines(m.Request.Header.PeekAll(name), utils.UnsafeString)
+}
+
+func (m message) Streams() bool               { return m.Request.IsBodyStream() }
+func (m message) SetConnection(value string)  { m.Request.Header.Set(fiber.HeaderConnection, value) }
+func (m message) SetField(name, value string) { m.Response.Header.Set(name, value) }
+func (m message) AnswerField(n string) string { return utils.UnsafeString(m.Response.Header.Peek(n)) }
+func (m message) Reset()                      { m.Hijack(nil); m.Response.Reset() }
+
+// attach puts the guard around what srv has.
+func attach(a core.Adapter, srv *fasthttp.Server) {
+	srv.Handler = handler(a, srv.Handler, srv.DisableKeepalive)
+	srv.ErrorHandler = unread(a, core.Chain(srv.ErrorHandler))
+	srv.HeaderReceived = received(srv.HeaderReceived)
+	srv.ConnState = core.Chain(srv.ConnState, func(nc net.Conn, state fasthttp.ConnState) {
+		if srv.MaxConnsPerIP == 0 { // else nc may be another client's by now
+			a.ConnState(nc, http.ConnState(state))
+		}
+	})
+	srv.Logger = core.QuietPrinter(srv.Logger, "error when serving connection")
+	srv.DisableKeepalive = false // or no hijack runs
+}
+
+func handler(a core.Adapter, next fasthttp.RequestHandler, closes bool) fasthttp.RequestHandler {
+	var started sync.Once
+	return func(ctx *fasthttp.RequestCtx) {
+		started.Do(func() { a.ShuttingDownAfter(ctx.Done()) }) // Fiber's own hook comes when the shutdown is through
+		m := message{ctx}
+		returned := false
+		defer a.Recover(m, &returned)
+		q := a.BeginMessage(m)
+		_ = q.Around(m, func() error { next(ctx); return nil }, nil)
+		hold(&q, ctx)
+		if closes && !ctx.Hijacked() {
+			ctx.SetConnectionClose()
+		}
+		returned = true
+	}
+}
+
+// hold lets the core close a connection that was handed over when its handler has
+// returned, which is when fasthttp closes a user value. contrib has fasthttp leave it
+// open.
+func hold(q *core.Request, ctx *fasthttp.RequestCtx) {
+	if ctx.Hijacked() {
+		if h := q.Held(ctx.Conn()); h != nil {
+			ctx.SetUserValue(core.MessageKey+"/held", h)
+		}
+	}
+}
+
+// unread is for what fasthttp could not read.
+func unread(a core.Adapter, refused func(*fasthttp.RequestCtx, error)) func(*fasthttp.RequestCtx, error) {
+	return func(ctx *fasthttp.RequestCtx, err error) {
+		head := errors.As(err, new(*fasthttp.ErrSmallBuffer))
+		body := errors.Is(err, fasthttp.ErrBodyTooLarge) || errors.Is(err, fasthttp.ErrGetOnly) ||
+			errors.As(err, new(fasthttp.ErrBrokenChunk)) || strings.HasPrefix(err.Error(), "cannot read multipart/form-data body")
+		a.Unread(message{ctx}, err, core.Limits{Head: head, Body: body}, func() { refused(ctx, err) })
+	}
+}
+
+// received is called when a head was read. Where Connection is "close", in any or
+// the last of its lines, fasthttp runs no hijack: that is undone for a request
+// that names another protocol.
+func received(next func(*fasthttp.RequestHeader) fasthttp.RequestConfig) func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
+	return func(h *fasthttp.RequestHeader) (config fasthttp.RequestConfig) {
+		if h.IsHTTP11() && h.ConnectionClose() && len(h.Peek(fiber.HeaderUpgrade)) > 0 {
+			h.Set(fiber.HeaderConnection, core.OnlyUpgrade(core.JoinField(fiber.HeaderConnection, h.VisitAll)))
+		}
+		if next != nil {
+			config = next(h)
+		}
+		return config
+	}
+}
