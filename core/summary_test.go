@@ -88,7 +88,7 @@ func TestSummaryIsBounded(t *testing.T) {
 	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
 		const events = 100_000
 		for i := range events {
-			j.post(&Event{Class: BadRequest, Prober: from(i).String(), Remote: from(i)})
+			j.post(&Event{Class: HandshakeRefused, Reason: ReasonDraining, Prober: from(i).String(), Remote: from(i)})
 			if i%500 == 0 {
 				synctest.Wait()
 			}
