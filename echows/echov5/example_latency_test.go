@@ -10,7 +10,7 @@ import (
 	"github.com/labstack/echo/v5"
 
 	"github.com/quietws/quietws/core/probetest"
-	"github.com/quietws/quietws/echows/echov5"
+	echows "github.com/quietws/quietws/echows/echov5"
 )
 
 // Sessions out of latency metrics, where an hour of chat would count as a request

@@ -17,7 +17,7 @@ import (
 
 	"github.com/quietws/quietws/core"
 	"github.com/quietws/quietws/core/probetest"
-	"github.com/quietws/quietws/echows/echov5"
+	echows "github.com/quietws/quietws/echows/echov5"
 )
 
 // echoes sends each message back. The error of Read is how it learns that the

@@ -18,7 +18,7 @@ import (
 
 	"github.com/quietws/quietws/core"
 	"github.com/quietws/quietws/core/prom"
-	"github.com/quietws/quietws/echows/echov5"
+	echows "github.com/quietws/quietws/echows/echov5"
 	"github.com/quietws/quietws/examples/internal/setup"
 )
 

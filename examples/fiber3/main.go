@@ -23,7 +23,7 @@ import (
 	"github.com/quietws/quietws/core"
 	"github.com/quietws/quietws/core/prom"
 	"github.com/quietws/quietws/examples/internal/setup"
-	"github.com/quietws/quietws/fiberws/fiberv3"
+	fiberws "github.com/quietws/quietws/fiberws/fiberv3"
 )
 
 func main() {

@@ -18,7 +18,7 @@ import (
 
 	"github.com/quietws/quietws/core"
 	"github.com/quietws/quietws/core/coretest"
-	"github.com/quietws/quietws/fiberws/fiberv3"
+	fiberws "github.com/quietws/quietws/fiberws/fiberv3"
 )
 
 // TestConformance runs the suite on Fiber: contrib/websocket through Handler,

@@ -11,7 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/quietws/quietws/core"
-	"github.com/quietws/quietws/fiberws/fiberv3"
+	fiberws "github.com/quietws/quietws/fiberws/fiberv3"
 )
 
 // What Middleware and Attach cost an ordinary request, beside an empty middleware

@@ -9,7 +9,7 @@ import (
 	"github.com/gofiber/fiber/v3"
 
 	"github.com/quietws/quietws/core/probetest"
-	"github.com/quietws/quietws/fiberws/fiberv3"
+	fiberws "github.com/quietws/quietws/fiberws/fiberv3"
 )
 
 // Sessions out of latency metrics: on Fiber the handler of a session returns before

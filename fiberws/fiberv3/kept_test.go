@@ -12,7 +12,7 @@ import (
 
 	"github.com/quietws/quietws/core"
 	"github.com/quietws/quietws/core/probetest"
-	"github.com/quietws/quietws/fiberws/fiberv3"
+	fiberws "github.com/quietws/quietws/fiberws/fiberv3"
 )
 
 // contrib has fasthttp leave the connection of a session open when its function

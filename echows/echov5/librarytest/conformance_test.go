@@ -18,7 +18,7 @@ import (
 
 	"github.com/quietws/quietws/core"
 	"github.com/quietws/quietws/core/coretest"
-	"github.com/quietws/quietws/echows/echov5"
+	echows "github.com/quietws/quietws/echows/echov5"
 )
 
 // TestConformance runs the suite on Echo: coder/websocket through Handler,

@@ -12,7 +12,7 @@ import (
 
 	"github.com/quietws/quietws/core"
 	"github.com/quietws/quietws/core/coretest"
-	"github.com/quietws/quietws/echows/echov5"
+	echows "github.com/quietws/quietws/echows/echov5"
 )
 
 func TestNilGuard(t *testing.T) {
