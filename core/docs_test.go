@@ -15,9 +15,9 @@ import (
 var (
 	documented = []string{
 		"core", "core/prom", "core/probetest", "core/coretest", "core/coretest/httpapp", "internal/plainws",
-		"health", "echows", "echows/echov5", "ginws", "fiberws",
+		"health", "echows", "echows/echov5", "ginws", "fiberws", "fiberws/fiberv3",
 	}
-	adapters = []string{"echows", "echows/echov5", "ginws", "fiberws"}
+	adapters = []string{"echows", "echows/echov5", "ginws", "fiberws", "fiberws/fiberv3"}
 )
 
 // documentation returns what go doc and pkg.go.dev show of a package, its

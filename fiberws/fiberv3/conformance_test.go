@@ -171,6 +171,9 @@ func contribRoute(g *core.Guard, k coretest.Socket) fiber.Handler {
 		config.RecoverHandler = fiberws.Recover
 	}
 	return websocket.New(func(ws *websocket.Conn) {
+		if g == nil {
+			defer ws.Close() // contrib leaves it open; with the guard that is not the application's to do
+		}
 		var s *core.Session
 		if g != nil {
 			s = fiberws.SessionOf(ws)
