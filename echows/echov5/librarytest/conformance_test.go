@@ -117,6 +117,9 @@ func app(s coretest.Setup) *echo.Echo {
 			}
 		}
 	}
+	if s.App.EndpointAround {
+		e.Use(endpoint)
+	}
 	text := func(status int, body string) echo.HandlerFunc {
 		return func(c *echo.Context) error { return c.String(status, body) }
 	}
