@@ -141,6 +141,17 @@ func New(config Config) (*Guard, error) {
 	return g, nil
 }
 
+// Must returns the guard that [New] has made, and panics with its error if there is
+// one: for a configuration that the program itself has, as
+//
+//	guard := core.Must(core.New(core.Config{}))
+func Must(g *Guard, err error) *Guard {
+	if err != nil {
+		panic(err)
+	}
+	return g
+}
+
 // rule returns what Config says of a path, nil for nothing. There are few: to
 // compare them costs less than to hash each request's path.
 func (g *Guard) rule(path string) *pathRule { return g.ruleIn(0, path) }

@@ -27,3 +27,18 @@ func TestLearnKeepsNothingElse(t *testing.T) {
 		}
 	}
 }
+
+func TestMust(t *testing.T) {
+	g := Must(New(Config{}))
+	if g == nil {
+		t.Error("no guard")
+	}
+	_ = g.Close()
+	_, wrong := New(Config{MaxSessions: -1})
+	defer func() {
+		if got := recover(); got == nil || got.(error).Error() != wrong.Error() {
+			t.Errorf("panic %v, want %v", got, wrong)
+		}
+	}()
+	Must(New(Config{MaxSessions: -1}))
+}

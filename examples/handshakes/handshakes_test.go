@@ -5,10 +5,12 @@ package handshakes
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -142,6 +144,9 @@ func ask(t *testing.T, addr string, raw []byte) (o outcome) {
 	var head bytes.Buffer
 	res, err := http.ReadResponse(bufio.NewReader(io.TeeReader(oneByOne{br}, &head)), nil)
 	if err != nil {
+		if errors.Is(err, os.ErrDeadlineExceeded) { // whose text has the client's port
+			err = os.ErrDeadlineExceeded
+		}
 		return outcome{answer: err.Error()}
 	}
 	o.status = res.StatusCode

@@ -15,10 +15,7 @@ import (
 var addr = ":3000"
 
 func main() {
-	guard, err := core.New(core.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
+	guard := core.Must(core.New(core.Config{}))
 	app := fiber.New()
 
 	app.Use("/ws", func(c *fiber.Ctx) error {

@@ -40,10 +40,7 @@ func serveWS(c *gin.Context) {
 }
 
 func main() {
-	guard, err := core.New(core.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
+	guard := core.Must(core.New(core.Config{}))
 	router := gin.Default()
 	router.GET("/ws", ginws.Endpoint(guard), serveWS)
 	log.Fatal(ginws.Serve(context.Background(), guard, router, addr))
