@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os/exec"
 	"strings"
 	"sync"
@@ -43,8 +44,9 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-// try runs a server and checks what README says of it.
-func try(ctx context.Context, binary, address string) (err error) {
+// try runs a server and checks what README says of it. handler is false where its
+// route has Endpoint.
+func try(ctx context.Context, binary, address string, handler bool) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary)
@@ -63,7 +65,7 @@ func try(ctx context.Context, binary, address string) (err error) {
 	if err := await(ctx, func() bool { _, err := probetest.Get(ctx, t, "/livez", "curl/8"); return err == nil }); err != nil {
 		return fmt.Errorf("it does not serve: %w", err)
 	}
-	if err := behaves(ctx, t); err != nil {
+	if err := behaves(ctx, t, handler); err != nil {
 		return err
 	}
 	if err := await(ctx, func() bool { return strings.Contains(out.String(), "reason=upgrade_stripped") }); err != nil {
@@ -98,7 +100,11 @@ func try(ctx context.Context, binary, address string) (err error) {
 	return nil
 }
 
-func behaves(ctx context.Context, t probetest.Target) error {
+func behaves(ctx context.Context, t probetest.Target, handler bool) error {
+	prober := http.StatusOK
+	if !handler { // Endpoint leaves a prober its library's answer
+		prober = http.StatusUpgradeRequired
+	}
 	for _, row := range []struct {
 		rule    string
 		request probetest.Request
@@ -108,7 +114,7 @@ func behaves(ctx context.Context, t probetest.Target) error {
 		{"a health route", probetest.Curl("/readyz"), 200},
 		{"a health route", probetest.Curl("/startupz"), 200},
 		{"a health route", probetest.Curl("/healthz"), 200},
-		{"the kubelet on the WebSocket route", probetest.Kubelet("/ws"), 200},
+		{"the kubelet on the WebSocket route", probetest.Kubelet("/ws"), prober},
 		{"a person on the WebSocket route", probetest.PlainGet("/ws"), 426},
 		{"a handshake whose Upgrade a proxy took away", probetest.NoUpgrade("/ws"), 426},
 	} {
