@@ -47,7 +47,7 @@ func TestWhoAnswersIsAskedOnce(t *testing.T) {
 		{"an error of a middleware", middleware(500, "text/plain"), false, 0},
 		{"a catch-all", func() Reply { return Reply{200, "text/plain", false} }, false, 0},
 		{"a panic", func() Reply { panic("broken") }, false, 0},
-		{"a slow one", func() Reply { time.Sleep(200 * time.Millisecond); return Reply{200, "text/plain", true} }, true, 200 * time.Millisecond},
+		{"a slow one", func() Reply { <-time.After(200 * time.Millisecond); return Reply{200, "text/plain", true} }, true, 200 * time.Millisecond},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			g := quietGuard(t, Config{})

@@ -13,7 +13,7 @@ import (
 // sniffing is a connection that is no pointer and cannot be compared.
 type sniffing struct {
 	net.Conn
-	sniffed []byte
+	_ []byte // so that it cannot be compared
 }
 
 type sniffer struct{ net.Listener }

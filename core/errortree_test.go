@@ -37,7 +37,7 @@ type manyCircles struct{}
 func (m manyCircles) Error() string   { return "circles" }
 func (m manyCircles) Unwrap() []error { return []error{m, m} }
 
-type badText struct{ text []string }
+type badText struct{ _ []string }
 
 func (badText) Error() string { panic("Error panics") }
 

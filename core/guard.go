@@ -207,7 +207,7 @@ func isAPanic(v any, returned bool) bool { return v != nil || !returned && nilPa
 // GODEBUG=panicnil=1. Otherwise nil says that there is no panic, but runtime.Goexit.
 func nilPanics() (nils bool) {
 	defer func() { nils = recover() == nil }()
-	panic(nil)
+	panic(nil) //nolint:govet // whether that is nil to recover is the question
 }
 
 // platform reports whether a prober may have this address. The zero Addr is

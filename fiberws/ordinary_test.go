@@ -3,6 +3,7 @@ package fiberws_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -56,7 +57,7 @@ func ordinaryApp(g *core.Guard, inside bool) *fiber.App {
 	})
 	app.Get("/error", func(*fiber.Ctx) error { return errors.New("an error") })
 	app.Get("/panic", func(*fiber.Ctx) error { panic("a panic") })
-	app.Get("/ws", endpoint, websocket.New(func(ws *websocket.Conn) { _ = echo(nil, ws) }))
+	app.Get("/ws", endpoint, websocket.New(func(ws *websocket.Conn) { _ = echo(context.Background(), ws) }))
 	return app
 }
 

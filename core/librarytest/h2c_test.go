@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/h2c" //nolint:staticcheck // what Echo v4 still serves h2c with
+	"golang.org/x/net/http2/h2c"
 
 	"github.com/quietws/quietws/core"
 )
@@ -30,7 +30,7 @@ func TestEndpointOverH2C(t *testing.T) {
 			if !attached {
 				handler = g.Wrap(mux)
 			}
-			server := httptest.NewUnstartedServer(h2c.NewHandler(handler, &http2.Server{})) //nolint:staticcheck // as Echo v4 does
+			server := httptest.NewUnstartedServer(h2c.NewHandler(handler, &http2.Server{}))
 			if attached {
 				g.Attach(server.Config)
 				server.Listener = g.Listener(server.Listener)

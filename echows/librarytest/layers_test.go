@@ -40,8 +40,8 @@ var layers = []struct {
 	{"CSRF", middleware.CSRF},
 	{"BodyDump", func() echo.MiddlewareFunc { return middleware.BodyDump(func(echo.Context, []byte, []byte) {}) }},
 	{"Gzip", middleware.Gzip},
-	{"Timeout", func() echo.MiddlewareFunc { //nolint:staticcheck // deprecated, and what people have
-		return middleware.TimeoutWithConfig(middleware.TimeoutConfig{Timeout: time.Minute})
+	{"Timeout", func() echo.MiddlewareFunc {
+		return middleware.TimeoutWithConfig(middleware.TimeoutConfig{Timeout: time.Minute}) //nolint:staticcheck // deprecated, and what people have
 	}},
 }
 

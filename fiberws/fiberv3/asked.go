@@ -50,11 +50,11 @@ func exact(app *fiber.App, path string) bool {
 func ask(app *fiber.App, m message) func() core.Reply {
 	ctx := new(fasthttp.RequestCtx)
 	ctx.Init2(core.AskOn(m.LocalAddr(), m.RemoteAddr(), m.TLSConnectionState()), app.Server().Logger, false)
-	m.Request.Header.VisitAll(func(name, value []byte) {
+	for name, value := range m.Request.Header.All() {
 		if core.AskWith(string(name)) {
 			ctx.Request.Header.AddBytesKV(name, value)
 		}
-	})
+	}
 	ctx.Request.SetRequestURI(m.Path())
 	core.MarkAsked(message{ctx})
 	return func() core.Reply {

@@ -33,9 +33,18 @@ func (m message) Field(name string) string {
 	case name == fiber.HeaderUserAgent: // of which fasthttp keeps one line, and apart
 		return utils.UnsafeString(m.Request.Header.UserAgent())
 	case name == fiber.HeaderConnection && m.Request.Header.ConnectionClose(): // PeekAll then knows of "close" alone
-		return core.JoinField(name, m.Request.Header.VisitAll)
+		return core.JoinField(name, fields(&m.Request.Header))
 	}
 	return core.JoinLines(m.Request.Header.PeekAll(name), utils.UnsafeString)
+}
+
+// fields visits the lines of a header.
+func fields(h *fasthttp.RequestHeader) func(func(name, value []byte)) {
+	return func(visit func(name, value []byte)) {
+		for name, value := range h.All() {
+			visit(name, value)
+		}
+	}
 }
 
 func (m message) Streams() bool               { return m.Request.IsBodyStream() }
@@ -102,7 +111,7 @@ func unread(a core.Adapter, refused func(*fasthttp.RequestCtx, error)) func(*fas
 func received(next func(*fasthttp.RequestHeader) fasthttp.RequestConfig) func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
 	return func(h *fasthttp.RequestHeader) (config fasthttp.RequestConfig) {
 		if h.IsHTTP11() && h.ConnectionClose() && len(h.Peek(fiber.HeaderUpgrade)) > 0 {
-			h.Set(fiber.HeaderConnection, core.OnlyUpgrade(core.JoinField(fiber.HeaderConnection, h.VisitAll)))
+			h.Set(fiber.HeaderConnection, core.OnlyUpgrade(core.JoinField(fiber.HeaderConnection, fields(h))))
 		}
 		if next != nil {
 			config = next(h)
