@@ -34,7 +34,7 @@ var layers = []func() gin.HandlerFunc{
 	gin.Recovery,
 	func() gin.HandlerFunc { return gin.LoggerWithWriter(io.Discard) },
 	func() gin.HandlerFunc { return gzip.Gzip(gzip.DefaultCompression) },
-	func() gin.HandlerFunc { return timeout.New(timeout.WithTimeout(time.Minute)) },
+	sync.OnceValue(func() gin.HandlerFunc { return timeout.New(timeout.WithTimeout(time.Minute)) }), // it sets a variable of its package
 }
 
 // TestGinLayers has them each alone, all of them, and in three orders: with Handler a
