@@ -137,7 +137,7 @@ var closedChan = func() chan struct{} {
 
 // MarkAsked marks a question of [Application.Ask]: it is no request, and passes
 // every layer of a guard.
-func MarkAsked(m Message) { m.SetUserValue(MessageKey, &Request{asked: true}) }
+func MarkAsked(m Message) { m.SetUserValue(MessageKey, &Request{done: true}) }
 
 // notAsked are the fields of a request that are none of its question's.
 var notAsked = []string{

@@ -39,7 +39,7 @@ func (a Adapter) look(h Head) *exchange {
 	if asksToUpgrade(h) {
 		return nil
 	}
-	a.mere = true
+	a.form |= pathMere
 	return a.judge(h, nil, atServer)
 }
 

@@ -37,7 +37,7 @@ func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *
 		}
 		return r
 	}
-	if r.asked {
+	if r.question() {
 		return r
 	}
 	where := atEndpoint
@@ -265,7 +265,7 @@ func (a Adapter) appOwns(h Head, x *exchange, rule *pathRule) bool {
 	if ask == nil {
 		ask = a.g.owned
 	}
-	owned, asked := ask(h, a.mere)
+	owned, asked := ask(h, a.form&pathMere != 0)
 	x.fallback, x.exact = !asked, owned
 	return owned
 }

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"runtime"
 	"strings"
+	"sync"
 )
 
 // Between the handler and the server stand the ResponseWriters of middleware. One
@@ -110,12 +111,37 @@ func under(w http.ResponseWriter) http.ResponseWriter {
 	if v.Kind() != reflect.Struct {
 		return nil
 	}
-	field, ok := v.Type().FieldByName("ResponseWriter")
-	if !ok || len(field.Index) != 1 {
+	i := fieldsOf(v.Type()).embedded
+	if i < 0 {
 		return nil
 	}
-	below, _ := v.Field(field.Index[0]).Interface().(http.ResponseWriter)
+	below, _ := v.Field(i).Interface().(http.ResponseWriter)
 	return below
+}
+
+// fields says where a struct has what is looked for, -1 for nowhere.
+type fields struct {
+	embedded int // ResponseWriter
+	wrote    int // wroteHeader, in net/http's own
+}
+
+// knownFields are those of the types seen so far, of which a program has few. To look
+// for a field by its name takes more stack than a session has left at its hijack.
+var knownFields sync.Map // reflect.Type -> fields
+
+func fieldsOf(t reflect.Type) fields {
+	if known, ok := knownFields.Load(t); ok {
+		return known.(fields)
+	}
+	f := fields{-1, -1}
+	if field, ok := t.FieldByName("ResponseWriter"); ok && len(field.Index) == 1 {
+		f.embedded = field.Index[0]
+	}
+	if field, ok := t.FieldByName("wroteHeader"); ok && len(field.Index) == 1 && t.PkgPath()+"."+t.Name() == serversOwn && field.Type.Kind() == reflect.Bool {
+		f.wrote = field.Index[0]
+	}
+	knownFields.Store(t, f)
+	return f
 }
 
 // hiding names the layer in w that cannot be hijacked and shows nothing that can.
@@ -135,11 +161,11 @@ const serversOwn = "net/http.response"
 // nothing is known, and the answer is no.
 func unwritten(w http.ResponseWriter) bool {
 	v := reflect.Indirect(reflect.ValueOf(w))
-	if v.Kind() != reflect.Struct || typeName(w) != serversOwn {
+	if v.Kind() != reflect.Struct {
 		return false
 	}
-	wrote := v.FieldByName("wroteHeader")
-	return wrote.Kind() == reflect.Bool && !wrote.Bool()
+	i := fieldsOf(v.Type()).wrote
+	return i >= 0 && !v.Field(i).Bool()
 }
 
 // layersOf names w and what it wraps, as far as that is neither the server's own nor

@@ -58,7 +58,7 @@ func (a Adapter) BeginMessage(m Message) Request {
 		return Request{}
 	}
 	if q, _ := m.UserValue(MessageKey).(*Request); q != nil {
-		if q.asked {
+		if q.question() {
 			return *q
 		}
 		if q.x != nil && q.x.g == a.g {
@@ -183,7 +183,7 @@ func (a Adapter) IsProbeMessage(m Message) bool {
 	}
 	var x *exchange
 	if q, _ := m.UserValue(MessageKey).(*Request); q != nil {
-		if q.asked {
+		if q.question() {
 			return true
 		}
 		x = q.x

@@ -11,6 +11,9 @@ import (
 // for authors of adapters: see [Adapter.Paths].
 type PathForm uint8
 
+// pathMere marks the Adapter of a look. It is no form.
+const pathMere PathForm = 1 << 7
+
 const (
 	// PathSegments: decoded, but a slash that came as %2F parts no segments:
 	// http.ServeMux, and whatever says nothing.
@@ -33,7 +36,7 @@ func (a Adapter) Paths(f PathForm) Adapter {
 	if a.g == nil {
 		return a
 	}
-	a.form = f
+	a.form = f | a.form&pathMere
 	a.g.form.Store(uint32(f))
 	return a
 }
@@ -41,7 +44,7 @@ func (a Adapter) Paths(f PathForm) Adapter {
 // path returns the path of a request as the router compares it, and the form of
 // that.
 func (a Adapter) path(h Head) (string, PathForm) {
-	f := a.form
+	f := a.form &^ pathMere
 	if f == 0 {
 		f = PathForm(a.g.form.Load())
 	}

@@ -16,8 +16,12 @@ type Request struct {
 	x     *exchange
 	begun bool // this layer began it, and so ends it
 	done  bool // and has
-	asked bool // it is none: see MarkAsked
 }
+
+// question reports whether r is none, but a question of the guard's own: see
+// MarkAsked. A field for it would be the fifth, and the compiler keeps no struct of
+// five fields in registers: a session's stack would have several copies.
+func (r *Request) question() bool { return r.done && !r.begun && r.x == nil && r.c == nil }
 
 // Adapter returns what an adapter of a framework needs. Applications use the
 // adapter's package instead.
@@ -38,9 +42,10 @@ func (g *Guard) Adapter() Adapter {
 type Adapter struct {
 	g      *Guard
 	owns   ownerFunc
-	form   PathForm // 0: the guard's
-	mere   bool     // a look: nothing is to come of it
 	server *server  // nil: not known
+	form   PathForm // 0: the guard's; with pathMere for a look, of which nothing is to come
+	// Four words, so that the compiler passes it in registers: with a fifth field each
+	// call copies it on a session's stack.
 }
 
 // Guard returns the guard.
