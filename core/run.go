@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -44,7 +43,9 @@ func (a Adapter) Run(serve func(context.Context) error) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process
-	return errors.Join(serve(ctx), a.g.Close())
+	err := serve(ctx)
+	_ = a.g.Close() // it fails where the log takes nothing, and there the program would log it
+	return err
 }
 
 // RunTLS is [RunTLS] for a server of any framework. base is what else there is to
