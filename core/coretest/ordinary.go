@@ -1,10 +1,12 @@
 package coretest
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
@@ -134,24 +136,30 @@ func (a Ask) Answer(nc net.Conn) ([]byte, error) {
 	}
 	go func() { _, _ = io.WriteString(nc, a.Raw) }() // a refusal may come before its end
 	var all bytes.Buffer
-	p := make([]byte, 4096)
-	for !bytes.Contains(all.Bytes(), []byte("\r\n\r\n")) {
-		n, err := nc.Read(p)
-		all.Write(p[:n])
-		if err != nil {
-			return dateLine.ReplaceAll(all.Bytes(), nil), ended(err)
-		}
+	back := bufio.NewReader(io.TeeReader(nc, &all))
+	method, _, _ := strings.Cut(a.Raw, " ")
+	res, err := http.ReadResponse(back, &http.Request{Method: method})
+	for err == nil && res.StatusCode == http.StatusContinue {
+		res, err = http.ReadResponse(back, &http.Request{Method: method})
 	}
-	if bytes.HasPrefix(all.Bytes(), []byte("HTTP/1.1 101 ")) {
+	switch {
+	case err != nil: // it closed, or what it says is no HTTP: either way the rest is read
+	case res.StatusCode == http.StatusSwitchingProtocols:
 		frames := append(probetest.Frame{Opcode: probetest.OpText, Payload: []byte("to and fro")}.Bytes(),
 			probetest.CloseFrame(1000, "").Bytes()...)
 		if _, err := nc.Write(frames); err != nil {
 			return nil, err
 		}
-	} else if cw, ok := nc.(interface{ CloseWrite() error }); ok {
-		_ = cw.CloseWrite()
+	default:
+		// Only once the answer is whole: to a server the end of what is sent is a client
+		// that has gone, at which Gin's Stream stops.
+		_, _ = io.Copy(io.Discard, res.Body)
+		_ = res.Body.Close()
+		if cw, ok := nc.(interface{ CloseWrite() error }); ok {
+			_ = cw.CloseWrite()
+		}
 	}
-	_, err := io.Copy(&all, nc)
+	_, err = io.Copy(io.Discard, back)
 	return dateLine.ReplaceAll(all.Bytes(), nil), ended(err)
 }
 
