@@ -41,6 +41,7 @@ func (a Adapter) Unread(m Message, err error, passed Limits, refused func()) {
 		q.Done(m.Status(), nil)
 		return
 	case bare, !c.secured(): // nothing was asked, and nothing is to be answered
+		c.lastLook() // before the error hides that the peer may be leaving
 		c.setEnd(readEnd, endOf(err))
 		_ = c.Close()                          // m.Conn() is the server's to close, once
 		m.SetStatusCode(http.StatusBadRequest) // of what the server writes all the same, to nobody

@@ -63,6 +63,25 @@ func TestUnreadUnderTLS(t *testing.T) {
 	}
 }
 
+// A sender of a PROXY preamble that leaves while a TLS port refuses it is a probe.
+func TestUnreadPreambleUnderTLS(t *testing.T) {
+	events := make(chan Event, 1)
+	g := quietGuard(t, Config{Observe: func(e Event) { events <- e }})
+	server, client := tcpPair(t)
+	c := watched(g, server)
+	above := tls.Server(c, &tls.Config{})
+	c.lookAbove(above)
+	if _, err := io.WriteString(client, "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	refused := above.Handshake()
+	_ = client.Close() // its FIN comes after the refusal
+	g.Adapter().Unread(newLetter(handshake(with("Upgrade")), c), refused, Limits{}, func() { t.Error("the application is asked") })
+	if e := <-events; e.Class != ProxyProbe {
+		t.Errorf("%v %v, want proxy_probe", e.Class, e.Reason)
+	}
+}
+
 // A default health route whose owner shows when it has answered is the
 // application's where that is an answer at all.
 func TestFallback(t *testing.T) {
