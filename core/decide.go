@@ -40,10 +40,13 @@ func (c *Conn) count() {
 		return
 	}
 	var e Event
+	as := ordinary
 	e.Class, e.Reason, e.Status, e.Time = class, reason, f.status(), time.Now()
 	c.fill(&e)
 	if class == TLSFailed {
-		e.Err, e.elsewhere = f.tlsErr, panickedInTLS(f.tlsErr)
+		if e.Err = f.tlsErr; panickedInTLS(f.tlsErr) {
+			as = elsewhere
+		}
 	}
 	if limit := g.headLimit.Load(); reason == ReasonTooLarge && f.seen && f.in < limit {
 		e.Remedy = fieldsRemedy
@@ -58,7 +61,7 @@ func (c *Conn) count() {
 			g.sawProber(p, e.Time)
 		}
 	}
-	g.tell(&e)
+	g.tellAs(&e, as)
 }
 
 // toldByRequest reports whether connections of this class were told when it

@@ -73,12 +73,6 @@ type Event struct {
 	// Remedy tells the operator what mends it, in constant English text of this
 	// package, "" if there is nothing to mend.
 	Remedy string
-
-	// elsewhere: the server's own log tells it, so it is counted and observed
-	// but not printed.
-	elsewhere bool
-	// turn: a probe of which there is more to say than that it was seen.
-	turn turn
 }
 
 // SessionEnd describes how a WebSocket session ended.

@@ -176,7 +176,7 @@ func (x *exchange) settleProbe(status int) {
 	}
 	ok := status >= 200 && status < 400
 	turn := x.turnOf(status, ok)
-	if ok && turn == noTurn && g.journal.hushed(x.address(), p, x.route) { // what is to be done was done a moment ago
+	if ok && turn == ordinary && g.journal.hushed(x.address(), p, x.route) { // what is to be done was done a moment ago
 		x.mark(flagProbe)
 		g.stats.countProbe(HTTPProbe, p, false)
 		return
@@ -190,11 +190,11 @@ func (x *exchange) settleProbe(status int) {
 		g.polled(pollerKey{x.address(), x.prober}, x.machine, status)
 	}
 	g.stats.countProbe(class, p, !ok)
-	e := Event{Class: class, Status: status, Time: time.Now(), turn: turn}
+	e := Event{Class: class, Status: status, Time: time.Now()}
 	switch {
-	case turn == turnFailing && !x.app:
+	case turn == appFailing && !x.app:
 		e.Remedy = ownHealthRemedy
-	case turn == turnOffSocket:
+	case turn == offSocket:
 		e.Remedy = offSocketRemedy
 	case class == ProbeFailing && status == 503: // who answered is not known
 		e.Remedy = ownHealthRemedy + "; else " + remedy(class, NoReason, x.prober.String())
@@ -203,7 +203,7 @@ func (x *exchange) settleProbe(status int) {
 		g.sawProber(p, e.Time)
 	}
 	x.fill(&e)
-	g.tell(&e)
+	g.tellAs(&e, turn)
 }
 
 // settleHandshake is for what asked to upgrade and for everything else on a
@@ -404,12 +404,15 @@ func (x *exchange) fill(e *Event) {
 // tell hands an event to the journal. It takes a pointer because a goroutine whose
 // stack has no room for another copy has it copied whole, at the end of each
 // session.
-func (g *Guard) tell(e *Event) {
+func (g *Guard) tell(e *Event) { g.tellAs(e, ordinary) }
+
+// tellAs is tell for an event of which there is more to say.
+func (g *Guard) tellAs(e *Event, as special) {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
 	if e.Remedy == "" {
 		e.Remedy = remedy(e.Class, e.Reason, e.Prober)
 	}
-	g.journal.post(e)
+	g.journal.postAs(e, as)
 }

@@ -68,6 +68,7 @@ const (
 // An entry is an event, a state line or the mark of a flush.
 type entry struct {
 	event   Event
+	as      special
 	note    *noteLine
 	flushed chan struct{}
 }
@@ -156,31 +157,34 @@ func (j *journal) ring() {
 // post hands over one event. It never blocks and may be called from anywhere,
 // Accept and Close too. An event that finds the queue full, or the journal
 // closed, is dropped and counted. What e refers to must not change any more.
-func (j *journal) post(e *Event) {
+func (j *journal) post(e *Event) { j.postAs(e, ordinary) }
+
+// postAs is post for an event of which there is more to say.
+func (j *journal) postAs(e *Event, as special) {
 	if e.Class == HTTP && j.observe == nil {
 		return // by far the most frequent, and nobody wants it
 	}
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
-	j.offer(e, nil)
+	j.offer(e, as, nil)
 }
 
 // note writes a line about the server rather than about a connection: start,
 // drain, accept errors. It goes through the same queue, so that lines keep
 // their order, and is never collapsed. Its attributes are logged as they are.
 func (j *journal) note(level slog.Level, msg string, attrs ...slog.Attr) {
-	j.offer(new(Event), &noteLine{at: time.Now(), level: level, msg: msg, attrs: attrs})
+	j.offer(new(Event), ordinary, &noteLine{at: time.Now(), level: level, msg: msg, attrs: attrs})
 }
 
-func (j *journal) offer(e *Event, note *noteLine) {
+func (j *journal) offer(e *Event, as special, note *noteLine) {
 	if j.closed.Load() { // counted, but not told: nobody is there to tell it
 		j.late.Add(1)
 		return
 	}
 	j.once.Do(j.start)
 	it := newEntry()
-	it.event, it.note = *e, note
+	it.event, it.as, it.note = *e, as, note
 	select {
 	case j.queue <- it: // nil, hence never ready, if close came first
 		j.wake()
@@ -309,7 +313,7 @@ func (j *journal) handle() {
 	case j.now.note != nil:
 		j.line(now, j.now.note)
 	default:
-		j.tell(now, &j.now.event)
+		j.tell(now, &j.now.event, j.now.as)
 		if j.observe != nil {
 			// After the line: what the observer does to the stack or the error
 			// is then its own affair.

@@ -97,7 +97,7 @@ func classesTable(t *testing.T, say func(string) string) string {
 
 // toldWord is how a platform's event is told.
 func toldWord(c Class, r Reason) string {
-	level, how := told(&Event{Class: c, Reason: r, Platform: true})
+	level, how := told(&Event{Class: c, Reason: r, Platform: true}, ordinary)
 	switch how {
 	case tellNever:
 		return "–"

@@ -132,7 +132,7 @@ func (j *journal) observerPanicked(now time.Time, e *Event, p any, stack []byte)
 // observer's, such as what is called for each session at a drain.
 func (j *journal) callbackPanicked(what string, p any, stack []byte) {
 	text := panicText(p)
-	j.offer(new(Event), &noteLine{
+	j.offer(new(Event), ordinary, &noteLine{
 		at: time.Now(), level: slog.LevelError, msg: msgCallback, callback: what, panicked: text,
 		attrs: []slog.Attr{slog.String("callback", what), slog.String("panic", text), slog.String("stack", stackText(stack))},
 	})

@@ -405,8 +405,11 @@ func (r *Request) panicked(v any, lent bool) (hijacked bool) {
 		}
 		// Where the server's log is ours its own line is swallowed; elsewhere
 		// that line tells it, and this one would be the second.
-		e.elsewhere = !hijacked && !attached
-		g.tell(&e)
+		as := ordinary
+		if !hijacked && !attached {
+			as = elsewhere
+		}
+		g.tellAs(&e, as)
 	}
 	if hijacked {
 		_ = c.Close() // net/http never closes it

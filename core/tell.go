@@ -20,8 +20,8 @@ const (
 
 // told is the column "told" of the table of classes: the level of an event,
 // and how it is told. It is the only place that knows.
-func told(e *Event) (slog.Level, manner) {
-	if e.elsewhere {
+func told(e *Event, as special) (slog.Level, manner) {
+	if as == elsewhere {
 		return slog.LevelDebug, tellElsewhere
 	}
 	switch e.Class {
@@ -37,7 +37,7 @@ func told(e *Event) (slog.Level, manner) {
 		}
 		return slog.LevelWarn, tellWhole
 	case HTTPProbe, ProxyProbe, TLSProbe, TCPProbe:
-		if e.turn != noTurn {
+		if as != ordinary {
 			return slog.LevelInfo, tellTurn
 		}
 		if e.Platform || e.Prober != "" {
@@ -130,14 +130,14 @@ var messages = [classes]struct{ first, again string }{
 	TCPProbe:         {first: msgProbe},
 }
 
-var turnMessages = [...]string{turnFailing: msgAppFailing, turnPassing: msgAppPassing, turnOffSocket: msgOffSocket}
+var specialMessages = [...]string{appFailing: msgAppFailing, appPassing: msgAppPassing, offSocket: msgOffSocket}
 
 // tell writes what there is to write about one event.
-func (j *journal) tell(now time.Time, e *Event) {
+func (j *journal) tell(now time.Time, e *Event, as special) {
 	if e.Class >= classes {
 		e.Class = Undecided
 	}
-	level, how := told(e)
+	level, how := told(e, as)
 	if withoutRequest(e) {
 		j.flood(now, e)
 	}
@@ -153,10 +153,10 @@ func (j *journal) tell(now time.Time, e *Event) {
 		j.debug(e)
 	case tellTurn:
 		j.depict(now, e, true)
-		if e.turn == turnOffSocket {
+		if as == offSocket {
 			j.seen.first(e.Class, e.Prober) // it says what the line of a first sight says
 		}
-		j.write(e.Time, level, turnMessages[e.turn], lineAttrs(e)...)
+		j.write(e.Time, level, specialMessages[as], lineAttrs(e)...)
 	case tellSight:
 		j.depict(now, e, true)
 		if j.seen.first(e.Class, e.Prober) {

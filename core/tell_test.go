@@ -23,7 +23,6 @@ func TestTold(t *testing.T) {
 	}{
 		{"an event without a class is a fault of ours, and loud", Event{}, warn, tellWhole},
 		{"a panic is an error", Event{Class: HandlerPanic}, fail, tellWhole},
-		{"one event, one line: the server's own log has it", Event{Class: HandlerPanic, elsewhere: true}, debug, tellElsewhere},
 		{"a good handshake that was not completed is an error", Event{Class: UpgradeFailed}, fail, tellWhole},
 		{"sessions are told at Debug", Event{Class: SessionEnded}, debug, tellDebug},
 		{"so is what else left HTTP", Event{Class: Hijacked}, debug, tellDebug},
@@ -69,10 +68,13 @@ func TestTold(t *testing.T) {
 			{"but not that of anybody on the internet", e, debug, tellCounted},
 		}...)
 	}
+	if level, how := told(&Event{Class: HandlerPanic}, elsewhere); level != debug || how != tellElsewhere {
+		t.Errorf("one event, one line: what the server's own log has is %v, %v", level, how)
+	}
 	covered := map[Class]bool{}
 	for _, r := range rows {
 		covered[r.event.Class] = true
-		if level, how := told(&r.event); level != r.level || how != r.how {
+		if level, how := told(&r.event, ordinary); level != r.level || how != r.how {
 			t.Errorf("%s: told(%+v) = %v, %v; want %v, %v", r.rule, r.event, level, how, r.level, r.how)
 		}
 		if m := messages[r.event.Class]; r.how == tellWhole && (m.first == "" || m.again == "") || r.how == tellDebug && m.first == "" {
@@ -116,7 +118,7 @@ func TestNeverNoisierThanWithout(t *testing.T) {
 						t.Errorf("an hour of probes warned: %v", l)
 					}
 				}
-				_, how := told(&e)
+				_, how := told(&e, ordinary)
 				want := map[manner]uint64{tellSight: 360, tellCounted: 361}[how]
 				if suppressed != want {
 					t.Errorf("%d lines counted as suppressed, want %d: quiet is not silent", suppressed, want)
@@ -157,7 +159,7 @@ func TestToldElsewhere(t *testing.T) {
 	c := journalConfig{logger: slog.New(&logLines{level: slog.LevelDebug}), suppressed: func(_ Class, n uint64) { suppressed += n },
 		observe: func(Event) { observed++ }}
 	inJournal(t, c, func(t *testing.T, j *journal, log *logLines) {
-		j.post(&Event{Class: HandlerPanic, elsewhere: true})
+		j.postAs(&Event{Class: HandlerPanic}, elsewhere)
 		after(2 * time.Hour)
 		wantMessages(t, "no line, not at Debug and not in a summary of its own", log.take())
 		if suppressed != 1 || observed != 1 {

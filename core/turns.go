@@ -5,14 +5,15 @@ import (
 	"sync/atomic"
 )
 
-// turn is what is to be said, once, of a probe that the application answered.
-type turn uint8
+// special says what the log needs to know of an event that is not in the event.
+type special uint8
 
 const (
-	noTurn        turn = iota
-	turnFailing        // its own health route began to fail
-	turnPassing        // and passes again
-	turnOffSocket      // a library refused a probe of its WebSocket route
+	ordinary   special = iota
+	elsewhere          // the server's own log has a line: counted and observed, but not printed
+	appFailing         // an HTTPProbe: the application's own health route began to fail
+	appPassing         // and passes again
+	offSocket          // an HTTPProbe: a library refused it on its WebSocket route, for the first time
 )
 
 // turns are the application's health routes that fail now, and who was told where
@@ -28,9 +29,9 @@ type turns struct {
 const maxTurns = 64
 
 // note notes what was answered on path and reports whether that is a change.
-func (t *turns) note(path string, ok bool) turn {
+func (t *turns) note(path string, ok bool) special {
 	if ok && t.failing.Load() == 0 {
-		return noTurn
+		return ordinary
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -38,30 +39,30 @@ func (t *turns) note(path string, ok bool) turn {
 	switch was := t.paths[path]; {
 	case ok && was:
 		delete(t.paths, path)
-		return turnPassing
+		return appPassing
 	case !ok && !was && len(t.paths) < maxTurns && len(path) <= maxText:
 		if t.paths == nil {
 			t.paths = make(map[string]bool)
 		}
 		t.paths[path] = true
-		return turnFailing
+		return appFailing
 	}
-	return noTurn
+	return ordinary
 }
 
 // turnOf is what is to be said of a probe that the application answered. What a
 // stranger asks says nothing, and that all fails at a drain is no news.
-func (x *exchange) turnOf(status int, ok bool) turn {
+func (x *exchange) turnOf(status int, ok bool) special {
 	g := x.g
 	switch {
 	case x.kind == Probe || !x.credited && !(x.app && x.platform) || status == 0 || g.isDraining():
-		return noTurn
+		return ordinary
 	case ok, x.ownFailure(status):
 		return g.turns.note(x.path, ok)
 	case x.offSocket(status) && !g.turns.refused[x.prober].Swap(true):
-		return turnOffSocket
+		return offSocket
 	}
-	return noTurn
+	return ordinary
 }
 
 // ownFailure reports whether an answer other than 2xx and 3xx is the application's

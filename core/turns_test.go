@@ -13,13 +13,13 @@ func TestTurns(t *testing.T) {
 	var all turns
 	for _, step := range []struct {
 		ok   bool
-		want turn
-	}{{true, noTurn}, {false, turnFailing}, {false, noTurn}, {true, turnPassing}, {true, noTurn}, {false, turnFailing}} {
+		want special
+	}{{true, ordinary}, {false, appFailing}, {false, ordinary}, {true, appPassing}, {true, ordinary}, {false, appFailing}} {
 		if got := all.note("/health", step.ok); got != step.want {
 			t.Errorf("well %t: %d, want %d", step.ok, got, step.want)
 		}
 	}
-	if all.note("/"+strings.Repeat("a", maxText), false) != noTurn {
+	if all.note("/"+strings.Repeat("a", maxText), false) != ordinary {
 		t.Error("a long path is remembered")
 	}
 	for i := range 2 * maxTurns {
