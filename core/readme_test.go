@@ -72,7 +72,7 @@ func classesTable(t *testing.T, say func(string) string) string {
 		}
 		hint := remedy(c, NoReason, "") + probeHint(c)
 		row("**"+code(c.String())+"**", level, text(c.String()), cell(hint))
-		for r := NoReason + 1; r < reasons; r++ {
+		for r := NoReason + 1; int(r) < reasonCount; r++ {
 			mends := remedy(c, r, "")
 			if !belongs(c, r) && (mends == "" || mends == hint) {
 				continue
@@ -158,7 +158,7 @@ func constantDocs(t *testing.T) map[string]string {
 			name := spec.Names[0].Name
 			if strings.HasPrefix(name, "Reason") {
 				docs["reason "+Reason(i).String()] = oneLine(spec.Comment.Text())
-			} else if c := Class(i); c < classes && spec.Doc != nil {
+			} else if c := Class(i); i < classCount && spec.Doc != nil {
 				docs[c.String()] = oneLine(strings.TrimPrefix(spec.Doc.Text(), name+": "))
 			}
 		}

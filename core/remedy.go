@@ -9,7 +9,7 @@ package core
 // HandshakeRefused with ReasonApplication has one text for every status; where
 // the refusal was meant (401, 429) it is for the caller to leave it out.
 func remedy(c Class, r Reason, proberName string) string {
-	if r >= reasons {
+	if int(r) >= reasonCount {
 		r = NoReason
 	}
 	switch c {
@@ -65,7 +65,7 @@ const (
 	apacheUpgrade = "Apache 2.4.47 or newer: `upgrade=websocket` on the ProxyPass line and `ProxyPreserveHost On`"
 )
 
-var refusalRemedies = [reasons]string{
+var refusalRemedies = [reasonCount]string{
 	// Draining is meant: nothing to mend.
 	ReasonSaturated:       "raise Config.MaxSessions or add instances",
 	ReasonNoRoute:         "no handler has this path: register the WebSocket route for GET on it, or mend the client's URL or the proxy's path rewriting (nginx: a proxy_pass that ends in a slash cuts the prefix of its location)",
@@ -112,7 +112,7 @@ var viaRemedies = [vias]string{
 
 const behindRemedy = "another proxy removed it, nginx: " + nginxUpgrade
 
-var upgradeRemedies = [reasons]string{
+var upgradeRemedies = [reasonCount]string{
 	NoReason:             "the handler did not complete a good handshake: see its error",
 	ReasonServerError:    "the handler answered 5xx to a good handshake: see its error; a middleware that buffers, compresses or times responses out (http.TimeoutHandler) has to leave this route alone",
 	ReasonHijackFailed:   "the connection could not be taken over: a middleware's ResponseWriter hides http.Hijacker (give it an Unwrap method, or keep it off this route), http.TimeoutHandler cannot be hijacked at all, and gin 1.11.0 refuses: use another version",
@@ -137,14 +137,14 @@ func layerRemedy(r Reason, layer string) string {
 	return upgradeRemedies[r]
 }
 
-var protocolRemedies = [reasons]string{
+var protocolRemedies = [reasonCount]string{
 	ReasonTLSOnPlain:    "TLS came to a port without TLS: let the proxy, probe or client use http:// and ws:// here (nginx: proxy_pass http://; HAProxy: no ssl on the server line; Kubernetes: scheme: HTTP), or serve TLS with ServeTLS or Guard.TLSListener",
 	ReasonHTTPOnTLS:     "plain HTTP came to the TLS port: let the proxy, probe or client use https:// and wss:// here (nginx: proxy_pass https://; HAProxy: ssl on the server line; Kubernetes: scheme: HTTPS)",
 	ReasonH2Preface:     "the proxy or probe speaks HTTP/2 to an HTTP/1 port, and nothing it asks is answered: HAProxy: no proto h2 on the server line; Envoy: no http2_protocol_options on the cluster; nginx: proxy_pass, not grpc_pass; Cloud Run: end-to-end HTTP/2 off; Kubernetes: an httpGet probe, not grpc",
 	ReasonProxyPreamble: "a PROXY protocol preamble that nothing here reads: turn it off (HAProxy: no send-proxy or send-proxy-v2 on the server line; AWS: proxy_protocol_v2.enabled=false; nginx: proxy_protocol off), or put pires/go-proxyproto below the guard: tls(guard(proxyproto(ln)))",
 }
 
-var tlsRemedies = [reasons]string{
+var tlsRemedies = [reasonCount]string{
 	ReasonRefused:           "the client does not trust the certificate: serve the full chain, leaf first, for this name and not expired; a proxy or probe with a private CA needs it (HAProxy: ca-file; nginx: proxy_ssl_trusted_certificate) or verification off",
 	ReasonClientCertificate: "this server asks for client certificates and refused this one, or none came: let the proxy, probe or client present one of a CA in tls.Config.ClientCAs (HAProxy: crt on the server line; nginx: proxy_ssl_certificate), give probes a port without ClientAuth, or ask for less than RequireAndVerifyClientCert",
 	ReasonVersion:           "no TLS version in common: update the client, or lower tls.Config.MinVersion (1.2 where it is not set)",
@@ -153,7 +153,7 @@ var tlsRemedies = [reasons]string{
 	ReasonTimeout:           "the TLS handshake did not end in time: a slow client, or a path that drops large packets (MTU)",
 }
 
-var requestRemedies = [reasons]string{
+var requestRemedies = [reasonCount]string{
 	ReasonTruncated: "the peer left in the middle of a request's head: a port check that sends a byte (let it ask GET /readyz), or a proxy or client with too short a timeout",
 	ReasonMalformed: `not HTTP/1: another protocol's client on this port, or a monitor that sends HTTP/0.9 (F5: set the send string to "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")`,
 	ReasonTooLarge:  "a larger head than this server reads: raise http.Server.MaxHeaderBytes (Fiber: ReadBufferSize), or look for cookies that grow",
@@ -162,7 +162,7 @@ var requestRemedies = [reasons]string{
 	ReasonUnknown:   "the server refused what came inside TLS and told nobody why: send the same request to a plain port, where the reason can be seen",
 }
 
-var closedRemedies = [reasons]string{
+var closedRemedies = [reasonCount]string{
 	ReasonLimit: "a connection limit of the server: raise fiber.Config.Concurrency or fasthttp's MaxConnsPerIP, or add instances; behind a proxy all clients share the proxy's address",
 }
 

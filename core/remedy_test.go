@@ -55,7 +55,7 @@ func TestNoRemedyWhereNothingIsToBeMended(t *testing.T) {
 		{"a probe is no failure", TCPProbe, NoReason},
 		{"nothing has happened", Undecided, NoReason},
 		{"a reason of another class", TLSFailed, ReasonSaturated},
-		{"no class", classes, NoReason},
+		{"no class", Class(classCount), NoReason},
 	} {
 		if got := remedy(p.class, p.reason, "kubelet"); got != "" {
 			t.Errorf("%s: %s/%s: %q", p.rule, p.class, p.reason, got)
@@ -67,8 +67,8 @@ func TestNoRemedyWhereNothingIsToBeMended(t *testing.T) {
 // never gets into it.
 func TestRemedyIsOneBoundedLine(t *testing.T) {
 	names := append(Probers(), "", "configured", "unknown", "x\ny")
-	for c := Undecided; c <= classes; c++ {
-		for r := NoReason; r <= reasons; r++ {
+	for c := Undecided; int(c) <= classCount; c++ {
+		for r := NoReason; int(r) <= reasonCount; r++ {
 			for _, name := range names {
 				got := remedy(c, r, name)
 				if len(got) > 400 || strings.ContainsAny(got, "\n\r\t\x00") || strings.TrimSpace(got) != got {
@@ -134,7 +134,7 @@ func TestRemedyForAProberSaysWhereItsPathIsSet(t *testing.T) {
 }
 
 func TestProbeHint(t *testing.T) {
-	for c := Undecided; c <= classes; c++ {
+	for c := Undecided; int(c) <= classCount; c++ {
 		got, want := probeHint(c), c == TCPProbe || c == TLSProbe
 		if (got != "") != want || want && !strings.Contains(got, "GET /readyz") {
 			t.Errorf("%s: %q", c, got)

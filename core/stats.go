@@ -14,17 +14,23 @@ type stats struct {
 	acceptErrors atomic.Uint64
 	sessions     atomic.Int64 // open, or about to
 	stripes      [statStripes]struct {
-		closed [classes]atomic.Uint64
+		closed [classCount]atomic.Uint64
 		_      [64]byte
 	}
-	probes     [classes][probersMax][2]atomic.Uint64 // [ok, failing]
+	probes     [classCount][probersMax][2]atomic.Uint64 // [ok, failing]
 	lastSeen   [probersMax]atomic.Int64              // unix nanoseconds
-	handshakes [handshakeResults][reasons]atomic.Uint64
+	handshakes [handshakeResults][reasonCount]atomic.Uint64
 	broken     atomic.Uint64 // of those that failed, the ones that this server is to blame for
 	ended      [len(sessionEnds)][len(closeCodes)]atomic.Uint64
-	suppressed [classes]atomic.Uint64
+	suppressed [classCount]atomic.Uint64
 	drained    [drainOutcomes]atomic.Uint64
 }
+
+// How many classes and reasons there are, with those of zero.
+const (
+	classCount  = int(TCPProbe) + 1
+	reasonCount = int(ReasonShutdown) + 1
+)
 
 const (
 	statStripes = 16
@@ -201,7 +207,7 @@ func (g *Guard) Snapshot() Snapshot {
 	}
 	s := &g.stats
 	snap := Snapshot{
-		Closed:       make(map[Class]uint64, classes-1),
+		Closed:       make(map[Class]uint64, classCount-1),
 		Suppressed:   make(map[Class]uint64),
 		LastSeen:     make(map[string]time.Time),
 		Drained:      make(map[string]uint64, drainOutcomes),

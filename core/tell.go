@@ -111,7 +111,7 @@ const (
 )
 
 // messages has, per class, the message of an event and of its repeats.
-var messages = [classes]struct{ first, again string }{
+var messages = [classCount]struct{ first, again string }{
 	Undecided:        {"connection without a class", "connection without a class: repeated"},
 	HandlerPanic:     {"handler panicked", "handler panicked: repeated"},
 	UpgradeFailed:    {"websocket upgrade failed", "websocket upgrade failed: repeated"},
@@ -134,7 +134,7 @@ var specialMessages = [...]string{appFailing: msgAppFailing, appPassing: msgAppP
 
 // tell writes what there is to write about one event.
 func (j *journal) tell(now time.Time, e *Event, as special) {
-	if e.Class >= classes {
+	if int(e.Class) >= classCount {
 		e.Class = Undecided
 	}
 	level, how := told(e, as)
