@@ -37,6 +37,7 @@ func TestWhatIsBuilt(t *testing.T) {
 	tests := []string{module + "core/probetest", module + "internal/plainws"}
 	for path, only := range map[string][]string{
 		"./core":                  {module + "core"},
+		"./core/internal/frames":  {module + "core/internal/frames"},
 		"./health":                {module + "core", module + "health"},
 		"./core/probetest":        {module + "core/probetest"},
 		"./core/coretest":         {module + "core", module + "health", module + "core/probetest", module + "core/coretest"},

@@ -1,0 +1,166 @@
+package frames
+
+import "io"
+
+// Write is the library's Write of p: all bytes of the session go through it, the
+// answer to the handshake included. at is the time in Unix milliseconds; it may be
+// a little old. Where nothing was asked for, p goes out in one Write of w.
+//
+// While a close frame is pending, p is split at the first place where it may be
+// written. After it, the library's control frames are dropped, its data for a
+// second or until the peer's close frame came, and then data is refused with
+// [ErrAfterClose].
+func (s *Session) Write(w Wire, p []byte, at int64) (int, error) {
+	n, tried, err := s.write(w, p, at)
+	if !tried && s.is(pending) {
+		s.push(w) // asked for meanwhile by somebody who could not take the lock
+	}
+	return n, err
+}
+
+func (s *Session) write(w Wire, p []byte, at int64) (n int, tried bool, err error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	switch flags := s.flags.Load(); {
+	case flags&(halfPing|pending|begun) != 0:
+		return s.writeAround(w, p, at)
+	case flags&(started|off) != started || len(p) == 0:
+		n, err = w.Write(p)
+	default:
+		n, err = s.pass(w, p, at)
+	}
+	return n, false, err
+}
+
+// pass writes p and follows it. The close frame of the library counts from the
+// moment before it is written: the peer's answer may be read before Write returns.
+func (s *Session) pass(w Wire, p []byte, at int64) (int, error) {
+	s.state.Lock()
+	before, last := s.out, s.lastOut
+	s.lastOut = at
+	s.out.Feed(p)
+	if s.out.flags&(closing|broken) != 0 {
+		s.noteSpecial()
+	}
+	s.state.Unlock()
+	n, err := w.Write(p)
+	if n < len(p) || err != nil || s.is(torn) {
+		s.correct(before, last, p, n, err)
+	}
+	return n, err
+}
+
+// noteSpecial notes that the library closes, or that it writes no frames.
+func (s *Session) noteSpecial() {
+	if s.out.Closing() && !s.is(libraryClose) {
+		s.flags.Or(libraryClose)
+		if s.in.Closing() {
+			s.flags.Or(peerFirst)
+		}
+	}
+	if s.out.Broken() {
+		s.turnOff()
+	}
+}
+
+// correct makes up for bytes that were not written.
+func (s *Session) correct(before Stream, last int64, p []byte, n int, err error) {
+	s.state.Lock()
+	defer s.state.Unlock()
+	if n < len(p) && n >= 0 {
+		s.out = before
+		s.out.Feed(p[:n])
+		if n == 0 {
+			s.lastOut = last
+		}
+		if s.is(libraryClose) && !s.out.Closing() {
+			s.flags.And(^(libraryClose | peerFirst))
+		}
+	}
+	s.flags.And(^torn)
+	if err != nil && s.out.n > 0 && !s.out.is(broken|closed) {
+		s.flags.Or(torn)
+	}
+}
+
+// writeAround is Write where a control frame of ours is pending, begun or written.
+// tried is true where it wrote of it, or could not.
+func (s *Session) writeAround(w Wire, p []byte, at int64) (written int, tried bool, err error) {
+	for {
+		if !tried && s.is(pending) {
+			tried = s.tryClose(w)
+		}
+		rest, n := p[written:], 0
+		switch {
+		case s.is(begun):
+			n, err = s.swallow(w, rest)
+			return written + n, tried, err
+		case len(rest) == 0:
+			return written, tried, nil
+		case s.is(halfPing):
+			if err = s.finishPing(w); err != nil {
+				return written, tried, err
+			}
+			continue
+		case s.is(off):
+			n, err = w.Write(rest)
+			return written + n, tried, err
+		case !tried && s.is(pending):
+			rest = rest[:s.nextPlace(w, rest)]
+		}
+		n, err = s.pass(w, rest, at)
+		written += n
+		if err == nil && n < len(rest) {
+			err = io.ErrShortWrite
+		}
+		if err != nil {
+			return written, tried, err
+		}
+	}
+}
+
+// nextPlace returns how many bytes of p may go out before our close frame can.
+func (s *Session) nextPlace(w Wire, p []byte) int {
+	s.state.Lock()
+	defer s.state.Unlock()
+	ahead, late, i := s.out, s.isLate(w), 0
+	for i < len(p) && !ahead.is(broken|closed) {
+		i += ahead.step(p[i:])
+		if ahead.BetweenMessages() || late && ahead.BetweenFrames() {
+			return i
+		}
+	}
+	return len(p)
+}
+
+// swallow is a Write after the beginning of our close frame.
+func (s *Session) swallow(w Wire, p []byte) (int, error) {
+	now := w.Now()
+	s.state.Lock()
+	defer s.state.Unlock()
+	before, data := s.out, false
+	for rest := p; len(rest) > 0; {
+		if s.out.is(broken | closed) {
+			data = true
+			break
+		}
+		data = data || s.out.touchesDataWith(rest[0])
+		rest = rest[s.out.step(rest):]
+	}
+	if data && (s.in.Closing() || s.is(failed) || s.is(whole) && now.UnixMilli()-s.since >= swallowFor.Milliseconds()) {
+		s.out = before
+		return 0, ErrAfterClose
+	}
+	return len(p), nil
+}
+
+// touchesData reports whether the frame that s is in is a data frame.
+func (s *Stream) touchesData() bool { return !s.is(inAnswer) && s.head[0]&controlBit == 0 }
+
+// touchesDataWith reports whether b, the next byte, belongs to a data frame.
+func (s *Stream) touchesDataWith(b byte) bool {
+	if s.n == 0 {
+		return b&controlBit == 0
+	}
+	return s.touchesData()
+}
