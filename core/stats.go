@@ -18,7 +18,7 @@ type stats struct {
 		_      [64]byte
 	}
 	probes     [classCount][probersMax][2]atomic.Uint64 // [ok, failing]
-	lastSeen   [probersMax]atomic.Int64              // unix nanoseconds
+	lastSeen   [probersMax]atomic.Int64                 // unix nanoseconds
 	handshakes [handshakeResults][reasonCount]atomic.Uint64
 	broken     atomic.Uint64 // of those that failed, the ones that this server is to blame for
 	ended      [len(sessionEnds)][len(closeCodes)]atomic.Uint64
