@@ -30,8 +30,8 @@ func Junks() []Junk {
 	}
 	return []Junk{
 		{"random", "a port scanner sends bytes of a protocol that it guesses", func(Target) []byte { return randomBytes(512) }, HalfClose},
-		{"huge-header", "an attack, or a client with runaway cookies: a header of more than 1 MiB", get(Request{Header: []Field{{"Cookie", strings.Repeat("a", 1<<20+64<<10)}}}), FIN},
-		{"many-fields", "an attack on header parsing: 10,000 header lines", get(Request{Header: manyFields(10_000)}), FIN},
+		{"huge-header", "an attack, or a client with runaway cookies: a header of more than 1 MiB", hugeHeader, FIN},
+		{"many-fields", "an attack on header parsing: 10,000 header lines", manyFields, FIN},
 		{"nul", "a broken client or a scanner puts NUL bytes into a header", get(Request{Header: []Field{{"X-Nul", "a\x00b"}}}), FIN},
 		{"bad-host", "a scanner sends a Host that is no host", get(Request{Host: "not a host"}), FIN},
 		{"two-hosts", "a request smuggler, or a proxy that adds a Host instead of replacing it", get(Request{Header: []Field{{"Host", "other.example"}}}), FIN},
@@ -77,10 +77,14 @@ func randomBytes(n int) []byte {
 	return b[:n]
 }
 
-func manyFields(n int) []Field {
-	fields := make([]Field, n)
+func hugeHeader(t Target) []byte {
+	return Request{Header: []Field{{"Cookie", strings.Repeat("a", 1<<20+64<<10)}}}.Bytes(t)
+}
+
+func manyFields(t Target) []byte {
+	fields := make([]Field, 10_000)
 	for i := range fields {
 		fields[i] = Field{"X-" + strconv.Itoa(i), "1"}
 	}
-	return fields
+	return Request{Header: fields}.Bytes(t)
 }
