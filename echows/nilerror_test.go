@@ -26,7 +26,7 @@ func TestNilErrorThatNobodyAnswers(t *testing.T) {
 	e := echo.New()
 	e.HTTPErrorHandler = func(error, echo.Context) {}
 	e.Use(echows.Middleware(g))
-	e.GET("/ws", func(echo.Context) error { return coretest.NilError() }, echows.Endpoint(g))
+	e.GET("/ws", func(echo.Context) error { return coretest.Socket{Path: "/ws/nil-error"}.Session(nil) }, echows.Endpoint(g))
 	srv := httptest.NewServer(e)
 	defer srv.Close()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+"/ws", nil)

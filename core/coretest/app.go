@@ -123,7 +123,7 @@ func (s Socket) Session(echo func() error) error {
 	case strings.Contains(s.Path, "/panic"):
 		panic(PanicText)
 	case strings.HasSuffix(s.Path, "/nil-error"):
-		return NilError()
+		return (*nilError)(nil) // the classic mistake: an error that is not nil, and whose Unwrap panics
 	case strings.HasSuffix(s.Path, "/error"):
 		return ErrOnPurpose
 	}

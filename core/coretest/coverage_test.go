@@ -43,10 +43,10 @@ func (r row) kinds(l *Limit) []kind {
 		return r.sees
 	}
 	w := *r.fact
-	if l != nil && l.instead != nil {
-		w = l.instead(w)
+	if l != nil && l.Instead != nil {
+		w = l.Instead(w)
 	}
-	return []kind{{w.class, w.reason}}
+	return []kind{{w.Class, w.Reason}}
 }
 
 // Every class and every reason is what a row expects, in the clear and under TLS

@@ -11,7 +11,7 @@
 // Each row has a rule, which is printed where it is broken. Nothing here knows
 // how a framework serves: an adapter gets a [Setup] and starts its server. What
 // cannot hold on it, or cannot be known there, is a [Limit] of its [Framework],
-// with the reason. README.md lists the rows. For routers on net/http package
+// with the reason, and with Limit.Instead what holds in its place. README.md lists the rows. For routers on net/http package
 // httpapp has the application and the server: examples/chi runs the suite on
 // one that quietws does not know.
 //

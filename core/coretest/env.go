@@ -21,10 +21,6 @@ import (
 // patience is how long anything that a row waits for may take.
 const patience = 8 * time.Second
 
-// rowPatience is how long a row may take: some make hundreds of connections, one
-// after the other.
-const rowPatience = time.Minute
-
 // certs is what the rows under TLS share.
 type certs struct {
 	server tls.Certificate
@@ -43,6 +39,7 @@ func certificates(t *testing.T) certs {
 // env is the server of one row, and what was seen of it.
 type env struct {
 	testing.TB
+	step   func() // the row goes on: see within
 	ctx    context.Context
 	row    row
 	a      Adapter
@@ -76,15 +73,13 @@ type asked struct {
 	before, after bool
 }
 
-func newEnv(t *testing.T, a Adapter, r row, layer Layer, p port, c certs) *env {
+func newEnv(ctx context.Context, t *heard, a Adapter, r row, layer Layer, p port, c certs) *env {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), rowPatience)
-	t.Cleanup(cancel)
 	e := &env{
-		TB: t, ctx: ctx, row: r, a: a, layer: layer, port: p, certs: c,
+		TB: t, step: t.step, ctx: ctx, row: r, a: a, layer: layer, port: p, certs: c,
 		log: &recorder{}, events: &events{}, access: &buffer{}, server: &buffer{}, hooks: make(map[string]int), free: make(chan struct{}),
 	}
-	t.Cleanup(e.explain)
+	t.Cleanup(func() { e.explain(t.TB) })
 	if layer != Bare {
 		config := core.Config{
 			Logger:   slog.New(e.log),
@@ -146,6 +141,11 @@ func (e *env) start() {
 			s.TLS.NextProtos = []string{"h2", "http/1.1"}
 		}
 		e.target.TLS = &tls.Config{RootCAs: e.certs.pool}
+		if e.row.ports != secure {
+			// The default's key exchange of two kinds is a quarter of the suite's work.
+			// Rows about TLS have it all the same, and its long ClientHello.
+			e.target.TLS.CurvePreferences = []tls.CurveID{tls.X25519}
+		}
 		if e.row.tls != nil {
 			e.row.tls(e, s.TLS)
 		}
@@ -163,26 +163,26 @@ func (e *env) start() {
 }
 
 // explain prints the rule, and all that was recorded, where the row failed.
-func (e *env) explain() {
-	if !e.Failed() {
+func (e *env) explain(t testing.TB) {
+	if !t.Failed() {
 		return
 	}
-	e.Logf("the rule: %s", e.row.rule)
+	t.Logf("the rule: %s", e.row.rule)
 	for _, l := range e.log.all() {
-		e.Logf("log: %v", l)
+		t.Logf("log: %v", l)
 	}
 	for _, ev := range e.events.list() {
-		e.Logf("event: %s", describe(ev))
+		t.Logf("event: %s", describe(ev))
 	}
 	for _, l := range e.access.lines() {
-		e.Logf("access log: %s", l)
+		t.Logf("access log: %s", l)
 	}
 	for _, l := range e.server.lines() {
-		e.Logf("server log: %s", l)
+		t.Logf("server log: %s", l)
 	}
 	if e.guard != nil {
 		s := e.guard.Snapshot()
-		e.Logf("connected %d, accepted %d, open %d, classes %v, handshakes %v, probes %v, sessions %v",
+		t.Logf("connected %d, accepted %d, open %d, classes %v, handshakes %v, probes %v, sessions %v",
 			e.opened, s.Accepted, s.Open, nonZero(s.Closed), s.Handshakes, s.Probes, s.SessionsEnded)
 	}
 }
@@ -219,6 +219,7 @@ func (e *env) find(name string) stimulation {
 // atOnce does run n times at once.
 func (e *env) atOnce(n int, run stimulation) []probetest.Result {
 	e.Helper()
+	e.step()
 	ctx, cancel := context.WithTimeout(e.ctx, patience)
 	defer cancel()
 	results, errs := make([]probetest.Result, n), make([]error, n)
@@ -239,6 +240,7 @@ func (e *env) times(n int, run stimulation) []probetest.Result {
 	e.Helper()
 	results := make([]probetest.Result, 0, n)
 	for range n {
+		e.step()
 		ctx, cancel := context.WithTimeout(e.ctx, patience)
 		e.opened++
 		res, err := run(ctx, e.target)
@@ -264,6 +266,7 @@ func (e *env) open(path string, more ...probetest.Field) *probetest.Session {
 	e.Helper()
 	t := e.target
 	t.Path = path
+	e.step()
 	e.opened++
 	s, _, err := probetest.Open(e.ctx, t, more...)
 	if err != nil {
@@ -290,6 +293,7 @@ func (e *env) echo(s *probetest.Session, text string) {
 // until waits for what has to come true, and fails the row where it does not.
 func (e *env) until(what string, ok func() bool) {
 	e.Helper()
+	e.step()
 	if !eventually(ok) {
 		e.Fatalf("waited %v in vain: %s", patience, what)
 	}

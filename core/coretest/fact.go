@@ -12,32 +12,6 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// manner is how often something is told.
-type manner uint8
-
-const (
-	quiet manner = iota // counted, and no line at Info or above
-	sight               // one line at Info, however often it comes
-	whole               // the first at once and whole, all repeats in one line
-)
-
-// want is what is to be known of a connection.
-type want struct {
-	class    core.Class
-	reason   core.Reason
-	told     manner
-	level    slog.Level // of whole
-	status   int        // what the guard knows that the peer was told
-	answer   int        // what the peer was told, where the guard cannot know it; 0: status
-	prober   string
-	proxy    string // whose traces are named
-	compared bool   // the line says which Origin was compared with which Host
-	end      string // of a session; "": anything, where only the library knows
-	orEnd    string // or this, where both are right
-	code     int
-	access   string // status in the framework's access log; "": at most a line each, none: no line
-}
-
 // fact is a row that does one thing several times.
 type fact struct {
 	row
@@ -47,8 +21,8 @@ type fact struct {
 	times  int                                                               // 0: five
 	atOnce int                                                               // in place of times, where each takes long
 	also   func(e *env, res probetest.Result)                                // what else the client sees
-	want   want                                                              // on every port and layer but for
-	tls    *want                                                             // under TLS
+	want   Want                                                              // on every port and layer but for
+	tls    *Want                                                             // under TLS
 }
 
 // library reports whether the route is served by the application's own library.
@@ -63,7 +37,7 @@ const unsaid = -1
 func (f fact) asRow() row {
 	r := f.row
 	r.fact = &f.want
-	if f.library() && f.want.class == core.SessionEnded {
+	if f.library() && f.want.Class == core.SessionEnded {
 		r.needs |= EndOfSession
 	}
 	r.run = func(e *env) {
@@ -90,15 +64,15 @@ func (f fact) asRow() row {
 			w = *f.tls
 		}
 		switch l := e.limit; {
-		case l != nil && l.newer != nil && results[0].Status == cmp.Or(l.answer, w.status):
+		case l != nil && l.newer != nil && results[0].Status == cmp.Or(l.answer, w.Status):
 			w = l.newer(w)
-		case l != nil && l.instead != nil:
-			w = l.instead(w)
+		case l != nil && l.Instead != nil:
+			w = l.Instead(w)
 		}
 		for _, res := range results {
-			answer := w.answer
+			answer := w.Answer
 			if answer == 0 {
-				answer = w.status
+				answer = w.Status
 			}
 			if answer > 0 && res.Status != answer {
 				e.Errorf("the peer was answered %d, not %d", res.Status, answer)
@@ -123,10 +97,10 @@ func asRows(facts []fact) []row {
 
 // became waits until n connections have ended, and checks that each was what w
 // says, that it was told as it should be, and nothing else was.
-func (e *env) became(w want, n int) {
+func (e *env) became(w Want, n int) {
 	e.Helper()
-	if w.class != core.HTTP {
-		e.until("there are events of class "+w.class.String(), func() bool { return len(e.events.of(w.class)) >= n })
+	if w.Class != core.HTTP {
+		e.until("there are events of class "+w.Class.String(), func() bool { return len(e.events.of(w.Class)) >= n })
 	}
 	e.close()
 	e.eventsAre(w, n)
@@ -135,21 +109,21 @@ func (e *env) became(w want, n int) {
 }
 
 // eventsAre checks what Config.Observe got: one event for each connection.
-func (e *env) eventsAre(w want, n int) {
+func (e *env) eventsAre(w Want, n int) {
 	e.Helper()
-	if w.class == core.HTTP {
+	if w.Class == core.HTTP {
 		n = 0 // an ordinary request is no event
 	}
 	list := e.events.list()
-	if w.class == core.HandlerPanic && w.status == 101 { // and the end of the session
+	if w.Class == core.HandlerPanic && w.Status == 101 { // and the end of the session
 		list = slices.DeleteFunc(list, func(ev core.Event) bool { return ev.Class == core.SessionEnded && ev.Session.End == "panic" })
 	}
 	if len(list) != n {
-		e.Errorf("%d events, want %d of class %v", len(list), n, w.class)
+		e.Errorf("%d events, want %d of class %v", len(list), n, w.Class)
 	}
 	for _, ev := range list {
-		if ev.Class != w.class || ev.Reason != w.reason || w.status != unsaid && ev.Status != w.status || ev.Prober != w.prober {
-			e.Errorf("event %s\n\twant %v/%v status=%d prober=%q", describe(ev), w.class, w.reason, w.status, w.prober)
+		if ev.Class != w.Class || ev.Reason != w.Reason || w.Status != unsaid && ev.Status != w.Status || ev.Prober != w.prober {
+			e.Errorf("event %s\n\twant %v/%v status=%d prober=%q", describe(ev), w.Class, w.Reason, w.Status, w.prober)
 			break
 		}
 		if ev.Class == core.SessionEnded && w.end != "" && ev.Session.End != w.orEnd && (ev.Session.End != w.end || ev.Session.Code != w.code) {
@@ -160,33 +134,33 @@ func (e *env) eventsAre(w want, n int) {
 }
 
 // counted checks the counters for n connections of class w.class.
-func (e *env) counted(w want, n int) {
+func (e *env) counted(w Want, n int) {
 	e.Helper()
 	s := e.guard.Snapshot()
-	if got := s.Closed[w.class]; e.layer.counted() && got != uint64(n) {
-		e.Errorf("connections of class %v: %d, want %d (%s)", w.class, got, n, nonZero(s.Closed))
+	if got := s.Closed[w.Class]; e.layer.counted() && got != uint64(n) {
+		e.Errorf("connections of class %v: %d, want %d (%s)", w.Class, got, n, nonZero(s.Closed))
 	}
 	var results []core.HandshakeCount
-	switch w.class {
+	switch w.Class {
 	case core.SessionEnded:
 		results = []core.HandshakeCount{{Result: "accepted", N: uint64(n)}}
 	case core.HandshakeRefused:
-		results = []core.HandshakeCount{{Result: "refused", Reason: w.reason, N: uint64(n)}}
+		results = []core.HandshakeCount{{Result: "refused", Reason: w.Reason, N: uint64(n)}}
 	case core.UpgradeFailed:
-		results = []core.HandshakeCount{{Result: "failed", Reason: w.reason, N: uint64(n)}}
+		results = []core.HandshakeCount{{Result: "failed", Reason: w.Reason, N: uint64(n)}}
 	}
-	if len(results) != len(s.Handshakes) && w.class != core.HandlerPanic || len(results) == 1 && len(s.Handshakes) == 1 && results[0] != s.Handshakes[0] {
+	if len(results) != len(s.Handshakes) && w.Class != core.HandlerPanic || len(results) == 1 && len(s.Handshakes) == 1 && results[0] != s.Handshakes[0] {
 		e.Errorf("handshakes counted: %v, want %v", s.Handshakes, results)
 	}
-	if w.class.Probe() || w.class == core.ProbeFailing {
+	if w.Class.Probe() || w.Class == core.ProbeFailing {
 		var got uint64
 		for _, p := range s.Probes {
-			if p.Class == w.class && p.Prober == or(w.prober, "unknown") {
+			if p.Class == w.Class && p.Prober == or(w.prober, "unknown") {
 				got += p.N
 			}
 		}
 		if got != uint64(n) {
-			e.Errorf("probes counted of %v by %q: %d, want %d (%v)", w.class, or(w.prober, "unknown"), got, n, s.Probes)
+			e.Errorf("probes counted of %v by %q: %d, want %d (%v)", w.Class, or(w.prober, "unknown"), got, n, s.Probes)
 		}
 	}
 }
@@ -199,10 +173,10 @@ func or(s, def string) string {
 }
 
 // linesAre checks the log after n events like w and Close.
-func (e *env) linesAre(w want, n int) {
+func (e *env) linesAre(w Want, n int) {
 	e.Helper()
 	told := e.log.told()
-	lines := map[manner]int{quiet: 0, sight: 1, whole: min(n, 2)}[w.told]
+	lines := map[Logging]int{LogNothing: 0, LogOnce: 1, LogWhole: min(n, 2)}[w.Logged]
 	if len(told) != lines {
 		e.Errorf("%d lines at Info or above, want %d", len(told), lines)
 		return
@@ -211,8 +185,8 @@ func (e *env) linesAre(w want, n int) {
 		return
 	}
 	first := told[0]
-	level := w.level
-	if w.told == sight {
+	level := w.Level
+	if w.Logged == LogOnce {
 		level = slog.LevelInfo
 	}
 	if first.level != level {
@@ -225,14 +199,14 @@ func (e *env) linesAre(w want, n int) {
 	if w.compared && (first.attrs["origin"] != probetest.ForeignOrigin || first.attrs["host"] != e.target.Addr) {
 		e.Errorf("the line says origin=%q host=%q, want %q and %q", first.attrs["origin"], first.attrs["host"], probetest.ForeignOrigin, e.target.Addr)
 	}
-	if w.told == whole {
-		if got, want := first.attrs["status"], strconv.Itoa(w.status); got != want && w.status != unsaid {
+	if w.Logged == LogWhole {
+		if got, want := first.attrs["status"], strconv.Itoa(w.Status); got != want && w.Status != unsaid {
 			e.Errorf("the line says status=%q, want %q", got, want)
 		}
 		if first.attrs["remote"] == "" {
 			e.Errorf("the line does not say who it was: %v", first)
 		}
-		if first.attrs["remedy"] == "" && w.class != core.HandlerPanic {
+		if first.attrs["remedy"] == "" && w.Class != core.HandlerPanic {
 			e.Errorf("the line says no remedy: %v", first)
 		}
 	}
@@ -245,10 +219,10 @@ func (e *env) linesAre(w want, n int) {
 }
 
 // attrs checks what every line about w says.
-func (e *env) attrs(l line, w want) {
+func (e *env) attrs(l line, w Want) {
 	e.Helper()
-	if l.attrs["class"] != w.class.String() || l.attrs["reason"] != w.reason.String() {
-		e.Errorf("the line says class=%q reason=%q, want %q and %q", l.attrs["class"], l.attrs["reason"], w.class, w.reason)
+	if l.attrs["class"] != w.Class.String() || l.attrs["reason"] != w.Reason.String() {
+		e.Errorf("the line says class=%q reason=%q, want %q and %q", l.attrs["class"], l.attrs["reason"], w.Class, w.Reason)
 	}
 	if w.prober != "" && l.attrs["prober"] != w.prober {
 		e.Errorf("the line says prober=%q, want %q", l.attrs["prober"], w.prober)

@@ -1,8 +1,11 @@
 package coretest
 
 import (
+	"log/slog"
 	"slices"
 	"strings"
+
+	"github.com/quietws/quietws/core"
 )
 
 // Framework is what the suite is told of a framework, its server and the
@@ -27,13 +30,43 @@ type Limit struct {
 	Outcome Outcome
 	// Reason says why, for the user.
 	Reason string
+	// Instead says what the row expects there in place of what it expects
+	// elsewhere, which it gets. Nil: the row is not run there. A row that
+	// expects more than one Want cannot have it, and Run says so.
+	Instead func(Want) Want
 
-	ports   port            // 0: both
-	instead func(want) want // what a fact expects then
-	newer   func(want) want // and where the server answers as newer versions do; nil: the same
-	answer  int             // what that is; 0: what the row says
-	runs    bool            // the row asks env.limit by itself what holds then
+	ports  port            // 0: both
+	newer  func(Want) Want // and where the server answers as newer versions do; nil: the same
+	answer int             // what that is; 0: what the row says
+	runs   bool            // the row asks env.limit by itself what holds then
 }
+
+// Want is what a row expects of each connection that it opens.
+type Want struct {
+	Class  core.Class
+	Reason core.Reason
+	Logged Logging
+	Level  slog.Level // of the line, with LogWhole
+	Status int        // what the guard knows that the peer was answered
+	Answer int        // what the peer was answered, where the guard cannot know it; 0: Status
+
+	prober   string
+	proxy    string // whose traces are named
+	compared bool   // the line says which Origin was compared with which Host
+	end      string // of a session; "": anything, where only the library knows
+	orEnd    string // or this, where both are right
+	code     int
+	access   string // status in the framework's access log; "": at most a line each, none: no line
+}
+
+// Logging is how often a [Want] is logged.
+type Logging uint8
+
+const (
+	LogNothing Logging = iota // counted, and no line at Info or above
+	LogOnce                   // one line at Info, however often it comes
+	LogWhole                  // the first at once and whole, all repeats in one line
+)
 
 // Outcome is what is said of a row that a [Limit] is about.
 type Outcome uint8
@@ -92,7 +125,7 @@ func (l *Limit) about(r row) bool {
 }
 
 // skips reports whether the row is not run.
-func (l *Limit) skips() bool { return l != nil && l.instead == nil && !l.runs }
+func (l *Limit) skips() bool { return l != nil && l.Instead == nil && !l.runs }
 
 // checked returns what is wrong with the limits of f.
 func (f Framework) checked() (wrong []string) {
@@ -107,6 +140,11 @@ func (f Framework) checked() (wrong []string) {
 		for _, name := range l.Rows {
 			if one := (&Limit{Rows: []string{name}}); !slices.ContainsFunc(all, one.about) {
 				wrong = append(wrong, "a limit of a row that is not there: "+name)
+			}
+		}
+		for _, r := range all {
+			if l.Instead != nil && r.fact == nil && !r.asks && l.about(r) {
+				wrong = append(wrong, "Instead for a row that expects more than one Want: "+r.name)
 			}
 		}
 	}

@@ -35,50 +35,50 @@ func attachAlone() []Limit {
 	return []Limit{{
 		Rows: []string{"tls/hello cut, silence"}, Layers: attach, Outcome: Unknown,
 		Reason:  unseen + "a handshake that stops half way is as one that never began, `idle_connect`",
-		instead: func(want) want { return want{class: core.IdleConnect, told: whole, level: slog.LevelInfo} },
+		Instead: func(Want) Want { return Want{Class: core.IdleConnect, Logged: LogWhole, Level: slog.LevelInfo} },
 	}, {
 		Rows: []string{"tls/hello cut, rst"}, Layers: attach, Outcome: Unknown,
 		Reason:  unseen + "a handshake that is cut by a reset is as none, `tcp_probe`",
-		instead: func(want) want { return want{class: core.TCPProbe, told: sight} },
+		Instead: func(Want) Want { return Want{Class: core.TCPProbe, Logged: LogOnce} },
 	}, {
 		Rows: []string{"tls/http on tls"}, Layers: attach, Outcome: Unknown,
 		Reason: unseen + "what came in the clear is not known to be HTTP, `tls_failed`",
-		instead: func(w want) want {
-			return want{class: core.TLSFailed, reason: core.ReasonAborted, told: whole, level: slog.LevelInfo, answer: w.status}
+		Instead: func(w Want) Want {
+			return Want{Class: core.TLSFailed, Reason: core.ReasonAborted, Logged: LogWhole, Level: slog.LevelInfo, Answer: w.Status}
 		},
 	}, {
 		Rows: []string{"session/vanish*"}, Layers: unlistened, Outcome: Unknown,
 		Reason:  "without `Guard.Listener`, a client that is gone before the hijack is seen by the server's own background read alone: the end may be `ended` in place of `vanished`",
-		instead: func(w want) want { w.end, w.orEnd = "vanished", "ended"; return w },
+		Instead: func(w Want) Want { w.end, w.orEnd = "vanished", "ended"; return w },
 	}}
 }
 
 // onNetHTTP is about Echo, Gin and every other router on net/http.
 func onNetHTTP() []Limit {
-	unread := func(w want) want {
-		return want{class: w.class, reason: core.ReasonUnknown, told: w.told, level: w.level, answer: max(w.status, w.answer, 0)}
+	unread := func(w Want) Want {
+		return Want{Class: w.Class, Reason: core.ReasonUnknown, Logged: w.Logged, Level: w.Level, Answer: max(w.Status, w.Answer, 0)}
 	}
-	tooMany := func(r core.Reason, status int) func(want) want {
-		return func(want) want {
-			return want{class: core.BadRequest, reason: r, told: whole, level: slog.LevelInfo, status: status, answer: 431}
+	tooMany := func(r core.Reason, status int) func(Want) Want {
+		return func(Want) Want {
+			return Want{Class: core.BadRequest, Reason: r, Logged: LogWhole, Level: slog.LevelInfo, Status: status, Answer: 431}
 		}
 	}
 	const fields = "net/http reads 500 lines of a head from Go 1.27 on (`http.Server.MaxHeaderValueCount`): `bad_request`, too_large"
-	same := func(w want) want { return w }
+	same := func(w Want) Want { return w }
 	return []Limit{{
 		Rows: []string{"junk/many fields"}, Layers: exactly, ports: plain, Outcome: Differs, Reason: fields,
-		instead: same, newer: tooMany(core.ReasonTooLarge, 431), answer: 431,
+		Instead: same, newer: tooMany(core.ReasonTooLarge, 431), answer: 431,
 	}, {
 		Rows: []string{"junk/many fields"}, Outcome: Differs, Reason: fields + ", where the reason is known",
-		instead: same, newer: tooMany(core.ReasonUnknown, 0), answer: 431,
+		Instead: same, newer: tooMany(core.ReasonUnknown, 0), answer: 431,
 	}, {
-		Needs: WhyUnread, Layers: []Layer{Attach}, Outcome: Unknown, instead: unread,
+		Needs: WhyUnread, Layers: []Layer{Attach}, Outcome: Unknown, Instead: unread,
 		Reason: "net/http tells nobody why it refused what is no request, and with Attach alone nobody sees the bytes: the reason is `unknown`",
 	}, {
-		Rows: []string{"junk/request cut, silence"}, Layers: []Layer{Attach}, Outcome: Unknown, instead: unread,
+		Rows: []string{"junk/request cut, silence"}, Layers: []Layer{Attach}, Outcome: Unknown, Instead: unread,
 		Reason: "net/http tells nobody why it refused what is no request, and with Attach alone nobody sees the bytes: the reason is `unknown`",
 	}, {
-		Needs: WhyUnread, ports: secure, Outcome: Unknown, instead: unread,
+		Needs: WhyUnread, ports: secure, Outcome: Unknown, Instead: unread,
 		Reason: "net/http tells nobody why it refused what came inside TLS: the reason is `unknown`",
 	}}
 }
@@ -89,10 +89,10 @@ func onFiber() []Limit {
 		contrib   = "contrib/websocket "
 		anyOrigin = contrib + "lets every Origin in unless it is told which; `Handler` does not"
 	)
-	served := func(want) want { return want{class: core.HTTP} }
-	session := func(want) want { return want{class: core.SessionEnded, status: 101, access: "101"} }
-	bad := func(r core.Reason, status int) func(want) want {
-		return func(w want) want { w.reason, w.status = r, status; return w }
+	served := func(Want) Want { return Want{Class: core.HTTP} }
+	session := func(Want) Want { return Want{Class: core.SessionEnded, Status: 101, access: "101"} }
+	bad := func(r core.Reason, status int) func(Want) Want {
+		return func(w Want) Want { w.Reason, w.Status = r, status; return w }
 	}
 	return []Limit{{
 		Needs: HTTP2, Reason: "fasthttp speaks HTTP/1.1 alone",
@@ -107,35 +107,35 @@ func onFiber() []Limit {
 	}, {
 		Rows: []string{"tls/http on tls"}, Layers: exactly, Outcome: Differs,
 		Reason:  "fasthttp closes the connection without an answer in the clear",
-		instead: func(w want) want { w.status = 0; return w },
+		Instead: func(w Want) Want { w.Status = 0; return w },
 	}, {
 		Rows: []string{"tls/http on tls"}, Outcome: Unknown,
 		Reason: "with Attach alone nobody sees the bytes: what came in the clear is not known to be HTTP, `tls_failed`",
-		instead: func(w want) want {
-			w.class, w.reason, w.level, w.status = core.TLSFailed, core.ReasonAborted, slog.LevelInfo, 0
+		Instead: func(w Want) Want {
+			w.Class, w.Reason, w.Level, w.Status = core.TLSFailed, core.ReasonAborted, slog.LevelInfo, 0
 			return w
 		},
 	}, {
 		Rows: []string{"junk/request cut, silence"}, Outcome: Differs,
-		Reason: "fasthttp answers 408 where net/http closes", instead: bad(core.ReasonTimeout, 408),
+		Reason: "fasthttp answers 408 where net/http closes", Instead: bad(core.ReasonTimeout, 408),
 	}, {
 		Rows:   []string{"junk/nul", "junk/bad host", "junk/two hosts", "junk/no host"},
-		Reason: "fasthttp serves it as the request that it is otherwise, `http`; from 1.77 at the latest it refuses it as net/http does", instead: served,
+		Reason: "fasthttp serves it as the request that it is otherwise, `http`; from 1.77 at the latest it refuses it as net/http does", Instead: served,
 		newer: bad(core.ReasonMalformed, 400),
 	}, {
 		Rows:   []string{"junk/expect", "junk/http 3"},
-		Reason: "fasthttp serves it as the request that it is otherwise, `http`", instead: served,
+		Reason: "fasthttp serves it as the request that it is otherwise, `http`", Instead: served,
 	}, {
 		Rows: []string{"junk/transfer encoding"}, Outcome: Differs,
-		Reason: "fasthttp calls it malformed, 400", instead: bad(core.ReasonMalformed, 400),
+		Reason: "fasthttp calls it malformed, 400", Instead: bad(core.ReasonMalformed, 400),
 	}, {
 		Rows:   []string{"junk/many fields"},
 		Reason: "fasthttp reads 4 KiB of a head (`fiber.Config.ReadBufferSize`): `bad_request`, too_large",
-		instead: func(want) want {
-			return want{class: core.BadRequest, reason: core.ReasonTooLarge, told: whole, level: slog.LevelInfo, status: 431}
+		Instead: func(Want) Want {
+			return Want{Class: core.BadRequest, Reason: core.ReasonTooLarge, Logged: LogWhole, Level: slog.LevelInfo, Status: 431}
 		},
 	}, {
-		Rows: []string{"endpoint/foreign origin"}, Layers: exactly, Reason: anyOrigin, instead: session,
+		Rows: []string{"endpoint/foreign origin"}, Layers: exactly, Reason: anyOrigin, Instead: session,
 	}, {
 		Rows: []string{"endpoint/foreign origin", "wire/foreign origin of the application's library"}, Reason: anyOrigin,
 	}, {

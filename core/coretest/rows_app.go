@@ -224,7 +224,7 @@ func accessRows() []row {
 		row: row{name: "access/upgrade without endpoint", layers: everywhere,
 			rule: "an upgrade is 101 in the access log for every library, with Endpoint or without"},
 		does: "handshake-valid", path: "/bare",
-		want: want{class: core.SessionEnded, status: 101, access: "101"},
+		want: Want{Class: core.SessionEnded, Status: 101, access: "101"},
 	}.asRow(), {
 		name: "access/mixed", layers: everywhere,
 		rule: "the access log has one line for each request of the application's and none for probes",
@@ -248,6 +248,7 @@ func accessRows() []row {
 // stop shuts the server down, within the patience of the row.
 func (e *env) stop() {
 	e.Helper()
+	e.step()
 	ctx, cancel := contextWithPatience()
 	defer cancel()
 	if err := e.shutdown(ctx); err != nil {

@@ -13,15 +13,15 @@ import (
 var everywhere = []Layer{Serve, AttachListener, Attach, Middleware, Inner}
 
 // refused is a handshake that is refused aloud.
-func refused(r core.Reason, status int) want {
-	return want{class: core.HandshakeRefused, reason: r, told: whole, level: slog.LevelWarn, status: status}
+func refused(r core.Reason, status int) Want {
+	return Want{Class: core.HandshakeRefused, Reason: r, Logged: LogWhole, Level: slog.LevelWarn, Status: status}
 }
 
 // compared is w with the Origin and the Host that were compared.
-func compared(w want) want { w.compared = true; return w }
+func compared(w Want) Want { w.compared = true; return w }
 
 // closed1000 is a session that the client closed.
-var closed1000 = want{class: core.SessionEnded, status: 101, end: "closed", code: 1000, access: "101"}
+var closed1000 = Want{Class: core.SessionEnded, Status: 101, end: "closed", code: 1000, access: "101"}
 
 // hasField returns a check of one field of the answer.
 func hasField(name, value string) func(*env, probetest.Result) {
@@ -47,7 +47,7 @@ func listsField(name, item string) func(*env, probetest.Result) {
 // handshakeRows are about Handler, which owns its route.
 func handshakeRows() []row {
 	upgrade := hasField("Upgrade", "websocket")
-	handler := func(name, rule, does string, w want, also func(*env, probetest.Result)) fact {
+	handler := func(name, rule, does string, w Want, also func(*env, probetest.Result)) fact {
 		return fact{row: row{name: "handler/" + name, rule: rule, layers: everywhere}, does: does, want: w, also: also}
 	}
 	http2 := handler("http 2", "a handshake's key that arrives over HTTP/2 is a proxy's fault and is explained (RFC 9113 §8.6)",
@@ -115,7 +115,7 @@ func odd(name, rule string, r probetest.Request) fact {
 // endpointRows are about Endpoint, behind which a library of the application's
 // own has the say.
 func endpointRows() []row {
-	endpoint := func(name, rule, does string, w want) fact {
+	endpoint := func(name, rule, does string, w Want) fact {
 		return fact{row: row{name: "endpoint/" + name, rule: rule, layers: everywhere}, does: does, path: "/own", want: w}
 	}
 	// Which status its own library answers is its own affair: that the line
@@ -123,16 +123,16 @@ func endpointRows() []row {
 	theirs := func(name, rule, does string, r core.Reason) row {
 		f := endpoint(name, rule, does, refused(r, 0))
 		row := f.row
-		row.sees = []kind{{core.HandshakeRefused, r}}
+		row.sees, row.asks = []kind{{core.HandshakeRefused, r}}, true
 		row.run = func(e *env) {
 			e.target.Path = f.path
 			const n = 5
 			results := e.stimulus(f.does, n)
 			w := f.want
 			if e.limit != nil {
-				w = e.limit.instead(w)
-			} else if w.status, w.compared = results[0].Status, r == core.ReasonOriginForbidden; w.status < 400 || w.status >= 500 {
-				e.Errorf("the peer was answered %d, want a status of 4xx", w.status)
+				w = e.limit.Instead(w)
+			} else if w.Status, w.compared = results[0].Status, r == core.ReasonOriginForbidden; w.Status < 400 || w.Status >= 500 {
+				e.Errorf("the peer was answered %d, want a status of 4xx", w.Status)
 			}
 			e.became(w, n)
 		}
@@ -168,7 +168,7 @@ func endpointRows() []row {
 
 // ownClosed is a session of the application's own library that the peer closed.
 // Its handler returns the error with the code in it.
-var ownClosed = want{class: core.SessionEnded, status: 101, end: "closed", code: 1000, access: "101"}
+var ownClosed = Want{Class: core.SessionEnded, Status: 101, end: "closed", code: 1000, access: "101"}
 
 // closeUpgrade is about a client that does not mean to use the connection for a
 // second request, which fasthttp takes for one that wants no session: by the
@@ -193,30 +193,30 @@ func closeUpgrade(name, path string, lines ...string) fact {
 
 // outcomeRows are about what becomes of good handshakes.
 func outcomeRows() []row {
-	at := func(name, rule, path string, w want) fact {
+	at := func(name, rule, path string, w Want) fact {
 		return fact{row: row{name: "outcome/" + name, rule: rule, layers: everywhere}, does: "handshake-valid", path: path, want: w}
 	}
-	failed := want{class: core.UpgradeFailed, reason: core.ReasonServerError, told: whole, level: slog.LevelError, status: 500}
-	intended := want{class: core.HandshakeRefused, reason: core.ReasonApplication, told: quiet, status: 401}
+	failed := Want{Class: core.UpgradeFailed, Reason: core.ReasonServerError, Logged: LogWhole, Level: slog.LevelError, Status: 500}
+	intended := Want{Class: core.HandshakeRefused, Reason: core.ReasonApplication, Logged: LogNothing, Status: 401}
 	return asRows([]fact{
 		at("server error", "a good handshake that is answered 5xx is the server's failure: Error", "/fail", failed),
 		at("framework error", "the status that the framework makes of an error is the one that counts", "/error", failed),
 		at("hijack failed", "a 101 whose connection stays HTTP is a failed upgrade", "/promise",
-			want{class: core.UpgradeFailed, reason: core.ReasonHijackFailed, told: whole, level: slog.LevelError, status: 101}),
+			Want{Class: core.UpgradeFailed, Reason: core.ReasonHijackFailed, Logged: LogWhole, Level: slog.LevelError, Status: 101}),
 		at("no route", "a handshake for a path without a handler is told with its remedy", "/nowhere", refused(core.ReasonNoRoute, 404)),
 		at("unauthorized", "401, 403 and 429 of the application are meant: Debug", "/forbidden", intended),
 		{
 			row: row{name: "outcome/unauthorized, stripped", layers: everywhere,
 				rule: "whom the application keeps out it keeps out, whatever a proxy made of the handshake: Debug"},
 			does: "handshake-no-upgrade", path: "/forbidden",
-			want: want{class: core.HandshakeRefused, reason: core.ReasonUpgradeStripped, told: quiet, status: 401},
+			want: Want{Class: core.HandshakeRefused, Reason: core.ReasonUpgradeStripped, Logged: LogNothing, Status: 401},
 		},
 		at("plain answer", "a handshake that a handler answers 200 to was refused by the application", "/app", refused(core.ReasonApplication, 200)),
 		{
 			row: row{name: "outcome/early data", layers: everywhere,
 				rule: "gorilla closes a connection whose client sent a frame before the answer: hijacked and nothing written is a failed upgrade"},
 			does: "handshake-early-data", path: "/own",
-			want: want{class: core.UpgradeFailed, reason: core.ReasonNothingWritten, told: whole, level: slog.LevelError},
+			want: Want{Class: core.UpgradeFailed, Reason: core.ReasonNothingWritten, Logged: LogWhole, Level: slog.LevelError},
 		},
 	})
 }

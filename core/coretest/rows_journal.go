@@ -275,7 +275,7 @@ func journalRows() []row {
 				}
 				_ = c.Close()
 			}
-			e.became(want{class: core.SessionEnded, status: 101, end: "closed", code: 1000}, n)
+			e.became(Want{Class: core.SessionEnded, Status: 101, end: "closed", code: 1000}, n)
 		},
 	}}
 }

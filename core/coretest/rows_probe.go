@@ -20,21 +20,21 @@ func probeRows() []row {
 	probe := func(name, does string, c core.Class) fact {
 		return fact{
 			row:  row{name: "probe/" + name, rule: rule, layers: attached},
-			does: does, times: often, want: want{class: c, told: sight, access: none},
+			does: does, times: often, want: Want{Class: c, Logged: LogOnce, access: none},
 		}
 	}
 	onTLS := func(f fact) fact { f.ports = secure; return f }
 	local := func(name, does string) fact {
 		f := probe(name, does, core.ProxyProbe)
 		f.rule, f.layers = "PROXY v2 LOCAL and nothing after it is a balancer's own check", exactly
-		f.want.status = unsaid
+		f.want.Status = unsaid
 		return f
 	}
 	idle := fact{
 		row: row{name: "probe/silence", layers: attached, headTimeout: silence,
 			rule: "a connection that says nothing until the server's limit is no probe: idle_connect, told once"},
 		does: "tcp-connect-silent", atOnce: 2,
-		want: want{class: core.IdleConnect, told: whole, level: slog.LevelInfo, access: none},
+		want: Want{Class: core.IdleConnect, Logged: LogWhole, Level: slog.LevelInfo, access: none},
 	}
 	return append(asRows([]fact{
 		idle,
@@ -83,8 +83,8 @@ func preambleRows() (rows []row) {
 // healthRows are about probers that ask over HTTP.
 func healthRows() []row {
 	const rule = "a known prober on a health route is answered, counted under its name, told once, and not in the access log"
-	answered := func(prober string) want {
-		return want{class: core.HTTPProbe, told: sight, status: 200, prober: prober, access: none}
+	answered := func(prober string) Want {
+		return Want{Class: core.HTTPProbe, Logged: LogOnce, Status: 200, prober: prober, access: none}
 	}
 	health := func(does, prober string) fact {
 		return fact{row: row{name: "health/" + does, rule: rule, layers: everywhere}, does: does, times: often, want: answered(prober)}
@@ -110,7 +110,7 @@ func healthRows() []row {
 	failing := fact{
 		row: row{name: "health/failing", layers: everywhere,
 			rule: "a known prober that is answered an error while the server is ready is about to take it out of service: Warn, with the remedy"},
-		want: want{class: core.ProbeFailing, told: whole, level: slog.LevelWarn, status: 404, prober: "google-lb"},
+		want: Want{Class: core.ProbeFailing, Logged: LogWhole, Level: slog.LevelWarn, Status: 404, prober: "google-lb"},
 		do: func(ctx context.Context, t probetest.Target) (probetest.Result, error) {
 			return probetest.Do(ctx, t, probetest.GoogleHC("/nowhere"))
 		},

@@ -83,7 +83,7 @@ func sharedRows() []row {
 				n++
 			}
 			e.accessed("", n)
-			e.became(want{class: core.HTTP}, n)
+			e.became(Want{Class: core.HTTP}, n)
 		},
 	}, {
 		name: "route/monitors of a shared route", layers: everywhere,

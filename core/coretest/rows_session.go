@@ -20,7 +20,7 @@ func sessionRows() (rows []row) {
 				row: row{name: "session/" + name + path, layers: everywhere,
 					rule: "a client that vanishes is no error: no line, no 500, one line with 101 in the access log"},
 				does: does, path: path,
-				want: want{class: core.SessionEnded, status: 101, end: "vanished", code: 1006, access: "101"},
+				want: Want{Class: core.SessionEnded, Status: 101, end: "vanished", code: 1006, access: "101"},
 			}.asRow()
 		}
 		rows = append(rows, vanish("vanish, fin", "session-vanish-fin"), vanish("vanish, rst", "session-vanish-rst"))
@@ -55,7 +55,7 @@ func sessionRows() (rows []row) {
 				e.Errorf("the peer got %d %q", res.Status, res.Body)
 			}
 		},
-		want: want{class: core.Hijacked, status: unsaid},
+		want: Want{Class: core.Hijacked, Status: unsaid},
 	}.asRow())
 	return append(rows, early("/own/early"), early("/bare/early"), row{
 		name: "session/figures", layers: exactly,
@@ -81,7 +81,7 @@ func sessionRows() (rows []row) {
 
 // panicRows are about handlers that panic or fail.
 func panicRows() (rows []row) {
-	panicked := want{class: core.HandlerPanic, told: whole, level: slog.LevelError, status: 101, access: "101"}
+	panicked := Want{Class: core.HandlerPanic, Logged: LogWhole, Level: slog.LevelError, Status: 101, access: "101"}
 	for _, at := range []struct{ path, end string }{
 		{"/ws/panic", "Handler ends the session"},
 		{"/own/panic", "the connection was closed by the deferred Close, before anybody learned of the panic"},
@@ -126,7 +126,7 @@ func panicRows() (rows []row) {
 			}
 		},
 	})
-	ordinary := want{class: core.HandlerPanic, told: whole, level: slog.LevelError}
+	ordinary := Want{Class: core.HandlerPanic, Logged: LogWhole, Level: slog.LevelError}
 	h2 := fact{
 		row: row{name: "panic/http 2", rule: "the same over HTTP/2, where the server itself would write a line for each", ports: secure, layers: attached, needs: HTTP2},
 		do: func(ctx context.Context, t probetest.Target) (probetest.Result, error) {
@@ -144,7 +144,7 @@ func panicRows() (rows []row) {
 			row: row{name: "panic/error returned by " + path, layers: everywhere,
 				rule: "an error returned after the hijack is the session's end: no line at Error, no 500 into the session, 101 in the access log"},
 			do: openOnly, path: path,
-			want: want{class: core.SessionEnded, status: 101, access: "101"},
+			want: Want{Class: core.SessionEnded, Status: 101, access: "101"},
 		}.errorRow())
 	}
 	return rows
@@ -153,16 +153,16 @@ func panicRows() (rows []row) {
 // errorRow is asRow for sessions whose end differs by library.
 func (f fact) errorRow() row {
 	r := f.row
-	r.sees = []kind{{class: f.want.class}}
+	r.sees = []kind{{class: f.want.Class}}
 	if f.library() {
 		r.needs = EndOfSession
 	}
 	r.run = func(e *env) {
 		e.target.Path = f.path
 		results := e.times(3, f.do)
-		e.until("the sessions have ended", func() bool { return len(e.events.of(f.want.class)) >= 3 })
+		e.until("the sessions have ended", func() bool { return len(e.events.of(f.want.Class)) >= 3 })
 		e.close()
-		for _, ev := range e.events.of(f.want.class) {
+		for _, ev := range e.events.of(f.want.Class) {
 			if ev.Session.End != "ended" && ev.Session.End != "closed" {
 				e.Errorf("the session ended %q, and it was the handler", ev.Session.End)
 			}
@@ -187,7 +187,7 @@ func (f fact) errorRow() row {
 	return r
 }
 
-func panicRow(path, rule string, layers []Layer, w want) row {
+func panicRow(path, rule string, layers []Layer, w Want) row {
 	var needs Need
 	if (fact{path: path}).library() {
 		needs = EndOfSession
@@ -198,7 +198,7 @@ func panicRow(path, rule string, layers []Layer, w want) row {
 			const n = 3
 			e.target.Path = path
 			run := openOnly
-			if w.status == 0 {
+			if w.Status == 0 {
 				run = getOnly(path)
 			}
 			for _, res := range e.times(n, run) {

@@ -28,17 +28,17 @@ const (
 // tlsRows are about what fails at or under TLS. All of it is decided by typed
 // errors: Attach alone knows it too.
 func tlsRows() []row {
-	failed := func(r core.Reason, level slog.Level) want {
-		return want{class: core.TLSFailed, reason: r, told: whole, level: level}
+	failed := func(r core.Reason, level slog.Level) Want {
+		return Want{Class: core.TLSFailed, Reason: r, Logged: LogWhole, Level: level}
 	}
-	tls := func(name, rule, does string, w want) fact {
+	tls := func(name, rule, does string, w Want) fact {
 		return fact{row: row{name: "tls/" + name, rule: rule, ports: secure, layers: attached}, does: does, want: w}
 	}
-	wrong := want{class: core.WrongProtocol, reason: core.ReasonHTTPOnTLS, told: whole, level: slog.LevelWarn, status: 400} // in the clear
+	wrong := Want{Class: core.WrongProtocol, Reason: core.ReasonHTTPOnTLS, Logged: LogWhole, Level: slog.LevelWarn, Status: 400} // in the clear
 	cutSilent := tls("hello cut, silence", "a handshake whose rest never comes timed out", "tls-hello-cut-silent", failed(core.ReasonTimeout, slog.LevelInfo))
 	cutSilent.headTimeout, cutSilent.atOnce = silence, 2
 	idle := tls("handshake, silence", "a handshake and nothing more until the server's limit is no probe: idle_connect, once", "tls-handshake-silent",
-		want{class: core.IdleConnect, told: whole, level: slog.LevelInfo})
+		Want{Class: core.IdleConnect, Logged: LogWhole, Level: slog.LevelInfo})
 	idle.headTimeout, idle.atOnce = patientSilence, 2
 	onTLS := tls("http on tls", "plain HTTP to the TLS port is named", "http-on-tls", wrong)
 	cutRST := tls("hello cut, rst", "a handshake cut short by RST is truncated", "tls-hello-cut-rst", failed(core.ReasonTruncated, slog.LevelInfo))
@@ -83,12 +83,12 @@ func tlsRows() []row {
 // junkRows are about bytes that are no request, or one that the server refuses
 // by itself. What was inside TLS the guard cannot see.
 func junkRows() []row {
-	bad := func(r core.Reason, status int) want {
-		return want{class: core.BadRequest, reason: r, told: whole, level: slog.LevelInfo, status: status}
+	bad := func(r core.Reason, status int) Want {
+		return Want{Class: core.BadRequest, Reason: r, Logged: LogWhole, Level: slog.LevelInfo, Status: status}
 	}
-	junk := func(name, rule, does string, w want) fact {
+	junk := func(name, rule, does string, w Want) fact {
 		f := fact{row: row{name: "junk/" + name, rule: rule, layers: attached}, does: does, want: w}
-		if w.class == core.BadRequest {
+		if w.Class == core.BadRequest {
 			f.needs = WhyUnread
 		}
 		return f
@@ -96,11 +96,11 @@ func junkRows() []row {
 	timeout := junk("request cut, silence", "a request whose rest never comes timed out", "request-cut-silent", bad(core.ReasonTimeout, 0))
 	timeout.headTimeout, timeout.atOnce, timeout.needs = patientSilence, 2, 0 // the server's timeout shows
 	preface := junk("h2 preface", "HTTP/2 with prior knowledge to an HTTP/1 port: nothing that the proxy asks is answered, so it is loud",
-		"h2-preface", want{class: core.WrongProtocol, reason: core.ReasonH2Preface, told: whole, level: slog.LevelWarn, status: unsaid})
+		"h2-preface", Want{Class: core.WrongProtocol, Reason: core.ReasonH2Preface, Logged: LogWhole, Level: slog.LevelWarn, Status: unsaid})
 	onPlain := junk("tls on plain", "a ClientHello to a plain port is named", "tls-on-plain",
-		want{class: core.WrongProtocol, reason: core.ReasonTLSOnPlain, told: whole, level: slog.LevelWarn, status: 400, answer: unsaid})
+		Want{Class: core.WrongProtocol, Reason: core.ReasonTLSOnPlain, Logged: LogWhole, Level: slog.LevelWarn, Status: 400, Answer: unsaid})
 	onPlain.ports, onPlain.layers = plain, exactly
-	http := func(name, rule, does string) fact { return junk(name, rule, does, want{class: core.HTTP}) }
+	http := func(name, rule, does string) fact { return junk(name, rule, does, Want{Class: core.HTTP}) }
 	rows := []fact{
 		junk("random bytes", "bytes that are no HTTP are malformed", "junk-random", bad(core.ReasonMalformed, 400)),
 		junk("request cut, fin", "half a request is told apart from none", "request-cut-fin", bad(core.ReasonTruncated, unsaid)),
@@ -120,14 +120,14 @@ func junkRows() []row {
 		http("many fields", "10,000 fields within the server's limit are an ordinary request", "junk-many-fields"),
 		http("method", "a method that nobody serves is the application's to answer", "junk-method"),
 		junk("options star", "OPTIONS *, one of HAProxy's checks, is answered well and is a probe", "options-star",
-			want{class: core.HTTPProbe, told: sight, status: 200}),
+			Want{Class: core.HTTPProbe, Logged: LogOnce, Status: 200}),
 	}
 	for _, p := range []struct{ name, does string }{{"proxy v1, request", "proxy-v1-request"}, {"proxy v2, request", "proxy-v2-request"}} {
 		f := junk(p.name, "a PROXY preamble before a request, where nothing reads it, is told with its remedy", p.does,
-			want{class: core.WrongProtocol, reason: core.ReasonProxyPreamble, told: whole, level: slog.LevelWarn, status: 400})
+			Want{Class: core.WrongProtocol, Reason: core.ReasonProxyPreamble, Logged: LogWhole, Level: slog.LevelWarn, Status: 400})
 		f.layers = exactly
 		underTLS := f.want
-		underTLS.status = 0
+		underTLS.Status = 0
 		f.tls = &underTLS
 		rows = append(rows, f)
 	}

@@ -108,7 +108,7 @@ func trustRows() []row {
 			if _, err := s.Close(e.ctx, 1000); err != nil {
 				e.Error(err)
 			}
-			e.became(want{class: core.SessionEnded, status: 101, prober: "kubelet", end: "closed", code: 1000}, 1)
+			e.became(Want{Class: core.SessionEnded, Status: 101, prober: "kubelet", end: "closed", code: 1000}, 1)
 			e.accessed("101", 1)
 			e.notProbe("/ws")
 		},

@@ -10,15 +10,11 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// nilError is what NilError returns: a nil pointer in an error.
+// nilError is a pointer that is nil in an error.
 type nilError struct{ cause error }
 
 func (e *nilError) Error() string { return "coretest: a nil pointer in an error" }
 func (e *nilError) Unwrap() error { return e.cause }
-
-// NilError is the classic mistake: it is an error that is not nil, and whose
-// Unwrap panics.
-func NilError() error { return (*nilError)(nil) }
 
 // curious is a Health that looks at the guard for each answer, and whose Checks
 // panic.

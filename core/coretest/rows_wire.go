@@ -144,7 +144,7 @@ func (e *env) refusedAsBefore(bare *env, r probetest.Request) {
 func (e *env) bare() *env {
 	e.Helper()
 	twin := &env{
-		TB: e.TB, ctx: e.ctx, row: e.row, a: e.a, layer: Bare, port: e.port, certs: e.certs,
+		TB: e.TB, step: e.step, ctx: e.ctx, row: e.row, a: e.a, layer: Bare, port: e.port, certs: e.certs,
 		log: &recorder{}, events: &events{}, access: &buffer{}, server: &buffer{}, hooks: make(map[string]int),
 	}
 	twin.start()
@@ -158,6 +158,7 @@ func (e *env) dial(protos ...string) net.Conn {
 	if err != nil {
 		e.Fatal(err)
 	}
+	e.step()
 	e.opened++
 	_ = c.SetDeadline(time.Now().Add(patience))
 	if e.target.TLS == nil {

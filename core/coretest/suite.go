@@ -3,9 +3,11 @@ package coretest
 import (
 	"context"
 	"crypto/tls"
+	"flag"
 	"io"
 	"net"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -114,7 +116,8 @@ type row struct {
 	layers []Layer // none: Serve
 	needs  Need    // what not every framework has
 	sees   []kind  // among its events, where no limit says otherwise
-	fact   *want   // in place of sees
+	fact   *Want   // in place of sees
+	asks   bool    // run asks the limit for what holds instead
 
 	tls  func(*env, *tls.Config)   // changes the server's
 	hook func(e *env, name string) // runs in the hooks that the user sets
@@ -134,8 +137,10 @@ type kind struct {
 	reason core.Reason
 }
 
-// Run runs every row on a. What its framework cannot do or know is logged as
-// n.a. or unknown, with the reason.
+// Run runs every row on a, twice as many at once as -parallel says, because they
+// wait as much as they work. One that goes no further for ten seconds fails, and says
+// where it is. What the framework cannot do or know is skipped as n.a. or unknown, or
+// logged where it differs, with the reason.
 func Run(t *testing.T, a Adapter) {
 	if a.Start == nil {
 		t.Fatal("coretest: Adapter.Start is not set")
@@ -145,9 +150,11 @@ func Run(t *testing.T, a Adapter) {
 		t.Errorf("coretest: %s: %s", a.Framework.Name, wrong)
 	}
 	t.Run("rows", func(t *testing.T) {
+		var all []func()
 		for _, r := range rows() {
-			r.start(t, a, certs)
+			all = append(all, r.tests(t, a, certs)...)
 		}
+		atOnce(all)
 	})
 	nothingLeft(t)
 }
@@ -182,28 +189,53 @@ func (r row) variants(f func(Layer, port)) {
 	}
 }
 
-// start runs r on each of its layers and ports.
-func (r row) start(t *testing.T, a Adapter, c certs) {
+// tests are functions that each run r on one of its layers and ports.
+func (r row) tests(t *testing.T, a Adapter, c certs) (all []func()) {
 	r.variants(func(layer Layer, p port) {
-		name := r.name + "/" + layer.String() + "/" + p.String()
 		limit := a.Framework.limit(r, layer, p)
 		if os.Getenv(noLimits) != "" && limit.skips() {
 			limit = nil
 		}
-		if limit != nil {
-			t.Logf("%s: %v: %s", limit.Outcome, name, limit.Reason)
+		run := func(t *testing.T) {
+			switch {
+			case limit.skips():
+				t.Skipf("%s: %s", limit.Outcome, limit.Reason)
+			case limit != nil:
+				t.Logf("%s: %s", limit.Outcome, limit.Reason)
+			}
+			within(t, rowLimit, func(t *heard, ctx context.Context) {
+				e := newEnv(ctx, t, a, r, layer, p, c)
+				e.limit = limit
+				r.run(e)
+				e.finish()
+			})
 		}
-		if limit.skips() {
-			return
-		}
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			e := newEnv(t, a, r, layer, p, c)
-			e.limit = limit
-			r.run(e)
-			e.finish()
-		})
+		all = append(all, func() { t.Run(r.name+"/"+layer.String()+"/"+p.String(), run) })
 	})
+	return all
+}
+
+// atOnce calls all, some at a time. They are not parallel tests, of which only as
+// many run as there are CPUs, whether they work or wait.
+func atOnce(all []func()) {
+	parallel := 1
+	if f := flag.Lookup("test.parallel"); f != nil {
+		parallel, _ = f.Value.(flag.Getter).Get().(int)
+	}
+	next := make(chan func())
+	var workers sync.WaitGroup
+	for range 2 * max(parallel, 1) {
+		workers.Go(func() {
+			for f := range next {
+				f()
+			}
+		})
+	}
+	for _, f := range all {
+		next <- f
+	}
+	close(next)
+	workers.Wait()
 }
 
 // noLimits is a variable of the environment with which the rows that cannot hold

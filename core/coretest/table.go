@@ -80,7 +80,7 @@ func head(first []string, fs []Framework) string {
 
 // Table returns, in Markdown, the rows that do not hold as they stand on every
 // one of fs, those that fare alike in one line, and the reasons.
-func Table(fs ...Framework) string {
+func table(fs ...Framework) string {
 	type line struct {
 		names []string
 		cells string
@@ -125,7 +125,7 @@ func joined(names []string) string {
 
 // Rules returns, in Markdown, every row with its rule, how it fares on fs, and
 // the reasons.
-func Rules(fs ...Framework) string {
+func rules(fs ...Framework) string {
 	var b strings.Builder
 	var n notes
 	b.WriteString(head([]string{"row", "rule"}, fs))

@@ -15,7 +15,7 @@ const update = "CORETEST_UPDATE"
 func TestTablesAreWhatTheSuiteExpects(t *testing.T) {
 	fs := []Framework{Echo(), Gin(), Fiber(), NetHTTP()}
 	for file, table := range map[string]string{
-		"../../README.md": Table(fs...), "../../README.zh-CN.md": inChinese(t, Table(fs...)), "README.md": Rules(fs...),
+		"../../README.md": table(fs...), "../../README.zh-CN.md": inChinese(t, table(fs...)), "README.md": rules(fs...),
 	} {
 		const begin, end = "<!-- coretest: begin -->\n", "<!-- coretest: end -->\n"
 		b, err := os.ReadFile(file)
@@ -44,7 +44,7 @@ func TestTable(t *testing.T) {
 		{Rows: []string{"drain/code"}, Reason: "there is none"},
 		{Rows: []string{"drain/answers"}, Outcome: Differs, Reason: "it is slow"},
 	}}
-	got := Table(one, Framework{Name: "two"})
+	got := table(one, Framework{Name: "two"})
 	for _, want := range []string{
 		"| rows | one | two |\n|---|---|---|\n",
 		"| drain/answers | ✓ ¹, unknown ² | ✓ |\n",
@@ -68,7 +68,10 @@ func TestLimitsAreChecked(t *testing.T) {
 			t.Errorf("%s: %q", f.Name, wrong)
 		}
 	}
-	for _, l := range []Limit{{Rows: []string{"drain/code"}}, {Reason: "why"}, {Rows: []string{"drain/tomorrow"}, Reason: "why"}} {
+	for _, l := range []Limit{
+		{Rows: []string{"drain/code"}}, {Reason: "why"}, {Rows: []string{"drain/tomorrow"}, Reason: "why"},
+		{Rows: []string{"drain/code"}, Reason: "why", Instead: func(w Want) Want { return w }},
+	} {
 		if wrong := (Framework{"wrong", []Limit{l}}).checked(); len(wrong) != 1 {
 			t.Errorf("%+v: %q, want one mistake", l, wrong)
 		}

@@ -1,0 +1,53 @@
+package coretest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// failing keeps what a test would fail with.
+type failing struct {
+	testing.TB
+	errors []string
+}
+
+func (f *failing) Helper() {}
+func (f *failing) Errorf(format string, args ...any) {
+	f.errors = append(f.errors, fmt.Sprintf(format, args...))
+}
+
+func waitingHere(ctx context.Context) { <-ctx.Done() }
+
+// A row that waits for ever fails by itself, says where it waits, and is not heard
+// when its test is over.
+func TestRowThatDoesNotEnd(t *testing.T) {
+	outer, left := &failing{TB: t}, make(chan struct{})
+	within(outer, 10*time.Millisecond, func(t *heard, ctx context.Context) {
+		defer close(left)
+		t.Errorf("before")
+		waitingHere(ctx)
+		t.Fatalf("after")
+	})
+	<-left
+	if len(outer.errors) != 2 || outer.errors[0] != "before" {
+		t.Fatalf("failed with %q", outer.errors)
+	}
+	if got := outer.errors[1]; !strings.Contains(got, "no further for 10ms") || !strings.Contains(got, "coretest.waitingHere") {
+		t.Errorf("failed with %s", got)
+	}
+}
+
+// Fatalf ends a row at once.
+func TestRowThatFails(t *testing.T) {
+	outer := &failing{TB: t}
+	within(outer, time.Minute, func(t *heard, _ context.Context) {
+		t.Fatalf("one")
+		t.Errorf("two")
+	})
+	if len(outer.errors) != 1 || outer.errors[0] != "one" {
+		t.Errorf("failed with %q", outer.errors)
+	}
+}
