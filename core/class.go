@@ -149,14 +149,38 @@ func (c Class) Probe() bool {
 	return c == HTTPProbe || c == ProxyProbe || c == TLSProbe || c == TCPProbe
 }
 
+// Reasons returns the reasons that an event of class c can have, none where the class
+// says it all. The slice is the caller's.
+func (c Class) Reasons() []Reason {
+	switch c {
+	case HandshakeRefused:
+		return reasonsFrom(ReasonDraining, ReasonApplication)
+	case UpgradeFailed:
+		return reasonsFrom(ReasonServerError, ReasonStatusUnknown)
+	case WrongProtocol:
+		return reasonsFrom(ReasonTLSOnPlain, ReasonProxyPreamble)
+	case TLSFailed:
+		return []Reason{ReasonRefused, ReasonClientCertificate, ReasonVersion, ReasonTruncated, ReasonAborted, ReasonTimeout}
+	case BadRequest:
+		return []Reason{ReasonRefused, ReasonTruncated, ReasonTimeout, ReasonMalformed, ReasonTooLarge, ReasonUnknown}
+	case ServerClosed:
+		return reasonsFrom(ReasonDrain, ReasonShutdown)
+	}
+	return nil
+}
+
+func reasonsFrom(first, last Reason) (all []Reason) {
+	for r := first; r <= last; r++ {
+		all = append(all, r)
+	}
+	return all
+}
+
 // Reason says why, within a class. Like the classes it is a closed set whose
 // words are public API: log attribute and metric label "reason".
 //
-// ReasonDraining to ReasonApplication are those of HandshakeRefused, in the order
-// in which they are looked for; ReasonServerError to ReasonStatusUnknown of
-// UpgradeFailed; ReasonTLSOnPlain to ReasonProxyPreamble of WrongProtocol;
-// ReasonRefused to ReasonUnknown of TLSFailed and BadRequest; ReasonDrain to
-// ReasonShutdown of ServerClosed. The other classes have none.
+// [Class.Reasons] says which reasons a class has. Those of HandshakeRefused are in
+// the order in which they are looked for.
 type Reason uint8
 
 const (

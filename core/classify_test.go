@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -380,6 +381,15 @@ var tlsErrors = []error{
 	&net.OpError{Op: "read", Err: syscall.ECONNRESET}, tls.RecordHeaderError{Msg: "m"}, errors.New("tls: untyped"), errors.Join(),
 }
 
+// belongs reports whether r is a reason that a connection of class c can have: those
+// of an upgrade that failed are its request's.
+func belongs(c Class, r Reason) bool {
+	if all := c.Reasons(); c != UpgradeFailed && all != nil {
+		return slices.Contains(all, r)
+	}
+	return r == NoReason
+}
+
 // FuzzClassify: whatever is known of a connection, it ends in exactly one class
 // with a reason that the class can have, and a request is never forgotten.
 func FuzzClassify(f *testing.F) {
@@ -390,9 +400,10 @@ func FuzzClassify(f *testing.F) {
 			f.Add(head, flagActive, uint32(answerTLS), end, byte(3), end, uint16(40), uint16(7000))
 		}
 	}
+	refusals := HandshakeRefused.Reasons()
 	f.Fuzz(func(t *testing.T, head []byte, flags, answer uint32, end, bits, tlsErr byte, out, age uint16) {
 		x := facts{
-			flags: flags, refused: refusalReasons[int(tlsErr)%len(refusalReasons)],
+			flags: flags, refused: refusals[int(tlsErr)%len(refusals)],
 			head: head[:min(len(head), headSize)], in: int64(len(head)), out: int64(out),
 			seen: bits&1 != 0, tls: bits&2 != 0, tlsUnknown: bits&6 == 6, h2: bits&8 != 0, expectProxy: bits&16 != 0,
 			answer: answer, readEnd: endKind(end) % (endOther + 1), age: time.Duration(age) * time.Millisecond,
@@ -405,7 +416,7 @@ func FuzzClassify(f *testing.F) {
 			x.tlsVersion = out % 2 * tls.VersionTLS13
 		}
 		class, reason := classify(x)
-		if class == Undecided || class >= classes || !belongs(class, reason) {
+		if !slices.Contains(Classes(), class) || !belongs(class, reason) {
 			t.Fatalf("%v with reason %q: %+v", class, reason, x)
 		}
 		if x.flags&flagsRequest != 0 && class > HTTPProbe || x.flags&flagsRequest == 0 && class <= HTTPProbe && class != HTTP && (class != Hijacked || x.tls || x.status() != 101) {

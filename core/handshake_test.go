@@ -277,7 +277,7 @@ func plainCheck(r *http.Request) Reason {
 	upgrade, connection := list("Upgrade", "websocket"), list("Connection", "upgrade")
 	keys := strings.Join(r.Header["Sec-Websocket-Key"], ", ")
 	decoded, err := base64.StdEncoding.DecodeString(keys)
-	for _, reason := range refusalReasons {
+	for _, reason := range HandshakeRefused.Reasons() {
 		holds := false
 		switch reason {
 		case ReasonUpgradeStripped:

@@ -9,7 +9,7 @@ import (
 )
 
 func BenchmarkJournalPost(b *testing.B) {
-	event := Event{Time: time.Now(), Class: TCPProbe, Platform: true, Remote: from(1), Path: "/ws"}
+	e := Event{Time: time.Now(), Class: TCPProbe, Platform: true, Remote: from(1), Path: "/ws"}
 	quietLogger := slog.New(slog.NewTextHandler(io.Discard, nil))
 	b.Run("keeping up", func(b *testing.B) {
 		j := newJournal(journalConfig{logger: quietLogger})
@@ -21,7 +21,7 @@ func BenchmarkJournalPost(b *testing.B) {
 				_ = j.flush(b.Context())
 				b.StartTimer()
 			}
-			j.post(&event)
+			j.post(&e)
 		}
 		if n := j.dropped(); n > 0 {
 			b.Errorf("%d of %d were dropped", n, b.N)
@@ -32,18 +32,18 @@ func BenchmarkJournalPost(b *testing.B) {
 		j := newJournal(journalConfig{logger: slog.New(&logLines{before: func(slog.Record) { <-release }})})
 		j.note(slog.LevelInfo, "block")
 		for range queueSize + 1 {
-			j.post(&event)
+			j.post(&e)
 		}
 		b.ReportAllocs()
 		for b.Loop() {
-			j.post(&event)
+			j.post(&e)
 		}
 		close(release)
 		_ = j.close(10 * time.Second)
 	})
 	b.Run("ordinary request", func(b *testing.B) {
 		j := newJournal(journalConfig{logger: quietLogger})
-		e := event
+		e := e
 		e.Class = HTTP
 		b.ReportAllocs()
 		for b.Loop() {
@@ -55,11 +55,11 @@ func BenchmarkJournalPost(b *testing.B) {
 // A logger at Debug costs the goroutine, never the poster.
 func TestJournalPostAllocatesNothing(t *testing.T) {
 	j := newJournal(journalConfig{logger: slog.New(slog.DiscardHandler)})
-	event := Event{Time: time.Now(), Class: HTTPProbe, Platform: true, Remote: from(1), Path: "/healthz", Prober: "p"}
-	j.post(&event)
+	e := Event{Time: time.Now(), Class: HTTPProbe, Platform: true, Remote: from(1), Path: "/healthz", Prober: "p"}
+	j.post(&e)
 	// An event finds an entry that is free where the goroutine is through with those before.
 	if n := testing.AllocsPerRun(500, func() {
-		for j.post(&event); len(j.queue) > 0; {
+		for j.post(&e); len(j.queue) > 0; {
 			runtime.Gosched()
 		}
 	}); n != 0 {

@@ -72,12 +72,8 @@ func classesTable(t *testing.T, say func(string) string) string {
 		}
 		hint := remedy(c, NoReason, "") + probeHint(c)
 		row("**"+code(c.String())+"**", level, text(c.String()), cell(hint))
-		for r := NoReason + 1; int(r) < reasonCount; r++ {
-			mends := remedy(c, r, "")
-			if !belongs(c, r) && (mends == "" || mends == hint) {
-				continue
-			}
-			row(code(r.String()), say(toldWord(c, r)), text("reason "+r.String()), cell(mends))
+		for _, r := range c.Reasons() {
+			row(code(r.String()), say(toldWord(c, r)), text("reason "+r.String()), cell(remedy(c, r, "")))
 			if r == ReasonUpgradeStripped {
 				for v := noVia + 1; v < vias; v++ {
 					row(code(r.String())+", "+say("proxy")+" "+code(v.String()), say(toldWord(c, r)), traces(v, say), cell(viaRemedies[v]))

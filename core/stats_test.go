@@ -1,8 +1,11 @@
 package core
 
 import (
+	"bytes"
+	"encoding/json"
 	"maps"
 	"net/netip"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -190,5 +193,13 @@ func TestVersion(t *testing.T) {
 		if got := versionIn(&row.info); got != row.want {
 			t.Errorf("%s: %q, want %q", row.rule, got, row.want)
 		}
+	}
+}
+
+// Classes and reasons are words in JSON, as values and as keys.
+func TestSnapshotInJSON(t *testing.T) {
+	text, err := json.Marshal(quietGuard(t, Config{}).Snapshot())
+	if err != nil || regexp.MustCompile(`"(Class|Reason)":\d`).Match(text) || !bytes.Contains(text, []byte(`"tcp_probe":0`)) {
+		t.Errorf("%s, %v", text, err)
 	}
 }
