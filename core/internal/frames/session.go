@@ -53,6 +53,10 @@ const (
 	libraryClose        // the library's close frame has begun
 	peerFirst           // and the peer's had been read by then
 	unfollowed          // for off, broken: no close frame was possible
+	tried               // the Write under way, or the last one, tried to write our close frame
+
+	// unusual are those of which a Write of one message has to know.
+	unusual = started | off | pending | begun | torn | halfPing
 )
 
 func (s *Session) is(f uint32) bool { return s.flags.Load()&f != 0 }

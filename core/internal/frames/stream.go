@@ -21,14 +21,14 @@ type Stream struct {
 type streamFlags uint8
 
 const (
-	masked     streamFlags = 1 << iota // its frames must be masked, else they must not be
-	inAnswer                           // in the HTTP response before the first frame
+	inAnswer   streamFlags = 1 << iota // in the HTTP response before the first frame
 	inPayload                          // the head is whole
 	fragmented                         // inside a fragmented message
 	good                               // a whole head was seen
 	broken                             // bytes that are no frame
 	closing                            // the head of a close frame has begun
 	closed                             // a close frame is whole
+	masked                             // its frames must be masked, else they must not be: maskBit
 )
 
 // The opcodes of RFC 6455 §11.8.
@@ -56,9 +56,15 @@ func (s *Stream) is(f streamFlags) bool { return s.flags&f != 0 }
 
 // Feed follows p.
 func (s *Stream) Feed(p []byte) {
-	for len(p) > 0 && !s.is(broken|closed) {
+	for len(p) > 0 {
 		n := s.message(p)
-		if n == 0 {
+		switch {
+		case n > 0:
+			s.messages++
+			s.flags |= good
+		case s.is(broken | closed):
+			return
+		default:
 			n = s.step(p)
 		}
 		p = p[n:]
@@ -66,30 +72,26 @@ func (s *Stream) Feed(p []byte) {
 }
 
 // message returns the length of the whole data message in one frame, of less than
-// 64 KiB, that p begins with, and counts it: what nearly every Read and Write is.
-// It returns 0 for anything else, and changes nothing then.
+// 64 KiB, that p begins with: what nearly every Read and Write is. It returns 0
+// for anything else, which is for step.
 func (s *Stream) message(p []byte) int {
-	if s.n != 0 || s.flags&(inAnswer|fragmented) != 0 || len(p) < 4 {
+	if len(p) < 4 || s.n != 0 || s.flags&^(masked|good) != 0 || p[0]&^rsvBits-(finBit|opText) > 1 || (p[1]^byte(s.flags))&maskBit != 0 {
 		return 0
 	}
-	if op := p[0] &^ rsvBits; op != finBit|opText && op != finBit|opBinary || p[1]&maskBit != 0 != s.is(masked) {
-		return 0
-	}
-	size, length := 2, int(p[1]&lengthBits)
+	size := 2 + int(p[1]&maskBit)>>5 // four bytes of mask
+	length := int(p[1] & lengthBits)
 	if length >= length16 {
-		size, length = 4, int(p[2])<<8|int(p[3])
-		if p[1]&lengthBits == length64 || length <= maxControl {
+		if length == length64 {
 			return 0
 		}
-	}
-	if p[1]&maskBit != 0 {
-		size += 4
+		size, length = size+2, int(p[2])<<8|int(p[3])
+		if length <= maxControl {
+			return 0
+		}
 	}
 	if size += length; size > len(p) {
 		return 0
 	}
-	s.messages++
-	s.flags |= good
 	return size
 }
 

@@ -11,25 +11,53 @@ import "io"
 // second or until the peer's close frame came, and then data is refused with
 // [ErrAfterClose].
 func (s *Session) Write(w Wire, p []byte, at int64) (int, error) {
-	n, tried, err := s.write(w, p, at)
-	if !tried && s.is(pending) {
-		s.push(w) // asked for meanwhile by somebody who could not take the lock
+	s.writing.Lock()
+	defer s.unlock(w)
+	if s.flags.Load()&unusual != started || len(p) == 0 || s.out.message(p) != len(p) {
+		return s.writeOther(w, p, at)
 	}
-	return n, err
+	n, err := w.Write(p) // one message: nothing has to be known before it is out
+	if n != len(p) || err != nil {
+		s.cutShort(p, n, err, at)
+		return n, err
+	}
+	s.state.Lock()
+	s.out.messages++
+	s.lastOut = at
+	s.state.Unlock()
+	return n, nil
 }
 
-func (s *Session) write(w Wire, p []byte, at int64) (n int, tried bool, err error) {
-	s.writing.Lock()
-	defer s.writing.Unlock()
+// unlock ends a Write. A close frame may have been asked for meanwhile by somebody
+// who could not take the lock.
+func (s *Session) unlock(w Wire) {
+	s.writing.Unlock()
+	if s.flags.Load()&(pending|tried) == pending {
+		s.push(w)
+	}
+}
+
+// cutShort follows a message of which a part was written.
+func (s *Session) cutShort(p []byte, n int, err error, at int64) {
+	before := s.out
+	s.correct(&before, s.lastOut, p, n, err)
+	if n > 0 {
+		s.state.Lock()
+		s.lastOut = at
+		s.state.Unlock()
+	}
+}
+
+// writeOther is Write of anything but one message, or at an unusual time.
+func (s *Session) writeOther(w Wire, p []byte, at int64) (int, error) {
 	switch flags := s.flags.Load(); {
 	case flags&(halfPing|pending|begun) != 0:
+		s.flags.And(^tried)
 		return s.writeAround(w, p, at)
 	case flags&(started|off) != started || len(p) == 0:
-		n, err = w.Write(p)
-	default:
-		n, err = s.pass(w, p, at)
+		return w.Write(p)
 	}
-	return n, false, err
+	return s.pass(w, p, at)
 }
 
 // pass writes p and follows it. The close frame of the library counts from the
@@ -45,7 +73,7 @@ func (s *Session) pass(w Wire, p []byte, at int64) (int, error) {
 	s.state.Unlock()
 	n, err := w.Write(p)
 	if n < len(p) || err != nil || s.is(torn) {
-		s.correct(before, last, p, n, err)
+		s.correct(&before, last, p, n, err)
 	}
 	return n, err
 }
@@ -64,11 +92,11 @@ func (s *Session) noteSpecial() {
 }
 
 // correct makes up for bytes that were not written.
-func (s *Session) correct(before Stream, last int64, p []byte, n int, err error) {
+func (s *Session) correct(before *Stream, last int64, p []byte, n int, err error) {
 	s.state.Lock()
 	defer s.state.Unlock()
-	if n < len(p) && n >= 0 {
-		s.out = before
+	if n = max(n, 0); n <= len(p) {
+		s.out = *before
 		s.out.Feed(p[:n])
 		if n == 0 {
 			s.lastOut = last
@@ -84,28 +112,28 @@ func (s *Session) correct(before Stream, last int64, p []byte, n int, err error)
 }
 
 // writeAround is Write where a control frame of ours is pending, begun or written.
-// tried is true where it wrote of it, or could not.
-func (s *Session) writeAround(w Wire, p []byte, at int64) (written int, tried bool, err error) {
+// It tries to write ours once.
+func (s *Session) writeAround(w Wire, p []byte, at int64) (written int, err error) {
 	for {
-		if !tried && s.is(pending) {
-			tried = s.tryClose(w)
+		if s.flags.Load()&(pending|tried) == pending && s.tryClose(w) {
+			s.flags.Or(tried)
 		}
 		rest, n := p[written:], 0
-		switch {
-		case s.is(begun):
+		switch flags := s.flags.Load(); {
+		case flags&begun != 0:
 			n, err = s.swallow(w, rest)
-			return written + n, tried, err
+			return written + n, err
 		case len(rest) == 0:
-			return written, tried, nil
-		case s.is(halfPing):
+			return written, nil
+		case flags&halfPing != 0:
 			if err = s.finishPing(w); err != nil {
-				return written, tried, err
+				return written, err
 			}
 			continue
-		case s.is(off):
+		case flags&off != 0:
 			n, err = w.Write(rest)
-			return written + n, tried, err
-		case !tried && s.is(pending):
+			return written + n, err
+		case flags&(pending|tried) == pending:
 			rest = rest[:s.nextPlace(w, rest)]
 		}
 		n, err = s.pass(w, rest, at)
@@ -114,7 +142,7 @@ func (s *Session) writeAround(w Wire, p []byte, at int64) (written int, tried bo
 			err = io.ErrShortWrite
 		}
 		if err != nil {
-			return written, tried, err
+			return written, err
 		}
 	}
 }
