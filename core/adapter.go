@@ -1,6 +1,10 @@
 package core
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"github.com/quietws/quietws/core/event"
+)
 
 // Head is what every framework knows of a request before any handler has run.
 // Its strings need to be valid only while [Adapter.Begin] runs: the core
@@ -71,7 +75,7 @@ type Verdict struct {
 	// Answer is complete for Probe and Refuse, the zero Answer for the others.
 	Answer Answer
 	// Err says why, for Refuse.
-	Err *HandshakeError
+	Err *event.HandshakeError
 	// Connection, where it is not "", is what the request's field of that name
 	// may be rewritten to: that of a good handshake, for servers and libraries
 	// that read one line of it, or one item.

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // Attach calls the hooks that were there, and a second Attach does nothing.
@@ -92,7 +94,7 @@ func TestAttachChainsHooks(t *testing.T) {
 			t.Errorf("%s was called %d times, want %d", what, called[what], want)
 		}
 	}
-	if s := g.Snapshot(); s.Accepted != 2 || s.Closed[HTTP] != 1 || s.Closed[HandlerPanic] != 1 {
+	if s := g.Snapshot(); s.Accepted != 2 || s.Closed[event.HTTP] != 1 || s.Closed[event.HandlerPanic] != 1 {
 		t.Errorf("accepted %d, closed %v", s.Accepted, s.Closed)
 	}
 }
@@ -125,7 +127,7 @@ func TestAttachBeforeTheUsersHooks(t *testing.T) {
 					heard(t, address, lastGET)
 				}
 				waitClosed(t, g)
-				if n := g.Snapshot().Closed[HTTP]; n != 3 {
+				if n := g.Snapshot().Closed[event.HTTP]; n != 3 {
 					t.Errorf("three requests on a connection each: %d of class http, %v", n, g.Snapshot().Closed)
 				}
 				if n := states.Load(); row.connState != (n == 3) {
@@ -187,25 +189,25 @@ func TestAttachKeepsOptionsStar(t *testing.T) {
 	for _, s := range stands4[2:] {
 		for who, row := range map[string]struct {
 			lines string
-			class Class
+			class event.Class
 		}{
-			"anybody":        {"", HTTPProbe},
-			"a known prober": {"User-Agent: kube-probe/1.30\r\n", HTTPProbe},
-			"with a key":     {"Sec-WebSocket-Key: " + goodKey + "\r\n", HTTP},
-			"a handshake's":  {"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + goodKey + "\r\n", HTTP},
+			"anybody":        {"", event.HTTPProbe},
+			"a known prober": {"User-Agent: kube-probe/1.30\r\n", event.HTTPProbe},
+			"with a key":     {"Sec-WebSocket-Key: " + goodKey + "\r\n", event.HTTP},
+			"a handshake's":  {"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + goodKey + "\r\n", event.HTTP},
 		} {
 			g := quietGuard(t, Config{})
 			address := s.serve(t, g, &http.Server{Handler: http.NewServeMux()})
 			question := "OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + row.lines + "\r\n"
 			want, got := date(heard(t, bare, question)), date(heard(t, address, question))
-			if got != want && row.class == HTTP || !strings.HasPrefix(got, "HTTP/1.1 200 ") {
+			if got != want && row.class == event.HTTP || !strings.HasPrefix(got, "HTTP/1.1 200 ") {
 				t.Errorf("%s, %s: answered %q, by the bare server %q", s.name, who, got, want)
 			}
 			waitClosed(t, g)
 			if n := g.Snapshot().Closed[row.class]; n != 1 {
 				t.Errorf("%s, %s: %v, want %v", s.name, who, g.Snapshot().Closed, row.class)
 			}
-			if row.class == HTTP {
+			if row.class == event.HTTP {
 				continue
 			}
 			drained(t, g)
@@ -241,7 +243,7 @@ func TestAttachUnencryptedHTTP2(t *testing.T) {
 				})
 				waitClosed(t, g)
 				closed := g.Snapshot().Closed
-				if got := closed[WrongProtocol] == 1; got == row.speaks || g.Snapshot().Accepted != 1 {
+				if got := closed[event.WrongProtocol] == 1; got == row.speaks || g.Snapshot().Accepted != 1 {
 					t.Errorf("%v", closed)
 				}
 			})

@@ -8,14 +8,16 @@ import (
 	"reflect"
 	"strings"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // facts is what is known of a connection when it is over. classify needs
 // nothing else.
 type facts struct {
 	flags   uint32
-	refused Reason // the most telling of its refused handshakes
-	unread  Reason // the server's own, for a request that it could not read
+	refused event.Reason // the most telling of its refused handshakes
+	unread  event.Reason // the server's own, for a request that it could not read
 
 	head    []byte // the first bytes received, at most headSize
 	tail    uint64 // the last, where they matter
@@ -43,41 +45,41 @@ func (f facts) is(flag uint32) bool { return f.flags&flag != 0 }
 
 // classify decides what a connection was: the first class that applies, in the
 // order of the classes.
-func classify(f facts) (Class, Reason) {
+func classify(f facts) (event.Class, event.Reason) {
 	switch {
 	case f.is(flagPanic):
-		return HandlerPanic, NoReason
+		return event.HandlerPanic, event.NoReason
 	case f.is(flagUpgradeFailed):
-		return UpgradeFailed, NoReason
+		return event.UpgradeFailed, event.NoReason
 	case f.is(flagSession):
-		return SessionEnded, NoReason
+		return event.SessionEnded, event.NoReason
 	case f.is(flagHijacked):
-		return Hijacked, NoReason
+		return event.Hijacked, event.NoReason
 	case f.is(flagRefused):
-		return HandshakeRefused, f.refused
+		return event.HandshakeRefused, f.refused
 	case f.is(flagProbeFailing):
-		return ProbeFailing, NoReason
+		return event.ProbeFailing, event.NoReason
 	case f.is(flagOrdinary):
-		return HTTP, NoReason
+		return event.HTTP, event.NoReason
 	case f.is(flagProbe):
-		return HTTPProbe, NoReason
+		return event.HTTPProbe, event.NoReason
 	case f.untold && !f.tls && isHTTP(f.head) && !unaskedAnswer(f.status()):
-		return HTTP, NoReason
+		return event.HTTP, event.NoReason
 	case !f.tls && f.status() == 101:
-		return Hijacked, NoReason // by a server that told the guard nothing
+		return event.Hijacked, event.NoReason // by a server that told the guard nothing
 	case !f.tls && f.status() >= 200 && f.status() < 400:
-		return HTTP, NoReason // the server answered well without calling anyone
+		return event.HTTP, event.NoReason // the server answered well without calling anyone
 	}
 	if f.is(flagPreface) {
-		return WrongProtocol, ReasonH2Preface
+		return event.WrongProtocol, event.ReasonH2Preface
 	}
 	if f.is(flagDrained) {
-		return ServerClosed, ReasonDrain
+		return event.ServerClosed, event.ReasonDrain
 	}
 	if f.unserved() {
-		return HandshakeRefused, ReasonHTTP2
+		return event.HandshakeRefused, event.ReasonHTTP2
 	}
-	if c, r := f.preamble(); c != Undecided {
+	if c, r := f.preamble(); c != event.Undecided {
 		return c, r
 	}
 	if f.tls {
@@ -108,30 +110,30 @@ const (
 )
 
 // preamble finds probes and protocols by the first bytes.
-func (f facts) preamble() (Class, Reason) {
+func (f facts) preamble() (event.Class, event.Reason) {
 	v2 := bytes.HasPrefix(f.head, []byte(proxyV2))
 	if v2 || bytes.HasPrefix(f.head, []byte(proxyV1)) {
 		local := v2 && len(f.head) == headSize && f.head[12] == 0x20 && f.in == proxyV2Length(f.head)
 		switch {
 		case local, f.is(flagPeerFirst), preambleAlone(f.head, f.in, f.tail) && (f.readEnd == endEOF || f.readEnd == endReset):
-			return ProxyProbe, NoReason
+			return event.ProxyProbe, event.NoReason
 		case !f.expectProxy:
-			return WrongProtocol, ReasonProxyPreamble
+			return event.WrongProtocol, event.ReasonProxyPreamble
 		}
-		return Undecided, NoReason
+		return event.Undecided, event.NoReason
 	}
 	switch {
 	case f.tls && isHTTP(f.head):
-		return WrongProtocol, ReasonHTTPOnTLS
+		return event.WrongProtocol, event.ReasonHTTPOnTLS
 	case f.tls:
 	case bytes.HasPrefix(f.head, []byte(h2Preface)) && f.h2c:
-		return f.bare(TCPProbe) // understood, and nothing was asked
+		return f.bare(event.TCPProbe) // understood, and nothing was asked
 	case bytes.HasPrefix(f.head, []byte(h2Preface)):
-		return WrongProtocol, ReasonH2Preface
+		return event.WrongProtocol, event.ReasonH2Preface
 	case isHello(f.head):
-		return WrongProtocol, ReasonTLSOnPlain
+		return event.WrongProtocol, event.ReasonTLSOnPlain
 	}
-	return Undecided, NoReason
+	return event.Undecided, event.NoReason
 }
 
 // proxyV1Max is the length of the longest PROXY v1 line (HAProxy's
@@ -180,31 +182,31 @@ func isHTTP(head []byte) bool {
 }
 
 // aboveTLS decides for a connection without a request that TLS is above.
-func (f facts) aboveTLS() (Class, Reason) {
+func (f facts) aboveTLS() (event.Class, event.Reason) {
 	closedHere := f.readEnd == endClosed || f.readEnd == endNone && errorIs(f.tlsErr, net.ErrClosed)
 	switch {
 	case f.tlsUnknown && f.answer&answerTLS == 0 && f.in > 0 && f.readEnd == endTimeout:
-		return TLSFailed, ReasonTimeout
+		return event.TLSFailed, event.ReasonTimeout
 	case f.tlsUnknown && f.answer&answerTLS == 0 && f.in > 0:
-		return TLSFailed, ReasonTruncated // the ClientHello was never answered
-	case f.tlsErr == nil && f.unread != NoReason:
-		return BadRequest, f.unread
+		return event.TLSFailed, event.ReasonTruncated // the ClientHello was never answered
+	case f.tlsErr == nil && f.unread != event.NoReason:
+		return event.BadRequest, f.unread
 	case f.tlsErr == nil && f.is(flagActive) && !f.h2 && f.readEnd == endTimeout:
-		return BadRequest, ReasonTimeout
+		return event.BadRequest, event.ReasonTimeout
 	case f.tlsErr == nil && f.is(flagActive) && !f.h2:
-		return BadRequest, ReasonUnknown
+		return event.BadRequest, event.ReasonUnknown
 	case f.tlsErr == nil && (f.in > 0 || !f.seen):
-		return f.bare(TLSProbe)
+		return f.bare(event.TLSProbe)
 	case f.seen && f.in == 0:
-		return f.bare(TCPProbe)
+		return f.bare(event.TCPProbe)
 	case !f.seen && isTimeout(f.tlsErr):
-		return IdleConnect, NoReason
+		return event.IdleConnect, event.NoReason
 	case !f.seen && (f.tlsErr == io.EOF || endOf(f.tlsErr) == endReset):
-		return f.bare(TCPProbe)
+		return f.bare(event.TCPProbe)
 	case closedHere:
-		return ServerClosed, ReasonShutdown
+		return event.ServerClosed, event.ReasonShutdown
 	}
-	return TLSFailed, tlsReason(f.tlsErr, f.tlsVersion, f.tlsPeer)
+	return event.TLSFailed, tlsReason(f.tlsErr, f.tlsVersion, f.tlsPeer)
 }
 
 // The errors of crypto/tls that have no type. If Go changes their words they are
@@ -217,30 +219,30 @@ const (
 // tlsReason sorts the error of a TLS handshake by its type, where it has one. What
 // breaks without one when the client's certificate was read is a refusal of that, by
 // a function of tls.Config or for what the certificate is.
-func tlsReason(err error, version uint16, certificate bool) Reason {
+func tlsReason(err error, version uint16, certificate bool) event.Reason {
 	op := opError(err)
 	_, record := errorAs[tls.RecordHeaderError](err)
 	_, unverified := errorAs[*tls.CertificateVerificationError](err)
 	switch text := textOf(err); {
 	case unverified, text == textNoCertificate:
-		return ReasonClientCertificate
+		return event.ReasonClientCertificate
 	case isTimeout(err):
-		return ReasonTimeout
+		return event.ReasonTimeout
 	case err == io.EOF, errorIs(err, io.ErrUnexpectedEOF), endOf(err) == endReset:
-		return ReasonTruncated
+		return event.ReasonTruncated
 	case op != nil && op.Op == "remote error":
 		if alertNumber(op.Err) == alertProtocolVersion {
-			return ReasonVersion
+			return event.ReasonVersion
 		}
-		return ReasonRefused
+		return event.ReasonRefused
 	case op != nil, record, panickedInTLS(err):
-		return ReasonAborted
+		return event.ReasonAborted
 	case certificate:
-		return ReasonClientCertificate
+		return event.ReasonClientCertificate
 	case version == 0 && strings.HasPrefix(text, textVersion):
-		return ReasonVersion
+		return event.ReasonVersion
 	}
-	return ReasonAborted
+	return event.ReasonAborted
 }
 
 // alertProtocolVersion is the alert protocol_version of RFC 8446 §6.
@@ -256,47 +258,47 @@ func alertNumber(err error) uint64 {
 }
 
 // plain decides for a connection without a request and without TLS.
-func (f facts) plain() (Class, Reason) {
+func (f facts) plain() (event.Class, event.Reason) {
 	status := f.status()
 	switch {
-	case !f.seen && f.unread != NoReason:
-		return BadRequest, f.unread
+	case !f.seen && f.unread != event.NoReason:
+		return event.BadRequest, f.unread
 	case !f.seen && f.is(flagActive):
-		return BadRequest, ReasonUnknown
+		return event.BadRequest, event.ReasonUnknown
 	case !f.seen:
-		return f.bare(TCPProbe)
+		return f.bare(event.TCPProbe)
 	case f.in == 0 && f.out > 0 && f.readEnd != endTimeout:
-		return ServerClosed, ReasonLimit // answered before it was asked
+		return event.ServerClosed, event.ReasonLimit // answered before it was asked
 	case f.in == 0 && f.readEnd == endOther:
-		return BadRequest, ReasonRefused // by a listener below, such as go-proxyproto
+		return event.BadRequest, event.ReasonRefused // by a listener below, such as go-proxyproto
 	case f.in == 0:
-		return f.bare(TCPProbe)
+		return f.bare(event.TCPProbe)
 	case status == 431, status == 413:
-		return BadRequest, ReasonTooLarge
+		return event.BadRequest, event.ReasonTooLarge
 	case f.readEnd == endTimeout:
-		return BadRequest, ReasonTimeout
+		return event.BadRequest, event.ReasonTimeout
 	case f.is(flagPeerFirst) && (f.readEnd == endEOF || f.readEnd == endReset):
-		return BadRequest, ReasonTruncated
+		return event.BadRequest, event.ReasonTruncated
 	case status == 400 && f.answer&answerExplained == 0:
-		return BadRequest, ReasonMalformed
+		return event.BadRequest, event.ReasonMalformed
 	case status >= 400:
-		return BadRequest, ReasonRefused
+		return event.BadRequest, event.ReasonRefused
 	case f.out == 0:
-		return ServerClosed, ReasonShutdown
+		return event.ServerClosed, event.ReasonShutdown
 	}
-	return BadRequest, ReasonMalformed
+	return event.BadRequest, event.ReasonMalformed
 }
 
 // bare tells a probe, which is gone at once, from a connection that idled and
 // from one that this server closed.
-func (f facts) bare(probe Class) (Class, Reason) {
+func (f facts) bare(probe event.Class) (event.Class, event.Reason) {
 	switch {
 	case f.readEnd == endTimeout, f.timeout > 0 && f.age >= f.timeout:
-		return IdleConnect, NoReason
+		return event.IdleConnect, event.NoReason
 	case f.readEnd == endClosed, f.seen && f.in == 0 && f.readEnd == endNone:
-		return ServerClosed, ReasonShutdown
+		return event.ServerClosed, event.ReasonShutdown
 	case f.age > probeAge:
-		return IdleConnect, NoReason
+		return event.IdleConnect, event.NoReason
 	}
-	return probe, NoReason
+	return probe, event.NoReason
 }

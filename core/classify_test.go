@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // The first bytes of what comes to a port.
@@ -95,113 +97,113 @@ func TestClassify(t *testing.T) {
 	for _, row := range []struct {
 		rule   string
 		f      facts
-		class  Class
-		reason Reason
+		class  event.Class
+		reason event.Reason
 	}{
 		// proxy_probe
-		{"PROXY v2 LOCAL and nothing after it, whoever closes", arrived(proxyV2Local, byServer), ProxyProbe, NoReason},
-		{"PROXY v2 LOCAL, answered 400 before the peer left", arrived(proxyV2Local, answered(400), func(f *facts) { f.readEnd = endEOF }), ProxyProbe, NoReason},
-		{"PROXY v2 LOCAL with addresses after it, as its length says", arrived(append([]byte(proxyV2+"\x20\x11\x00\x0c"), make([]byte, 12)...), byTimeout), ProxyProbe, NoReason},
-		{"a v1 line whose sender is gone before our answer", arrived(lineProxyV1, byFIN), ProxyProbe, NoReason},
-		{"a v1 line whose sender reset before our answer", arrived(lineProxyV1, byRST), ProxyProbe, NoReason},
-		{"HAProxy's reset is seen on the write alone", arrived(lineProxyV1, flagged(flagPeerFirst)), ProxyProbe, NoReason},
-		{"a v2 header with addresses whose sender is gone before our answer", arrived(proxyV2Addrs, byRST), ProxyProbe, NoReason},
-		{"the same where a listener above expects it", arrived(proxyV2Addrs, byFIN, func(f *facts) { f.expectProxy = true }), ProxyProbe, NoReason},
-		{"PROXY v2 LOCAL to a TLS port", arrived(proxyV2Local, failedTLS(tls.RecordHeaderError{})), ProxyProbe, NoReason},
+		{"PROXY v2 LOCAL and nothing after it, whoever closes", arrived(proxyV2Local, byServer), event.ProxyProbe, event.NoReason},
+		{"PROXY v2 LOCAL, answered 400 before the peer left", arrived(proxyV2Local, answered(400), func(f *facts) { f.readEnd = endEOF }), event.ProxyProbe, event.NoReason},
+		{"PROXY v2 LOCAL with addresses after it, as its length says", arrived(append([]byte(proxyV2+"\x20\x11\x00\x0c"), make([]byte, 12)...), byTimeout), event.ProxyProbe, event.NoReason},
+		{"a v1 line whose sender is gone before our answer", arrived(lineProxyV1, byFIN), event.ProxyProbe, event.NoReason},
+		{"a v1 line whose sender reset before our answer", arrived(lineProxyV1, byRST), event.ProxyProbe, event.NoReason},
+		{"HAProxy's reset is seen on the write alone", arrived(lineProxyV1, flagged(flagPeerFirst)), event.ProxyProbe, event.NoReason},
+		{"a v2 header with addresses whose sender is gone before our answer", arrived(proxyV2Addrs, byRST), event.ProxyProbe, event.NoReason},
+		{"the same where a listener above expects it", arrived(proxyV2Addrs, byFIN, func(f *facts) { f.expectProxy = true }), event.ProxyProbe, event.NoReason},
+		{"PROXY v2 LOCAL to a TLS port", arrived(proxyV2Local, failedTLS(tls.RecordHeaderError{})), event.ProxyProbe, event.NoReason},
 
 		// wrong_protocol
-		{"a v1 line that was answered, and its sender left without more", arrived(lineProxyV1, answered(400), leftAfter('\r'<<8|'\n')), ProxyProbe, NoReason},
-		{"half a v1 line that was answered, on a TLS port, and its sender left", arrived(lineProxyV1[:20], failedTLS(tls.RecordHeaderError{}), leftAfter('2'<<8|'.')), ProxyProbe, NoReason},
-		{"half a v2 header that was answered, and its sender left", arrived(proxyV2Addrs[:14], answered(400), leftAfter(0)), ProxyProbe, NoReason},
-		{"a v2 header with half its addresses that was answered, and its sender left", arrived(proxyV2Addrs[:20], answered(400), leftAfter(0)), ProxyProbe, NoReason},
-		{"more than the longest v1 line and no end of it", arrived(append(bytes.Clone(lineProxyV1[:20]), make([]byte, proxyV1Max)...), answered(400), leftAfter(0)), WrongProtocol, ReasonProxyPreamble},
-		{"the same after more than the line", arrived(lineProxyV1, answered(400), leftAfter(tailMore)), WrongProtocol, ReasonProxyPreamble},
-		{"v2 addresses that were answered, and their sender left without more", arrived(proxyV2Addrs, answered(400), leftAfter(0)), ProxyProbe, NoReason},
-		{"the same after more than those", arrived(append(bytes.Clone(proxyV2Addrs), "GET"...), answered(400), leftAfter(0)), WrongProtocol, ReasonProxyPreamble},
-		{"a v1 line that was answered", arrived(lineProxyV1, answered(400)), WrongProtocol, ReasonProxyPreamble},
-		{"a v2 header with addresses that was answered", arrived(proxyV2Addrs, answered(400)), WrongProtocol, ReasonProxyPreamble},
-		{"PROXY v2 LOCAL and a byte after it", arrived(append(bytes.Clone(proxyV2Local), 'G'), answered(400)), WrongProtocol, ReasonProxyPreamble},
-		{"a v1 line to a TLS port", arrived(lineProxyV1, failedTLS(tls.RecordHeaderError{})), WrongProtocol, ReasonProxyPreamble},
-		{"HTTP/2 with prior knowledge", arrived(h2Start, answered(505)), WrongProtocol, ReasonH2Preface},
-		{"HTTP/2 with prior knowledge that net/http took for a request", arrived(h2Start, byFIN), WrongProtocol, ReasonH2Preface},
-		{"a ClientHello to a plain port", arrived(hello, answered(400)), WrongProtocol, ReasonTLSOnPlain},
-		{"a ClientHello to a plain port, its sender gone first", arrived(hello, byRST), WrongProtocol, ReasonTLSOnPlain},
-		{"a ClientHello to a plain port, never answered", arrived(hello, byTimeout), WrongProtocol, ReasonTLSOnPlain},
-		{"plain HTTP to a TLS port", arrived(getApp, failedTLS(tls.RecordHeaderError{})), WrongProtocol, ReasonHTTPOnTLS},
-		{"plain HTTP to a TLS port of which nobody told us", arrived(getApp, byFIN, func(f *facts) { f.tls, f.tlsUnknown = true, true }), WrongProtocol, ReasonHTTPOnTLS},
-		{"an h2 preface in the clear to a TLS port", arrived(h2Start, failedTLS(tls.RecordHeaderError{})), WrongProtocol, ReasonHTTPOnTLS},
+		{"a v1 line that was answered, and its sender left without more", arrived(lineProxyV1, answered(400), leftAfter('\r'<<8|'\n')), event.ProxyProbe, event.NoReason},
+		{"half a v1 line that was answered, on a TLS port, and its sender left", arrived(lineProxyV1[:20], failedTLS(tls.RecordHeaderError{}), leftAfter('2'<<8|'.')), event.ProxyProbe, event.NoReason},
+		{"half a v2 header that was answered, and its sender left", arrived(proxyV2Addrs[:14], answered(400), leftAfter(0)), event.ProxyProbe, event.NoReason},
+		{"a v2 header with half its addresses that was answered, and its sender left", arrived(proxyV2Addrs[:20], answered(400), leftAfter(0)), event.ProxyProbe, event.NoReason},
+		{"more than the longest v1 line and no end of it", arrived(append(bytes.Clone(lineProxyV1[:20]), make([]byte, proxyV1Max)...), answered(400), leftAfter(0)), event.WrongProtocol, event.ReasonProxyPreamble},
+		{"the same after more than the line", arrived(lineProxyV1, answered(400), leftAfter(tailMore)), event.WrongProtocol, event.ReasonProxyPreamble},
+		{"v2 addresses that were answered, and their sender left without more", arrived(proxyV2Addrs, answered(400), leftAfter(0)), event.ProxyProbe, event.NoReason},
+		{"the same after more than those", arrived(append(bytes.Clone(proxyV2Addrs), "GET"...), answered(400), leftAfter(0)), event.WrongProtocol, event.ReasonProxyPreamble},
+		{"a v1 line that was answered", arrived(lineProxyV1, answered(400)), event.WrongProtocol, event.ReasonProxyPreamble},
+		{"a v2 header with addresses that was answered", arrived(proxyV2Addrs, answered(400)), event.WrongProtocol, event.ReasonProxyPreamble},
+		{"PROXY v2 LOCAL and a byte after it", arrived(append(bytes.Clone(proxyV2Local), 'G'), answered(400)), event.WrongProtocol, event.ReasonProxyPreamble},
+		{"a v1 line to a TLS port", arrived(lineProxyV1, failedTLS(tls.RecordHeaderError{})), event.WrongProtocol, event.ReasonProxyPreamble},
+		{"HTTP/2 with prior knowledge", arrived(h2Start, answered(505)), event.WrongProtocol, event.ReasonH2Preface},
+		{"HTTP/2 with prior knowledge that net/http took for a request", arrived(h2Start, byFIN), event.WrongProtocol, event.ReasonH2Preface},
+		{"a ClientHello to a plain port", arrived(hello, answered(400)), event.WrongProtocol, event.ReasonTLSOnPlain},
+		{"a ClientHello to a plain port, its sender gone first", arrived(hello, byRST), event.WrongProtocol, event.ReasonTLSOnPlain},
+		{"a ClientHello to a plain port, never answered", arrived(hello, byTimeout), event.WrongProtocol, event.ReasonTLSOnPlain},
+		{"plain HTTP to a TLS port", arrived(getApp, failedTLS(tls.RecordHeaderError{})), event.WrongProtocol, event.ReasonHTTPOnTLS},
+		{"plain HTTP to a TLS port of which nobody told us", arrived(getApp, byFIN, func(f *facts) { f.tls, f.tlsUnknown = true, true }), event.WrongProtocol, event.ReasonHTTPOnTLS},
+		{"an h2 preface in the clear to a TLS port", arrived(h2Start, failedTLS(tls.RecordHeaderError{})), event.WrongProtocol, event.ReasonHTTPOnTLS},
 
 		// tls_failed
-		{"the peer's alert: it refused the certificate", arrived(hello, failedTLS(errRemoteAlert)), TLSFailed, ReasonRefused},
-		{"the peer's alert: protocol_version", arrived(hello, failedTLS(&net.OpError{Op: "remote error", Err: tls.AlertError(70)})), TLSFailed, ReasonVersion},
-		{"a handshake cut by FIN", arrived(hello[:40], byFIN, failedTLS(io.ErrUnexpectedEOF)), TLSFailed, ReasonTruncated},
-		{"a handshake cut between records", arrived(hello, failedTLS(io.EOF), byFIN), TLSFailed, ReasonTruncated},
-		{"a handshake cut by RST", arrived(hello[:40], byRST, failedTLS(syscall.ECONNRESET)), TLSFailed, ReasonTruncated},
-		{"a handshake that never went on", arrived(hello[:40], byTimeout, failedTLS(os.ErrDeadlineExceeded)), TLSFailed, ReasonTimeout},
-		{"junk to a TLS port", arrived(junk, failedTLS(tls.RecordHeaderError{})), TLSFailed, ReasonAborted},
-		{"a ClientHello that was never answered, with a TLS layer of which nobody told us", arrived(hello, byFIN, func(f *facts) { f.tls, f.tlsUnknown = true, true }), TLSFailed, ReasonTruncated},
-		{"the same, ended by the server's timeout", arrived(hello[:40], byTimeout, func(f *facts) { f.tls, f.tlsUnknown = true, true }), TLSFailed, ReasonTimeout},
-		{"a handshake that failed on a connection that is not watched", arrived(none, unseen, failedTLS(io.ErrUnexpectedEOF)), TLSFailed, ReasonTruncated},
+		{"the peer's alert: it refused the certificate", arrived(hello, failedTLS(errRemoteAlert)), event.TLSFailed, event.ReasonRefused},
+		{"the peer's alert: protocol_version", arrived(hello, failedTLS(&net.OpError{Op: "remote error", Err: tls.AlertError(70)})), event.TLSFailed, event.ReasonVersion},
+		{"a handshake cut by FIN", arrived(hello[:40], byFIN, failedTLS(io.ErrUnexpectedEOF)), event.TLSFailed, event.ReasonTruncated},
+		{"a handshake cut between records", arrived(hello, failedTLS(io.EOF), byFIN), event.TLSFailed, event.ReasonTruncated},
+		{"a handshake cut by RST", arrived(hello[:40], byRST, failedTLS(syscall.ECONNRESET)), event.TLSFailed, event.ReasonTruncated},
+		{"a handshake that never went on", arrived(hello[:40], byTimeout, failedTLS(os.ErrDeadlineExceeded)), event.TLSFailed, event.ReasonTimeout},
+		{"junk to a TLS port", arrived(junk, failedTLS(tls.RecordHeaderError{})), event.TLSFailed, event.ReasonAborted},
+		{"a ClientHello that was never answered, with a TLS layer of which nobody told us", arrived(hello, byFIN, func(f *facts) { f.tls, f.tlsUnknown = true, true }), event.TLSFailed, event.ReasonTruncated},
+		{"the same, ended by the server's timeout", arrived(hello[:40], byTimeout, func(f *facts) { f.tls, f.tlsUnknown = true, true }), event.TLSFailed, event.ReasonTimeout},
+		{"a handshake that failed on a connection that is not watched", arrived(none, unseen, failedTLS(io.ErrUnexpectedEOF)), event.TLSFailed, event.ReasonTruncated},
 
 		// bad_request
-		{"half a head, then FIN", arrived(getApp[:20], byFIN), BadRequest, ReasonTruncated},
-		{"half a head, then FIN, and net/http answers 400 all the same", arrived(getApp[:20], byFIN, answered(400)), BadRequest, ReasonTruncated},
-		{"half a head, then RST", arrived(getApp[:20], byRST), BadRequest, ReasonTruncated},
-		{"half a head until the timeout", arrived(getApp[:20], byTimeout), BadRequest, ReasonTimeout},
-		{"half a head until the timeout, answered", arrived(getApp[:20], byTimeout, answered(408)), BadRequest, ReasonTimeout},
-		{"not HTTP", arrived(junk, answered(400)), BadRequest, ReasonMalformed},
-		{"not HTTP, and the peer left after the answer", arrived(junk, answered(400), func(f *facts) { f.readEnd = endEOF }), BadRequest, ReasonMalformed},
-		{"no Host: refused for what the head says", arrived(getApp, answered(400), explained), BadRequest, ReasonRefused},
-		{"417, 501, 505: refused for what the head says", arrived(getApp, answered(501)), BadRequest, ReasonRefused},
-		{"a head that is too large", arrived(getApp, answered(431)), BadRequest, ReasonTooLarge},
-		{"a body that is too large for a server that reads it before the head is judged", arrived(getApp, answered(413)), BadRequest, ReasonTooLarge},
-		{"bytes inside TLS that were refused without telling anyone", arrived(hello, aboveIsTLS, active), BadRequest, ReasonUnknown},
-		{"half a head inside TLS until the timeout", arrived(hello, aboveIsTLS, active, byTimeout), BadRequest, ReasonTimeout},
-		{"bytes on a connection that is not watched", arrived(none, unseen, active), BadRequest, ReasonUnknown},
-		{"refused by a listener below, which took the bytes", arrived(none, func(f *facts) { f.readEnd = endOther }), BadRequest, ReasonRefused},
+		{"half a head, then FIN", arrived(getApp[:20], byFIN), event.BadRequest, event.ReasonTruncated},
+		{"half a head, then FIN, and net/http answers 400 all the same", arrived(getApp[:20], byFIN, answered(400)), event.BadRequest, event.ReasonTruncated},
+		{"half a head, then RST", arrived(getApp[:20], byRST), event.BadRequest, event.ReasonTruncated},
+		{"half a head until the timeout", arrived(getApp[:20], byTimeout), event.BadRequest, event.ReasonTimeout},
+		{"half a head until the timeout, answered", arrived(getApp[:20], byTimeout, answered(408)), event.BadRequest, event.ReasonTimeout},
+		{"not HTTP", arrived(junk, answered(400)), event.BadRequest, event.ReasonMalformed},
+		{"not HTTP, and the peer left after the answer", arrived(junk, answered(400), func(f *facts) { f.readEnd = endEOF }), event.BadRequest, event.ReasonMalformed},
+		{"no Host: refused for what the head says", arrived(getApp, answered(400), explained), event.BadRequest, event.ReasonRefused},
+		{"417, 501, 505: refused for what the head says", arrived(getApp, answered(501)), event.BadRequest, event.ReasonRefused},
+		{"a head that is too large", arrived(getApp, answered(431)), event.BadRequest, event.ReasonTooLarge},
+		{"a body that is too large for a server that reads it before the head is judged", arrived(getApp, answered(413)), event.BadRequest, event.ReasonTooLarge},
+		{"bytes inside TLS that were refused without telling anyone", arrived(hello, aboveIsTLS, active), event.BadRequest, event.ReasonUnknown},
+		{"half a head inside TLS until the timeout", arrived(hello, aboveIsTLS, active, byTimeout), event.BadRequest, event.ReasonTimeout},
+		{"bytes on a connection that is not watched", arrived(none, unseen, active), event.BadRequest, event.ReasonUnknown},
+		{"refused by a listener below, which took the bytes", arrived(none, func(f *facts) { f.readEnd = endOther }), event.BadRequest, event.ReasonRefused},
 
 		// server_closed
-		{"silent, closed by the guard's drain", arrived(none, byServer, flagged(flagDrained)), ServerClosed, ReasonDrain},
-		{"half a head, closed by the guard's drain", arrived(getApp[:20], byServer, flagged(flagDrained)), ServerClosed, ReasonDrain},
-		{"handshaken, closed by the guard's drain", arrived(hello, aboveIsTLS, byServer, flagged(flagDrained)), ServerClosed, ReasonDrain},
-		{"in the middle of a handshake, closed by the guard's drain", arrived(hello, failedTLS(net.ErrClosed), byServer, flagged(flagDrained)), ServerClosed, ReasonDrain},
-		{"answered before it was asked: over a limit", arrived(none, answered(503), byServer), ServerClosed, ReasonLimit},
-		{"silent, closed by the server", arrived(none, byServer), ServerClosed, ReasonShutdown},
-		{"silent, closed by the server before it read", arrived(none), ServerClosed, ReasonShutdown},
-		{"half a head, closed by the server without an answer", arrived(getApp[:20], byServer), ServerClosed, ReasonShutdown},
-		{"silent on a TLS port, closed by the server", arrived(none, failedTLS(net.ErrClosed), byServer), ServerClosed, ReasonShutdown},
-		{"handshaken, closed by the server", arrived(hello, aboveIsTLS, byServer), ServerClosed, ReasonShutdown},
+		{"silent, closed by the guard's drain", arrived(none, byServer, flagged(flagDrained)), event.ServerClosed, event.ReasonDrain},
+		{"half a head, closed by the guard's drain", arrived(getApp[:20], byServer, flagged(flagDrained)), event.ServerClosed, event.ReasonDrain},
+		{"handshaken, closed by the guard's drain", arrived(hello, aboveIsTLS, byServer, flagged(flagDrained)), event.ServerClosed, event.ReasonDrain},
+		{"in the middle of a handshake, closed by the guard's drain", arrived(hello, failedTLS(net.ErrClosed), byServer, flagged(flagDrained)), event.ServerClosed, event.ReasonDrain},
+		{"answered before it was asked: over a limit", arrived(none, answered(503), byServer), event.ServerClosed, event.ReasonLimit},
+		{"silent, closed by the server", arrived(none, byServer), event.ServerClosed, event.ReasonShutdown},
+		{"silent, closed by the server before it read", arrived(none), event.ServerClosed, event.ReasonShutdown},
+		{"half a head, closed by the server without an answer", arrived(getApp[:20], byServer), event.ServerClosed, event.ReasonShutdown},
+		{"silent on a TLS port, closed by the server", arrived(none, failedTLS(net.ErrClosed), byServer), event.ServerClosed, event.ReasonShutdown},
+		{"handshaken, closed by the server", arrived(hello, aboveIsTLS, byServer), event.ServerClosed, event.ReasonShutdown},
 
 		// idle_connect
-		{"silent, the peer left after more than five seconds", arrived(none, byFIN, late), IdleConnect, NoReason},
-		{"silent, reset after more than five seconds", arrived(none, byRST, late), IdleConnect, NoReason},
-		{"silent until the server's timeout", arrived(none, byTimeout), IdleConnect, NoReason},
-		{"handshaken, the peer left after more than five seconds", arrived(hello, aboveIsTLS, byFIN, late), IdleConnect, NoReason},
-		{"handshaken until the server's timeout", arrived(hello, aboveIsTLS, byTimeout), IdleConnect, NoReason},
-		{"silent on a TLS port until the server's timeout", arrived(none, failedTLS(os.ErrDeadlineExceeded), byTimeout), IdleConnect, NoReason},
-		{"silent on a TLS port, the peer left after more than five seconds", arrived(none, failedTLS(io.EOF), byFIN, late), IdleConnect, NoReason},
-		{"not watched, and as old as the server's timeout", arrived(none, unseen, func(f *facts) { f.timeout, f.age = time.Second, time.Second }), IdleConnect, NoReason},
-		{"not watched, on a TLS port, until the server's timeout", arrived(none, unseen, failedTLS(os.ErrDeadlineExceeded)), IdleConnect, NoReason},
+		{"silent, the peer left after more than five seconds", arrived(none, byFIN, late), event.IdleConnect, event.NoReason},
+		{"silent, reset after more than five seconds", arrived(none, byRST, late), event.IdleConnect, event.NoReason},
+		{"silent until the server's timeout", arrived(none, byTimeout), event.IdleConnect, event.NoReason},
+		{"handshaken, the peer left after more than five seconds", arrived(hello, aboveIsTLS, byFIN, late), event.IdleConnect, event.NoReason},
+		{"handshaken until the server's timeout", arrived(hello, aboveIsTLS, byTimeout), event.IdleConnect, event.NoReason},
+		{"silent on a TLS port until the server's timeout", arrived(none, failedTLS(os.ErrDeadlineExceeded), byTimeout), event.IdleConnect, event.NoReason},
+		{"silent on a TLS port, the peer left after more than five seconds", arrived(none, failedTLS(io.EOF), byFIN, late), event.IdleConnect, event.NoReason},
+		{"not watched, and as old as the server's timeout", arrived(none, unseen, func(f *facts) { f.timeout, f.age = time.Second, time.Second }), event.IdleConnect, event.NoReason},
+		{"not watched, on a TLS port, until the server's timeout", arrived(none, unseen, failedTLS(os.ErrDeadlineExceeded)), event.IdleConnect, event.NoReason},
 
 		// tls_probe
-		{"handshaken and closed", arrived(hello, aboveIsTLS, byFIN), TLSProbe, NoReason},
-		{"handshaken and reset", arrived(hello, aboveIsTLS, byRST), TLSProbe, NoReason},
-		{"handshaken and closed after five seconds to the millisecond", arrived(hello, aboveIsTLS, byFIN, func(f *facts) { f.age = probeAge }), TLSProbe, NoReason},
-		{"HTTP/2 negotiated, its preface sent, and closed", arrived(hello, aboveIsTLS, active, byFIN, func(f *facts) { f.h2 = true }), TLSProbe, NoReason},
-		{"handshaken and closed on a connection that is not watched", arrived(none, unseen, aboveIsTLS), TLSProbe, NoReason},
+		{"handshaken and closed", arrived(hello, aboveIsTLS, byFIN), event.TLSProbe, event.NoReason},
+		{"handshaken and reset", arrived(hello, aboveIsTLS, byRST), event.TLSProbe, event.NoReason},
+		{"handshaken and closed after five seconds to the millisecond", arrived(hello, aboveIsTLS, byFIN, func(f *facts) { f.age = probeAge }), event.TLSProbe, event.NoReason},
+		{"HTTP/2 negotiated, its preface sent, and closed", arrived(hello, aboveIsTLS, active, byFIN, func(f *facts) { f.h2 = true }), event.TLSProbe, event.NoReason},
+		{"handshaken and closed on a connection that is not watched", arrived(none, unseen, aboveIsTLS), event.TLSProbe, event.NoReason},
 
 		// tcp_probe
-		{"FIN", arrived(none, byFIN), TCPProbe, NoReason},
-		{"RST", arrived(none, byRST), TCPProbe, NoReason},
-		{"FIN after five seconds to the millisecond", arrived(none, byFIN, func(f *facts) { f.age = probeAge }), TCPProbe, NoReason},
-		{"FIN on a TLS port", arrived(none, failedTLS(io.EOF), byFIN), TCPProbe, NoReason},
-		{"RST on a TLS port", arrived(none, failedTLS(&net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}), byRST), TCPProbe, NoReason},
-		{"not watched", arrived(none, unseen), TCPProbe, NoReason},
-		{"not watched, FIN on a TLS port", arrived(none, unseen, failedTLS(io.EOF)), TCPProbe, NoReason},
-		{"not watched, RST on a TLS port", arrived(none, unseen, failedTLS(syscall.ECONNRESET)), TCPProbe, NoReason},
+		{"FIN", arrived(none, byFIN), event.TCPProbe, event.NoReason},
+		{"RST", arrived(none, byRST), event.TCPProbe, event.NoReason},
+		{"FIN after five seconds to the millisecond", arrived(none, byFIN, func(f *facts) { f.age = probeAge }), event.TCPProbe, event.NoReason},
+		{"FIN on a TLS port", arrived(none, failedTLS(io.EOF), byFIN), event.TCPProbe, event.NoReason},
+		{"RST on a TLS port", arrived(none, failedTLS(&net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}), byRST), event.TCPProbe, event.NoReason},
+		{"not watched", arrived(none, unseen), event.TCPProbe, event.NoReason},
+		{"not watched, FIN on a TLS port", arrived(none, unseen, failedTLS(io.EOF)), event.TCPProbe, event.NoReason},
+		{"not watched, RST on a TLS port", arrived(none, unseen, failedTLS(syscall.ECONNRESET)), event.TCPProbe, event.NoReason},
 
 		// http, by what the server answered without calling anyone
-		{"OPTIONS * that the server answered itself", arrived([]byte("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"), answered(200)), HTTP, NoReason},
+		{"OPTIONS * that the server answered itself", arrived([]byte("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"), answered(200)), event.HTTP, event.NoReason},
 	} {
 		if class, reason := classify(row.f); class != row.class || reason != row.reason {
 			t.Errorf("%s: %v/%v, want %v/%v", row.rule, class, reason, row.class, row.reason)
@@ -213,16 +215,16 @@ func TestClassify(t *testing.T) {
 func TestClassifyPrecedence(t *testing.T) {
 	rows := []struct {
 		flag  uint32
-		class Class
+		class event.Class
 	}{
-		{flagPanic, HandlerPanic},
-		{flagUpgradeFailed, UpgradeFailed},
-		{flagSession, SessionEnded},
-		{flagHijacked, Hijacked},
-		{flagRefused, HandshakeRefused},
-		{flagProbeFailing, ProbeFailing},
-		{flagOrdinary, HTTP},
-		{flagProbe, HTTPProbe},
+		{flagPanic, event.HandlerPanic},
+		{flagUpgradeFailed, event.UpgradeFailed},
+		{flagSession, event.SessionEnded},
+		{flagHijacked, event.Hijacked},
+		{flagRefused, event.HandshakeRefused},
+		{flagProbeFailing, event.ProbeFailing},
+		{flagOrdinary, event.HTTP},
+		{flagProbe, event.HTTPProbe},
 	}
 	hello := clientHello(t)
 	transport := []facts{
@@ -237,7 +239,7 @@ func TestClassifyPrecedence(t *testing.T) {
 	}
 	for i, row := range rows {
 		for _, f := range transport {
-			f.refused = ReasonBadKey
+			f.refused = event.ReasonBadKey
 			for _, below := range rows[i:] {
 				f.flags |= below.flag
 			}
@@ -250,33 +252,33 @@ func TestClassifyPrecedence(t *testing.T) {
 	for _, row := range []struct {
 		rule string
 		f    facts
-		want Class
+		want event.Class
 	}{
 		{"proxy_probe beats wrong_protocol: a preamble on a TLS port whose sender is gone",
-			arrived(lineProxyV1, failedTLS(tls.RecordHeaderError{}), byFIN), ProxyProbe},
+			arrived(lineProxyV1, failedTLS(tls.RecordHeaderError{}), byFIN), event.ProxyProbe},
 		{"wrong_protocol beats tls_failed: HTTP on a TLS port cut by FIN",
-			arrived(getApp[:4], failedTLS(io.ErrUnexpectedEOF), byFIN), WrongProtocol},
+			arrived(getApp[:4], failedTLS(io.ErrUnexpectedEOF), byFIN), event.WrongProtocol},
 		{"wrong_protocol beats bad_request: a ClientHello that was answered 400",
-			arrived(hello, answered(400)), WrongProtocol},
+			arrived(hello, answered(400)), event.WrongProtocol},
 		{"wrong_protocol beats idle_connect: a preface that waits for the timeout",
-			arrived(h2Start, byTimeout, late), WrongProtocol},
+			arrived(h2Start, byTimeout, late), event.WrongProtocol},
 		{"tls_failed beats idle_connect: half a hello, and the peer leaves late",
-			arrived(hello[:40], failedTLS(io.ErrUnexpectedEOF), byFIN, late), TLSFailed},
+			arrived(hello[:40], failedTLS(io.ErrUnexpectedEOF), byFIN, late), event.TLSFailed},
 		{"bad_request beats server_closed: answered, then closed by the server",
-			arrived(getApp[:9], answered(400), byServer), BadRequest},
+			arrived(getApp[:9], answered(400), byServer), event.BadRequest},
 		{"bad_request beats idle_connect: half a head, and the peer leaves late",
-			arrived(getApp[:9], byFIN, late), BadRequest},
+			arrived(getApp[:9], byFIN, late), event.BadRequest},
 		{"bad_request beats tls_probe: bytes inside TLS",
-			arrived(hello, aboveIsTLS, active, byFIN), BadRequest},
+			arrived(hello, aboveIsTLS, active, byFIN), event.BadRequest},
 		{"server_closed beats idle_connect: silent for long, closed by the server",
-			arrived(nil, byServer, late), ServerClosed},
-		{"idle_connect beats tls_probe", arrived(hello, aboveIsTLS, byFIN, late), IdleConnect},
-		{"idle_connect beats tcp_probe", arrived(nil, byFIN, late), IdleConnect},
+			arrived(nil, byServer, late), event.ServerClosed},
+		{"idle_connect beats tls_probe", arrived(hello, aboveIsTLS, byFIN, late), event.IdleConnect},
+		{"idle_connect beats tcp_probe", arrived(nil, byFIN, late), event.IdleConnect},
 		{"tls_probe beats tcp_probe: handshaken, the peer left before anything else",
-			arrived(hello, aboveIsTLS, byFIN), TLSProbe},
+			arrived(hello, aboveIsTLS, byFIN), event.TLSProbe},
 		// The drain closes what stands about, in whatever state it is; that
 		// it did so is then what the connection was.
-		{"the drain's own close beats what else the bytes were", arrived(getApp[:9], byServer, flagged(flagDrained)), ServerClosed},
+		{"the drain's own close beats what else the bytes were", arrived(getApp[:9], byServer, flagged(flagDrained)), event.ServerClosed},
 	} {
 		if class, _ := classify(row.f); class != row.want {
 			t.Errorf("%s: %v, want %v", row.rule, class, row.want)
@@ -291,43 +293,43 @@ func TestClassifyEveryPrefix(t *testing.T) {
 		name   string
 		end    func(*facts)
 		peer   bool
-		reason Reason
-		none   Class
+		reason event.Reason
+		none   event.Class
 	}{
-		{"FIN", byFIN, true, ReasonTruncated, TCPProbe},
-		{"RST", byRST, true, ReasonTruncated, TCPProbe},
-		{"timeout", byTimeout, false, ReasonTimeout, IdleConnect},
+		{"FIN", byFIN, true, event.ReasonTruncated, event.TCPProbe},
+		{"RST", byRST, true, event.ReasonTruncated, event.TCPProbe},
+		{"timeout", byTimeout, false, event.ReasonTimeout, event.IdleConnect},
 	}
 	for _, row := range []struct {
 		name  string
 		bytes []byte
 		whole int // bytes of the signature
-		class Class
-		why   Reason
+		class event.Class
+		why   event.Reason
 	}{
-		{"PROXY v1", lineProxyV1, 6, ProxyProbe, NoReason},
-		{"PROXY v2 with addresses", proxyV2Addrs, 12, ProxyProbe, NoReason},
-		{"PROXY v2 LOCAL", proxyV2Local, 12, ProxyProbe, NoReason},
-		{"ClientHello", clientHello(t), 3, WrongProtocol, ReasonTLSOnPlain},
-		{"h2 preface", h2Start, 14, WrongProtocol, ReasonH2Preface},
-		{"GET", getApp, len(getApp), HTTP, NoReason},
-		{"a health request", getHealth, len(getHealth), HTTPProbe, NoReason},
+		{"PROXY v1", lineProxyV1, 6, event.ProxyProbe, event.NoReason},
+		{"PROXY v2 with addresses", proxyV2Addrs, 12, event.ProxyProbe, event.NoReason},
+		{"PROXY v2 LOCAL", proxyV2Local, 12, event.ProxyProbe, event.NoReason},
+		{"ClientHello", clientHello(t), 3, event.WrongProtocol, event.ReasonTLSOnPlain},
+		{"h2 preface", h2Start, 14, event.WrongProtocol, event.ReasonH2Preface},
+		{"GET", getApp, len(getApp), event.HTTP, event.NoReason},
+		{"a health request", getHealth, len(getHealth), event.HTTPProbe, event.NoReason},
 	} {
-		request := row.class == HTTP || row.class == HTTPProbe
+		request := row.class == event.HTTP || row.class == event.HTTPProbe
 		for n := range len(row.bytes) + 1 {
 			if request && n == row.whole {
 				break // then it is a request
 			}
 			for _, end := range ends {
-				class, reason := BadRequest, end.reason
+				class, reason := event.BadRequest, end.reason
 				switch {
 				case n == 0:
-					class, reason = end.none, NoReason
+					class, reason = end.none, event.NoReason
 				case n < row.whole:
-				case row.class != ProxyProbe, end.peer, bytes.Equal(row.bytes[:n], proxyV2Local):
+				case row.class != event.ProxyProbe, end.peer, bytes.Equal(row.bytes[:n], proxyV2Local):
 					class, reason = row.class, row.why
 				default: // the sender is still there
-					class, reason = WrongProtocol, ReasonProxyPreamble
+					class, reason = event.WrongProtocol, event.ReasonProxyPreamble
 				}
 				answers := []uint32{0}
 				if n > 0 && end.peer {
@@ -357,18 +359,18 @@ func TestClassifyNearMisses(t *testing.T) {
 		"\x80\x2e\x01\x03\x01", // SSL 2.0
 	} {
 		class, reason := classify(arrived([]byte(head), answered(400)))
-		if class != BadRequest || reason != ReasonMalformed {
+		if class != event.BadRequest || reason != event.ReasonMalformed {
 			t.Errorf("%q, answered 400: %v/%v, want bad_request/malformed", head, class, reason)
 		}
 	}
 	for _, head := range []string{"GET", "GE /", "get / HTTP/1.1", "G3T / HTTP/1.1", " GET / HTTP/1.1", "M-SEARCH * HTTP/1.1", "\x16\x03\x01 / HTTP/1"} {
 		class, reason := classify(arrived([]byte(head), failedTLS(tls.RecordHeaderError{})))
-		if class != TLSFailed || reason != ReasonAborted {
+		if class != event.TLSFailed || reason != event.ReasonAborted {
 			t.Errorf("%q to a TLS port: %v/%v, want tls_failed/aborted", head, class, reason)
 		}
 	}
 	for _, head := range []string{"GET / HTTP/1.1\r\n", "OPTIONS * HTTP/1", "PROPFIND /a HTTP", "CONNECT a:443 HT"} {
-		if class, reason := classify(arrived([]byte(head), failedTLS(tls.RecordHeaderError{}))); class != WrongProtocol || reason != ReasonHTTPOnTLS {
+		if class, reason := classify(arrived([]byte(head), failedTLS(tls.RecordHeaderError{}))); class != event.WrongProtocol || reason != event.ReasonHTTPOnTLS {
 			t.Errorf("%q to a TLS port: %v/%v, want wrong_protocol/http_on_tls", head, class, reason)
 		}
 	}
@@ -383,11 +385,11 @@ var tlsErrors = []error{
 
 // belongs reports whether r is a reason that a connection of class c can have: those
 // of an upgrade that failed are its request's.
-func belongs(c Class, r Reason) bool {
-	if all := c.Reasons(); c != UpgradeFailed && all != nil {
+func belongs(c event.Class, r event.Reason) bool {
+	if all := c.Reasons(); c != event.UpgradeFailed && all != nil {
 		return slices.Contains(all, r)
 	}
-	return r == NoReason
+	return r == event.NoReason
 }
 
 // FuzzClassify: whatever is known of a connection, it ends in exactly one class
@@ -400,7 +402,7 @@ func FuzzClassify(f *testing.F) {
 			f.Add(head, flagActive, uint32(answerTLS), end, byte(3), end, uint16(40), uint16(7000))
 		}
 	}
-	refusals := HandshakeRefused.Reasons()
+	refusals := event.HandshakeRefused.Reasons()
 	f.Fuzz(func(t *testing.T, head []byte, flags, answer uint32, end, bits, tlsErr byte, out, age uint16) {
 		x := facts{
 			flags: flags, refused: refusals[int(tlsErr)%len(refusals)],
@@ -416,16 +418,16 @@ func FuzzClassify(f *testing.F) {
 			x.tlsVersion = out % 2 * tls.VersionTLS13
 		}
 		class, reason := classify(x)
-		if !slices.Contains(Classes(), class) || !belongs(class, reason) {
+		if !slices.Contains(event.Classes(), class) || !belongs(class, reason) {
 			t.Fatalf("%v with reason %q: %+v", class, reason, x)
 		}
-		if x.flags&flagsRequest != 0 && class > HTTPProbe || x.flags&flagsRequest == 0 && class <= HTTPProbe && class != HTTP && (class != Hijacked || x.tls || x.status() != 101) {
+		if x.flags&flagsRequest != 0 && class > event.HTTPProbe || x.flags&flagsRequest == 0 && class <= event.HTTPProbe && class != event.HTTP && (class != event.Hijacked || x.tls || x.status() != 101) {
 			t.Fatalf("%v for a connection with request flags %b", class, x.flags&flagsRequest)
 		}
-		if class == TCPProbe && (x.in > 0 || x.age > probeAge) {
+		if class == event.TCPProbe && (x.in > 0 || x.age > probeAge) {
 			t.Fatalf("a connection with %d bytes, gone after %v, is a tcp_probe", x.in, x.age)
 		}
-		if class.Probe() && class > HTTPProbe && x.is(flagDrained) {
+		if class.Probe() && class > event.HTTPProbe && x.is(flagDrained) {
 			t.Fatalf("what the drain closed is a %v", class)
 		}
 	})

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // Config is what [New] takes. The zero value is the recommended setting for
@@ -87,13 +89,13 @@ type Config struct {
 	// Observe gets every event, quiet ones too: each probe, each handshake that
 	// was refused or failed, each panic, the end of each session, and the end of
 	// each connection that had none of these and no request. An ordinary request
-	// is no event. Event.Err may be a *[HandshakeError]. Calls come one at a time, in
+	// is no event. Event.Err may be a *[event.HandshakeError]. Calls come one at a time, in
 	// order; a panic in it is contained. It may call every method of the Guard; one
 	// that waits, as Drain, holds up the log as long, and Close, which waits for the
 	// log, returns its error after two seconds. While it blocks no lines are logged, and what then overflows the queue of 1024 is
 	// dropped and counted, but no connection waits. After [Guard.Close] there
 	// are no calls. Nil: nothing.
-	Observe func(Event)
+	Observe func(event.Event)
 
 	// ObserveOnly: count and explain, but answer and refuse nothing, neither a
 	// health route nor a handshake above MaxSessions or during a drain. Sessions

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // tcpPair returns both ends of a connection over loopback.
@@ -384,7 +386,7 @@ func TestConnCloseOnce(t *testing.T) {
 	read(c)
 	write(c)
 	after := g.Snapshot()
-	if before.Closed[ServerClosed] != 1 || after.Closed[ServerClosed] != 1 || after.Open != 0 {
+	if before.Closed[event.ServerClosed] != 1 || after.Closed[event.ServerClosed] != 1 || after.Open != 0 {
 		t.Errorf("closed %v, then %v: want one server_closed", before.Closed, after.Closed)
 	}
 	emptyRegistry(t, g.conns)
@@ -415,7 +417,7 @@ func TestConnWaitsForItsRequests(t *testing.T) {
 	}
 	c.set(flagOrdinary)
 	c.release()
-	if s := g.Snapshot(); s.Closed[HTTP] != 1 || s.Open != 0 {
+	if s := g.Snapshot(); s.Closed[event.HTTP] != 1 || s.Open != 0 {
 		t.Errorf("closed %v, open %d: want one http", s.Closed, s.Open)
 	}
 	if c.begin() {

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // wrapping is what listeners such as cmux's and netutil.LimitListener return.
@@ -70,7 +72,7 @@ func TestGuardBelowAndAbove(t *testing.T) {
 		heard(t, address, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 		_ = srv.Close()
 		waitClosed(t, g)
-		if got := g.Snapshot(); got.Accepted != 1 || got.Closed[HTTP] != 1 {
+		if got := g.Snapshot(); got.Accepted != 1 || got.Closed[event.HTTP] != 1 {
 			t.Errorf("%s: %d accepted, %v", s.name, got.Accepted, got.Closed)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"net"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // decide runs once for each connection, when it is closed and no request on it
@@ -33,22 +35,22 @@ func (c *Conn) count() {
 		g.listensAlone()
 	}
 	g.stats.countClosed(c, class)
-	if class == HandshakeRefused && !f.is(flagRefused) {
+	if class == event.HandshakeRefused && !f.is(flagRefused) {
 		c.refusedOverHTTP2("")
 	}
 	if toldByRequest(class) {
 		return
 	}
-	var e Event
+	var e event.Event
 	as := ordinary
 	e.Class, e.Reason, e.Status, e.Time = class, reason, f.status(), time.Now()
 	c.fill(&e)
-	if class == TLSFailed {
+	if class == event.TLSFailed {
 		if e.Err = f.tlsErr; panickedInTLS(f.tlsErr) {
 			as = elsewhere
 		}
 	}
-	if limit := g.headLimit.Load(); reason == ReasonTooLarge && f.seen && f.in < limit {
+	if limit := g.headLimit.Load(); reason == event.ReasonTooLarge && f.seen && f.in < limit {
 		e.Remedy = fieldsRemedy
 	}
 	if class.Probe() {
@@ -66,9 +68,9 @@ func (c *Conn) count() {
 
 // toldByRequest reports whether connections of this class were told when it
 // happened, by a request on them.
-func toldByRequest(c Class) bool {
+func toldByRequest(c event.Class) bool {
 	switch c {
-	case HandlerPanic, UpgradeFailed, SessionEnded, HandshakeRefused, ProbeFailing, HTTP, HTTPProbe:
+	case event.HandlerPanic, event.UpgradeFailed, event.SessionEnded, event.HandshakeRefused, event.ProbeFailing, event.HTTP, event.HTTPProbe:
 		return true
 	}
 	return false
@@ -78,8 +80,8 @@ func toldByRequest(c Class) bool {
 func (c *Conn) facts() facts {
 	f := facts{
 		flags:       c.flags.Load(),
-		refused:     Reason(c.ends.Load() >> refusedFor & 0xff),
-		unread:      Reason(c.ends.Load() >> unreadFor),
+		refused:     event.Reason(c.ends.Load() >> refusedFor & 0xff),
+		unread:      event.Reason(c.ends.Load() >> unreadFor),
 		head:        c.head[:c.headLen.Load()],
 		tail:        c.tail.Load(),
 		in:          c.in.Load(),
@@ -147,7 +149,7 @@ func (c *Conn) peerGone() bool {
 }
 
 // fill adds to e what the transport says of the peer.
-func (c *Conn) fill(e *Event) {
+func (c *Conn) fill(e *event.Event) {
 	e.Remote = c.remote()
 	e.Platform = c.ln.g.platform(e.Remote.Addr()) || !e.Remote.IsValid() && isUnix(c.Conn.RemoteAddr())
 	if e.Prober == "" && e.Platform && e.Class.Probe() {

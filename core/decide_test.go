@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // serverTLS returns a certificate's configuration, changed.
@@ -51,63 +53,63 @@ func TestTLSReasonOfRealHandshakes(t *testing.T) {
 		server func(*tls.Config)
 		client func(net.Conn)
 		end    string // "fin", "rst", or "" to stay until the server's deadline
-		want   Reason
+		want   event.Reason
 	}{
-		{"the certificate is of nobody it knows", nil, client(&tls.Config{ServerName: "example.com"}), "fin", ReasonRefused},
-		{"the same over TLS 1.2", nil, client(&tls.Config{ServerName: "example.com", MaxVersion: tls.VersionTLS12}), "fin", ReasonRefused},
-		{"the certificate is for another name", nil, client(&tls.Config{ServerName: "other.invalid"}), "fin", ReasonRefused},
+		{"the certificate is of nobody it knows", nil, client(&tls.Config{ServerName: "example.com"}), "fin", event.ReasonRefused},
+		{"the same over TLS 1.2", nil, client(&tls.Config{ServerName: "example.com", MaxVersion: tls.VersionTLS12}), "fin", event.ReasonRefused},
+		{"the certificate is for another name", nil, client(&tls.Config{ServerName: "other.invalid"}), "fin", event.ReasonRefused},
 		{"the client is too old", func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 },
-			client(&tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12}), "fin", ReasonVersion},
+			client(&tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12}), "fin", event.ReasonVersion},
 		{"the client is too new", func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 },
-			client(&tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}), "fin", ReasonVersion},
+			client(&tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}), "fin", event.ReasonVersion},
 		{"no cipher in common", func(c *tls.Config) {
 			c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}
-		}, client(&tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384}}), "fin", ReasonAborted},
-		{"no protocol in common", nil, client(&tls.Config{InsecureSkipVerify: true, NextProtos: []string{"mqtt"}}), "fin", ReasonAborted},
+		}, client(&tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384}}), "fin", event.ReasonAborted},
+		{"no protocol in common", nil, client(&tls.Config{InsecureSkipVerify: true, NextProtos: []string{"mqtt"}}), "fin", event.ReasonAborted},
 		{"the peer says protocol_version", func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 },
-			say(hello, "\x15\x03\x03\x00\x02\x02\x46"), "", ReasonVersion},
-		{"half a hello, then FIN", nil, say(hello[:50]), "fin", ReasonTruncated},
-		{"half a hello, then RST", nil, say(hello[:50]), "rst", ReasonTruncated},
-		{"a hello, then FIN", nil, say(hello), "fin", ReasonTruncated},
-		{"a hello, then RST", nil, say(hello), "rst", ReasonTruncated},
-		{"half a hello, then nothing", nil, say(hello[:50]), "", ReasonTimeout},
-		{"a hello, then nothing", nil, say(hello), "", ReasonTimeout},
-		{"no TLS at all", nil, say([]byte("\x80\x00 this is no TLS record")), "", ReasonAborted},
-		{"a hello, and then no TLS", nil, say(hello, "this is no TLS record"), "", ReasonAborted},
+			say(hello, "\x15\x03\x03\x00\x02\x02\x46"), "", event.ReasonVersion},
+		{"half a hello, then FIN", nil, say(hello[:50]), "fin", event.ReasonTruncated},
+		{"half a hello, then RST", nil, say(hello[:50]), "rst", event.ReasonTruncated},
+		{"a hello, then FIN", nil, say(hello), "fin", event.ReasonTruncated},
+		{"a hello, then RST", nil, say(hello), "rst", event.ReasonTruncated},
+		{"half a hello, then nothing", nil, say(hello[:50]), "", event.ReasonTimeout},
+		{"a hello, then nothing", nil, say(hello), "", event.ReasonTimeout},
+		{"no TLS at all", nil, say([]byte("\x80\x00 this is no TLS record")), "", event.ReasonAborted},
+		{"a hello, and then no TLS", nil, say(hello, "this is no TLS record"), "", event.ReasonAborted},
 		// Not a mismatch of versions: a scanner's hello must not raise a warning
 		// that tells the operator to change them.
 		{"no client certificate", func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert },
-			client(&tls.Config{InsecureSkipVerify: true}), "fin", ReasonClientCertificate},
+			client(&tls.Config{InsecureSkipVerify: true}), "fin", event.ReasonClientCertificate},
 		{"no client certificate over TLS 1.2", func(c *tls.Config) { c.ClientAuth = tls.RequireAndVerifyClientCert },
-			client(&tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12}), "fin", ReasonClientCertificate},
+			client(&tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12}), "fin", event.ReasonClientCertificate},
 		{"a client certificate of nobody it knows", func(c *tls.Config) { c.ClientAuth, c.ClientCAs = tls.VerifyClientCertIfGiven, x509.NewCertPool() },
-			client(&tls.Config{InsecureSkipVerify: true, Certificates: own.Certificates}), "fin", ReasonClientCertificate},
+			client(&tls.Config{InsecureSkipVerify: true, Certificates: own.Certificates}), "fin", event.ReasonClientCertificate},
 		{"a client certificate that VerifyPeerCertificate refuses", func(c *tls.Config) {
 			c.ClientAuth = tls.RequireAnyClientCert
 			c.VerifyPeerCertificate = func([][]byte, [][]*x509.Certificate) error { return errors.New("revoked") }
-		}, client(&tls.Config{InsecureSkipVerify: true, Certificates: own.Certificates}), "fin", ReasonClientCertificate},
+		}, client(&tls.Config{InsecureSkipVerify: true, Certificates: own.Certificates}), "fin", event.ReasonClientCertificate},
 		{"a client certificate that VerifyConnection refuses", func(c *tls.Config) {
 			c.ClientAuth = tls.RequestClientCert
 			c.VerifyConnection = func(tls.ConnectionState) error { return errors.New("revoked") }
-		}, client(&tls.Config{InsecureSkipVerify: true, Certificates: own.Certificates}), "fin", ReasonClientCertificate},
+		}, client(&tls.Config{InsecureSkipVerify: true, Certificates: own.Certificates}), "fin", event.ReasonClientCertificate},
 		{"what VerifyConnection refuses without one", func(c *tls.Config) {
 			c.VerifyConnection = func(tls.ConnectionState) error { return errors.New("not this name") }
-		}, client(&tls.Config{InsecureSkipVerify: true}), "fin", ReasonAborted},
+		}, client(&tls.Config{InsecureSkipVerify: true}), "fin", event.ReasonAborted},
 		{"what GetConfigForClient refuses", func(c *tls.Config) {
 			c.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, errors.New("not this name") }
-		}, client(&tls.Config{InsecureSkipVerify: true}), "fin", ReasonAborted},
+		}, client(&tls.Config{InsecureSkipVerify: true}), "fin", event.ReasonAborted},
 		{"what GetCertificate refuses", func(c *tls.Config) {
 			c.Certificates, c.GetCertificate = nil, func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errors.New("not this name") }
-		}, client(&tls.Config{InsecureSkipVerify: true}), "fin", ReasonAborted},
-		{"a record that is no hello", nil, say([]byte("\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00")), "", ReasonAborted},
-		{"a hello that cannot be read", nil, say([]byte("\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00")), "", ReasonAborted},
+		}, client(&tls.Config{InsecureSkipVerify: true}), "fin", event.ReasonAborted},
+		{"a record that is no hello", nil, say([]byte("\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00")), "", event.ReasonAborted},
+		{"a hello that cannot be read", nil, say([]byte("\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00")), "", event.ReasonAborted},
 	} {
 		t.Run(row.rule, func(t *testing.T) {
 			server, peer := tcpPair(t)
 			config := serverTLS(t, row.server)
 			// A short deadline only where it is what ends the handshake.
 			deadline := 10 * time.Second
-			if row.want == ReasonTimeout {
+			if row.want == event.ReasonTimeout {
 				deadline = 50 * time.Millisecond
 			}
 			if err := server.SetDeadline(time.Now().Add(deadline)); err != nil {
@@ -138,7 +140,7 @@ func TestTLSReasonOfRealHandshakes(t *testing.T) {
 			if got := tlsReason(f.tlsErr, f.tlsVersion, f.tlsPeer); got != row.want {
 				t.Errorf("tlsReason of %#v, version %x: %v, want %v", f.tlsErr, f.tlsVersion, got, row.want)
 			}
-			if class, reason := classify(f); class != TLSFailed && row.rule != "no TLS at all" || reason != row.want {
+			if class, reason := classify(f); class != event.TLSFailed && row.rule != "no TLS at all" || reason != row.want {
 				t.Errorf("classified as %v/%v, want tls_failed/%v", class, reason, row.want)
 			}
 			_ = c.Close()
@@ -181,7 +183,7 @@ func TestClearAlert(t *testing.T) {
 		if !errors.As(got, &op) || op.Op != "remote error" || alertNumber(op.Err) != row.want {
 			t.Errorf("%s: %v, want the peer's alert %d", row.rule, got, row.want)
 		}
-		if reason := tlsReason(got, tls.VersionTLS13, false); reason != ReasonRefused {
+		if reason := tlsReason(got, tls.VersionTLS13, false); reason != event.ReasonRefused {
 			t.Errorf("%s: %v, want refused", row.rule, reason)
 		}
 	}
@@ -190,8 +192,8 @@ func TestClearAlert(t *testing.T) {
 // Each class is told once: by the request when it happens, or else when the
 // connection is over.
 func TestToldByRequest(t *testing.T) {
-	byRequest := []Class{HandlerPanic, UpgradeFailed, SessionEnded, HandshakeRefused, ProbeFailing, HTTP, HTTPProbe}
-	for _, c := range Classes() {
+	byRequest := []event.Class{event.HandlerPanic, event.UpgradeFailed, event.SessionEnded, event.HandshakeRefused, event.ProbeFailing, event.HTTP, event.HTTPProbe}
+	for _, c := range event.Classes() {
 		if toldByRequest(c) != slices.Contains(byRequest, c) {
 			t.Errorf("%v: told by a request is %v", c, toldByRequest(c))
 		}
@@ -204,11 +206,11 @@ func TestDecideTells(t *testing.T) {
 	for _, row := range []struct {
 		rule  string
 		steps []step
-		want  Class
+		want  event.Class
 	}{
-		{"a bare connect", []step{{"", io.EOF}}, TCPProbe},
-		{"half a head", []step{{"GET /", nil}, {"", syscall.ECONNRESET}}, BadRequest},
-		{"silent until the timeout", []step{{"", os.ErrDeadlineExceeded}}, IdleConnect},
+		{"a bare connect", []step{{"", io.EOF}}, event.TCPProbe},
+		{"half a head", []step{{"GET /", nil}, {"", syscall.ECONNRESET}}, event.BadRequest},
+		{"silent until the timeout", []step{{"", os.ErrDeadlineExceeded}}, event.IdleConnect},
 	} {
 		events := new(book)
 		g := quietGuard(t, Config{Observe: events.observe})
@@ -238,11 +240,11 @@ func TestTooManyFields(t *testing.T) {
 		want        string
 	}{
 		{1 << 20, 100, fieldsRemedy},
-		{100, 5 << 10, requestRemedies[ReasonTooLarge]},
-		{0, 100, requestRemedies[ReasonTooLarge]}, // nobody said
+		{100, 5 << 10, requestRemedies[event.ReasonTooLarge]},
+		{0, 100, requestRemedies[event.ReasonTooLarge]}, // nobody said
 	} {
-		ended := make(chan Event, 1)
-		g := quietGuard(t, Config{Observe: func(e Event) { ended <- e }})
+		ended := make(chan event.Event, 1)
+		g := quietGuard(t, Config{Observe: func(e event.Event) { ended <- e }})
 		if row.limit > 0 {
 			srv := &http.Server{MaxHeaderBytes: row.limit}
 			g.Attach(srv)
@@ -262,7 +264,7 @@ func TestTooManyFields(t *testing.T) {
 		}
 		_, _ = c.Write([]byte("HTTP/1.1 431 Request Header Fields Too Large\r\n\r\n"))
 		_ = c.Close()
-		if e := <-ended; e.Class != BadRequest || e.Reason != ReasonTooLarge || e.Remedy != row.want {
+		if e := <-ended; e.Class != event.BadRequest || e.Reason != event.ReasonTooLarge || e.Remedy != row.want {
 			t.Errorf("%d bytes of %d: %v/%v, %q", row.size, row.limit, e.Class, e.Reason, e.Remedy)
 		}
 	}

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // fakeSession is a session that a library has upgraded, on a connection whose
@@ -57,17 +59,17 @@ func (s *fakeSession) end(err error) {
 // book has the events that were observed.
 type book struct {
 	mu     sync.Mutex
-	events []Event
+	events []event.Event
 }
 
-func (b *book) observe(e Event) {
+func (b *book) observe(e event.Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.events = append(b.events, e)
 }
 
 // of returns those of one class.
-func (b *book) of(t *testing.T, g *Guard, c Class) (found []Event) {
+func (b *book) of(t *testing.T, g *Guard, c event.Class) (found []event.Event) {
 	t.Helper()
 	if err := g.journal.flush(t.Context()); err != nil {
 		t.Fatal(err)
@@ -138,7 +140,7 @@ func TestDrainAnswers(t *testing.T) {
 	answers(map[string]int{"/livez": 200, "/readyz": 200, "/startupz": 200, "/healthz": 200, "/ws": 404})
 	drained(t, g)
 	answers(map[string]int{"/livez": 200, "/readyz": 503, "/startupz": 200, "/healthz": 503, "/ws": 503})
-	if s := g.Snapshot(); !slices.Contains(s.Handshakes, HandshakeCount{"refused", ReasonDraining, 1}) {
+	if s := g.Snapshot(); !slices.Contains(s.Handshakes, HandshakeCount{"refused", event.ReasonDraining, 1}) {
 		t.Errorf("%+v", s.Handshakes)
 	}
 }
@@ -193,7 +195,7 @@ func TestDrainSpread(t *testing.T) {
 			if len(said) != len(sessions) {
 				t.Errorf("%d goodbyes for %d sessions", len(said), len(sessions))
 			}
-			for _, e := range events.of(t, g, SessionEnded) {
+			for _, e := range events.of(t, g, event.SessionEnded) {
 				if e.Session.End != "closed" || e.Session.Code != 1001 {
 					t.Errorf("%+v", e.Session)
 				}
@@ -264,7 +266,7 @@ func TestDrainReport(t *testing.T) {
 			t.Errorf("%v, %d sessions open", s.Drained, s.SessionsOpen)
 		}
 		ends := make(map[string]int)
-		for _, e := range events.of(t, g, SessionEnded) {
+		for _, e := range events.of(t, g, event.SessionEnded) {
 			ends[e.Session.End]++
 		}
 		if ends["closed"] != 1 || ends["vanished"] != 1 || ends["ended"] != 1 || ends["server"] != 2 {
@@ -463,13 +465,13 @@ func TestDrainClosesWhatStandsAbout(t *testing.T) {
 	_ = serving.Close()
 	serving.release()
 	waitClosed(t, g)
-	closed := events.of(t, g, ServerClosed)
+	closed := events.of(t, g, event.ServerClosed)
 	for _, e := range closed {
-		if e.Reason != ReasonDrain {
+		if e.Reason != event.ReasonDrain {
 			t.Errorf("server_closed/%v, want drain", e.Reason)
 		}
 	}
-	if s := g.Snapshot(); len(closed) != 4 || s.Closed[ServerClosed] != 4 || s.Closed[HTTP] != 1 || s.Open != 0 {
+	if s := g.Snapshot(); len(closed) != 4 || s.Closed[event.ServerClosed] != 4 || s.Closed[event.HTTP] != 1 || s.Open != 0 {
 		t.Errorf("%d events, %v", len(closed), s.Closed)
 	}
 }

@@ -19,6 +19,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // lineBook is what a server's error log was set to write to. Each line comes
@@ -97,39 +99,39 @@ func stands(t *testing.T, errorLog *log.Logger, g *Guard, watch bool) (address s
 var provocations = []struct {
 	name  string
 	line  string // the line of net/http up to the address
-	class Class
+	class event.Class
 	do    func(t *testing.T, address string) netip.AddrPort
 }{
-	{"a bare connect", lineTLS, TCPProbe, func(t *testing.T, address string) netip.AddrPort {
+	{"a bare connect", lineTLS, event.TCPProbe, func(t *testing.T, address string) netip.AddrPort {
 		return dialed(t, address, func(c net.Conn) {})
 	}},
-	{"plain HTTP", lineTLS, WrongProtocol, func(t *testing.T, address string) netip.AddrPort {
+	{"plain HTTP", lineTLS, event.WrongProtocol, func(t *testing.T, address string) netip.AddrPort {
 		return dialed(t, address, func(c net.Conn) {
 			_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 			_, _ = io.Copy(io.Discard, c)
 		})
 	}},
-	{"a refused certificate", lineTLS, TLSFailed, func(t *testing.T, address string) netip.AddrPort {
+	{"a refused certificate", lineTLS, event.TLSFailed, func(t *testing.T, address string) netip.AddrPort {
 		return dialed(t, address, func(c net.Conn) {
 			if err := tls.Client(c, &tls.Config{ServerName: "example.com"}).Handshake(); err == nil {
 				t.Error("the certificate was accepted")
 			}
 		})
 	}},
-	{"junk", lineTLS, TLSFailed, func(t *testing.T, address string) netip.AddrPort {
+	{"junk", lineTLS, event.TLSFailed, func(t *testing.T, address string) netip.AddrPort {
 		return dialed(t, address, func(c net.Conn) {
 			_, _ = io.WriteString(c, "\x80\x00 and nothing that could be TLS")
 			_, _ = io.Copy(io.Discard, c)
 		})
 	}},
-	{"a panic", linePanic, HandlerPanic, func(t *testing.T, address string) netip.AddrPort {
+	{"a panic", linePanic, event.HandlerPanic, func(t *testing.T, address string) netip.AddrPort {
 		return dialed(t, address, func(c net.Conn) {
 			s := tls.Client(c, &tls.Config{InsecureSkipVerify: true})
 			_, _ = io.WriteString(s, "GET /panic HTTP/1.1\r\nHost: a\r\n\r\n")
 			_, _ = io.Copy(io.Discard, s)
 		})
 	}},
-	{"a panic over HTTP/2", "http2: panic serving ", HandlerPanic, func(t *testing.T, address string) (from netip.AddrPort) {
+	{"a panic over HTTP/2", "http2: panic serving ", event.HandlerPanic, func(t *testing.T, address string) (from netip.AddrPort) {
 		transport := &http.Transport{
 			TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true,
 			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -193,8 +195,8 @@ func TestErrorLogPassesOn(t *testing.T) {
 // own line would be the second.
 func TestErrorLogSwallows(t *testing.T) {
 	user, book := userLog()
-	events := make(chan Event, 64)
-	g := quietGuard(t, Config{Observe: func(e Event) { events <- e }})
+	events := make(chan event.Event, 64)
+	g := quietGuard(t, Config{Observe: func(e event.Event) { events <- e }})
 	address, _ := stands(t, user, g, true)
 	for round := range 2 {
 		for _, p := range provocations {
@@ -234,8 +236,8 @@ func TestErrorLogEveryPanicOfAConnection(t *testing.T) {
 	log := &logLines{level: slog.LevelDebug}
 	var mu sync.Mutex
 	panics := 0
-	g := quietGuard(t, Config{Logger: slog.New(log), Observe: func(e Event) {
-		if e.Class == HandlerPanic {
+	g := quietGuard(t, Config{Logger: slog.New(log), Observe: func(e event.Event) {
+		if e.Class == event.HandlerPanic {
 			mu.Lock()
 			panics++
 			mu.Unlock()

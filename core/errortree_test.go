@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // nilError is the classic: a nil pointer in an error.
@@ -43,7 +45,7 @@ func (badText) Error() string { panic("Error panics") }
 
 var badErrors = []error{
 	(*nilError)(nil), fmt.Errorf("wrapped: %w", (*nilError)(nil)), errors.Join(io.ErrNoProgress, (*nilError)(nil)),
-	circle{}, manyCircles{}, badText{}, (*net.OpError)(nil), (*HandshakeError)(nil), (*os.SyscallError)(nil), (*tls.CertificateVerificationError)(nil),
+	circle{}, manyCircles{}, badText{}, (*net.OpError)(nil), (*event.HandshakeError)(nil), (*os.SyscallError)(nil), (*tls.CertificateVerificationError)(nil),
 	&net.OpError{}, &net.OpError{Err: (*nilError)(nil)},
 }
 
@@ -68,9 +70,9 @@ func TestErrorsOfOthers(t *testing.T) {
 				log := &logLines{}
 				j := newJournal(journalConfig{logger: slog.New(log)})
 				for range 2 {
-					j.post(&Event{Class: UpgradeFailed, Err: err})
-					j.post(&Event{Class: SessionEnded, Err: err})
-					j.post(&Event{Class: HandlerPanic, Panic: err})
+					j.post(&event.Event{Class: event.UpgradeFailed, Err: err})
+					j.post(&event.Event{Class: event.SessionEnded, Err: err})
+					j.post(&event.Event{Class: event.HandlerPanic, Panic: err})
 				}
 				if e := j.close(time.Second); e != nil {
 					t.Error(e)

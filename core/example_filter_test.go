@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 	"github.com/quietws/quietws/internal/plainws"
 )
@@ -228,7 +229,7 @@ func ExampleGuard_Snapshot() {
 // For a server that something else starts and the guard cannot be attached to.
 func ExampleGuard_ErrorLog() {
 	ended := make(chan struct{}, 1)
-	guard, err := core.New(core.Config{Observe: func(core.Event) { ended <- struct{}{} }})
+	guard, err := core.New(core.Config{Observe: func(event.Event) { ended <- struct{}{} }})
 	if err != nil {
 		fmt.Println(err)
 		return

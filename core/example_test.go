@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 	"github.com/quietws/quietws/internal/plainws"
 )
@@ -152,7 +153,7 @@ func ExampleGuard_Attach() {
 	ended := make(chan struct{}, 3)
 	guard, err := core.New(core.Config{
 		Logger:  stdout(),
-		Observe: func(core.Event) { ended <- struct{}{} },
+		Observe: func(event.Event) { ended <- struct{}{} },
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -173,7 +174,7 @@ func ExampleGuard_Attach() {
 		}
 		<-ended
 	}
-	fmt.Println(guard.Snapshot().Closed[core.TCPProbe], "counted")
+	fmt.Println(guard.Snapshot().Closed[event.TCPProbe], "counted")
 	// Output:
 	// level=INFO msg="health routes" /healthz=quietws /livez=quietws /readyz=quietws /startupz=quietws
 	// level=INFO msg="probe seen: counted, no longer logged" class=tcp_probe prober=unknown
@@ -190,8 +191,8 @@ func ExampleGuard_Listener() {
 	}
 	config := &tls.Config{Certificates: []tls.Certificate{certificate}}
 
-	ended := make(chan core.Class, 3)
-	guard, err := core.New(core.Config{Observe: func(e core.Event) { ended <- e.Class }})
+	ended := make(chan event.Class, 3)
+	guard, err := core.New(core.Config{Observe: func(e event.Event) { ended <- e.Class }})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -271,8 +272,8 @@ func ExampleGuard_Drain() {
 // own.
 func ExampleConfig_observe() {
 	guard, err := core.New(core.Config{
-		Observe: func(e core.Event) {
-			var refused *core.HandshakeError
+		Observe: func(e event.Event) {
+			var refused *event.HandshakeError
 			if errors.As(e.Err, &refused) {
 				fmt.Println(e.Path, refused.Status, refused.Reason, refused.Field)
 			}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // exchange is a request that is a candidate: a health route's, a known
@@ -43,7 +45,7 @@ type exchange struct {
 	hopeful  bool // a handshake that can succeed
 	loaned   bool // its place is kept until the connection is closed
 	early    bool // its client did not wait for the answer
-	fault    Reason
+	fault    event.Reason
 	badConn  bool // the fault is in Connection, rather than in Upgrade
 	kind     Kind // the verdict
 	route    Route
@@ -117,7 +119,7 @@ func (x *exchange) accepted() {
 	if x.foreign { // nobody minds
 		x.from.page, x.from.host = "", ""
 	}
-	x.g.stats.handshakes[handshakeAccepted][NoReason].Add(1)
+	x.g.stats.handshakes[handshakeAccepted][event.NoReason].Add(1)
 }
 
 // settle tells what became of a request, once, if that is known by now. What
@@ -178,26 +180,26 @@ func (x *exchange) settleProbe(status int) {
 	turn := x.turnOf(status, ok)
 	if ok && turn == ordinary && g.journal.hushed(x.address(), p, x.route) { // what is to be done was done a moment ago
 		x.mark(flagProbe)
-		g.stats.countProbe(HTTPProbe, p, false)
+		g.stats.countProbe(event.HTTPProbe, p, false)
 		return
 	}
-	class, flag := HTTPProbe, flagProbe
+	class, flag := event.HTTPProbe, flagProbe
 	if !ok && x.credited && status != 0 && !x.ownFailure(status) && !x.offSocket(status) && g.ready() {
-		class, flag = ProbeFailing, flagProbeFailing
+		class, flag = event.ProbeFailing, flagProbeFailing
 	}
 	x.mark(flag)
 	if (x.route == RouteReady && x.kind == Probe || x.app) && (x.platform || x.credited) {
 		g.polled(pollerKey{x.address(), x.prober}, x.machine, status)
 	}
 	g.stats.countProbe(class, p, !ok)
-	e := Event{Class: class, Status: status, Time: time.Now()}
+	e := event.Event{Class: class, Status: status, Time: time.Now()}
 	switch {
 	case turn == appFailing && !x.app:
 		e.Remedy = ownHealthRemedy
 	case turn == offSocket:
 		e.Remedy = offSocketRemedy
-	case class == ProbeFailing && status == 503: // who answered is not known
-		e.Remedy = ownHealthRemedy + "; else " + remedy(class, NoReason, x.prober.String())
+	case class == event.ProbeFailing && status == 503: // who answered is not known
+		e.Remedy = ownHealthRemedy + "; else " + remedy(class, event.NoReason, x.prober.String())
 	}
 	if x.credited {
 		g.sawProber(p, e.Time)
@@ -210,7 +212,7 @@ func (x *exchange) settleProbe(status int) {
 // WebSocket route.
 func (x *exchange) settleHandshake(status int) {
 	g := x.g
-	reason, class := x.fault, HandshakeRefused
+	reason, class := x.fault, event.HandshakeRefused
 	gone := x.c != nil && x.c.peerGone()
 	var err error
 	if p := x.err.Load(); p != nil {
@@ -223,36 +225,36 @@ func (x *exchange) settleHandshake(status int) {
 		x.mark(flagOrdinary) // the route serves more than WebSocket
 		return
 	case x.asks && !x.endpoint && status == http.StatusNotFound:
-		reason = ReasonNoRoute
-	case reason != NoReason && status != 0:
+		reason = event.ReasonNoRoute
+	case reason != event.NoReason && status != 0:
 	case status == http.StatusForbidden && x.foreign:
-		reason = ReasonOriginForbidden
+		reason = event.ReasonOriginForbidden
 	case x.noHijack && (status < 400 || status >= 500), status == http.StatusSwitchingProtocols: // promised, and still HTTP
-		class, reason = UpgradeFailed, ReasonHijackFailed
+		class, reason = event.UpgradeFailed, event.ReasonHijackFailed
 	case status >= 500:
-		class, reason = UpgradeFailed, ReasonServerError
+		class, reason = event.UpgradeFailed, event.ReasonServerError
 	case status != 0:
-		reason = ReasonApplication
+		reason = event.ReasonApplication
 	case gone:
 		x.mark(flagOrdinary)
 		return
 	default:
-		class, reason = UpgradeFailed, ReasonStatusUnknown
+		class, reason = event.UpgradeFailed, event.ReasonStatusUnknown
 	}
-	if class == UpgradeFailed && gone {
+	if class == event.UpgradeFailed && gone {
 		x.mark(flagOrdinary)
 		return
 	}
-	e := Event{Class: class, Reason: reason, Status: status, Err: err}
-	if class == HandshakeRefused {
-		if reason == ReasonUpgradeStripped {
+	e := event.Event{Class: class, Reason: reason, Status: status, Err: err}
+	if class == event.HandshakeRefused {
+		if reason == event.ReasonUpgradeStripped {
 			e.Proxy, e.Remedy = x.via.String(), viaRemedies[x.via]
 		}
 		x.markRefused(reason)
 		e.Err = x.handshakeError(reason, status)
 		g.stats.handshakes[handshakeRefused][reason].Add(1)
 	} else {
-		if reason == ReasonHijackFailed && x.lent {
+		if reason == event.ReasonHijackFailed && x.lent {
 			e.Remedy = replayedRemedy
 		}
 		x.mark(flagUpgradeFailed)
@@ -266,9 +268,9 @@ func (x *exchange) settleHandshake(status int) {
 }
 
 // handshakeError is what is told of a refusal.
-func (x *exchange) handshakeError(reason Reason, status int) *HandshakeError {
-	e := &HandshakeError{Status: status, Reason: reason, Field: faultyField(reason, x.badConn)}
-	if reason == ReasonOriginForbidden && x.from != nil {
+func (x *exchange) handshakeError(reason event.Reason, status int) *event.HandshakeError {
+	e := &event.HandshakeError{Status: status, Reason: reason, Field: faultyField(reason, x.badConn)}
+	if reason == event.ReasonOriginForbidden && x.from != nil {
 		e.Origin, e.Host = x.from.page, x.from.host
 	}
 	return e
@@ -285,7 +287,7 @@ func (x *exchange) settleSession(c *Conn) {
 	code, byServer := x.end()
 	panicked := x.is(statePanicked)
 	status := int(x.status.Load())
-	var e Event // one for both, or the stack has two
+	var e event.Event // one for both, or the stack has two
 	x.awaitOver()
 	if !x.is(stateConfirmed) {
 		switch {
@@ -296,7 +298,7 @@ func (x *exchange) settleSession(c *Conn) {
 			c.set(flagOrdinary)
 		default:
 			c.set(flagUpgradeFailed)
-			g.stats.handshakes[handshakeFailed][ReasonNothingWritten].Add(1)
+			g.stats.handshakes[handshakeFailed][event.ReasonNothingWritten].Add(1)
 			if !x.early { // libraries close on a client that does not wait for the answer
 				g.stats.broken.Add(1)
 			}
@@ -324,7 +326,7 @@ func (x *exchange) settleSession(c *Conn) {
 		code = 1006 // what RFC 6455 §7.1.5 calls an end without a close frame
 	}
 	g.stats.ended[end][closeCodeIndex(code)].Add(1)
-	e.Class, e.Status, e.Session = SessionEnded, status, SessionEnd{
+	e.Class, e.Status, e.Session = event.SessionEnded, status, event.SessionEnd{
 		End: sessionEnds[end], Code: code, Duration: g.now() - x.openedAt,
 		BytesIn: c.in.Load(), BytesOut: c.out.Load(),
 	}
@@ -365,16 +367,16 @@ func (x *exchange) mark(flag uint32) {
 
 // markRefused keeps the most telling reason of a connection: the first in the
 // order of the reasons.
-func (x *exchange) markRefused(r Reason) {
+func (x *exchange) markRefused(r event.Reason) {
 	if x.c != nil {
 		x.c.markRefused(r)
 	}
 }
 
-func (c *Conn) markRefused(r Reason) {
+func (c *Conn) markRefused(r event.Reason) {
 	for {
 		old := c.ends.Load()
-		if was := Reason(old >> refusedFor & 0xff); was != 0 && was <= r {
+		if was := event.Reason(old >> refusedFor & 0xff); was != 0 && was <= r {
 			break
 		}
 		if c.ends.CompareAndSwap(old, old&^(0xff<<refusedFor)|uint32(r)<<refusedFor) {
@@ -385,7 +387,7 @@ func (c *Conn) markRefused(r Reason) {
 }
 
 // fill adds to e what is known of the request.
-func (x *exchange) fill(e *Event) {
+func (x *exchange) fill(e *event.Event) {
 	e.Remote, e.Method, e.Path, e.Platform = x.remote, x.methodWord(), x.path, x.platform
 	if e.Status == 0 {
 		e.Status = int(x.status.Load())
@@ -396,7 +398,7 @@ func (x *exchange) fill(e *Event) {
 	if x.credited {
 		e.Prober = x.prober.String()
 	}
-	if layer := x.layer.Load(); layer != nil && e.Class == UpgradeFailed {
+	if layer := x.layer.Load(); layer != nil && e.Class == event.UpgradeFailed {
 		e.Remedy = layerRemedy(e.Reason, *layer)
 	}
 }
@@ -404,10 +406,10 @@ func (x *exchange) fill(e *Event) {
 // tell hands an event to the journal. It takes a pointer because a goroutine whose
 // stack has no room for another copy has it copied whole, at the end of each
 // session.
-func (g *Guard) tell(e *Event) { g.tellAs(e, ordinary) }
+func (g *Guard) tell(e *event.Event) { g.tellAs(e, ordinary) }
 
 // tellAs is tell for an event of which there is more to say.
-func (g *Guard) tellAs(e *Event, as special) {
+func (g *Guard) tellAs(e *event.Event, as special) {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}

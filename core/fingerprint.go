@@ -7,7 +7,7 @@ import "strings"
 // nothing.
 type via uint8
 
-// String returns the name of v, [Event.Proxy], "" for none.
+// String returns the name of v, [event.Event.Proxy], "" for none.
 func (v via) String() string {
 	if v < vias {
 		return viaNames[v]
@@ -16,7 +16,7 @@ func (v via) String() string {
 }
 
 // Proxies returns the name of every proxy that is told by its traces, sorted:
-// the values that [Event.Proxy] can have. nginx and HAProxy leave no traces and are
+// the values that [event.Event.Proxy] can have. nginx and HAProxy leave no traces and are
 // not among them. The slice is the caller's.
 func Proxies() []string {
 	return append([]string(nil), viaNames[noVia+1:]...)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 func TestViaByHead(t *testing.T) {
@@ -101,8 +103,8 @@ func TestStrippedUpgradeNamesTheProxy(t *testing.T) {
 		{"a proxy that passes it on", handshake(with("Upgrade"), with("Cf-Ray", "x")), "cloudflare", "nginx"},
 		{"another fault", handshake(with("Sec-Websocket-Version", "8"), with("X-Varnish", "3")), "", "older than RFC 6455"},
 	} {
-		events := make(chan Event, 1)
-		g, err := New(Config{Logger: slog.New(slog.DiscardHandler), Observe: func(e Event) { events <- e }})
+		events := make(chan event.Event, 1)
+		g, err := New(Config{Logger: slog.New(slog.DiscardHandler), Observe: func(e event.Event) { events <- e }})
 		if err != nil {
 			t.Fatal(err)
 		}

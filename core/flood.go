@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"net/netip"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // A flood is more connections without a request, bare or broken, than probers
@@ -58,7 +60,7 @@ func (f *flood) busiest(source netip.Addr, inMinute uint64) {
 }
 
 // flood counts a connection without a request, and tells the flood that begins with it.
-func (j *journal) flood(now time.Time, e *Event) {
+func (j *journal) flood(now time.Time, e *event.Event) {
 	w := &j.floods
 	if w.end.IsZero() {
 		w.end = now.Add(floodMinute)
@@ -139,7 +141,7 @@ func (j *journal) floodMinute(now time.Time) {
 
 func (j *journal) floodOver(now time.Time, f *flood, msg string) {
 	if !f.since.IsZero() && !f.above {
-		attrs := append(f.attrs(Undecided), slog.Duration("duration", f.last.Sub(f.since)))
+		attrs := append(f.attrs(event.Undecided), slog.Duration("duration", f.last.Sub(f.since)))
 		j.write(now, slog.LevelInfo, msg, attrs...)
 		*f = flood{}
 	}
@@ -148,8 +150,8 @@ func (j *journal) floodOver(now time.Time, f *flood, msg string) {
 
 // attrs describes the flood so far. The class is that of the connect that
 // passed the limit; at the end there may have been several.
-func (f *flood) attrs(c Class) (to []slog.Attr) {
-	if c != Undecided {
+func (f *flood) attrs(c event.Class) (to []slog.Attr) {
+	if c != event.Undecided {
 		to = append(to, slog.String("class", c.String()))
 	}
 	to = append(to, slog.Uint64("count", f.count))

@@ -7,12 +7,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // bare posts n bare connects from one source within a moment.
-func bare(j *journal, source, n int, c Class) {
+func bare(j *journal, source, n int, c event.Class) {
 	for i := range n {
-		e := Event{Class: c}
+		e := event.Event{Class: c}
 		if source >= 0 {
 			e.Remote = from(source)
 		}
@@ -26,15 +28,15 @@ func bare(j *journal, source, n int, c Class) {
 
 func TestFloodFromOneSource(t *testing.T) {
 	inJournal(t, journalConfig{summary: -1}, func(t *testing.T, j *journal, log *logLines) {
-		bare(j, 1, 120, TCPProbe)
+		bare(j, 1, 120, event.TCPProbe)
 		after(time.Minute)
-		bare(j, 1, 120, TCPProbe)
+		bare(j, 1, 120, event.TCPProbe)
 		wantMessages(t, "two a second are a prober's", log.take())
 		after(time.Minute)
 
-		bare(j, 1, 60, TLSProbe)
-		bare(j, 2, 60, TLSProbe)
-		bare(j, 1, 61, TLSProbe)
+		bare(j, 1, 60, event.TLSProbe)
+		bare(j, 2, 60, event.TLSProbe)
+		bare(j, 1, 61, event.TLSProbe)
 		got := log.take()
 		wantMessages(t, "the one above begins a flood, at once", got, msgFloodSource)
 		wantAttrs(t, got[0], map[string]string{"class": "tls_probe", "count": "121", "sources": "1", "top_source": "10.0.0.1",
@@ -42,15 +44,15 @@ func TestFloodFromOneSource(t *testing.T) {
 		if got[0].level != slog.LevelWarn {
 			t.Errorf("flood at %v, want WARN", got[0].level)
 		}
-		bare(j, 1, 79, TCPProbe)
-		bare(j, 2, 90, TCPProbe)
+		bare(j, 1, 79, event.TCPProbe)
+		bare(j, 2, 90, event.TCPProbe)
 		wantMessages(t, "it is told once, a second source of it too", log.take())
 		after(time.Minute)
-		bare(j, 1, 300, TCPProbe)
+		bare(j, 1, 300, event.TCPProbe)
 		wantMessages(t, "and not again while it lasts", log.take())
 		after(time.Minute)
 		wantMessages(t, "its end is known when a minute was calm", log.take())
-		bare(j, 1, 100, TCPProbe)
+		bare(j, 1, 100, event.TCPProbe)
 		after(time.Minute)
 		got = log.take()
 		wantMessages(t, "and told then", got, msgFloodSourceOver)
@@ -58,7 +60,7 @@ func TestFloodFromOneSource(t *testing.T) {
 		if got[0].level != slog.LevelInfo {
 			t.Errorf("end of a flood at %v, want INFO", got[0].level)
 		}
-		bare(j, 1, 121, TCPProbe)
+		bare(j, 1, 121, event.TCPProbe)
 		wantMessages(t, "the next is a new one", log.take(), msgFloodSource)
 	})
 }
@@ -66,18 +68,18 @@ func TestFloodFromOneSource(t *testing.T) {
 func TestFloodInAll(t *testing.T) {
 	inJournal(t, journalConfig{summary: -1}, func(t *testing.T, j *journal, log *logLines) {
 		for i := range 100 {
-			bare(j, i, 12, ProxyProbe)
+			bare(j, i, 12, event.ProxyProbe)
 		}
 		after(time.Minute)
 		for i := range 100 {
-			bare(j, i, 12, ProxyProbe)
+			bare(j, i, 12, event.ProxyProbe)
 		}
 		wantMessages(t, "twenty a second in all are probers'", log.take())
-		bare(j, 100, 1, ProxyProbe)
+		bare(j, 100, 1, event.ProxyProbe)
 		got := log.take()
 		wantMessages(t, "one more is a flood", got, msgFlood)
 		wantAttrs(t, got[0], map[string]string{"class": "proxy_probe", "count": "1201", "sources": "101", "top_count": "12"})
-		bare(j, 101, 9, IdleConnect)
+		bare(j, 101, 9, event.IdleConnect)
 		after(2 * time.Minute)
 		got = log.take()
 		wantMessages(t, "and over after a calm minute", got, msgFloodOver)
@@ -88,15 +90,15 @@ func TestFloodInAll(t *testing.T) {
 func TestFloodOfWhat(t *testing.T) {
 	for _, r := range []struct {
 		rule   string
-		class  Class
+		class  event.Class
 		source int
 		want   []string
 	}{
-		{"a platform's own connects", TCPProbe, 1, []string{msgFloodSource, msgFlood}},
-		{"spare connections", IdleConnect, 1, []string{msgFloodSource, msgFlood}},
-		{"without addresses there is no source to blame, only the total", TCPProbe, -1, []string{msgFlood}},
-		{"answered health requests are not bare", HTTPProbe, 1, nil},
-		{"a refused handshake is a request", HandshakeRefused, 1, nil},
+		{"a platform's own connects", event.TCPProbe, 1, []string{msgFloodSource, msgFlood}},
+		{"spare connections", event.IdleConnect, 1, []string{msgFloodSource, msgFlood}},
+		{"without addresses there is no source to blame, only the total", event.TCPProbe, -1, []string{msgFlood}},
+		{"answered health requests are not bare", event.HTTPProbe, 1, nil},
+		{"a refused handshake is a request", event.HandshakeRefused, 1, nil},
 	} {
 		inJournal(t, journalConfig{summary: -1}, func(t *testing.T, j *journal, log *logLines) {
 			bare(j, r.source, 5000, r.class)
@@ -110,7 +112,7 @@ func TestFloodIsBounded(t *testing.T) {
 	inJournal(t, journalConfig{summary: -1}, func(t *testing.T, j *journal, log *logLines) {
 		const events = 100_000
 		for i := range events {
-			j.post(&Event{Class: TCPProbe, Remote: from(i)})
+			j.post(&event.Event{Class: event.TCPProbe, Remote: from(i)})
 			if i%500 == 0 {
 				synctest.Wait()
 			}
@@ -136,18 +138,18 @@ func TestFloodIsBounded(t *testing.T) {
 // anywhere. What this server closes by itself at a drain does not.
 func TestFloodOfAnyKind(t *testing.T) {
 	for _, row := range []struct {
-		class  Class
-		reason Reason
+		class  event.Class
+		reason event.Reason
 		counts bool
 	}{
-		{TCPProbe, NoReason, true}, {TLSProbe, NoReason, true}, {ProxyProbe, NoReason, true}, {IdleConnect, NoReason, true},
-		{BadRequest, ReasonTruncated, true}, {BadRequest, ReasonMalformed, true}, {WrongProtocol, ReasonTLSOnPlain, true},
-		{TLSFailed, ReasonTruncated, true}, {TLSFailed, ReasonAborted, true}, {ServerClosed, ReasonLimit, true},
-		{ServerClosed, ReasonDrain, false}, {ServerClosed, ReasonShutdown, false}, {HTTPProbe, NoReason, false}, {HandshakeRefused, ReasonBadKey, false},
+		{event.TCPProbe, event.NoReason, true}, {event.TLSProbe, event.NoReason, true}, {event.ProxyProbe, event.NoReason, true}, {event.IdleConnect, event.NoReason, true},
+		{event.BadRequest, event.ReasonTruncated, true}, {event.BadRequest, event.ReasonMalformed, true}, {event.WrongProtocol, event.ReasonTLSOnPlain, true},
+		{event.TLSFailed, event.ReasonTruncated, true}, {event.TLSFailed, event.ReasonAborted, true}, {event.ServerClosed, event.ReasonLimit, true},
+		{event.ServerClosed, event.ReasonDrain, false}, {event.ServerClosed, event.ReasonShutdown, false}, {event.HTTPProbe, event.NoReason, false}, {event.HandshakeRefused, event.ReasonBadKey, false},
 	} {
 		inJournal(t, journalConfig{summary: -1}, func(t *testing.T, j *journal, log *logLines) {
 			for i := range floodInAll + 1 {
-				j.post(&Event{Class: row.class, Reason: row.reason, Remote: netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)}), 1)})
+				j.post(&event.Event{Class: row.class, Reason: row.reason, Remote: netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)}), 1)})
 				if i%500 == 0 {
 					synctest.Wait()
 				}

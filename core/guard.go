@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // Guard watches a server's connections, answers its probes, explains its
@@ -115,7 +117,7 @@ func New(config Config) (*Guard, error) {
 	g.journal = newJournal(journalConfig{
 		logger: config.Logger, observe: config.Observe,
 		collapse: config.Collapse, summary: config.Summary,
-		suppressed: func(c Class, n uint64) { g.stats.suppressed[c].Add(n) },
+		suppressed: func(c event.Class, n uint64) { g.stats.suppressed[c].Add(n) },
 	})
 	for route, p := range config.Routes.all() {
 		switch {

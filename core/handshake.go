@@ -7,6 +7,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // The header fields of a handshake, in the canonical form of net/textproto,
@@ -30,51 +32,51 @@ func asksToUpgrade(h Head) bool {
 // checkHandshake applies RFC 6455 §4.2.1 to h and returns the first fault in
 // the order of the reasons, with the field that has it; NoReason if h is a
 // handshake that a server can accept.
-func checkHandshake(h Head) (Reason, string) {
+func checkHandshake(h Head) (event.Reason, string) {
 	upgrade := listsToken(h.Field(fieldUpgrade), "websocket")
 	connection := listsToken(h.Field(fieldConnection), "upgrade")
 	key := strings.Trim(h.Field(fieldKey), " \t") // fasthttp leaves a tab there
 	http1 := isHTTP1(h)
 	switch {
 	case http1 && key != "" && !upgrade:
-		return ReasonUpgradeStripped, fieldUpgrade
+		return event.ReasonUpgradeStripped, fieldUpgrade
 	case http1 && key != "" && !connection:
-		return ReasonUpgradeStripped, fieldConnection
+		return event.ReasonUpgradeStripped, fieldConnection
 	case !http1 && asksToUpgrade(h):
-		return ReasonHTTP2, ""
+		return event.ReasonHTTP2, ""
 	case h.Proto() == "HTTP/1.0" && upgrade:
-		return ReasonHTTP10, ""
+		return event.ReasonHTTP10, ""
 	case h.Method() != "GET":
-		return ReasonBadMethod, ""
+		return event.ReasonBadMethod, ""
 	case !upgrade:
-		return ReasonNotUpgrade, fieldUpgrade
+		return event.ReasonNotUpgrade, fieldUpgrade
 	case !connection:
-		return ReasonNotUpgrade, fieldConnection
+		return event.ReasonNotUpgrade, fieldConnection
 	case !listsToken(h.Field(fieldVersion), "13"): // twice, or in a list: libraries take it
-		return ReasonBadVersion, fieldVersion
+		return event.ReasonBadVersion, fieldVersion
 	case key == "":
-		return ReasonMissingKey, fieldKey
+		return event.ReasonMissingKey, fieldKey
 	case strings.Contains(key, ","):
-		return ReasonDuplicateKey, fieldKey
+		return event.ReasonDuplicateKey, fieldKey
 	case !isKey(key):
-		return ReasonBadKey, fieldKey
+		return event.ReasonBadKey, fieldKey
 	}
-	return NoReason, ""
+	return event.NoReason, ""
 }
 
 // faultyField is the header field at fault for a reason, "" if it is none.
-func faultyField(r Reason, connection bool) string {
+func faultyField(r event.Reason, connection bool) string {
 	switch r {
-	case ReasonUpgradeStripped, ReasonNotUpgrade:
+	case event.ReasonUpgradeStripped, event.ReasonNotUpgrade:
 		if connection {
 			return fieldConnection
 		}
 		return fieldUpgrade
-	case ReasonBadVersion:
+	case event.ReasonBadVersion:
 		return fieldVersion
-	case ReasonMissingKey, ReasonDuplicateKey, ReasonBadKey:
+	case event.ReasonMissingKey, event.ReasonDuplicateKey, event.ReasonBadKey:
 		return fieldKey
-	case ReasonOriginForbidden:
+	case event.ReasonOriginForbidden:
 		return fieldOrigin
 	}
 	return ""
@@ -196,14 +198,14 @@ func isForeign(origin, host string) bool {
 
 // refusal is what a client is told for one reason: short, constant, and
 // nothing that it sent.
-func refusal(r Reason) *Answer {
-	if r == ReasonDraining || r == ReasonSaturated {
-		return &unavailable[r-ReasonDraining][rand.IntN(retrySteps)]
+func refusal(r event.Reason) *Answer {
+	if r == event.ReasonDraining || r == event.ReasonSaturated {
+		return &unavailable[r-event.ReasonDraining][rand.IntN(retrySteps)]
 	}
 	if a := &refusals[r]; a.Status != 0 {
 		return a
 	}
-	return &refusals[ReasonNotUpgrade]
+	return &refusals[event.ReasonNotUpgrade]
 }
 
 // retrySteps is how many values Retry-After may take, so that refused clients
@@ -221,16 +223,16 @@ var (
 	}()
 	upgradeFields = []HeaderField{{fieldUpgrade, []string{"websocket"}}, {fieldConnection, []string{"Upgrade"}}}
 	refusals      = [reasonCount]Answer{
-		ReasonUpgradeStripped: textAnswer(426, "a WebSocket handshake without its Upgrade header arrived here: a proxy on the way removed it\n", upgradeFields...),
-		ReasonHTTP2:           textAnswer(501, "WebSocket is served over HTTP/1.1 here\n"),
-		ReasonHTTP10:          textAnswer(426, "WebSocket needs HTTP/1.1\n", upgradeFields...),
-		ReasonBadMethod:       textAnswer(405, "a WebSocket handshake is a GET\n", HeaderField{"Allow", []string{"GET"}}),
-		ReasonNotUpgrade:      textAnswer(426, "this address speaks WebSocket; open it with a WebSocket client\n", upgradeFields...),
-		ReasonBadVersion:      textAnswer(400, "WebSocket version 13 is served here\n", HeaderField{fieldVersion, []string{"13"}}),
-		ReasonMissingKey:      textAnswer(400, "Sec-WebSocket-Key is missing\n"),
-		ReasonDuplicateKey:    textAnswer(400, "more than one Sec-WebSocket-Key\n"),
-		ReasonBadKey:          textAnswer(400, "Sec-WebSocket-Key is not base64 of 16 bytes\n"),
-		ReasonOriginForbidden: textAnswer(403, "this Origin may not open a WebSocket here\n"),
+		event.ReasonUpgradeStripped: textAnswer(426, "a WebSocket handshake without its Upgrade header arrived here: a proxy on the way removed it\n", upgradeFields...),
+		event.ReasonHTTP2:           textAnswer(501, "WebSocket is served over HTTP/1.1 here\n"),
+		event.ReasonHTTP10:          textAnswer(426, "WebSocket needs HTTP/1.1\n", upgradeFields...),
+		event.ReasonBadMethod:       textAnswer(405, "a WebSocket handshake is a GET\n", HeaderField{"Allow", []string{"GET"}}),
+		event.ReasonNotUpgrade:      textAnswer(426, "this address speaks WebSocket; open it with a WebSocket client\n", upgradeFields...),
+		event.ReasonBadVersion:      textAnswer(400, "WebSocket version 13 is served here\n", HeaderField{fieldVersion, []string{"13"}}),
+		event.ReasonMissingKey:      textAnswer(400, "Sec-WebSocket-Key is missing\n"),
+		event.ReasonDuplicateKey:    textAnswer(400, "more than one Sec-WebSocket-Key\n"),
+		event.ReasonBadKey:          textAnswer(400, "Sec-WebSocket-Key is not base64 of 16 bytes\n"),
+		event.ReasonOriginForbidden: textAnswer(403, "this Origin may not open a WebSocket here\n"),
 	}
 )
 

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 const goodKey = "dGhlIHNhbXBsZSBub25jZQ==" // RFC 6455 §1.3
@@ -52,45 +54,45 @@ func TestCheckHandshake(t *testing.T) {
 	for _, row := range []struct {
 		rule   string
 		r      *http.Request
-		reason Reason
+		reason event.Reason
 		field  string
 	}{
-		{"a proxy took the Upgrade away", handshake(with("Upgrade")), ReasonUpgradeStripped, "Upgrade"},
-		{"a proxy took both away", handshake(with("Upgrade"), with("Connection")), ReasonUpgradeStripped, "Upgrade"},
-		{"a proxy took the Connection away", handshake(with("Connection")), ReasonUpgradeStripped, "Connection"},
-		{"a proxy made it Connection: close", handshake(with("Upgrade"), with("Connection", "close")), ReasonUpgradeStripped, "Upgrade"},
-		{"nginx's default: HTTP/1.0 and neither", handshake(http10, with("Upgrade"), with("Connection", "close")), ReasonUpgradeStripped, "Upgrade"},
-		{"an upgrade to something else, with a key", handshake(with("Upgrade", "h2c")), ReasonUpgradeStripped, "Upgrade"},
-		{"HTTP/2 has no Upgrade: only the key came through", handshake(http2, with("Upgrade"), with("Connection")), ReasonHTTP2, ""},
-		{"extended CONNECT, RFC 8441", handshake(http2, method("CONNECT"), with(":protocol", "websocket"), with("Upgrade"), with("Connection"), with("Sec-Websocket-Key")), ReasonHTTP2, ""},
-		{"HTTP/3", handshake(proto("HTTP/3.0", 3, 0)), ReasonHTTP2, ""},
-		{"§4.2.1 item 1: HTTP/1.1 or higher", handshake(http10), ReasonHTTP10, ""},
-		{"HTTP/1.0 without a key", handshake(http10, with("Sec-Websocket-Key")), ReasonHTTP10, ""},
-		{"§4.2.1 item 1: a GET", handshake(method("POST")), ReasonBadMethod, ""},
-		{"§4.2.1 item 1: a GET, and HEAD is none", handshake(method("HEAD")), ReasonBadMethod, ""},
-		{"methods are case-sensitive", handshake(method("get")), ReasonBadMethod, ""},
-		{"CONNECT over HTTP/1.1", handshake(method("CONNECT")), ReasonBadMethod, ""},
-		{"a person in a browser", handshake(with("Upgrade"), with("Connection", "keep-alive"), with("Sec-Websocket-Key"), with("Sec-Websocket-Version")), ReasonNotUpgrade, "Upgrade"},
-		{"over HTTP/2 too", handshake(http2, with("Upgrade"), with("Connection"), with("Sec-Websocket-Key")), ReasonNotUpgrade, "Upgrade"},
-		{"over HTTP/1.0 too", handshake(http10, with("Upgrade"), with("Connection"), with("Sec-Websocket-Key")), ReasonNotUpgrade, "Upgrade"},
-		{"Upgrade is not in Connection, without a key", handshake(with("Connection", "keep-alive"), with("Sec-Websocket-Key")), ReasonNotUpgrade, "Connection"},
-		{"§4.2.1 item 6: version 13", handshake(with("Sec-Websocket-Version", "8")), ReasonBadVersion, "Sec-Websocket-Version"},
-		{"§4.2.1 item 6: a version at all", handshake(with("Sec-Websocket-Version")), ReasonBadVersion, "Sec-Websocket-Version"},
-		{"a list of other versions", handshake(with("Sec-Websocket-Version", "8, 7")), ReasonBadVersion, "Sec-Websocket-Version"},
-		{"013 is not 13", handshake(with("Sec-Websocket-Version", "013")), ReasonBadVersion, "Sec-Websocket-Version"},
-		{"§4.2.1 item 5: a key", handshake(with("Sec-Websocket-Key")), ReasonMissingKey, "Sec-Websocket-Key"},
-		{"§4.2.1 item 5: an empty key is none", handshake(with("Sec-Websocket-Key", "")), ReasonMissingKey, "Sec-Websocket-Key"},
-		{"§11.3.1: not more than once", handshake(with("Sec-Websocket-Key", goodKey, goodKey)), ReasonDuplicateKey, "Sec-Websocket-Key"},
-		{"§11.3.1: nor as a list", handshake(with("Sec-Websocket-Key", goodKey+","+goodKey)), ReasonDuplicateKey, "Sec-Websocket-Key"},
-		{"§11.3.1: an empty line counts", handshake(with("Sec-Websocket-Key", "", goodKey)), ReasonDuplicateKey, "Sec-Websocket-Key"},
-		{"15 bytes", handshake(with("Sec-Websocket-Key", base64.StdEncoding.EncodeToString(make([]byte, 15)))), ReasonBadKey, "Sec-Websocket-Key"},
-		{"17 bytes", handshake(with("Sec-Websocket-Key", base64.StdEncoding.EncodeToString(make([]byte, 17)))), ReasonBadKey, "Sec-Websocket-Key"},
-		{"18 bytes: 24 letters as well", handshake(with("Sec-Websocket-Key", base64.StdEncoding.EncodeToString(make([]byte, 18)))), ReasonBadKey, "Sec-Websocket-Key"},
-		{"without its padding", handshake(with("Sec-Websocket-Key", strings.TrimRight(goodKey, "="))), ReasonBadKey, "Sec-Websocket-Key"},
-		{"base64url", handshake(with("Sec-Websocket-Key", "-_-_-_-_-_-_-_-_-_-_-w==")), ReasonBadKey, "Sec-Websocket-Key"},
-		{"no base64", handshake(with("Sec-Websocket-Key", "please let me in please!")), ReasonBadKey, "Sec-Websocket-Key"},
+		{"a proxy took the Upgrade away", handshake(with("Upgrade")), event.ReasonUpgradeStripped, "Upgrade"},
+		{"a proxy took both away", handshake(with("Upgrade"), with("Connection")), event.ReasonUpgradeStripped, "Upgrade"},
+		{"a proxy took the Connection away", handshake(with("Connection")), event.ReasonUpgradeStripped, "Connection"},
+		{"a proxy made it Connection: close", handshake(with("Upgrade"), with("Connection", "close")), event.ReasonUpgradeStripped, "Upgrade"},
+		{"nginx's default: HTTP/1.0 and neither", handshake(http10, with("Upgrade"), with("Connection", "close")), event.ReasonUpgradeStripped, "Upgrade"},
+		{"an upgrade to something else, with a key", handshake(with("Upgrade", "h2c")), event.ReasonUpgradeStripped, "Upgrade"},
+		{"HTTP/2 has no Upgrade: only the key came through", handshake(http2, with("Upgrade"), with("Connection")), event.ReasonHTTP2, ""},
+		{"extended CONNECT, RFC 8441", handshake(http2, method("CONNECT"), with(":protocol", "websocket"), with("Upgrade"), with("Connection"), with("Sec-Websocket-Key")), event.ReasonHTTP2, ""},
+		{"HTTP/3", handshake(proto("HTTP/3.0", 3, 0)), event.ReasonHTTP2, ""},
+		{"§4.2.1 item 1: HTTP/1.1 or higher", handshake(http10), event.ReasonHTTP10, ""},
+		{"HTTP/1.0 without a key", handshake(http10, with("Sec-Websocket-Key")), event.ReasonHTTP10, ""},
+		{"§4.2.1 item 1: a GET", handshake(method("POST")), event.ReasonBadMethod, ""},
+		{"§4.2.1 item 1: a GET, and HEAD is none", handshake(method("HEAD")), event.ReasonBadMethod, ""},
+		{"methods are case-sensitive", handshake(method("get")), event.ReasonBadMethod, ""},
+		{"CONNECT over HTTP/1.1", handshake(method("CONNECT")), event.ReasonBadMethod, ""},
+		{"a person in a browser", handshake(with("Upgrade"), with("Connection", "keep-alive"), with("Sec-Websocket-Key"), with("Sec-Websocket-Version")), event.ReasonNotUpgrade, "Upgrade"},
+		{"over HTTP/2 too", handshake(http2, with("Upgrade"), with("Connection"), with("Sec-Websocket-Key")), event.ReasonNotUpgrade, "Upgrade"},
+		{"over HTTP/1.0 too", handshake(http10, with("Upgrade"), with("Connection"), with("Sec-Websocket-Key")), event.ReasonNotUpgrade, "Upgrade"},
+		{"Upgrade is not in Connection, without a key", handshake(with("Connection", "keep-alive"), with("Sec-Websocket-Key")), event.ReasonNotUpgrade, "Connection"},
+		{"§4.2.1 item 6: version 13", handshake(with("Sec-Websocket-Version", "8")), event.ReasonBadVersion, "Sec-Websocket-Version"},
+		{"§4.2.1 item 6: a version at all", handshake(with("Sec-Websocket-Version")), event.ReasonBadVersion, "Sec-Websocket-Version"},
+		{"a list of other versions", handshake(with("Sec-Websocket-Version", "8, 7")), event.ReasonBadVersion, "Sec-Websocket-Version"},
+		{"013 is not 13", handshake(with("Sec-Websocket-Version", "013")), event.ReasonBadVersion, "Sec-Websocket-Version"},
+		{"§4.2.1 item 5: a key", handshake(with("Sec-Websocket-Key")), event.ReasonMissingKey, "Sec-Websocket-Key"},
+		{"§4.2.1 item 5: an empty key is none", handshake(with("Sec-Websocket-Key", "")), event.ReasonMissingKey, "Sec-Websocket-Key"},
+		{"§11.3.1: not more than once", handshake(with("Sec-Websocket-Key", goodKey, goodKey)), event.ReasonDuplicateKey, "Sec-Websocket-Key"},
+		{"§11.3.1: nor as a list", handshake(with("Sec-Websocket-Key", goodKey+","+goodKey)), event.ReasonDuplicateKey, "Sec-Websocket-Key"},
+		{"§11.3.1: an empty line counts", handshake(with("Sec-Websocket-Key", "", goodKey)), event.ReasonDuplicateKey, "Sec-Websocket-Key"},
+		{"15 bytes", handshake(with("Sec-Websocket-Key", base64.StdEncoding.EncodeToString(make([]byte, 15)))), event.ReasonBadKey, "Sec-Websocket-Key"},
+		{"17 bytes", handshake(with("Sec-Websocket-Key", base64.StdEncoding.EncodeToString(make([]byte, 17)))), event.ReasonBadKey, "Sec-Websocket-Key"},
+		{"18 bytes: 24 letters as well", handshake(with("Sec-Websocket-Key", base64.StdEncoding.EncodeToString(make([]byte, 18)))), event.ReasonBadKey, "Sec-Websocket-Key"},
+		{"without its padding", handshake(with("Sec-Websocket-Key", strings.TrimRight(goodKey, "="))), event.ReasonBadKey, "Sec-Websocket-Key"},
+		{"base64url", handshake(with("Sec-Websocket-Key", "-_-_-_-_-_-_-_-_-_-_-w==")), event.ReasonBadKey, "Sec-Websocket-Key"},
+		{"no base64", handshake(with("Sec-Websocket-Key", "please let me in please!")), event.ReasonBadKey, "Sec-Websocket-Key"},
 
-		{"as RFC 6455 has it", handshake(), NoReason, ""},
+		{"as RFC 6455 has it", handshake(), event.NoReason, ""},
 	} {
 		reason, field := checkHandshake(httpHead{row.r})
 		if reason != row.reason || field != row.field {
@@ -120,7 +122,7 @@ func TestCheckHandshakeOddities(t *testing.T) {
 		"the version twice":              handshake(with("Sec-Websocket-Version", "13", "13")),
 		"another path and a query":       handshake(func(r *http.Request) { r.URL.Path, r.URL.RawQuery = "/a/b", "x=1" }),
 	} {
-		if reason, field := checkHandshake(httpHead{r}); reason != NoReason {
+		if reason, field := checkHandshake(httpHead{r}); reason != event.NoReason {
 			t.Errorf("%s: refused as %q (%s)", rule, reason, field)
 		}
 	}
@@ -132,7 +134,7 @@ func TestCheckHandshakeLeavesToTheLibrary(t *testing.T) {
 		"the version twice on one line": handshake(with("Sec-Websocket-Version", "13, 13")),
 		"a list of versions":            handshake(with("Sec-Websocket-Version", "8, 13")),
 	} {
-		if reason, field := checkHandshake(httpHead{r}); reason != NoReason {
+		if reason, field := checkHandshake(httpHead{r}); reason != event.NoReason {
 			t.Errorf("%s: refused as %q (%s)", rule, reason, field)
 		}
 	}
@@ -142,26 +144,26 @@ func TestCheckHandshakeLeavesToTheLibrary(t *testing.T) {
 // the way comes before what is wrong with the client.
 func TestCheckHandshakeOrder(t *testing.T) {
 	faults := []struct {
-		reason Reason
+		reason event.Reason
 		inject func(*http.Request)
 	}{
-		{ReasonUpgradeStripped, with("Upgrade")}, // needs the key
-		{ReasonHTTP10, http10},
-		{ReasonBadMethod, method("PUT")},
-		{ReasonNotUpgrade, with("Connection", "close")}, // with a key it is upgrade_stripped
-		{ReasonBadVersion, with("Sec-Websocket-Version", "7")},
-		{ReasonDuplicateKey, with("Sec-Websocket-Key", "a", "b")},
-		{ReasonBadKey, with("Sec-Websocket-Key", "x")},
+		{event.ReasonUpgradeStripped, with("Upgrade")}, // needs the key
+		{event.ReasonHTTP10, http10},
+		{event.ReasonBadMethod, method("PUT")},
+		{event.ReasonNotUpgrade, with("Connection", "close")}, // with a key it is upgrade_stripped
+		{event.ReasonBadVersion, with("Sec-Websocket-Version", "7")},
+		{event.ReasonDuplicateKey, with("Sec-Websocket-Key", "a", "b")},
+		{event.ReasonBadKey, with("Sec-Websocket-Key", "x")},
 	}
 	for i, first := range faults {
-		if first.reason == ReasonNotUpgrade {
+		if first.reason == event.ReasonNotUpgrade {
 			continue
 		}
 		for _, second := range faults[i+1:] {
 			r := handshake(second.inject, first.inject)
 			want := first.reason
-			if second.reason == ReasonNotUpgrade {
-				want = ReasonUpgradeStripped
+			if second.reason == event.ReasonNotUpgrade {
+				want = event.ReasonUpgradeStripped
 			}
 			if got, _ := checkHandshake(httpHead{r}); got != want {
 				t.Errorf("%q and %q: %q, want %q", first.reason, second.reason, got, want)
@@ -169,11 +171,11 @@ func TestCheckHandshakeOrder(t *testing.T) {
 		}
 	}
 	r := handshake(with("Sec-Websocket-Key"), with("Connection"), http10)
-	if got, _ := checkHandshake(httpHead{r}); got != ReasonHTTP10 {
+	if got, _ := checkHandshake(httpHead{r}); got != event.ReasonHTTP10 {
 		t.Errorf("HTTP/1.0 without key and Connection: %q, want http_1_0", got)
 	}
 	r = handshake(with("Sec-Websocket-Key"), with("Sec-Websocket-Version", "8"))
-	if got, _ := checkHandshake(httpHead{r}); got != ReasonBadVersion {
+	if got, _ := checkHandshake(httpHead{r}); got != event.ReasonBadVersion {
 		t.Errorf("another version, without a key: %q, want bad_version: older drafts have other keys", got)
 	}
 }
@@ -263,7 +265,7 @@ func FuzzListsToken(f *testing.F) {
 }
 
 // plainCheck is checkHandshake written as the list of reasons says it.
-func plainCheck(r *http.Request) Reason {
+func plainCheck(r *http.Request) event.Reason {
 	list := func(name, token string) bool {
 		for _, line := range r.Header[name] {
 			for item := range strings.SplitSeq(line, ",") {
@@ -277,33 +279,33 @@ func plainCheck(r *http.Request) Reason {
 	upgrade, connection := list("Upgrade", "websocket"), list("Connection", "upgrade")
 	keys := strings.Join(r.Header["Sec-Websocket-Key"], ", ")
 	decoded, err := base64.StdEncoding.DecodeString(keys)
-	for _, reason := range HandshakeRefused.Reasons() {
+	for _, reason := range event.HandshakeRefused.Reasons() {
 		holds := false
 		switch reason {
-		case ReasonUpgradeStripped:
+		case event.ReasonUpgradeStripped:
 			holds = r.ProtoMajor == 1 && keys != "" && (!upgrade || !connection)
-		case ReasonHTTP2:
+		case event.ReasonHTTP2:
 			holds = r.ProtoMajor != 1 && (keys != "" || upgrade || r.Method == "CONNECT" && r.Header.Get(":protocol") == "websocket")
-		case ReasonHTTP10:
+		case event.ReasonHTTP10:
 			holds = r.Proto == "HTTP/1.0" && upgrade
-		case ReasonBadMethod:
+		case event.ReasonBadMethod:
 			holds = r.Method != "GET"
-		case ReasonNotUpgrade:
+		case event.ReasonNotUpgrade:
 			holds = !upgrade || !connection
-		case ReasonBadVersion:
+		case event.ReasonBadVersion:
 			holds = strings.Join(r.Header["Sec-Websocket-Version"], ", ") != "13"
-		case ReasonMissingKey:
+		case event.ReasonMissingKey:
 			holds = keys == ""
-		case ReasonDuplicateKey:
+		case event.ReasonDuplicateKey:
 			holds = len(strings.Split(keys, ",")) > 1
-		case ReasonBadKey:
+		case event.ReasonBadKey:
 			holds = err != nil || len(decoded) != 16 || strings.ContainsAny(keys, "\r\n")
 		}
 		if holds {
 			return reason
 		}
 	}
-	return NoReason
+	return event.NoReason
 }
 
 // FuzzCheckHandshake: the check agrees with a plain reading of its rules. In
@@ -344,8 +346,8 @@ func FuzzCheckHandshake(f *testing.F) {
 		if want := plainCheck(r); got != want {
 			t.Fatalf("%q (%s), a plain reading says %q: %s %s %q", got, field, want, m, r.Proto, r.Header)
 		}
-		if got != NoReason {
-			if text := (&HandshakeError{Reason: got, Field: field}).Error(); len(text) > 100 {
+		if got != event.NoReason {
+			if text := (&event.HandshakeError{Reason: got, Field: field}).Error(); len(text) > 100 {
 				t.Fatalf("an error of %d bytes: %s", len(text), text)
 			}
 		}
@@ -401,9 +403,9 @@ func TestOriginAllowed(t *testing.T) {
 
 // Every refusal is a whole answer with a constant text.
 func TestRefusals(t *testing.T) {
-	want := map[Reason]int{
-		ReasonDraining: 503, ReasonSaturated: 503, ReasonUpgradeStripped: 426, ReasonHTTP2: 501, ReasonHTTP10: 426, ReasonBadMethod: 405,
-		ReasonNotUpgrade: 426, ReasonBadVersion: 400, ReasonMissingKey: 400, ReasonDuplicateKey: 400, ReasonBadKey: 400, ReasonOriginForbidden: 403,
+	want := map[event.Reason]int{
+		event.ReasonDraining: 503, event.ReasonSaturated: 503, event.ReasonUpgradeStripped: 426, event.ReasonHTTP2: 501, event.ReasonHTTP10: 426, event.ReasonBadMethod: 405,
+		event.ReasonNotUpgrade: 426, event.ReasonBadVersion: 400, event.ReasonMissingKey: 400, event.ReasonDuplicateKey: 400, event.ReasonBadKey: 400, event.ReasonOriginForbidden: 403,
 	}
 	for reason, status := range want {
 		a := refusal(reason)
@@ -421,10 +423,10 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%v: header %v for a body of %d bytes", reason, header, len(a.Body))
 		}
 		for field, at := range map[string]bool{
-			"Upgrade":               status == 426,                             // RFC 9110 §15.5.22
-			"Connection":            status == 426 || reason == ReasonDraining, // RFC 9112 §9.6
-			"Allow":                 status == 405,                             // RFC 9110 §15.5.6
-			"Sec-Websocket-Version": reason == ReasonBadVersion,
+			"Upgrade":               status == 426,                                   // RFC 9110 §15.5.22
+			"Connection":            status == 426 || reason == event.ReasonDraining, // RFC 9112 §9.6
+			"Allow":                 status == 405,                                   // RFC 9110 §15.5.6
+			"Sec-Websocket-Version": reason == event.ReasonBadVersion,
 			"Retry-After":           status == 503,
 		} {
 			if (header.Get(field) != "") != at {
@@ -434,7 +436,7 @@ func TestRefusals(t *testing.T) {
 	}
 	spread := make(map[string]bool)
 	for range 200 {
-		for _, f := range refusal(ReasonDraining).Header {
+		for _, f := range refusal(event.ReasonDraining).Header {
 			if f.Name == "Retry-After" {
 				spread[f.Values[0]] = true
 			}
@@ -446,16 +448,16 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestHandshakeError(t *testing.T) {
-	err := fmt.Errorf("wrapped: %w", &HandshakeError{Status: 503, Reason: ReasonDraining, Field: "x"})
-	if !errors.Is(err, ErrDraining) || errors.Is(err, ErrSaturated) || errors.Is(ErrSaturated, ErrDraining) {
+	err := fmt.Errorf("wrapped: %w", &event.HandshakeError{Status: 503, Reason: event.ReasonDraining, Field: "x"})
+	if !errors.Is(err, event.ErrDraining) || errors.Is(err, event.ErrSaturated) || errors.Is(event.ErrSaturated, event.ErrDraining) {
 		t.Error("errors.Is compares the reason, and that alone")
 	}
-	if errors.Is(&HandshakeError{}, errors.New("x")) {
+	if errors.Is(&event.HandshakeError{}, errors.New("x")) {
 		t.Error("a *HandshakeError is another error")
 	}
-	for e, want := range map[*HandshakeError]string{
-		{Reason: ReasonBadKey, Field: fieldKey}: "quietws: websocket handshake refused: bad_key (Sec-Websocket-Key)",
-		{Reason: ReasonHTTP2}:                   "quietws: websocket handshake refused: http_2",
+	for e, want := range map[*event.HandshakeError]string{
+		{Reason: event.ReasonBadKey, Field: fieldKey}: "quietws: websocket handshake refused: bad_key (Sec-Websocket-Key)",
+		{Reason: event.ReasonHTTP2}:                   "quietws: websocket handshake refused: http_2",
 	} {
 		if e.Error() != want {
 			t.Errorf("%q, want %q", e.Error(), want)

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 func writeAnswer(w http.ResponseWriter, r *http.Request, a *Answer) {
@@ -182,7 +184,7 @@ func (w *bareHijackWriter) Write(p []byte) (int, error)       { return (*writer)
 func (w *bareHijackWriter) WriteString(s string) (int, error) { return (*writer)(w).WriteString(s) }
 func (w *bareHijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if !(*writer)(w).mayHijack() {
-		return nil, nil, ErrSaturated
+		return nil, nil, event.ErrSaturated
 	}
 	(*writer)(w).beforeHijack()
 	return (*writer)(w).hijacked(hijackerOf(w.ResponseWriter).Hijack())
@@ -199,7 +201,7 @@ func (w *hijackWriter) FlushError() error                 { return (*writer)(w).
 func (w *hijackWriter) CloseNotify() <-chan bool          { return (*writer)(w).closeNotify() }
 func (w *hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if !(*writer)(w).mayHijack() {
-		return nil, nil, ErrSaturated
+		return nil, nil, event.ErrSaturated
 	}
 	(*writer)(w).beforeHijack()
 	return (*writer)(w).hijacked(hijackerOf(w.ResponseWriter).Hijack())

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // Over HTTP/2 a handshake can fail without a request that anyone sees. A proxy
@@ -19,13 +21,13 @@ import (
 // it. said is what the server's log says of it, "" for nothing.
 func (c *Conn) refusedOverHTTP2(said string) {
 	g := c.ln.g
-	var err error = &HandshakeError{Reason: ReasonHTTP2}
+	var err error = &event.HandshakeError{Reason: event.ReasonHTTP2}
 	if said != "" {
 		err = serverSaid{err, "http2: " + said}
 	}
-	e := Event{Class: HandshakeRefused, Reason: ReasonHTTP2, Err: err, Time: time.Now()}
+	e := event.Event{Class: event.HandshakeRefused, Reason: event.ReasonHTTP2, Err: err, Time: time.Now()}
 	c.fill(&e)
-	g.stats.handshakes[handshakeRefused][ReasonHTTP2].Add(1)
+	g.stats.handshakes[handshakeRefused][event.ReasonHTTP2].Add(1)
 	g.tell(&e)
 }
 
@@ -47,7 +49,7 @@ func (g *Guard) brokenHTTP2(rest string) bool {
 		return false
 	}
 	_, said, _ := strings.Cut(rest, ": ")
-	c.markRefused(ReasonHTTP2)
+	c.markRefused(event.ReasonHTTP2)
 	c.refusedOverHTTP2(strings.TrimSpace(said))
 	return true
 }
@@ -117,7 +119,7 @@ func (x *exchange) settleStream(status int) {
 		end, code = endedVanished, 1006
 	}
 	x.g.stats.ended[end][closeCodeIndex(code)].Add(1)
-	e := Event{Class: SessionEnded, Status: status, Session: SessionEnd{End: sessionEnds[end], Code: code, Duration: x.g.now() - x.openedAt}}
+	e := event.Event{Class: event.SessionEnded, Status: status, Session: event.SessionEnd{End: sessionEnds[end], Code: code, Duration: x.g.now() - x.openedAt}}
 	if p := x.err.Load(); p != nil {
 		e.Err = *p
 	}

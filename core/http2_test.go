@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // frame is one of RFC 9113 §4.1.
@@ -105,25 +107,25 @@ func TestHTTP2HandshakeThatNobodySaw(t *testing.T) {
 	for _, row := range []struct {
 		rule, sends string
 		answer      byte // the frame that the server answers with
-		class       Class
-		reason      Reason
+		class       event.Class
+		reason      event.Reason
 		events      int
 	}{
-		{"an extended CONNECT that the server did not offer is reset", h2Hello + h2Settings + h2Ack + h2Extended, 3, HandshakeRefused, ReasonHTTP2, 1},
-		{"Upgrade is answered by the server", h2Hello + h2Settings + h2Ack + h2Upgrade, 1, HandshakeRefused, ReasonHTTP2, 1},
-		{"HAProxy resets a stream that it never opened", h2Hello + h2Settings + h2Ack + h2Reset, 7, HandshakeRefused, ReasonHTTP2, 1},
-		{"and does so after requests of others", h2Hello + h2Settings + h2Ack + h2Get + frame(3, 0, 3, "\x00\x00\x00\x02"), 7, HandshakeRefused, ReasonHTTP2, 1},
-		{"a client that says hello and asks nothing", h2Hello + h2Settings + h2Window + h2Ack + h2Ping, 6, TCPProbe, NoReason, 1},
-		{"a request", h2Hello + h2Settings + h2Ack + h2Get, 1, HTTP, NoReason, 0},
+		{"an extended CONNECT that the server did not offer is reset", h2Hello + h2Settings + h2Ack + h2Extended, 3, event.HandshakeRefused, event.ReasonHTTP2, 1},
+		{"Upgrade is answered by the server", h2Hello + h2Settings + h2Ack + h2Upgrade, 1, event.HandshakeRefused, event.ReasonHTTP2, 1},
+		{"HAProxy resets a stream that it never opened", h2Hello + h2Settings + h2Ack + h2Reset, 7, event.HandshakeRefused, event.ReasonHTTP2, 1},
+		{"and does so after requests of others", h2Hello + h2Settings + h2Ack + h2Get + frame(3, 0, 3, "\x00\x00\x00\x02"), 7, event.HandshakeRefused, event.ReasonHTTP2, 1},
+		{"a client that says hello and asks nothing", h2Hello + h2Settings + h2Window + h2Ack + h2Ping, 6, event.TCPProbe, event.NoReason, 1},
+		{"a request", h2Hello + h2Settings + h2Ack + h2Get, 1, event.HTTP, event.NoReason, 0},
 	} {
 		for _, listener := range []bool{true, false} {
-			if row.class == TCPProbe && !listener {
+			if row.class == event.TCPProbe && !listener {
 				continue // whether these were HTTP/2's bytes only the listener sees
 			}
 			t.Run(fmt.Sprintf("%s, listener %t", row.rule, listener), func(t *testing.T) {
 				errorLog := &lineBook{make(chan string, 64)}
-				seen := make(chan Event, 8)
-				g, addr := h2cServer(t, listener, errorLog, Config{Observe: func(e Event) { seen <- e }})
+				seen := make(chan event.Event, 8)
+				g, addr := h2cServer(t, listener, errorLog, Config{Observe: func(e event.Event) { seen <- e }})
 				c, err := net.Dial("tcp", addr)
 				if err != nil {
 					t.Fatal(err)
@@ -141,7 +143,7 @@ func TestHTTP2HandshakeThatNobodySaw(t *testing.T) {
 					if e.Class != row.class || e.Reason != row.reason {
 						t.Errorf("event %v %v, want %v %v", e.Class, e.Reason, row.class, row.reason)
 					}
-					if row.reason == ReasonHTTP2 {
+					if row.reason == event.ReasonHTTP2 {
 						if level, how := told(&e, ordinary); level.String() != "WARN" || how != tellWhole || !strings.Contains(e.Remedy, "HAProxy: alpn http/1.1, no proto h2") {
 							t.Errorf("told at %v (%v) with the remedy %q", level, how, e.Remedy)
 						}
@@ -155,7 +157,7 @@ func TestHTTP2HandshakeThatNobodySaw(t *testing.T) {
 
 // What strangers send over HTTP/2 is counted, and does not write our log.
 func TestHTTP2OfTheInternetIsQuiet(t *testing.T) {
-	e := Event{Class: HandshakeRefused, Reason: ReasonHTTP2}
+	e := event.Event{Class: event.HandshakeRefused, Reason: event.ReasonHTTP2}
 	if level, how := told(&e, ordinary); level.String() != "DEBUG" || how != tellCounted {
 		t.Errorf("told at %v, %v", level, how)
 	}
@@ -191,8 +193,8 @@ func TestHTTP2Session(t *testing.T) {
 		}
 		return
 	}
-	seen := make(chan Event, 8)
-	g, addr := h2cServer(t, true, io.Discard, Config{Observe: func(e Event) { seen <- e }, MaxSessions: 1})
+	seen := make(chan event.Event, 8)
+	g, addr := h2cServer(t, true, io.Discard, Config{Observe: func(e event.Event) { seen <- e }, MaxSessions: 1})
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
@@ -210,13 +212,13 @@ func TestHTTP2Session(t *testing.T) {
 		t.Errorf("the session's answer is %q", got)
 	}
 	e := <-seen
-	if e.Class != SessionEnded || e.Session.End != "ended" || e.Status != 200 || e.Session.Duration <= 0 || e.Method != "CONNECT" {
+	if e.Class != event.SessionEnded || e.Session.End != "ended" || e.Status != 200 || e.Session.Duration <= 0 || e.Method != "CONNECT" {
 		t.Errorf("event %v, %+v, status %d, %s", e.Class, e.Session, e.Status, e.Method)
 	}
 	_ = c.Close()
 	waitClosed(t, g)
 	s := g.Snapshot()
-	if s.SessionsOpen != 0 || s.Closed[SessionEnded] != 1 || len(s.Handshakes) != 1 || g.slots.taken.Load() != 0 {
+	if s.SessionsOpen != 0 || s.Closed[event.SessionEnded] != 1 || len(s.Handshakes) != 1 || g.slots.taken.Load() != 0 {
 		t.Errorf("%d sessions, classes %v, handshakes %v, %d slots taken", s.SessionsOpen, s.Closed, s.Handshakes, g.slots.taken.Load())
 	}
 }

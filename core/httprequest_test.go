@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/internal/plainws"
 )
 
@@ -46,43 +47,43 @@ func TestContainAndFinish(t *testing.T) {
 		handler func(http.ResponseWriter) error
 		err     error // what the layer returns
 		panics  any   // what it panics with
-		class   Class
-		reason  Reason
+		class   event.Class
+		reason  event.Reason
 		status  int
 		end     string
 		code    int
 	}{
 		{rule: "an error before an answer is the framework's", handler: func(http.ResponseWriter) error { return failed },
-			err: failed, class: HandshakeRefused, reason: ReasonApplication, status: 418},
+			err: failed, class: event.HandshakeRefused, reason: event.ReasonApplication, status: 418},
 		{rule: "an error after an answer could only be answered twice", handler: func(w http.ResponseWriter) error { w.WriteHeader(403); return failed },
-			class: HandshakeRefused, reason: ReasonApplication, status: 403},
+			class: event.HandshakeRefused, reason: event.ReasonApplication, status: 403},
 		{rule: "answered 5xx", handler: func(w http.ResponseWriter) error { w.WriteHeader(500); return nil },
-			class: UpgradeFailed, reason: ReasonServerError, status: 500},
+			class: event.UpgradeFailed, reason: event.ReasonServerError, status: 500},
 		{rule: "answered 101, and could not take the connection over", handler: func(w http.ResponseWriter) error { w.WriteHeader(101); return failed },
-			class: UpgradeFailed, reason: ReasonHijackFailed, status: 101},
+			class: event.UpgradeFailed, reason: event.ReasonHijackFailed, status: 101},
 		{rule: "returned without an answer, so net/http answers 200", handler: func(http.ResponseWriter) error { return nil },
-			class: HandshakeRefused, reason: ReasonApplication, status: 200},
+			class: event.HandshakeRefused, reason: event.ReasonApplication, status: 200},
 		{rule: "a panic before the hijack goes on", handler: func(http.ResponseWriter) error { panic(failed) },
-			panics: failed, class: HandlerPanic},
+			panics: failed, class: event.HandlerPanic},
 		{rule: "a session that ended well", handler: func(w http.ResponseWriter) error { return upgrade(w).Close() },
-			class: SessionEnded, status: 101, end: "ended"},
+			class: event.SessionEnded, status: 101, end: "ended"},
 		{rule: "a session's error is its end", handler: func(w http.ResponseWriter) error { _ = upgrade(w).Close(); return closed },
-			class: SessionEnded, status: 101, end: "closed", code: 1008},
+			class: event.SessionEnded, status: 101, end: "closed", code: 1008},
 		{rule: "a session that its handler left open", handler: func(w http.ResponseWriter) error { upgrade(w); return failed },
-			class: SessionEnded, status: 101, end: "ended"},
+			class: event.SessionEnded, status: 101, end: "ended"},
 		{rule: "a panic past the hijack is contained", handler: func(w http.ResponseWriter) error { upgrade(w); panic(failed) },
-			class: HandlerPanic, status: 101},
+			class: event.HandlerPanic, status: 101},
 		{rule: "http.ErrAbortHandler past the hijack closes, and is no fault", handler: func(w http.ResponseWriter) error { upgrade(w); panic(http.ErrAbortHandler) },
-			class: SessionEnded, status: 101, end: "ended"},
+			class: event.SessionEnded, status: 101, end: "ended"},
 		{rule: "a panic past the hijack, and a deferred close", handler: func(w http.ResponseWriter) error {
 			nc := upgrade(w)
 			defer func() { _ = nc.Close() }()
 			panic(failed)
-		}, class: HandlerPanic, status: 101},
+		}, class: event.HandlerPanic, status: 101},
 		{rule: "hijacked, and not a byte written", handler: func(w http.ResponseWriter) error {
 			nc, _, _ := w.(http.Hijacker).Hijack()
 			return errors.Join(nc.Close(), failed)
-		}, class: UpgradeFailed, reason: ReasonNothingWritten},
+		}, class: event.UpgradeFailed, reason: event.ReasonNothingWritten},
 	} {
 		t.Run(row.rule, func(t *testing.T) {
 			events := new(book)
@@ -106,23 +107,23 @@ func TestContainAndFinish(t *testing.T) {
 			if err != nil {
 				w.WriteHeader(row.status) // as a framework's error handler does
 			}
-			if row.class == SessionEnded || row.class == HandlerPanic && row.panics == nil {
+			if row.class == event.SessionEnded || row.class == event.HandlerPanic && row.panics == nil {
 				if open := !c.is(flagClosed); open != strings.Contains(row.rule, "left open") {
 					t.Errorf("the connection is open: %v", open)
 				}
 			}
 			_ = c.Close()
 			told := events.of(t, g, row.class)
-			if len(told) != 1 || told[0].Reason != row.reason || row.status != 0 && row.class != HandlerPanic && told[0].Status != row.status {
+			if len(told) != 1 || told[0].Reason != row.reason || row.status != 0 && row.class != event.HandlerPanic && told[0].Status != row.status {
 				t.Fatalf("told %+v, want one %v/%v with %d", told, row.class, row.reason, row.status)
 			}
 			if e := told[0]; e.Session.End != row.end || e.Session.Code != row.code || e.Path != "/ws" || e.Remote.String() != "10.0.0.9:4711" {
 				t.Errorf("told %+v", e)
 			}
-			if e := told[0]; row.class == HandlerPanic && (!isPanic(e.Panic, failed) || len(e.Stack) == 0) {
+			if e := told[0]; row.class == event.HandlerPanic && (!isPanic(e.Panic, failed) || len(e.Stack) == 0) {
 				t.Errorf("the panic is told as %v with a stack of %d bytes", e.Panic, len(e.Stack))
 			}
-			for _, other := range Classes() {
+			for _, other := range event.Classes() {
 				for _, e := range events.of(t, g, other) {
 					// How the session of a panic ended is told too, at Debug.
 					if other != row.class && e.Session.End != "panic" {
@@ -151,7 +152,7 @@ func TestContainGoexit(t *testing.T) {
 	}()
 	<-left
 	_ = c.Close()
-	if s := g.Snapshot(); s.Open != 0 || s.Closed[UpgradeFailed] != 1 {
+	if s := g.Snapshot(); s.Open != 0 || s.Closed[event.UpgradeFailed] != 1 {
 		t.Errorf("%v, %d open: the outcome is unknown, and unknown is loud", s.Closed, s.Open)
 	}
 }
@@ -242,11 +243,11 @@ func TestUpgradeWithoutAClient(t *testing.T) {
 	for _, row := range []struct {
 		rule  string
 		write step
-		class Class
+		class event.Class
 	}{
-		{"the client had reset", step{"", syscall.ECONNRESET}, HTTP},
-		{"the client had closed", step{"", syscall.EPIPE}, HTTP},
-		{"the write took too long", step{"", os.ErrDeadlineExceeded}, UpgradeFailed},
+		{"the client had reset", step{"", syscall.ECONNRESET}, event.HTTP},
+		{"the client had closed", step{"", syscall.EPIPE}, event.HTTP},
+		{"the write took too long", step{"", os.ErrDeadlineExceeded}, event.UpgradeFailed},
 	} {
 		g := quietGuard(t, Config{})
 		c := watched(g, &script{addr: tcpAddr("10.0.0.9:4711"), writes: []step{row.write}})
@@ -283,8 +284,8 @@ func TestPanicAtEndpointIsToldOnce(t *testing.T) {
 		for _, method := range []string{"GET", "POST"} {
 			for _, asks := range []string{"", "Upgrade: websocket\r\n"} {
 				var told atomic.Int64
-				g := quietGuard(t, Config{Observe: func(e Event) {
-					if e.Class == HandlerPanic {
+				g := quietGuard(t, Config{Observe: func(e event.Event) {
+					if e.Class == event.HandlerPanic {
 						told.Add(1)
 					}
 				}})

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // hushWindow is how long the probes of one source on one route are counted
@@ -139,9 +141,9 @@ func (j *journal) takeHushed(now time.Time) (some bool) {
 		}
 		h.taken[p] += n
 		h.latest, some = now, true
-		j.depictMore(now, pair{HTTPProbe, prober(p).String()}, n)
+		j.depictMore(now, pair{event.HTTPProbe, prober(p).String()}, n)
 		j.picture.suppressed += n
-		j.suppressed(HTTPProbe, n)
+		j.suppressed(event.HTTPProbe, n)
 	}
 	return some
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // probed is an answered probe as a request reports it; it says whether the
@@ -16,7 +18,7 @@ func probed(j *journal, a netip.AddrPort, p prober) (handed bool) {
 	if j.hushed(a.Addr(), p, RouteReady) {
 		return false
 	}
-	j.post(&Event{Class: HTTPProbe, Platform: true, Remote: a, Prober: p.String(), Status: 200})
+	j.post(&event.Event{Class: event.HTTPProbe, Platform: true, Remote: a, Prober: p.String(), Status: 200})
 	return true
 }
 
@@ -25,7 +27,7 @@ func probed(j *journal, a netip.AddrPort, p prober) (handed bool) {
 func TestHushLosesNoCount(t *testing.T) {
 	const rounds, sources = 20_000, 5
 	var suppressed uint64
-	c := journalConfig{summary: time.Minute, suppressed: func(_ Class, n uint64) { suppressed += n }}
+	c := journalConfig{summary: time.Minute, suppressed: func(_ event.Class, n uint64) { suppressed += n }}
 	inJournal(t, c, func(t *testing.T, j *journal, log *logLines) {
 		handed, gaps := 0, 0
 		for i := range rounds {
@@ -92,7 +94,7 @@ func TestHushSparesNobodyWhoLooks(t *testing.T) {
 	debug := &logLines{level: slog.LevelDebug}
 	seen := 0
 	for rule, c := range map[string]journalConfig{
-		"an observer":    {observe: func(Event) { seen++ }},
+		"an observer":    {observe: func(event.Event) { seen++ }},
 		"a log at Debug": {logger: slog.New(debug)},
 	} {
 		inJournal(t, c, func(t *testing.T, j *journal, _ *logLines) {
@@ -224,7 +226,7 @@ func TestHushEndsWhileTheLoggerBlocks(t *testing.T) {
 // For the race detector, and once more that none is lost.
 func TestHushConcurrent(t *testing.T) {
 	var suppressed uint64
-	j := newJournal(journalConfig{logger: slog.New(&logLines{level: slog.LevelInfo}), suppressed: func(_ Class, n uint64) { suppressed += n }})
+	j := newJournal(journalConfig{logger: slog.New(&logLines{level: slog.LevelInfo}), suppressed: func(_ event.Class, n uint64) { suppressed += n }})
 	var wg sync.WaitGroup
 	for s := range 4 {
 		wg.Go(func() {

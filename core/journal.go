@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // queueSize is how many events may wait for the logger. It is reached only
@@ -16,13 +18,13 @@ const queueSize = 1024
 
 type journalConfig struct {
 	logger  *slog.Logger
-	observe func(Event)
+	observe func(event.Event)
 	// collapse is the window of a failure, summary the interval of the
 	// summaries; summary < 0: none.
 	collapse, summary time.Duration
 	// suppressed counts events that got no line of their own. It is called
 	// from the journal's goroutine and must be cheap.
-	suppressed func(Class, uint64)
+	suppressed func(event.Class, uint64)
 }
 
 // A journal turns events into log lines. It owns one bounded queue and one
@@ -67,7 +69,7 @@ const (
 
 // An entry is an event, a state line or the mark of a flush.
 type entry struct {
-	event   Event
+	event   event.Event
 	as      special
 	note    *noteLine
 	flushed chan struct{}
@@ -113,7 +115,7 @@ func newJournal(c journalConfig) *journal {
 		c.summary = defaultSummary
 	}
 	if c.suppressed == nil {
-		c.suppressed = func(Class, uint64) {}
+		c.suppressed = func(event.Class, uint64) {}
 	}
 	return &journal{journalConfig: c, done: make(chan struct{})}
 }
@@ -157,11 +159,11 @@ func (j *journal) ring() {
 // post hands over one event. It never blocks and may be called from anywhere,
 // Accept and Close too. An event that finds the queue full, or the journal
 // closed, is dropped and counted. What e refers to must not change any more.
-func (j *journal) post(e *Event) { j.postAs(e, ordinary) }
+func (j *journal) post(e *event.Event) { j.postAs(e, ordinary) }
 
 // postAs is post for an event of which there is more to say.
-func (j *journal) postAs(e *Event, as special) {
-	if e.Class == HTTP && j.observe == nil {
+func (j *journal) postAs(e *event.Event, as special) {
+	if e.Class == event.HTTP && j.observe == nil {
 		return // by far the most frequent, and nobody wants it
 	}
 	if e.Time.IsZero() {
@@ -174,10 +176,10 @@ func (j *journal) postAs(e *Event, as special) {
 // drain, accept errors. It goes through the same queue, so that lines keep
 // their order, and is never collapsed. Its attributes are logged as they are.
 func (j *journal) note(level slog.Level, msg string, attrs ...slog.Attr) {
-	j.offer(new(Event), ordinary, &noteLine{at: time.Now(), level: level, msg: msg, attrs: attrs})
+	j.offer(new(event.Event), ordinary, &noteLine{at: time.Now(), level: level, msg: msg, attrs: attrs})
 }
 
-func (j *journal) offer(e *Event, as special, note *noteLine) {
+func (j *journal) offer(e *event.Event, as special, note *noteLine) {
 	if j.closed.Load() { // counted, but not told: nobody is there to tell it
 		j.late.Add(1)
 		return
@@ -338,7 +340,7 @@ func (j *journal) line(now time.Time, n *noteLine) {
 }
 
 // show calls the observer and contains its panic.
-func (j *journal) show(now time.Time, e *Event) {
+func (j *journal) show(now time.Time, e *event.Event) {
 	defer func() {
 		if p := recover(); p != nil {
 			j.observerPanicked(now, e, p, debug.Stack())

@@ -6,10 +6,12 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 func BenchmarkJournalPost(b *testing.B) {
-	e := Event{Time: time.Now(), Class: TCPProbe, Platform: true, Remote: from(1), Path: "/ws"}
+	e := event.Event{Time: time.Now(), Class: event.TCPProbe, Platform: true, Remote: from(1), Path: "/ws"}
 	quietLogger := slog.New(slog.NewTextHandler(io.Discard, nil))
 	b.Run("keeping up", func(b *testing.B) {
 		j := newJournal(journalConfig{logger: quietLogger})
@@ -44,7 +46,7 @@ func BenchmarkJournalPost(b *testing.B) {
 	b.Run("ordinary request", func(b *testing.B) {
 		j := newJournal(journalConfig{logger: quietLogger})
 		e := e
-		e.Class = HTTP
+		e.Class = event.HTTP
 		b.ReportAllocs()
 		for b.Loop() {
 			j.post(&e)
@@ -55,7 +57,7 @@ func BenchmarkJournalPost(b *testing.B) {
 // A logger at Debug costs the goroutine, never the poster.
 func TestJournalPostAllocatesNothing(t *testing.T) {
 	j := newJournal(journalConfig{logger: slog.New(slog.DiscardHandler)})
-	e := Event{Time: time.Now(), Class: HTTPProbe, Platform: true, Remote: from(1), Path: "/healthz", Prober: "p"}
+	e := event.Event{Time: time.Now(), Class: event.HTTPProbe, Platform: true, Remote: from(1), Path: "/healthz", Prober: "p"}
 	j.post(&e)
 	// An event finds an entry that is free where the goroutine is through with those before.
 	if n := testing.AllocsPerRun(500, func() {

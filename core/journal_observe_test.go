@@ -5,33 +5,35 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 func TestJournalObserve(t *testing.T) {
-	var seen []Class
-	observe := func(e Event) { seen = append(seen, e.Class) }
+	var seen []event.Class
+	observe := func(e event.Event) { seen = append(seen, e.Class) }
 	inJournal(t, journalConfig{observe: observe}, func(t *testing.T, j *journal, log *logLines) {
-		for _, c := range Classes() {
-			j.post(&Event{Class: c})
-			j.post(&Event{Class: c})
+		for _, c := range event.Classes() {
+			j.post(&event.Event{Class: c})
+			j.post(&event.Event{Class: c})
 		}
 		handled(t, j)
-		if len(seen) != 2*len(Classes()) {
-			t.Fatalf("observer got %d events, want %d: every one, quiet ones and repeats too", len(seen), 2*len(Classes()))
+		if len(seen) != 2*len(event.Classes()) {
+			t.Fatalf("observer got %d events, want %d: every one, quiet ones and repeats too", len(seen), 2*len(event.Classes()))
 		}
 		for i, c := range seen {
-			if c != Classes()[i/2] {
-				t.Errorf("event %d is %v, want %v: in the order of their posting", i, c, Classes()[i/2])
+			if c != event.Classes()[i/2] {
+				t.Errorf("event %d is %v, want %v: in the order of their posting", i, c, event.Classes()[i/2])
 			}
 		}
 	})
 }
 
 func TestJournalPanickingObserver(t *testing.T) {
-	observe := func(e Event) { panic("observer: " + e.Path) }
+	observe := func(e event.Event) { panic("observer: " + e.Path) }
 	inJournal(t, journalConfig{observe: observe}, func(t *testing.T, j *journal, log *logLines) {
 		for range 10 {
-			j.post(&Event{Class: HTTP, Remote: from(1), Path: "/\n"})
+			j.post(&event.Event{Class: event.HTTP, Remote: from(1), Path: "/\n"})
 		}
 		handled(t, j)
 		got := log.take()
@@ -50,14 +52,14 @@ func TestJournalPanickingObserver(t *testing.T) {
 // t.FailNow in an observer ends the goroutine that calls it.
 func TestJournalObserverThatEndsItsGoroutine(t *testing.T) {
 	n := 0
-	observe := func(Event) {
+	observe := func(event.Event) {
 		if n++; n == 1 {
 			runtime.Goexit()
 		}
 	}
 	inJournal(t, journalConfig{observe: observe}, func(t *testing.T, j *journal, log *logLines) {
-		j.post(&Event{Class: HandlerPanic})
-		j.post(&Event{Class: UpgradeFailed})
+		j.post(&event.Event{Class: event.HandlerPanic})
+		j.post(&event.Event{Class: event.UpgradeFailed})
 		handled(t, j)
 		wantMessages(t, "the journal goes on", log.take(), "handler panicked", "websocket upgrade failed")
 	})

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // logLine is one line as a handler got it, groups joined with dots.
@@ -159,7 +161,7 @@ func TestJournalNothingBeforeTheFirstEvent(t *testing.T) {
 	if err := j.flush(t.Context()); err != nil {
 		t.Errorf("flush before the first event: %v", err)
 	}
-	j.post(&Event{Class: HTTP})
+	j.post(&event.Event{Class: event.HTTP})
 	if j.queue != nil {
 		t.Error("an ordinary request without an observer reached the queue; it has no line and no reader")
 	}
@@ -168,7 +170,7 @@ func TestJournalNothingBeforeTheFirstEvent(t *testing.T) {
 			t.Errorf("close before the first event, and once more: %v", err)
 		}
 	}
-	j.post(&Event{Class: TCPProbe})
+	j.post(&event.Event{Class: event.TCPProbe})
 	if n := j.dropped(); n != 1 {
 		t.Errorf("an event after close: dropped() = %d, want 1", n)
 	}
@@ -177,7 +179,7 @@ func TestJournalNothingBeforeTheFirstEvent(t *testing.T) {
 func TestJournalKeepsOrder(t *testing.T) {
 	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
 		j.note(slog.LevelInfo, "one", slog.Int("n", 1))
-		j.post(&Event{Class: HandlerPanic, Panic: "boom"})
+		j.post(&event.Event{Class: event.HandlerPanic, Panic: "boom"})
 		j.note(slog.LevelInfo, "two")
 		j.note(slog.LevelInfo, "two")
 		handled(t, j)
@@ -191,8 +193,8 @@ func TestJournalKeepsOrder(t *testing.T) {
 func TestJournalUsesTheTimeOfTheEvent(t *testing.T) {
 	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
 		at := time.Now().Add(-time.Second)
-		j.post(&Event{Class: UpgradeFailed, Time: at})
-		j.post(&Event{Class: HandlerPanic})
+		j.post(&event.Event{Class: event.UpgradeFailed, Time: at})
+		j.post(&event.Event{Class: event.HandlerPanic})
 		handled(t, j)
 		got := log.take()
 		if !got[0].time.Equal(at) {
@@ -210,11 +212,11 @@ func TestJournalBlockedLogger(t *testing.T) {
 		release := make(chan struct{})
 		log := &logLines{before: func(slog.Record) { <-release }}
 		j := newJournal(journalConfig{logger: slog.New(log)})
-		j.post(&Event{Class: HandlerPanic})
+		j.post(&event.Event{Class: event.HandlerPanic})
 		synctest.Wait() // the goroutine is now in the handler
 		start := time.Now()
 		for i := range queueSize + 500 {
-			j.post(&Event{Class: TCPProbe, Remote: from(i)})
+			j.post(&event.Event{Class: event.TCPProbe, Remote: from(i)})
 		}
 		if time.Since(start) != 0 {
 			t.Error("post waited for the logger")
@@ -252,7 +254,7 @@ func TestJournalConcurrent(t *testing.T) {
 	for i := range 8 {
 		posters.Go(func() {
 			for k := range 500 {
-				j.post(&Event{Class: TCPProbe, Remote: from(i), Platform: true})
+				j.post(&event.Event{Class: event.TCPProbe, Remote: from(i), Platform: true})
 				if k == 250 && i == 0 {
 					if err := j.close(10 * time.Second); err != nil {
 						t.Error(err)
@@ -269,12 +271,12 @@ func TestJournalConcurrent(t *testing.T) {
 
 func TestJournalNoTimerWhileNothingHappens(t *testing.T) {
 	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
-		for _, c := range Classes() {
-			j.post(&Event{Class: c, Platform: true})
-			j.post(&Event{Class: c, Platform: true})
+		for _, c := range event.Classes() {
+			j.post(&event.Event{Class: c, Platform: true})
+			j.post(&event.Event{Class: c, Platform: true})
 		}
 		for i := range 2000 { // a flood
-			j.post(&Event{Class: TCPProbe, Remote: from(1)})
+			j.post(&event.Event{Class: event.TCPProbe, Remote: from(1)})
 			if i%500 == 0 {
 				handled(t, j)
 			}
@@ -304,10 +306,10 @@ func TestJournalDeadlineBeforeEvents(t *testing.T) {
 		}}
 		j := newJournal(journalConfig{logger: slog.New(log), collapse: time.Minute})
 		for range 20 {
-			j.post(&Event{Class: WrongProtocol})
+			j.post(&event.Event{Class: event.WrongProtocol})
 			j.note(slog.LevelInfo, "block")
 			after(2 * time.Minute)
-			j.post(&Event{Class: WrongProtocol})
+			j.post(&event.Event{Class: event.WrongProtocol})
 			release <- struct{}{}
 			handled(t, j)
 			wantMessages(t, "the window was over when the second came", log.take(), "wrong protocol", "block", "wrong protocol")

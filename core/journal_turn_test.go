@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // An application's leak tests must find nothing of a guard that it has not closed.
@@ -22,9 +24,9 @@ func TestJournalGoroutineEndsByItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &logLines{level: slog.LevelInfo}
 		j := newJournal(journalConfig{logger: slog.New(log)})
-		for _, c := range Classes() {
-			j.post(&Event{Class: c, Platform: true})
-			j.post(&Event{Class: c, Platform: true})
+		for _, c := range event.Classes() {
+			j.post(&event.Event{Class: c, Platform: true})
+			j.post(&event.Event{Class: c, Platform: true})
 		}
 		synctest.Wait()
 		if turn := j.turn.Load(); turn != turnFree {
@@ -80,7 +82,7 @@ func TestJournalHandOver(t *testing.T) {
 	all := make(chan struct{})
 	left := posters * each
 	room := make(chan struct{}, queueSize/2)
-	j := newJournal(journalConfig{logger: slog.New(slog.DiscardHandler), observe: func(e Event) {
+	j := newJournal(journalConfig{logger: slog.New(slog.DiscardHandler), observe: func(e event.Event) {
 		poster, n := e.Status/each, e.Status%each
 		if n != next[poster] {
 			t.Errorf("poster %d: event %d came after %d", poster, n, next[poster]-1)
@@ -96,7 +98,7 @@ func TestJournalHandOver(t *testing.T) {
 		wg.Go(func() {
 			for n := range each {
 				room <- struct{}{}
-				j.post(&Event{Class: HTTP, Status: p*each + n})
+				j.post(&event.Event{Class: event.HTTP, Status: p*each + n})
 				if n%3 == p%3 {
 					runtime.Gosched()
 				}
@@ -122,15 +124,15 @@ func TestJournalCountsWhatCloseGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		j := newJournal(journalConfig{logger: slog.New(&logLines{before: func(slog.Record) { <-release }})})
-		j.post(&Event{Class: HandlerPanic})
+		j.post(&event.Event{Class: event.HandlerPanic})
 		synctest.Wait()
 		for range 7 {
-			j.post(&Event{Class: TCPProbe})
+			j.post(&event.Event{Class: event.TCPProbe})
 		}
 		if err := j.close(time.Second); err == nil {
 			t.Error("no error, though the logger blocks")
 		}
-		j.post(&Event{Class: TCPProbe})
+		j.post(&event.Event{Class: event.TCPProbe})
 		close(release)
 		synctest.Wait()
 		if n := j.dropped(); n != 8 {
@@ -148,7 +150,7 @@ func TestJournalGivesUpOnlyWhatIsDone(t *testing.T) {
 		ends bool
 	}{
 		{"nothing", func(*journal) {}, true},
-		{"an event", func(j *journal) { j.post(&Event{Class: TCPProbe}) }, false},
+		{"an event", func(j *journal) { j.post(&event.Event{Class: event.TCPProbe}) }, false},
 		{"the timer", (*journal).ring, false},
 		{"close", func(j *journal) { j.closed.Store(true); j.wake() }, false},
 	} {

@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // Endpoint is for a request that has reached a WebSocket route whose pattern
@@ -33,7 +35,7 @@ func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *
 	if g == nil {
 		if own && asksToUpgrade(h) && origins != nil && !origins.allow(h.Field(fieldOrigin), h.Host()) {
 			r.x = new(exchange)
-			r.x.refuse(ReasonOriginForbidden)
+			r.x.refuse(event.ReasonOriginForbidden)
 		}
 		return r
 	}
@@ -71,7 +73,7 @@ func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *
 	case g.config.ObserveOnly:
 		if forbidden { // on a route of ours nobody else looks
 			x.compared(h)
-			x.refuse(ReasonOriginForbidden)
+			x.refuse(event.ReasonOriginForbidden)
 		}
 		return r
 	}
@@ -80,15 +82,15 @@ func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *
 		x.kind, x.answer = Probe, g.answerProber()
 		return r
 	}
-	if x.fault == NoReason && forbidden {
-		x.fault = ReasonOriginForbidden
+	if x.fault == event.NoReason && forbidden {
+		x.fault = event.ReasonOriginForbidden
 		x.compared(h)
 	}
 	switch {
-	case x.fault != NoReason && (own || x.asks && x.libraryAccepts()):
+	case x.fault != event.NoReason && (own || x.asks && x.libraryAccepts()):
 		x.refuse(x.fault)
 	case x.hopeful && !g.takeSlot(x):
-		x.refuse(ReasonSaturated)
+		x.refuse(event.ReasonSaturated)
 	}
 	return r
 }
@@ -109,13 +111,13 @@ func (x *exchange) check(h Head) {
 	var field string
 	x.fault, field = checkHandshake(h)
 	x.badConn = field == fieldConnection
-	if x.fault == ReasonUpgradeStripped {
+	if x.fault == event.ReasonUpgradeStripped {
 		x.via = viaByHead(h)
 	}
 	if x.asks && isForeign(h.Field(fieldOrigin), h.Host()) {
 		x.compared(h)
 	}
-	x.hopeful = x.asks && (x.fault == NoReason || x.extended())
+	x.hopeful = x.asks && (x.fault == event.NoReason || x.extended())
 }
 
 // libraryAccepts reports whether the fault is one that RFC 6455 forbids and that
@@ -124,9 +126,9 @@ func (x *exchange) check(h Head) {
 // other faults the library tells the client in its own words.
 func (x *exchange) libraryAccepts() bool {
 	switch x.fault {
-	case ReasonHTTP10, ReasonDuplicateKey:
+	case event.ReasonHTTP10, event.ReasonDuplicateKey:
 		return true
-	case ReasonBadKey:
+	case event.ReasonBadKey:
 		return x.lent
 	}
 	return false
@@ -140,7 +142,7 @@ func (x *exchange) compared(h Head) {
 	x.foreign, x.from.page, x.from.host = true, keep(h, h.Field(fieldOrigin)), keep(h, h.Host())
 }
 
-func (x *exchange) refuse(r Reason) {
+func (x *exchange) refuse(r event.Reason) {
 	x.kind, x.fault, x.answer = Refuse, r, refusal(r)
 }
 
@@ -209,7 +211,7 @@ func (a Adapter) judge(h Head, c *Conn, where place) *exchange {
 	}
 	switch {
 	case asks && g.refusing.Load():
-		x.refuse(ReasonDraining)
+		x.refuse(event.ReasonDraining)
 	case asks:
 	case x.app:
 		if g.isDraining() {

@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 const (
@@ -127,24 +129,24 @@ func TestJudgeAtARoute(t *testing.T) {
 		rule              string
 		r                 *http.Request
 		endpoint, handler int // the status of our answer, 0: the route's own
-		reason            Reason
+		reason            event.Reason
 	}{
-		{"a good handshake", handshake(), 0, 0, NoReason},
-		{"of the same origin", handshake(with("Origin", "https://example.com")), 0, 0, NoReason},
-		{"of another origin", handshake(foreign), 0, 403, ReasonOriginForbidden},
-		{"by a prober's User-Agent", handshake(agent(kubelet)), 0, 0, NoReason},
-		{"a person", asked("GET", "/ws"), 0, 426, ReasonNotUpgrade},
-		{"a POST", asked("POST", "/ws"), 0, 405, ReasonBadMethod},
-		{"a handshake by POST", handshake(method("POST")), 0, 405, ReasonBadMethod},
-		{"what a proxy left", handshake(with("Upgrade")), 0, 426, ReasonUpgradeStripped},
-		{"another version", handshake(with("Sec-Websocket-Version", "8")), 0, 400, ReasonBadVersion},
-		{"no key", handshake(with("Sec-Websocket-Key")), 0, 400, ReasonMissingKey},
-		{"two keys, which gorilla lets pass", handshake(with("Sec-Websocket-Key", goodKey, goodKey)), 400, 400, ReasonDuplicateKey},
-		{"a bad key, which the libraries of net/http refuse themselves", handshake(with("Sec-Websocket-Key", "x")), 0, 400, ReasonBadKey},
-		{"the version twice on one line", handshake(with("Sec-Websocket-Version", "13, 13")), 0, 0, NoReason},
-		{"HTTP/1.0, which gorilla lets pass", handshake(http10), 426, 426, ReasonHTTP10},
-		{"HTTP/2", handshake(http2, with("Upgrade"), with("Connection")), 0, 501, ReasonHTTP2},
-		{"two faults: the first of the list", handshake(foreign, with("Sec-Websocket-Version", "8")), 0, 400, ReasonBadVersion},
+		{"a good handshake", handshake(), 0, 0, event.NoReason},
+		{"of the same origin", handshake(with("Origin", "https://example.com")), 0, 0, event.NoReason},
+		{"of another origin", handshake(foreign), 0, 403, event.ReasonOriginForbidden},
+		{"by a prober's User-Agent", handshake(agent(kubelet)), 0, 0, event.NoReason},
+		{"a person", asked("GET", "/ws"), 0, 426, event.ReasonNotUpgrade},
+		{"a POST", asked("POST", "/ws"), 0, 405, event.ReasonBadMethod},
+		{"a handshake by POST", handshake(method("POST")), 0, 405, event.ReasonBadMethod},
+		{"what a proxy left", handshake(with("Upgrade")), 0, 426, event.ReasonUpgradeStripped},
+		{"another version", handshake(with("Sec-Websocket-Version", "8")), 0, 400, event.ReasonBadVersion},
+		{"no key", handshake(with("Sec-Websocket-Key")), 0, 400, event.ReasonMissingKey},
+		{"two keys, which gorilla lets pass", handshake(with("Sec-Websocket-Key", goodKey, goodKey)), 400, 400, event.ReasonDuplicateKey},
+		{"a bad key, which the libraries of net/http refuse themselves", handshake(with("Sec-Websocket-Key", "x")), 0, 400, event.ReasonBadKey},
+		{"the version twice on one line", handshake(with("Sec-Websocket-Version", "13, 13")), 0, 0, event.NoReason},
+		{"HTTP/1.0, which gorilla lets pass", handshake(http10), 426, 426, event.ReasonHTTP10},
+		{"HTTP/2", handshake(http2, with("Upgrade"), with("Connection")), 0, 501, event.ReasonHTTP2},
+		{"two faults: the first of the list", handshake(foreign, with("Sec-Websocket-Version", "8")), 0, 400, event.ReasonBadVersion},
 	} {
 		for kind, status := range map[string]int{"Endpoint": row.endpoint, "Handler": row.handler} {
 			g := quietGuard(t, Config{})

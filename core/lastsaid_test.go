@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // looking is a Health that looks at the guard to answer, and for its checks too.
@@ -113,7 +115,7 @@ func TestObserverThatCallsTheGuard(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var g *Guard
 				calls := 0
-				g = quietGuard(t, Config{Observe: func(Event) {
+				g = quietGuard(t, Config{Observe: func(event.Event) {
 					calls++
 					start := time.Now()
 					if err := row.call(g); err != nil {
@@ -123,7 +125,7 @@ func TestObserverThatCallsTheGuard(t *testing.T) {
 						t.Errorf("it took %v", took)
 					}
 				}})
-				g.journal.post(&Event{Class: HTTP})
+				g.journal.post(&event.Event{Class: event.HTTP})
 				after(10 * time.Second)
 				if calls != 1 {
 					t.Errorf("%d calls", calls)

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 	"github.com/quietws/quietws/internal/plainws"
 )
@@ -104,8 +105,8 @@ func TestALayerThatHoldsTheStatus(t *testing.T) {
 				for _, port := range []string{"plain", "tls"} {
 					t.Run(strings.Join([]string{row.name, outside, layer, port}, "/"), func(t *testing.T) {
 						t.Parallel()
-						events := make(chan Event, 10)
-						g := quietGuard(t, Config{Observe: func(e Event) { events <- e }})
+						events := make(chan event.Event, 10)
+						g := quietGuard(t, Config{Observe: func(e event.Event) { events <- e }})
 						g.patience = 50 * time.Millisecond
 						srv := &http.Server{Handler: behind(layer, row.route(g)), ErrorLog: log.New(io.Discard, "", 0)}
 						if outside != "nothing" {
@@ -137,12 +138,12 @@ func TestALayerThatHoldsTheStatus(t *testing.T) {
 						unnamed := layer == "unwrapped" && outside != "nothing" && row.name[0] != 'E'
 						if row.held && layer != "passing" {
 							e := next(t, events)
-							if e.Class != UpgradeFailed || e.Reason != ReasonNothingWritten || e.Path != "/ws" || !strings.Contains(e.Remedy, "github.com/quietws/quietws/core.") && !unnamed {
+							if e.Class != event.UpgradeFailed || e.Reason != event.ReasonNothingWritten || e.Path != "/ws" || !strings.Contains(e.Remedy, "github.com/quietws/quietws/core.") && !unnamed {
 								t.Errorf("told %+v", e)
 							}
 							_ = nc.Close()
 							atRest(t, g)
-							wantHandshakes(t, g, HandshakeCount{Result: "failed", Reason: ReasonNothingWritten, N: 1})
+							wantHandshakes(t, g, HandshakeCount{Result: "failed", Reason: event.ReasonNothingWritten, N: 1})
 							if len(events) > 0 {
 								t.Errorf("told again: %+v", <-events)
 							}
@@ -153,7 +154,7 @@ func TestALayerThatHoldsTheStatus(t *testing.T) {
 							t.Fatalf("answered %q, %v", head, err)
 						}
 						_ = nc.Close()
-						if e := next(t, events); e.Class != SessionEnded || e.Status != 101 {
+						if e := next(t, events); e.Class != event.SessionEnded || e.Status != 101 {
 							t.Errorf("told %+v", e)
 						}
 						atRest(t, g)
@@ -165,14 +166,14 @@ func TestALayerThatHoldsTheStatus(t *testing.T) {
 	}
 }
 
-func next(t *testing.T, events <-chan Event) Event {
+func next(t *testing.T, events <-chan event.Event) event.Event {
 	t.Helper()
 	select {
 	case e := <-events:
 		return e
 	case <-time.After(10 * time.Second):
 		t.Fatal("nothing was told in ten seconds")
-		return Event{}
+		return event.Event{}
 	}
 }
 
@@ -191,8 +192,8 @@ func TestALayerThatHidesTheHijack(t *testing.T) {
 		"gorilla": func(g *Guard) http.Handler { return g.Endpoint(http.HandlerFunc(hijackSession)) },
 	} {
 		for _, outside := range []bool{false, true} {
-			events := make(chan Event, 10)
-			g := quietGuard(t, Config{Observe: func(e Event) { events <- e }})
+			events := make(chan event.Event, 10)
+			g := quietGuard(t, Config{Observe: func(e event.Event) { events <- e }})
 			h := http.TimeoutHandler(route(g), time.Minute, "")
 			if outside {
 				h = g.Wrap(h)
@@ -203,7 +204,7 @@ func TestALayerThatHidesTheHijack(t *testing.T) {
 				t.Errorf("%s: a session behind http.TimeoutHandler", name)
 			}
 			e := next(t, events)
-			if e.Class != UpgradeFailed || e.Reason != ReasonHijackFailed || !strings.Contains(e.Remedy, "net/http.timeoutWriter") {
+			if e.Class != event.UpgradeFailed || e.Reason != event.ReasonHijackFailed || !strings.Contains(e.Remedy, "net/http.timeoutWriter") {
 				t.Errorf("%s: told %+v", name, e)
 			}
 			srv.Close()
@@ -302,8 +303,8 @@ func TestASessionThatIsCopied(t *testing.T) {
 	})
 	for _, s := range stands4 {
 		t.Run(s.name, func(t *testing.T) {
-			events := make(chan Event, 10)
-			g := quietGuard(t, Config{Observe: func(e Event) { events <- e }})
+			events := make(chan event.Event, 10)
+			g := quietGuard(t, Config{Observe: func(e event.Event) { events <- e }})
 			ws, _, err := probetest.Open(t.Context(), probetest.Target{Addr: s.serve(t, g, &http.Server{Handler: proxy}), Path: "/ws"})
 			if err != nil {
 				t.Fatal(err)
@@ -314,7 +315,7 @@ func TestASessionThatIsCopied(t *testing.T) {
 			}
 			wantHandshakes(t, g, HandshakeCount{Result: "accepted", N: 1}) // at once
 			_, _ = ws.Vanish(probetest.FIN)
-			if e := next(t, events); e.Class != SessionEnded {
+			if e := next(t, events); e.Class != event.SessionEnded {
 				t.Errorf("told %+v", e)
 			}
 			atRest(t, g)
@@ -368,8 +369,8 @@ func TestResponseController(t *testing.T) {
 // three seconds: one that is answered late is a session all the same.
 func TestUnansweredHandshakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		events := make(chan Event, 10)
-		g := quietGuard(t, Config{Observe: func(e Event) { events <- e }})
+		events := make(chan event.Event, 10)
+		g := quietGuard(t, Config{Observe: func(e event.Event) { events <- e }})
 		opened := func() (*Conn, Request) {
 			r := handshake()
 			q := g.Adapter().BeginHTTP(r)
@@ -378,7 +379,7 @@ func TestUnansweredHandshakes(t *testing.T) {
 		told := func() (n int) {
 			synctest.Wait()
 			for ; len(events) > 0; n++ {
-				if e := <-events; e.Class != UpgradeFailed || e.Reason != ReasonNothingWritten {
+				if e := <-events; e.Class != event.UpgradeFailed || e.Reason != event.ReasonNothingWritten {
 					t.Errorf("told %+v", e)
 				}
 			}
@@ -409,11 +410,11 @@ func TestUnansweredHandshakes(t *testing.T) {
 		r3.Done(0, nil)
 		synctest.Wait()
 		for range 2 {
-			if e := <-events; e.Class != SessionEnded {
+			if e := <-events; e.Class != event.SessionEnded {
 				t.Errorf("told %+v", e)
 			}
 		}
-		want := []HandshakeCount{{Result: "accepted", N: 2}, {Result: "failed", Reason: ReasonNothingWritten, N: 1}}
+		want := []HandshakeCount{{Result: "accepted", N: 2}, {Result: "failed", Reason: event.ReasonNothingWritten, N: 1}}
 		if got := g.Snapshot().Handshakes; !slices.Equal(got, want) {
 			t.Errorf("counted %v, want %v", got, want)
 		}

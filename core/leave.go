@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // Leave ends a request, as Done does, whose handler has asked for the connection
@@ -50,7 +52,7 @@ func (r *Request) lend(nc net.Conn) {
 func (x *exchange) untracked() {
 	if x.set(stateSettled | stateConfirmed) {
 		x.g.learn(x.path, "")
-		x.g.stats.handshakes[handshakeAccepted][NoReason].Add(1)
+		x.g.stats.handshakes[handshakeAccepted][event.NoReason].Add(1)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // A stand is how a server is watched.
@@ -101,15 +103,15 @@ func hijackWith(t *testing.T, before func(), written string) http.Handler {
 // tells apart.
 var hijackable = []struct {
 	name, sent string
-	class      Class // where the connection is watched
-	ordinary   bool  // not judged
+	class      event.Class // where the connection is watched
+	ordinary   bool        // not judged
 }{
-	{"an ordinary request", "GET /app HTTP/1.1\r\nHost: a\r\n\r\n", Hijacked, true},
-	{"CONNECT", "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", Hijacked, true},
-	{"an HTTP/2 preface, as h2c takes it", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Hijacked, false},
-	{"a known prober's", "GET /app HTTP/1.1\r\nHost: a\r\nUser-Agent: kube-probe/1.30\r\n\r\n", Hijacked, false},
-	{"a default health route's", "GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n", Hijacked, false},
-	{"a handshake", upgradeGET, SessionEnded, false},
+	{"an ordinary request", "GET /app HTTP/1.1\r\nHost: a\r\n\r\n", event.Hijacked, true},
+	{"CONNECT", "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", event.Hijacked, true},
+	{"an HTTP/2 preface, as h2c takes it", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", event.Hijacked, false},
+	{"a known prober's", "GET /app HTTP/1.1\r\nHost: a\r\nUser-Agent: kube-probe/1.30\r\n\r\n", event.Hijacked, false},
+	{"a default health route's", "GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n", event.Hijacked, false},
+	{"a handshake", upgradeGET, event.SessionEnded, false},
 }
 
 // atRest waits until no connection is open, no session, and no place taken.
@@ -147,7 +149,7 @@ func TestHijackLeavesNothingBehind(t *testing.T) {
 				}
 				want := row.class
 				if row.ordinary && !s.attached {
-					want = HTTP // its hijack is seen by nobody
+					want = event.HTTP // its hijack is seen by nobody
 				}
 				if s.listen && g.Snapshot().Closed[want] != 2 {
 					t.Errorf("%v, want %v", g.Snapshot().Closed, want)

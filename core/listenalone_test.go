@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // Listener without Attach: good requests are not called malformed, and one line
@@ -48,7 +50,7 @@ func TestListenerAlone(t *testing.T) {
 			if want := map[bool]int{true: 1}[row.told]; told != want {
 				t.Errorf("told %d times, want %d", told, want)
 			}
-			if row.name == "alone" && g.Snapshot().Closed[HTTP] != 3 {
+			if row.name == "alone" && g.Snapshot().Closed[event.HTTP] != 3 {
 				t.Errorf("classes %v, want 3 http", g.Snapshot().Closed)
 			}
 		})

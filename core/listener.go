@@ -31,7 +31,7 @@ type listener struct {
 var errTLSBelow = errors.New("quietws: Serve or Guard.Listener was given a TLS listener; give it the raw one and put TLS above it: Guard.TLSListener, or tls.NewListener(guard.Listener(ln), config)")
 
 // Listener returns ln watched: each connection that it accepts is counted, and
-// ends in exactly one [Class]. Give it the raw listener, or one of
+// ends in exactly one [event.Class]. Give it the raw listener, or one of
 // go-proxyproto, and put TLS above it:
 //
 //	tls.NewListener(guard.Listener(ln), config)

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // scripted is a listener whose Accept returns what it is told; after that it
@@ -281,8 +283,8 @@ func TestTLSListener(t *testing.T) {
 	cert := httptest.NewUnstartedServer(nil)
 	cert.StartTLS()
 	defer cert.Close()
-	ended := make(chan Event, 1)
-	g := quietGuard(t, Config{Observe: func(e Event) { ended <- e }})
+	ended := make(chan event.Event, 1)
+	g := quietGuard(t, Config{Observe: func(e event.Event) { ended <- e }})
 	below, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -292,8 +294,8 @@ func TestTLSListener(t *testing.T) {
 	for _, row := range []struct {
 		name string
 		bare bool
-		want Class
-	}{{"handshaken and closed", false, TLSProbe}, {"closed at once", true, TCPProbe}} {
+		want event.Class
+	}{{"handshaken and closed", false, event.TLSProbe}, {"closed at once", true, event.TCPProbe}} {
 		client, err := net.Dial("tcp", below.Addr().String())
 		if err != nil {
 			t.Fatal(err)

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // maxStack is how much of a stack trace is logged.
@@ -14,10 +16,10 @@ const maxStack = 8 << 10
 
 // lineAttrs is what a line says about one event. Failures always have a
 // status, probes always a prober, sessions how they ended.
-func lineAttrs(e *Event) []slog.Attr {
+func lineAttrs(e *event.Event) []slog.Attr {
 	to := make([]slog.Attr, 0, 16)
 	to = append(to, slog.String("class", e.Class.String()))
-	if e.Reason != NoReason {
+	if e.Reason != event.NoReason {
 		to = append(to, slog.String("reason", e.Reason.String()))
 	}
 	to = append(to, slog.String("remote", remoteWord(e.Remote)))
@@ -39,7 +41,7 @@ func lineAttrs(e *Event) []slog.Attr {
 	if e.Path != "" {
 		to = append(to, slog.String("path", logWord(e.Path)))
 	}
-	if e.Class == SessionEnded || e.Class == Hijacked {
+	if e.Class == event.SessionEnded || e.Class == event.Hijacked {
 		return append(to, sessionAttrs(e)...)
 	}
 	if e.Status != 0 || !e.Class.Probe() {
@@ -48,7 +50,7 @@ func lineAttrs(e *Event) []slog.Attr {
 	if e.Session.Duration > 0 {
 		to = append(to, slog.Duration("duration", e.Session.Duration))
 	}
-	if h, ok := e.Err.(*HandshakeError); ok && h != nil { // the line has its reason
+	if h, ok := e.Err.(*event.HandshakeError); ok && h != nil { // the line has its reason
 		if h.Field != "" {
 			to = append(to, slog.String("field", h.Field))
 		}
@@ -72,8 +74,8 @@ func lineAttrs(e *Event) []slog.Attr {
 
 // sessionAttrs says how a connection that left HTTP ended. A code of 0 is not
 // known; the bytes are those of the transport.
-func sessionAttrs(e *Event) (to []slog.Attr) {
-	if e.Class == SessionEnded {
+func sessionAttrs(e *event.Event) (to []slog.Attr) {
+	if e.Class == event.SessionEnded {
 		end := e.Session.End
 		if end == "" {
 			end = "ended"
@@ -89,7 +91,7 @@ func sessionAttrs(e *Event) (to []slog.Attr) {
 }
 
 // sample is one repeat in one line: who asked for what, and what came of it.
-func sample(e *Event) string {
+func sample(e *event.Event) string {
 	var b strings.Builder
 	b.WriteString(remoteWord(e.Remote))
 	if e.Client.IsValid() {
@@ -106,7 +108,7 @@ func sample(e *Event) string {
 	}
 	if e.Panic != nil {
 		b.WriteString(": " + panicText(e.Panic))
-	} else if h, _ := e.Err.(*HandshakeError); e.Err != nil && h == nil { // the line has its reason
+	} else if h, _ := e.Err.(*event.HandshakeError); e.Err != nil && h == nil { // the line has its reason
 		b.WriteString(": " + logText(textOf(e.Err)))
 	}
 	return b.String()

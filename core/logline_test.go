@@ -8,31 +8,33 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 func TestLineAttrs(t *testing.T) {
 	rows := []struct {
 		rule  string
-		event Event
+		event event.Event
 		want  string
 	}{
-		{"an event that knows nothing says so", Event{Class: UpgradeFailed}, `class=upgrade_failed remote=unknown status=0`},
-		{"a failure, whole", Event{Class: HandshakeRefused, Reason: ReasonBadKey, Remote: from(1), Prober: "p", Method: "GET", Path: "/ws",
-			Status: 400, Err: &HandshakeError{Reason: ReasonBadKey, Field: "Sec-Websocket-Key"}, Remedy: "do this", Session: SessionEnd{Duration: time.Second}},
+		{"an event that knows nothing says so", event.Event{Class: event.UpgradeFailed}, `class=upgrade_failed remote=unknown status=0`},
+		{"a failure, whole", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonBadKey, Remote: from(1), Prober: "p", Method: "GET", Path: "/ws",
+			Status: 400, Err: &event.HandshakeError{Reason: event.ReasonBadKey, Field: "Sec-Websocket-Key"}, Remedy: "do this", Session: event.SessionEnd{Duration: time.Second}},
 			`class=handshake_refused reason=bad_key remote=10.0.0.1:40001 prober=p method=GET path=/ws status=400 duration=1s field=Sec-Websocket-Key remedy=do this`},
-		{"a proxy that left a trace", Event{Class: HandshakeRefused, Reason: ReasonUpgradeStripped, Proxy: "varnish", Method: "GET"},
+		{"a proxy that left a trace", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonUpgradeStripped, Proxy: "varnish", Method: "GET"},
 			`class=handshake_refused reason=upgrade_stripped remote=unknown proxy=varnish method=GET status=0`},
-		{"a client that a proxy vouches for", Event{Class: BadRequest, Client: netip.MustParseAddr("192.0.2.1"), Forwarded: "203.0.113.1"},
+		{"a client that a proxy vouches for", event.Event{Class: event.BadRequest, Client: netip.MustParseAddr("192.0.2.1"), Forwarded: "203.0.113.1"},
 			`class=bad_request remote=unknown client=192.0.2.1 status=0`},
-		{"one that nobody vouches for", Event{Class: BadRequest, Forwarded: "192.0.2.1, x"},
+		{"one that nobody vouches for", event.Event{Class: event.BadRequest, Forwarded: "192.0.2.1, x"},
 			`class=bad_request remote=unknown forwarded="192.0.2.1, x" status=0`},
-		{"IPv4 on a dual-stack socket reads as IPv4", Event{Class: TCPProbe, Remote: netip.MustParseAddrPort("[::ffff:192.0.2.1]:7")},
+		{"IPv4 on a dual-stack socket reads as IPv4", event.Event{Class: event.TCPProbe, Remote: netip.MustParseAddrPort("[::ffff:192.0.2.1]:7")},
 			`class=tcp_probe remote=192.0.2.1:7 prober=unknown`},
-		{"a panic has its value and its stack", Event{Class: HandlerPanic, Panic: "boom", Stack: []byte("goroutine 1:\n\tx.go:1")},
+		{"a panic has its value and its stack", event.Event{Class: event.HandlerPanic, Panic: "boom", Stack: []byte("goroutine 1:\n\tx.go:1")},
 			"class=handler_panic remote=unknown status=0 panic=boom stack=goroutine 1:\n\tx.go:1"},
-		{"a session with the handler's error", Event{Class: SessionEnded, Err: errors.New("a b")},
+		{"a session with the handler's error", event.Event{Class: event.SessionEnded, Err: errors.New("a b")},
 			`class=session remote=unknown end=ended code=0 duration=0s bytes_in=0 bytes_out=0 error=a b`},
-		{"an Error method that panics", Event{Class: UpgradeFailed, Err: (*badError)(nil)},
+		{"an Error method that panics", event.Event{Class: event.UpgradeFailed, Err: (*badError)(nil)},
 			`class=upgrade_failed remote=unknown status=0 error=<nil>`},
 	}
 	for _, r := range rows {
@@ -87,13 +89,13 @@ func TestJournalForgedLines(t *testing.T) {
 	evil := "x\nlevel=ERROR msg=forged\r\x1b[31mred\x00\x7f\xff\u202e\u2028 class=session \"quoted\""
 	inJournal(t, journalConfig{logger: slog.New(&logLines{level: slog.LevelDebug}), collapse: time.Second}, func(t *testing.T, j *journal, log *logLines) {
 		zone := netip.MustParseAddr("fe80::1").WithZone("e\nvil")
-		for _, c := range Classes() {
+		for _, c := range event.Classes() {
 			for range 3 {
-				j.post(&Event{Class: c, Platform: true, Remote: netip.AddrPortFrom(zone, 1), Client: zone,
+				j.post(&event.Event{Class: c, Platform: true, Remote: netip.AddrPortFrom(zone, 1), Client: zone,
 					Method: evil, Path: "/" + strings.Repeat(evil, 20000), Err: errors.New(evil), Prober: evil,
 					Panic: errors.New(evil), Stack: []byte("goroutine 1\n\tmain.go:1 \x1b[31m\xff")})
 			}
-			j.post(&Event{Class: c, Platform: true, Forwarded: evil, Panic: evil})
+			j.post(&event.Event{Class: c, Platform: true, Forwarded: evil, Panic: evil})
 		}
 		handled(t, j)
 		after(time.Hour)

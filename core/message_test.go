@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"testing"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // letter is a Message on paper: what a server like fasthttp knows of one request.
@@ -132,8 +134,8 @@ func TestAroundRewritesConnection(t *testing.T) {
 // A panic is told once, and answered by the outermost layer without a word of it;
 // a hijack that was asked for does not come.
 func TestPanicAround(t *testing.T) {
-	var events []Event
-	g := quietGuard(t, Config{Observe: func(e Event) { events = append(events, e) }})
+	var events []event.Event
+	g := quietGuard(t, Config{Observe: func(e event.Event) { events = append(events, e) }})
 	a := g.Adapter()
 	m := newLetter(handshake(onPath("/panic")), watched(g, &script{}))
 	func() {
@@ -151,7 +153,7 @@ func TestPanicAround(t *testing.T) {
 	if err := g.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.ContainsFunc(events, func(e Event) bool { return e.Class == HandlerPanic && e.Panic == "s3cr3t" }) || len(events) != 1 {
+	if !slices.ContainsFunc(events, func(e event.Event) bool { return e.Class == event.HandlerPanic && e.Panic == "s3cr3t" }) || len(events) != 1 {
 		t.Errorf("events: %+v", events)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 func TestHTTPHead(t *testing.T) {
@@ -80,9 +82,9 @@ func TestGeneralOptions(t *testing.T) {
 		}
 		srv.Close()
 		waitClosed(t, g)
-		class := HTTPProbe
+		class := event.HTTPProbe
 		if own { // the application answers
-			class = HTTP
+			class = event.HTTP
 		}
 		if s := g.Snapshot(); s.Closed[class] != 1 {
 			t.Errorf("%v, want %v", s.Closed, class)

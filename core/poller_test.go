@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // A question of a prober that is answered by the guard, as its layer does it.
@@ -180,7 +182,7 @@ func TestDrainNoticeForProbesByTCP(t *testing.T) {
 			c := watched(g, &script{addr: tcpAddr(from), reads: []step{{"", io.EOF}}})
 			_, _ = c.Read(make([]byte, 1))
 			_ = c.Close()
-			if n := g.Snapshot().Closed[TCPProbe]; n != 1 {
+			if n := g.Snapshot().Closed[event.TCPProbe]; n != 1 {
 				t.Fatalf("%s: %v, want a tcp_probe", from, g.Snapshot().Closed)
 			}
 			if r := drained(t, g); r.Notice < want || r.Notice > want+drainCheck {

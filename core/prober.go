@@ -6,7 +6,7 @@ import (
 )
 
 // prober is one of the known probers of the table, 0 for none. What it names
-// is a claim where it comes from a request; see [Event.Prober].
+// is a claim where it comes from a request; see [event.Event.Prober].
 type prober uint8
 
 // String returns the name of p, the metric label "prober", "" for none.
@@ -18,7 +18,7 @@ func (p prober) String() string {
 }
 
 // Probers returns the name of every known prober, sorted: the values that
-// [Event.Prober] and the metric label "prober" can have, beside "configured" for
+// [event.Event.Prober] and the metric label "prober" can have, beside "configured" for
 // a nameless one at an address of [Config.ProbeSources]; the label is "unknown"
 // where there is none. The slice is the caller's.
 func Probers() []string {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // agentHead is a request of which only the header matters here. It keeps its
@@ -301,11 +303,11 @@ func BenchmarkPlatformAddr(b *testing.B) {
 func TestConfiguredProber(t *testing.T) {
 	for _, s := range stands4[1:] {
 		t.Run(s.name, func(t *testing.T) {
-			events := make(chan Event, 10)
+			events := make(chan event.Event, 10)
 			g, err := New(Config{
 				Logger:       slog.New(slog.DiscardHandler),
 				ProbeSources: prefixes("127.0.0.0/8"),
-				Observe:      func(e Event) { events <- e },
+				Observe:      func(e event.Event) { events <- e },
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -314,14 +316,14 @@ func TestConfiguredProber(t *testing.T) {
 			addr := s.serve(t, g, &http.Server{Handler: http.NewServeMux()})
 			for _, row := range []struct {
 				send, prober string
-				class        Class
+				class        event.Class
 			}{
-				{"", "configured", TCPProbe},
-				{"GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "configured", HTTPProbe},
-				{"GET /readyz HTTP/1.1\r\nHost: a\r\nUser-Agent: kube-probe/1.36\r\nConnection: close\r\n\r\n", "kubelet", HTTPProbe},
-				{"GET /readyz HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 8.8.8.8\r\nConnection: close\r\n\r\n", "", HTTPProbe}, // somebody's through it
-				{"POST /readyz HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 8.8.8.8\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", "", HTTPProbe},
-				{"nothing\r\n\r\n", "", BadRequest},
+				{"", "configured", event.TCPProbe},
+				{"GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "configured", event.HTTPProbe},
+				{"GET /readyz HTTP/1.1\r\nHost: a\r\nUser-Agent: kube-probe/1.36\r\nConnection: close\r\n\r\n", "kubelet", event.HTTPProbe},
+				{"GET /readyz HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 8.8.8.8\r\nConnection: close\r\n\r\n", "", event.HTTPProbe}, // somebody's through it
+				{"POST /readyz HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 8.8.8.8\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", "", event.HTTPProbe},
+				{"nothing\r\n\r\n", "", event.BadRequest},
 			} {
 				nc, err := net.Dial("tcp", addr)
 				if err != nil {
@@ -332,7 +334,7 @@ func TestConfiguredProber(t *testing.T) {
 					_, _ = io.Copy(io.Discard, nc)
 				}
 				_ = nc.Close()
-				var e Event
+				var e event.Event
 				select {
 				case e = <-events:
 				case <-time.After(10 * time.Second):

@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // updateReadme is a variable of the environment with which the tables are
@@ -65,22 +67,22 @@ func classesTable(t *testing.T, say func(string) string) string {
 
 	row(say("class, reason"), say("told"), say("what it was"), say("remedy, as the log has it"))
 	b.WriteString(strings.Repeat("|---", 4) + "|\n")
-	for _, c := range Classes() {
+	for _, c := range event.Classes() {
 		level := ""
-		if belongs(c, NoReason) {
-			level = say(toldWord(c, NoReason))
+		if belongs(c, event.NoReason) {
+			level = say(toldWord(c, event.NoReason))
 		}
-		hint := remedy(c, NoReason, "") + probeHint(c)
+		hint := remedy(c, event.NoReason, "") + probeHint(c)
 		row("**"+code(c.String())+"**", level, text(c.String()), cell(hint))
 		for _, r := range c.Reasons() {
 			row(code(r.String()), say(toldWord(c, r)), text("reason "+r.String()), cell(remedy(c, r, "")))
-			if r == ReasonUpgradeStripped {
+			if r == event.ReasonUpgradeStripped {
 				for v := noVia + 1; v < vias; v++ {
 					row(code(r.String())+", "+say("proxy")+" "+code(v.String()), say(toldWord(c, r)), traces(v, say), cell(viaRemedies[v]))
 				}
 			}
 		}
-		if c == ProbeFailing {
+		if c == event.ProbeFailing {
 			for _, p := range Probers() {
 				if where := probePaths[p]; where != "" {
 					row(say("prober")+" "+code(p), level, "", cell(where))
@@ -92,8 +94,8 @@ func classesTable(t *testing.T, say func(string) string) string {
 }
 
 // toldWord is how a platform's event is told.
-func toldWord(c Class, r Reason) string {
-	level, how := told(&Event{Class: c, Reason: r, Platform: true}, ordinary)
+func toldWord(c event.Class, r event.Reason) string {
+	level, how := told(&event.Event{Class: c, Reason: r, Platform: true}, ordinary)
 	switch how {
 	case tellNever:
 		return "–"
@@ -153,8 +155,8 @@ func constantDocs(t *testing.T) map[string]string {
 			spec := s.(*ast.ValueSpec)
 			name := spec.Names[0].Name
 			if strings.HasPrefix(name, "Reason") {
-				docs["reason "+Reason(i).String()] = oneLine(spec.Comment.Text())
-			} else if c := Class(i); i < classCount && spec.Doc != nil {
+				docs["reason "+event.Reason(i).String()] = oneLine(spec.Comment.Text())
+			} else if c := event.Class(i); i < classCount && spec.Doc != nil {
 				docs[c.String()] = oneLine(strings.TrimPrefix(spec.Doc.Text(), name+": "))
 			}
 		}

@@ -1,5 +1,7 @@
 package core
 
+import "github.com/quietws/quietws/core/event"
+
 // remedy returns what to tell the operator: one line of what mends an event of
 // this class and reason, where possible as the line of configuration that does
 // it, "" where there is nothing to mend. The text is constant: nothing of the
@@ -8,26 +10,26 @@ package core
 //
 // HandshakeRefused with ReasonApplication has one text for every status; where
 // the refusal was meant (401, 429) it is for the caller to leave it out.
-func remedy(c Class, r Reason, proberName string) string {
+func remedy(c event.Class, r event.Reason, proberName string) string {
 	if int(r) >= reasonCount {
-		r = NoReason
+		r = event.NoReason
 	}
 	switch c {
-	case HandshakeRefused:
+	case event.HandshakeRefused:
 		return refusalRemedies[r]
-	case UpgradeFailed:
+	case event.UpgradeFailed:
 		return upgradeRemedies[r]
-	case WrongProtocol:
+	case event.WrongProtocol:
 		return protocolRemedies[r]
-	case TLSFailed:
+	case event.TLSFailed:
 		return tlsRemedies[r]
-	case BadRequest:
+	case event.BadRequest:
 		return requestRemedies[r]
-	case ServerClosed:
+	case event.ServerClosed:
 		return closedRemedies[r]
-	case IdleConnect:
+	case event.IdleConnect:
 		return idleRemedy
-	case ProbeFailing:
+	case event.ProbeFailing:
 		if where, known := probePaths[proberName]; known {
 			return failingRemedy + "; " + where
 		}
@@ -41,11 +43,11 @@ func remedy(c Class, r Reason, proberName string) string {
 
 // probeHint returns what to tell with the first probe of class c, "" if such a
 // probe is as good as one can be.
-func probeHint(c Class) string {
+func probeHint(c event.Class) string {
 	switch c {
-	case TCPProbe:
+	case event.TCPProbe:
 		return "a TCP probe only proves that the kernel accepts connections; let the prober ask GET /readyz over HTTP"
-	case TLSProbe:
+	case event.TLSProbe:
 		return "a TLS probe only proves that the certificate is served; let the prober ask GET /readyz over HTTPS"
 	default:
 		return ""
@@ -67,19 +69,19 @@ const (
 
 var refusalRemedies = [reasonCount]string{
 	// Draining is meant: nothing to mend.
-	ReasonSaturated:       "raise Config.MaxSessions or add instances",
-	ReasonNoRoute:         "no handler has this path: register the WebSocket route for GET on it, or mend the client's URL or the proxy's path rewriting (nginx: a proxy_pass that ends in a slash cuts the prefix of its location)",
-	ReasonUpgradeStripped: strippedRemedy,
-	ReasonHTTP2:           `a proxy or client sends the handshake over HTTP/2, where Upgrade does not exist: let the proxy speak HTTP/1.1 to this server (Envoy: no http2_protocol_options on the cluster; HAProxy: alpn http/1.1, no proto h2), or take "h2" out of tls.Config.NextProtos`,
-	ReasonHTTP10:          "a proxy speaks HTTP/1.0 to this server; nginx, in the location: " + nginxUpgrade,
-	ReasonBadMethod:       "a WebSocket handshake is a GET: mend the client; if it is a probe, point it at /readyz or add the path to Config.ProbePaths",
-	ReasonNotUpgrade:      "a plain request on a WebSocket route: a person, a crawler or a probe (point it at /readyz or add the path to Config.ProbePaths); if it was a WebSocket client, a proxy removed the handshake, nginx: " + nginxUpgrade,
-	ReasonBadVersion:      "the client is older than RFC 6455 or sends a wrong Sec-WebSocket-Version: update its WebSocket library",
-	ReasonMissingKey:      "the client or a proxy left Sec-WebSocket-Key out: let a WebSocket library make the handshake, and let the proxy pass all Sec-WebSocket fields on",
-	ReasonDuplicateKey:    "two Sec-WebSocket-Key lines: take the line that sets it out of the proxy's configuration (nginx: proxy_set_header Sec-WebSocket-Key) or out of the client's extra headers",
-	ReasonBadKey:          "the client's Sec-WebSocket-Key is not base64 of 16 bytes: let a WebSocket library make it; a fixed key copied into a script is the usual cause",
-	ReasonOriginForbidden: "if the page may connect, let its origin in: " + originWords + "; if it is this site's own, a proxy changed Host, nginx: `" + nginxHost + "` Apache: `ProxyPreserveHost On`",
-	ReasonApplication:     "the handshake was good and the application's own handler or WebSocket library refused it, see status and error; a 403 is most often the Origin check: let the origin in, " + originWords + ", or let the proxy pass Host on, nginx: `" + nginxHost + "`",
+	event.ReasonSaturated:       "raise Config.MaxSessions or add instances",
+	event.ReasonNoRoute:         "no handler has this path: register the WebSocket route for GET on it, or mend the client's URL or the proxy's path rewriting (nginx: a proxy_pass that ends in a slash cuts the prefix of its location)",
+	event.ReasonUpgradeStripped: strippedRemedy,
+	event.ReasonHTTP2:           `a proxy or client sends the handshake over HTTP/2, where Upgrade does not exist: let the proxy speak HTTP/1.1 to this server (Envoy: no http2_protocol_options on the cluster; HAProxy: alpn http/1.1, no proto h2), or take "h2" out of tls.Config.NextProtos`,
+	event.ReasonHTTP10:          "a proxy speaks HTTP/1.0 to this server; nginx, in the location: " + nginxUpgrade,
+	event.ReasonBadMethod:       "a WebSocket handshake is a GET: mend the client; if it is a probe, point it at /readyz or add the path to Config.ProbePaths",
+	event.ReasonNotUpgrade:      "a plain request on a WebSocket route: a person, a crawler or a probe (point it at /readyz or add the path to Config.ProbePaths); if it was a WebSocket client, a proxy removed the handshake, nginx: " + nginxUpgrade,
+	event.ReasonBadVersion:      "the client is older than RFC 6455 or sends a wrong Sec-WebSocket-Version: update its WebSocket library",
+	event.ReasonMissingKey:      "the client or a proxy left Sec-WebSocket-Key out: let a WebSocket library make the handshake, and let the proxy pass all Sec-WebSocket fields on",
+	event.ReasonDuplicateKey:    "two Sec-WebSocket-Key lines: take the line that sets it out of the proxy's configuration (nginx: proxy_set_header Sec-WebSocket-Key) or out of the client's extra headers",
+	event.ReasonBadKey:          "the client's Sec-WebSocket-Key is not base64 of 16 bytes: let a WebSocket library make it; a fixed key copied into a script is the usual cause",
+	event.ReasonOriginForbidden: "if the page may connect, let its origin in: " + originWords + "; if it is this site's own, a proxy changed Host, nginx: `" + nginxHost + "` Apache: `ProxyPreserveHost On`",
+	event.ReasonApplication:     "the handshake was good and the application's own handler or WebSocket library refused it, see status and error; a 403 is most often the Origin check: let the origin in, " + originWords + ", or let the proxy pass Host on, nginx: `" + nginxHost + "`",
 }
 
 // originWords is where each library is told of origins.
@@ -113,11 +115,11 @@ var viaRemedies = [vias]string{
 const behindRemedy = "another proxy removed it, nginx: " + nginxUpgrade
 
 var upgradeRemedies = [reasonCount]string{
-	NoReason:             "the handler did not complete a good handshake: see its error",
-	ReasonServerError:    "the handler answered 5xx to a good handshake: see its error; a middleware that buffers, compresses or times responses out (http.TimeoutHandler) has to leave this route alone",
-	ReasonHijackFailed:   "the connection could not be taken over: a middleware's ResponseWriter hides http.Hijacker (give it an Unwrap method, or keep it off this route), http.TimeoutHandler cannot be hijacked at all, and gin 1.11.0 refuses: use another version",
-	ReasonNothingWritten: "the handler took the connection over and answered nothing: let the library's Accept or Upgrade write the 101, look for a return or a closed connection before it, and for a middleware that holds the status back until a body comes, as Gzip does",
-	ReasonStatusUnknown:  "the handler ended and nobody saw how: let it return its error, and use Attach or Wrap, which see the status, in place of Middleware alone",
+	event.NoReason:             "the handler did not complete a good handshake: see its error",
+	event.ReasonServerError:    "the handler answered 5xx to a good handshake: see its error; a middleware that buffers, compresses or times responses out (http.TimeoutHandler) has to leave this route alone",
+	event.ReasonHijackFailed:   "the connection could not be taken over: a middleware's ResponseWriter hides http.Hijacker (give it an Unwrap method, or keep it off this route), http.TimeoutHandler cannot be hijacked at all, and gin 1.11.0 refuses: use another version",
+	event.ReasonNothingWritten: "the handler took the connection over and answered nothing: let the library's Accept or Upgrade write the 101, look for a return or a closed connection before it, and for a middleware that holds the status back until a body comes, as Gzip does",
+	event.ReasonStatusUnknown:  "the handler ended and nobody saw how: let it return its error, and use Attach or Wrap, which see the status, in place of Middleware alone",
 }
 
 // replayedRemedy is for ReasonHijackFailed on a server that hands a connection over
@@ -126,44 +128,44 @@ const replayedRemedy = "101 was answered and nobody took the connection over: mo
 
 // layerRemedy is for UpgradeFailed where it is known which ResponseWriters stand
 // between the handler and the server. layer names their types.
-func layerRemedy(r Reason, layer string) string {
-	if r == ReasonNothingWritten {
+func layerRemedy(r event.Reason, layer string) string {
+	if r == event.ReasonNothingWritten {
 		return "the 101 that the handler wrote was held back by a middleware's ResponseWriter, " + layer +
 			": keep that middleware off this route, for example by skipping requests for which IsUpgrade is true, or serve the route with Handler, which writes past it"
 	}
-	if r == ReasonHijackFailed {
+	if r == event.ReasonHijackFailed {
 		return "in the way is the ResponseWriter " + layer + "; " + upgradeRemedies[r]
 	}
 	return upgradeRemedies[r]
 }
 
 var protocolRemedies = [reasonCount]string{
-	ReasonTLSOnPlain:    "TLS came to a port without TLS: let the proxy, probe or client use http:// and ws:// here (nginx: proxy_pass http://; HAProxy: no ssl on the server line; Kubernetes: scheme: HTTP), or serve TLS with ServeTLS or Guard.TLSListener",
-	ReasonHTTPOnTLS:     "plain HTTP came to the TLS port: let the proxy, probe or client use https:// and wss:// here (nginx: proxy_pass https://; HAProxy: ssl on the server line; Kubernetes: scheme: HTTPS)",
-	ReasonH2Preface:     "the proxy or probe speaks HTTP/2 to an HTTP/1 port, and nothing it asks is answered: HAProxy: no proto h2 on the server line; Envoy: no http2_protocol_options on the cluster; nginx: proxy_pass, not grpc_pass; Cloud Run: end-to-end HTTP/2 off; Kubernetes: an httpGet probe, not grpc",
-	ReasonProxyPreamble: "a PROXY protocol preamble that nothing here reads: turn it off (HAProxy: no send-proxy or send-proxy-v2 on the server line; AWS: proxy_protocol_v2.enabled=false; nginx: proxy_protocol off), or put pires/go-proxyproto below the guard: tls(guard(proxyproto(ln)))",
+	event.ReasonTLSOnPlain:    "TLS came to a port without TLS: let the proxy, probe or client use http:// and ws:// here (nginx: proxy_pass http://; HAProxy: no ssl on the server line; Kubernetes: scheme: HTTP), or serve TLS with ServeTLS or Guard.TLSListener",
+	event.ReasonHTTPOnTLS:     "plain HTTP came to the TLS port: let the proxy, probe or client use https:// and wss:// here (nginx: proxy_pass https://; HAProxy: ssl on the server line; Kubernetes: scheme: HTTPS)",
+	event.ReasonH2Preface:     "the proxy or probe speaks HTTP/2 to an HTTP/1 port, and nothing it asks is answered: HAProxy: no proto h2 on the server line; Envoy: no http2_protocol_options on the cluster; nginx: proxy_pass, not grpc_pass; Cloud Run: end-to-end HTTP/2 off; Kubernetes: an httpGet probe, not grpc",
+	event.ReasonProxyPreamble: "a PROXY protocol preamble that nothing here reads: turn it off (HAProxy: no send-proxy or send-proxy-v2 on the server line; AWS: proxy_protocol_v2.enabled=false; nginx: proxy_protocol off), or put pires/go-proxyproto below the guard: tls(guard(proxyproto(ln)))",
 }
 
 var tlsRemedies = [reasonCount]string{
-	ReasonRefused:           "the client does not trust the certificate: serve the full chain, leaf first, for this name and not expired; a proxy or probe with a private CA needs it (HAProxy: ca-file; nginx: proxy_ssl_trusted_certificate) or verification off",
-	ReasonClientCertificate: "this server asks for client certificates and refused this one, or none came: let the proxy, probe or client present one of a CA in tls.Config.ClientCAs (HAProxy: crt on the server line; nginx: proxy_ssl_certificate), give probes a port without ClientAuth, or ask for less than RequireAndVerifyClientCert",
-	ReasonVersion:           "no TLS version in common: update the client, or lower tls.Config.MinVersion (1.2 where it is not set)",
-	ReasonTruncated:         "the peer left in the middle of the TLS handshake: a probe or proxy with too short a timeout, or a path that drops large packets (MTU)",
-	ReasonAborted:           "the TLS handshake broke, the error says where: bytes that are not TLS, no cipher or ALPN protocol in common, or a function of tls.Config that fails",
-	ReasonTimeout:           "the TLS handshake did not end in time: a slow client, or a path that drops large packets (MTU)",
+	event.ReasonRefused:           "the client does not trust the certificate: serve the full chain, leaf first, for this name and not expired; a proxy or probe with a private CA needs it (HAProxy: ca-file; nginx: proxy_ssl_trusted_certificate) or verification off",
+	event.ReasonClientCertificate: "this server asks for client certificates and refused this one, or none came: let the proxy, probe or client present one of a CA in tls.Config.ClientCAs (HAProxy: crt on the server line; nginx: proxy_ssl_certificate), give probes a port without ClientAuth, or ask for less than RequireAndVerifyClientCert",
+	event.ReasonVersion:           "no TLS version in common: update the client, or lower tls.Config.MinVersion (1.2 where it is not set)",
+	event.ReasonTruncated:         "the peer left in the middle of the TLS handshake: a probe or proxy with too short a timeout, or a path that drops large packets (MTU)",
+	event.ReasonAborted:           "the TLS handshake broke, the error says where: bytes that are not TLS, no cipher or ALPN protocol in common, or a function of tls.Config that fails",
+	event.ReasonTimeout:           "the TLS handshake did not end in time: a slow client, or a path that drops large packets (MTU)",
 }
 
 var requestRemedies = [reasonCount]string{
-	ReasonTruncated: "the peer left in the middle of a request's head: a port check that sends a byte (let it ask GET /readyz), or a proxy or client with too short a timeout",
-	ReasonMalformed: `not HTTP/1: another protocol's client on this port, or a monitor that sends HTTP/0.9 (F5: set the send string to "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")`,
-	ReasonTooLarge:  "a larger head than this server reads: raise http.Server.MaxHeaderBytes (Fiber: ReadBufferSize), or look for cookies that grow",
-	ReasonRefused:   "the server refused what the head says: a Host that is missing, doubled or malformed, a method it does not know, Content-Length beside Transfer-Encoding, or Expect; mend the client or proxy",
-	ReasonTimeout:   "the head did not come in time: a slow client or attack, or a proxy that opens connections early; if they are real clients, raise ReadHeaderTimeout (Fiber: ReadTimeout)",
-	ReasonUnknown:   "the server refused what came inside TLS and told nobody why: send the same request to a plain port, where the reason can be seen",
+	event.ReasonTruncated: "the peer left in the middle of a request's head: a port check that sends a byte (let it ask GET /readyz), or a proxy or client with too short a timeout",
+	event.ReasonMalformed: `not HTTP/1: another protocol's client on this port, or a monitor that sends HTTP/0.9 (F5: set the send string to "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")`,
+	event.ReasonTooLarge:  "a larger head than this server reads: raise http.Server.MaxHeaderBytes (Fiber: ReadBufferSize), or look for cookies that grow",
+	event.ReasonRefused:   "the server refused what the head says: a Host that is missing, doubled or malformed, a method it does not know, Content-Length beside Transfer-Encoding, or Expect; mend the client or proxy",
+	event.ReasonTimeout:   "the head did not come in time: a slow client or attack, or a proxy that opens connections early; if they are real clients, raise ReadHeaderTimeout (Fiber: ReadTimeout)",
+	event.ReasonUnknown:   "the server refused what came inside TLS and told nobody why: send the same request to a plain port, where the reason can be seen",
 }
 
 var closedRemedies = [reasonCount]string{
-	ReasonLimit: "a connection limit of the server: raise fiber.Config.Concurrency or fasthttp's MaxConnsPerIP, or add instances; behind a proxy all clients share the proxy's address",
+	event.ReasonLimit: "a connection limit of the server: raise fiber.Config.Concurrency or fasthttp's MaxConnsPerIP, or add instances; behind a proxy all clients share the proxy's address",
 }
 
 const (

@@ -4,24 +4,26 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // Every pair that is told at Warn or Error has a remedy: an operator who is
 // alarmed is also told what to do.
 func TestRemedyForEveryWarning(t *testing.T) {
-	for c, rs := range map[Class][]Reason{
-		UpgradeFailed: {NoReason, ReasonServerError, ReasonHijackFailed, ReasonNothingWritten, ReasonStatusUnknown},
-		HandshakeRefused: {
-			ReasonSaturated, ReasonNoRoute, ReasonUpgradeStripped, ReasonHTTP2, ReasonHTTP10, ReasonBadMethod, ReasonNotUpgrade,
-			ReasonBadVersion, ReasonMissingKey, ReasonDuplicateKey, ReasonBadKey, ReasonOriginForbidden, ReasonApplication,
+	for c, rs := range map[event.Class][]event.Reason{
+		event.UpgradeFailed: {event.NoReason, event.ReasonServerError, event.ReasonHijackFailed, event.ReasonNothingWritten, event.ReasonStatusUnknown},
+		event.HandshakeRefused: {
+			event.ReasonSaturated, event.ReasonNoRoute, event.ReasonUpgradeStripped, event.ReasonHTTP2, event.ReasonHTTP10, event.ReasonBadMethod, event.ReasonNotUpgrade,
+			event.ReasonBadVersion, event.ReasonMissingKey, event.ReasonDuplicateKey, event.ReasonBadKey, event.ReasonOriginForbidden, event.ReasonApplication,
 		},
-		ProbeFailing:  {NoReason},
-		WrongProtocol: {ReasonTLSOnPlain, ReasonHTTPOnTLS, ReasonH2Preface, ReasonProxyPreamble},
-		TLSFailed:     {ReasonRefused, ReasonVersion},
-		ServerClosed:  {ReasonLimit},
+		event.ProbeFailing:  {event.NoReason},
+		event.WrongProtocol: {event.ReasonTLSOnPlain, event.ReasonHTTPOnTLS, event.ReasonH2Preface, event.ReasonProxyPreamble},
+		event.TLSFailed:     {event.ReasonRefused, event.ReasonVersion},
+		event.ServerClosed:  {event.ReasonLimit},
 		// At Info, and still worth a word.
-		BadRequest:  {ReasonTruncated, ReasonMalformed, ReasonTooLarge, ReasonRefused, ReasonTimeout, ReasonUnknown},
-		IdleConnect: {NoReason, ReasonTimeout},
+		event.BadRequest:  {event.ReasonTruncated, event.ReasonMalformed, event.ReasonTooLarge, event.ReasonRefused, event.ReasonTimeout, event.ReasonUnknown},
+		event.IdleConnect: {event.NoReason, event.ReasonTimeout},
 	} {
 		for _, r := range rs {
 			if remedy(c, r, "") == "" {
@@ -29,9 +31,9 @@ func TestRemedyForEveryWarning(t *testing.T) {
 			}
 		}
 	}
-	for _, r := range []Reason{ReasonTruncated, ReasonAborted, ReasonTimeout} {
-		if remedy(TLSFailed, r, "") == "" {
-			t.Errorf("%s/%s has no remedy", TLSFailed, r)
+	for _, r := range []event.Reason{event.ReasonTruncated, event.ReasonAborted, event.ReasonTimeout} {
+		if remedy(event.TLSFailed, r, "") == "" {
+			t.Errorf("%s/%s has no remedy", event.TLSFailed, r)
 		}
 	}
 }
@@ -39,23 +41,23 @@ func TestRemedyForEveryWarning(t *testing.T) {
 func TestNoRemedyWhereNothingIsToBeMended(t *testing.T) {
 	for _, p := range []struct {
 		rule   string
-		class  Class
-		reason Reason
+		class  event.Class
+		reason event.Reason
 	}{
-		{"a drain is meant", HandshakeRefused, ReasonDraining},
-		{"a drain is meant", ServerClosed, ReasonDrain},
-		{"a shutdown is meant", ServerClosed, ReasonShutdown},
-		{"the stack says it", HandlerPanic, NoReason},
-		{"an end is no failure", SessionEnded, NoReason},
-		{"not ours", Hijacked, NoReason},
-		{"a request is no failure", HTTP, NoReason},
-		{"a probe is no failure", HTTPProbe, NoReason},
-		{"a probe is no failure", ProxyProbe, NoReason},
-		{"a probe is no failure", TLSProbe, NoReason},
-		{"a probe is no failure", TCPProbe, NoReason},
-		{"nothing has happened", Undecided, NoReason},
-		{"a reason of another class", TLSFailed, ReasonSaturated},
-		{"no class", Class(classCount), NoReason},
+		{"a drain is meant", event.HandshakeRefused, event.ReasonDraining},
+		{"a drain is meant", event.ServerClosed, event.ReasonDrain},
+		{"a shutdown is meant", event.ServerClosed, event.ReasonShutdown},
+		{"the stack says it", event.HandlerPanic, event.NoReason},
+		{"an end is no failure", event.SessionEnded, event.NoReason},
+		{"not ours", event.Hijacked, event.NoReason},
+		{"a request is no failure", event.HTTP, event.NoReason},
+		{"a probe is no failure", event.HTTPProbe, event.NoReason},
+		{"a probe is no failure", event.ProxyProbe, event.NoReason},
+		{"a probe is no failure", event.TLSProbe, event.NoReason},
+		{"a probe is no failure", event.TCPProbe, event.NoReason},
+		{"nothing has happened", event.Undecided, event.NoReason},
+		{"a reason of another class", event.TLSFailed, event.ReasonSaturated},
+		{"no class", event.Class(classCount), event.NoReason},
 	} {
 		if got := remedy(p.class, p.reason, "kubelet"); got != "" {
 			t.Errorf("%s: %s/%s: %q", p.rule, p.class, p.reason, got)
@@ -67,14 +69,14 @@ func TestNoRemedyWhereNothingIsToBeMended(t *testing.T) {
 // never gets into it.
 func TestRemedyIsOneBoundedLine(t *testing.T) {
 	names := append(Probers(), "", "configured", "unknown", "x\ny")
-	for c := Undecided; int(c) <= classCount; c++ {
-		for r := NoReason; int(r) <= reasonCount; r++ {
+	for c := event.Undecided; int(c) <= classCount; c++ {
+		for r := event.NoReason; int(r) <= reasonCount; r++ {
 			for _, name := range names {
 				got := remedy(c, r, name)
 				if len(got) > 400 || strings.ContainsAny(got, "\n\r\t\x00") || strings.TrimSpace(got) != got {
 					t.Errorf("%s/%s/%q: %d bytes: %q", c, r, name, len(got), got)
 				}
-				if c != ProbeFailing && got != remedy(c, r, "") {
+				if c != event.ProbeFailing && got != remedy(c, r, "") {
 					t.Errorf("%s/%s depends on the prober", c, r)
 				}
 			}
@@ -85,23 +87,23 @@ func TestRemedyIsOneBoundedLine(t *testing.T) {
 // The lines without which the remedy would not mend it.
 func TestRemedyNamesTheLine(t *testing.T) {
 	for _, p := range []struct {
-		class  Class
-		reason Reason
+		class  event.Class
+		reason event.Reason
 		lines  []string
 	}{
-		{HandshakeRefused, ReasonUpgradeStripped, []string{
+		{event.HandshakeRefused, event.ReasonUpgradeStripped, []string{
 			"proxy_http_version 1.1;", "proxy_set_header Upgrade $http_upgrade;", `proxy_set_header Connection "upgrade";`,
 			"proxy_set_header Host $http_host;", "upgrade=websocket",
 		}},
-		{HandshakeRefused, ReasonHTTP10, []string{"proxy_http_version 1.1;", "proxy_set_header Host $http_host;"}},
-		{HandshakeRefused, ReasonOriginForbidden, []string{"OriginPatterns", "proxy_set_header Host $http_host;"}},
-		{HandshakeRefused, ReasonSaturated, []string{"Config.MaxSessions"}},
-		{HandshakeRefused, ReasonNotUpgrade, []string{"/readyz", "Config.ProbePaths"}},
-		{WrongProtocol, ReasonH2Preface, []string{"proto h2", "http2_protocol_options", "grpc_pass", "Cloud Run"}},
-		{WrongProtocol, ReasonProxyPreamble, []string{"send-proxy", "tls(guard(proxyproto(ln)))"}},
-		{TLSFailed, ReasonRefused, []string{"does not trust the certificate"}},
-		{IdleConnect, NoReason, []string{"MTU", "spare connection", "slow"}},
-		{ProbeFailing, NoReason, []string{"/readyz", "Config.ProbePaths"}},
+		{event.HandshakeRefused, event.ReasonHTTP10, []string{"proxy_http_version 1.1;", "proxy_set_header Host $http_host;"}},
+		{event.HandshakeRefused, event.ReasonOriginForbidden, []string{"OriginPatterns", "proxy_set_header Host $http_host;"}},
+		{event.HandshakeRefused, event.ReasonSaturated, []string{"Config.MaxSessions"}},
+		{event.HandshakeRefused, event.ReasonNotUpgrade, []string{"/readyz", "Config.ProbePaths"}},
+		{event.WrongProtocol, event.ReasonH2Preface, []string{"proto h2", "http2_protocol_options", "grpc_pass", "Cloud Run"}},
+		{event.WrongProtocol, event.ReasonProxyPreamble, []string{"send-proxy", "tls(guard(proxyproto(ln)))"}},
+		{event.TLSFailed, event.ReasonRefused, []string{"does not trust the certificate"}},
+		{event.IdleConnect, event.NoReason, []string{"MTU", "spare connection", "slow"}},
+		{event.ProbeFailing, event.NoReason, []string{"/readyz", "Config.ProbePaths"}},
 	} {
 		got := remedy(p.class, p.reason, "")
 		for _, line := range p.lines {
@@ -121,21 +123,21 @@ func TestRemedyForAProberSaysWhereItsPathIsSet(t *testing.T) {
 		if !known[name] {
 			t.Errorf("%q is no prober", name)
 		}
-		if got := remedy(ProbeFailing, NoReason, name); !strings.HasSuffix(got, where) || !strings.HasPrefix(got, failingRemedy) {
+		if got := remedy(event.ProbeFailing, event.NoReason, name); !strings.HasSuffix(got, where) || !strings.HasPrefix(got, failingRemedy) {
 			t.Errorf("%s: %q", name, got)
 		}
 		if !strings.Contains(where, "/readyz") {
 			t.Errorf("%s: no path in %q", name, where)
 		}
 	}
-	if got := remedy(ProbeFailing, NoReason, "configured"); got != failingRemedy {
+	if got := remedy(event.ProbeFailing, event.NoReason, "configured"); got != failingRemedy {
 		t.Errorf("an unnamed prober: %q", got)
 	}
 }
 
 func TestProbeHint(t *testing.T) {
-	for c := Undecided; int(c) <= classCount; c++ {
-		got, want := probeHint(c), c == TCPProbe || c == TLSProbe
+	for c := event.Undecided; int(c) <= classCount; c++ {
+		got, want := probeHint(c), c == event.TCPProbe || c == event.TLSProbe
 		if (got != "") != want || want && !strings.Contains(got, "GET /readyz") {
 			t.Errorf("%s: %q", c, got)
 		}
@@ -143,6 +145,6 @@ func TestProbeHint(t *testing.T) {
 }
 
 func Example_remedy() {
-	fmt.Println(remedy(ProbeFailing, NoReason, "haproxy"))
+	fmt.Println(remedy(event.ProbeFailing, event.NoReason, "haproxy"))
 	// Output: point the probe at /readyz, or add the path it asks to Config.ProbePaths; backend: option httpchk GET /readyz
 }

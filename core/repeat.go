@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // The bounds of what is remembered about failures.
@@ -16,15 +18,15 @@ const (
 
 // failureKey is what makes two failures the same.
 type failureKey struct {
-	class  Class
-	reason Reason
+	class  event.Class
+	reason event.Reason
 	// source is the prober, or else "platform" or "public". It is "observe"
 	// for panics of the observer, and the name of another callback for its
 	// panics, which have no class.
 	source string
 }
 
-func keyOf(e *Event) failureKey {
+func keyOf(e *event.Event) failureKey {
 	k := failureKey{e.Class, e.Reason, e.Prober}
 	switch {
 	case k.source != "":
@@ -41,7 +43,7 @@ type failure struct {
 	level   slog.Level
 	again   string // the message of its repeats
 	pair    pair
-	reason  Reason
+	reason  event.Reason
 	remedy  string
 	what    string // the callback that panics, "" for anything else
 	end     time.Time
@@ -82,7 +84,7 @@ func (t *failureTable) open(k failureKey, level slog.Level, again string) (f *fa
 }
 
 // repeat counts e as one more of f.
-func (f *failure) repeat(e *Event) {
+func (f *failure) repeat(e *event.Event) {
 	f.count++
 	if e.Remedy != "" && f.again != msgOverflow {
 		f.remedy = e.Remedy
@@ -102,7 +104,7 @@ func (f *failure) repeat(e *Event) {
 }
 
 // fail tells e if it is the first of its kind, and counts it if not.
-func (j *journal) fail(now time.Time, level slog.Level, e *Event) {
+func (j *journal) fail(now time.Time, level slog.Level, e *event.Event) {
 	f, first := j.failures.open(keyOf(e), level, messages[e.Class].again)
 	if first {
 		f.pair.prober, f.remedy = e.Prober, e.Remedy
@@ -117,13 +119,13 @@ func (j *journal) fail(now time.Time, level slog.Level, e *Event) {
 }
 
 // observerPanicked tells a panic of the observer like a failure.
-func (j *journal) observerPanicked(now time.Time, e *Event, p any, stack []byte) {
+func (j *journal) observerPanicked(now time.Time, e *event.Event, p any, stack []byte) {
 	f, first := j.failures.open(failureKey{source: "observe"}, slog.LevelError, msgObserverAgain)
 	if first {
 		j.write(now, slog.LevelError, msgObserver, slog.String("class", e.Class.String()),
 			slog.String("panic", panicText(p)), slog.String("stack", stackText(stack)))
 	} else {
-		f.repeat(&Event{Remote: e.Remote, Client: e.Client, Path: e.Path, Panic: p})
+		f.repeat(&event.Event{Remote: e.Remote, Client: e.Client, Path: e.Path, Panic: p})
 	}
 	j.window(now, f)
 }
@@ -132,7 +134,7 @@ func (j *journal) observerPanicked(now time.Time, e *Event, p any, stack []byte)
 // observer's, such as what is called for each session at a drain.
 func (j *journal) callbackPanicked(what string, p any, stack []byte) {
 	text := panicText(p)
-	j.offer(new(Event), ordinary, &noteLine{
+	j.offer(new(event.Event), ordinary, &noteLine{
 		at: time.Now(), level: slog.LevelError, msg: msgCallback, callback: what, panicked: text,
 		attrs: []slog.Attr{slog.String("callback", what), slog.String("panic", text), slog.String("stack", stackText(stack))},
 	})
@@ -197,10 +199,10 @@ func (j *journal) repeats(now time.Time, all bool) {
 
 func (j *journal) tellRepeats(now time.Time, f *failure) {
 	attrs := make([]slog.Attr, 0, 10)
-	if f.pair.class != Undecided {
+	if f.pair.class != event.Undecided {
 		attrs = append(attrs, slog.String("class", f.pair.class.String()))
 	}
-	if f.reason != NoReason {
+	if f.reason != event.NoReason {
 		attrs = append(attrs, slog.String("reason", f.reason.String()))
 	}
 	if f.pair.prober != "" {

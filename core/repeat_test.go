@@ -9,14 +9,18 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 func TestFailureFirstLoudThenCollapsed(t *testing.T) {
-	var suppressed []Class
-	count := func(c Class, n uint64) { suppressed = append(suppressed, slices.Repeat([]Class{c}, int(n))...) }
+	var suppressed []event.Class
+	count := func(c event.Class, n uint64) {
+		suppressed = append(suppressed, slices.Repeat([]event.Class{c}, int(n))...)
+	}
 	c := journalConfig{suppressed: count, collapse: time.Minute}
 	inJournal(t, c, func(t *testing.T, j *journal, log *logLines) {
-		refused := Event{Class: HandshakeRefused, Reason: ReasonUpgradeStripped, Method: "GET", Path: "/ws", Status: 426, Err: &HandshakeError{}}
+		refused := event.Event{Class: event.HandshakeRefused, Reason: event.ReasonUpgradeStripped, Method: "GET", Path: "/ws", Status: 426, Err: &event.HandshakeError{}}
 		fail := func(source, path string) {
 			e := refused
 			e.Remote, e.Path, e.Remedy = netip.MustParseAddrPort(source), path, "a remedy"
@@ -56,25 +60,25 @@ func TestFailureFirstLoudThenCollapsed(t *testing.T) {
 		wantMessages(t, "a window without repeats is not told", log.take())
 		fail("192.0.2.1:8", "/ws")
 		wantMessages(t, "and after it the first is a first again", log.take(), "websocket handshake refused")
-		if len(suppressed) != 6 || suppressed[0] != HandshakeRefused {
+		if len(suppressed) != 6 || suppressed[0] != event.HandshakeRefused {
 			t.Errorf("suppressed %v, want 6 of handshake_refused: every repeat is counted", suppressed)
 		}
 	})
 }
 
 func TestFailureKeys(t *testing.T) {
-	base := Event{Class: TLSFailed, Reason: ReasonRefused}
+	base := event.Event{Class: event.TLSFailed, Reason: event.ReasonRefused}
 	for _, r := range []struct {
 		rule  string
-		event Event
+		event event.Event
 		same  bool
 	}{
-		{"another source is the same", Event{Class: TLSFailed, Reason: ReasonRefused, Remote: from(5)}, true},
-		{"another path and status too", Event{Class: TLSFailed, Reason: ReasonRefused, Path: "/x", Status: 400}, true},
-		{"another reason is not", Event{Class: TLSFailed, Reason: ReasonVersion}, false},
-		{"nor another class", Event{Class: WrongProtocol, Reason: ReasonRefused}, false},
-		{"nor the platform instead of the internet", Event{Class: TLSFailed, Reason: ReasonRefused, Platform: true}, false},
-		{"nor a prober", Event{Class: TLSFailed, Reason: ReasonRefused, Prober: "p"}, false},
+		{"another source is the same", event.Event{Class: event.TLSFailed, Reason: event.ReasonRefused, Remote: from(5)}, true},
+		{"another path and status too", event.Event{Class: event.TLSFailed, Reason: event.ReasonRefused, Path: "/x", Status: 400}, true},
+		{"another reason is not", event.Event{Class: event.TLSFailed, Reason: event.ReasonVersion}, false},
+		{"nor another class", event.Event{Class: event.WrongProtocol, Reason: event.ReasonRefused}, false},
+		{"nor the platform instead of the internet", event.Event{Class: event.TLSFailed, Reason: event.ReasonRefused, Platform: true}, false},
+		{"nor a prober", event.Event{Class: event.TLSFailed, Reason: event.ReasonRefused, Prober: "p"}, false},
 	} {
 		inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
 			j.post(&base)
@@ -91,9 +95,9 @@ func TestCloseTellsPendingRepeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &logLines{}
 		j := newJournal(journalConfig{logger: slog.New(log)})
-		j.post(&Event{Class: HandlerPanic, Panic: 1})
-		j.post(&Event{Class: HandlerPanic, Panic: 2, Path: "/x"})
-		j.post(&Event{Class: ProbeFailing, Prober: "p"})
+		j.post(&event.Event{Class: event.HandlerPanic, Panic: 1})
+		j.post(&event.Event{Class: event.HandlerPanic, Panic: 2, Path: "/x"})
+		j.post(&event.Event{Class: event.ProbeFailing, Prober: "p"})
 		if err := j.close(time.Second); err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +111,7 @@ func TestCloseTellsPendingRepeats(t *testing.T) {
 func TestRepeatsComeInTheOrderOfTheirWindows(t *testing.T) {
 	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
 		for i := range 20 {
-			e := Event{Class: ProbeFailing, Prober: strconv.Itoa(i)}
+			e := event.Event{Class: event.ProbeFailing, Prober: strconv.Itoa(i)}
 			j.post(&e)
 			j.post(&e)
 			after(time.Second)
@@ -126,7 +130,7 @@ func TestRepeatsBelowTheLevel(t *testing.T) {
 	log := &logLines{level: slog.LevelError}
 	inJournal(t, journalConfig{logger: slog.New(log)}, func(t *testing.T, j *journal, log *logLines) {
 		for range 3 {
-			j.post(&Event{Class: WrongProtocol})
+			j.post(&event.Event{Class: event.WrongProtocol})
 		}
 		after(time.Hour)
 		wantMessages(t, "the level holds for repeats too", log.take())
@@ -136,7 +140,7 @@ func TestRepeatsBelowTheLevel(t *testing.T) {
 func TestRepeatsKeepTheProber(t *testing.T) {
 	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
 		for range 2 {
-			j.post(&Event{Class: ProbeFailing, Prober: "GoogleHC", Path: "/", Status: 404, Err: errors.New("why")})
+			j.post(&event.Event{Class: event.ProbeFailing, Prober: "GoogleHC", Path: "/", Status: 404, Err: errors.New("why")})
 		}
 		after(time.Minute)
 		got := log.take()
@@ -149,10 +153,10 @@ func TestRepeatsKeepTheProber(t *testing.T) {
 func TestFailuresAreBounded(t *testing.T) {
 	const events = 100_000
 	var suppressed, told uint64
-	c := journalConfig{suppressed: func(_ Class, n uint64) { suppressed += n }, collapse: time.Minute}
+	c := journalConfig{suppressed: func(_ event.Class, n uint64) { suppressed += n }, collapse: time.Minute}
 	inJournal(t, c, func(t *testing.T, j *journal, log *logLines) {
 		for i := range events {
-			j.post(&Event{Class: WrongProtocol, Prober: strconv.Itoa(i % 1000), Remote: from(i)})
+			j.post(&event.Event{Class: event.WrongProtocol, Prober: strconv.Itoa(i % 1000), Remote: from(i)})
 			if i%500 == 0 {
 				synctest.Wait()
 			}

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"runtime/debug"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // Request is one request in the hands of an adapter. The zero Request is one
@@ -147,7 +149,7 @@ func (r Request) Verdict() Verdict {
 	if r.x.answer != nil {
 		v.Answer = *r.x.answer
 	}
-	if v.Kind == Upgrade && r.x.fault == NoReason && r.x.http1 && !r.x.g.config.ObserveOnly {
+	if v.Kind == Upgrade && r.x.fault == event.NoReason && r.x.http1 && !r.x.g.config.ObserveOnly {
 		v.Connection = "Upgrade"
 	}
 	if v.Kind == Refuse {
@@ -397,7 +399,7 @@ func (r *Request) panicked(v any, lent bool) (hijacked bool) {
 		g = x.g
 	}
 	if x == nil || x.set(statePanicked) {
-		e := Event{Class: HandlerPanic, Panic: fixPanic(v, lent), Stack: debug.Stack()}
+		e := event.Event{Class: event.HandlerPanic, Panic: fixPanic(v, lent), Stack: debug.Stack()}
 		if x != nil {
 			x.fill(&e)
 		} else if c != nil {

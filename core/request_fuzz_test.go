@@ -16,6 +16,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/internal/plainws"
 )
 
@@ -161,7 +162,7 @@ func serveMemory(tb testing.TB) *memoryServer {
 
 // hear lets a peer say sent, in two parts, and close. It checks what holds for
 // every connection, and returns what this one was and what it was told.
-func (m *memoryServer) hear(t *testing.T, sent []byte, cut int, from string) (Class, string) {
+func (m *memoryServer) hear(t *testing.T, sent []byte, cut int, from string) (event.Class, string) {
 	t.Helper()
 	i := min(cut, len(sent))
 	c := &spoken{parts: [][]byte{sent[:i], sent[i:]}, addr: tcpAddr(from)}
@@ -174,7 +175,7 @@ func (m *memoryServer) hear(t *testing.T, sent []byte, cut int, from string) (Cl
 			t.Fatalf("%.200q: the connection never ended", sent)
 		}
 	}
-	var classes []Class
+	var classes []event.Class
 	for class, n := range after.Closed {
 		for range n - before.Closed[class] {
 			classes = append(classes, class)
@@ -184,7 +185,7 @@ func (m *memoryServer) hear(t *testing.T, sent []byte, cut int, from string) (Cl
 		t.Fatalf("%.200q ended as %v, %d accepted, %d in the registry", sent, classes, after.Accepted-before.Accepted, m.g.conns.len())
 	}
 	lines := toldBy(t, m.g, m.lines)
-	if classes[0] == HandlerPanic {
+	if classes[0] == event.HandlerPanic {
 		t.Fatalf("%.200q: something panicked:\n%v", sent, lines)
 	}
 	c.mu.Lock()
@@ -211,16 +212,16 @@ func TestRequestSplitAtEveryOffset(t *testing.T) {
 	m := serveMemory(t)
 	for _, row := range []struct {
 		sent   string
-		class  Class
+		class  event.Class
 		answer string
 	}{
-		{string(getApp), HTTP, "HTTP/1.1 200 OK\r\n"},
-		{string(getHealth), HTTPProbe, "HTTP/1.1 200 OK\r\n"},
-		{upgradeGET + "\x88\x82\x00\x00\x00\x00\x03\xe8", SessionEnded, "HTTP/1.1 101 Switching Protocols\r\n"},
-		{strings.Replace(upgradeGET, ": 13", ": 8", 1), HandshakeRefused, "HTTP/1.1 400 Bad Request\r\n"},
-		{string(lineProxyV1), ProxyProbe, "HTTP/1.1 400 Bad Request\r\n"},
-		{string(lineProxyV1) + string(getApp), WrongProtocol, "HTTP/1.1 400 Bad Request\r\n"},
-		{"\x16\x03\x01\x00\x05\r\n\r\n", WrongProtocol, "HTTP/1.1 400 Bad Request\r\n"},
+		{string(getApp), event.HTTP, "HTTP/1.1 200 OK\r\n"},
+		{string(getHealth), event.HTTPProbe, "HTTP/1.1 200 OK\r\n"},
+		{upgradeGET + "\x88\x82\x00\x00\x00\x00\x03\xe8", event.SessionEnded, "HTTP/1.1 101 Switching Protocols\r\n"},
+		{strings.Replace(upgradeGET, ": 13", ": 8", 1), event.HandshakeRefused, "HTTP/1.1 400 Bad Request\r\n"},
+		{string(lineProxyV1), event.ProxyProbe, "HTTP/1.1 400 Bad Request\r\n"},
+		{string(lineProxyV1) + string(getApp), event.WrongProtocol, "HTTP/1.1 400 Bad Request\r\n"},
+		{"\x16\x03\x01\x00\x05\r\n\r\n", event.WrongProtocol, "HTTP/1.1 400 Bad Request\r\n"},
 	} {
 		for cut := range len(row.sent) {
 			class, heard := m.hear(t, []byte(row.sent), cut, "127.0.0.1:1000")
@@ -234,9 +235,9 @@ func TestRequestSplitAtEveryOffset(t *testing.T) {
 // Input that is not meant well ends in a class too.
 func TestRequestJunk(t *testing.T) {
 	m := serveMemory(t)
-	manyFields := HTTP
+	manyFields := event.HTTP
 	if _, limited := reflect.TypeFor[http.Server]().FieldByName("MaxHeaderValueCount"); limited { // from Go 1.27 on
-		manyFields = BadRequest
+		manyFields = event.BadRequest
 	}
 	fields := new(strings.Builder)
 	for range 10_000 {
@@ -244,22 +245,22 @@ func TestRequestJunk(t *testing.T) {
 	}
 	for name, row := range map[string]struct {
 		sent  string
-		class Class
+		class event.Class
 	}{
-		"two megabytes of header": {"GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("a", 2<<20) + canary + "\r\n\r\n", BadRequest},
+		"two megabytes of header": {"GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("a", 2<<20) + canary + "\r\n\r\n", event.BadRequest},
 		"ten thousand fields":     {"GET / HTTP/1.1\r\nHost: a\r\n" + fields.String() + "\r\n", manyFields},
-		"a long User-Agent":       {"GET /ws HTTP/1.1\r\nHost: a\r\nUser-Agent: kube-probe/" + strings.Repeat(canary, 5000) + "\r\n\r\n", HTTPProbe},
-		"a long path":             {strings.Replace(upgradeGET, "/ws", "/"+strings.Repeat(canary, 5000), 1), HandshakeRefused},
-		"a long key":              {strings.Replace(upgradeGET, goodKey, strings.Repeat(canary, 5000), 1), HandshakeRefused},
-		"a long list":             {strings.Replace(upgradeGET, ": Upgrade", ": "+strings.Repeat(",", 100_000)+"Upgrade", 1) + "\x88\x80\x00\x00\x00\x00", SessionEnded},
-		"a forwarded chain":       {strings.Replace(upgradeGET, ": 13", ": 8\r\nX-Forwarded-For: "+strings.Repeat("10.0.0.1,", 10_000)+canary, 1), HandshakeRefused},
-		"NUL bytes":               {strings.Repeat("\x00", 5000) + canary, BadRequest},
-		"NUL bytes in a field":    {"GET / HTTP/1.1\r\nHost: a\r\nX: \x00" + canary + "\r\n\r\n", BadRequest},
-		"a terminal's bell":       {"GET /\x07\x1b[31m" + canary + " HTTP/1.1\r\nHost: a\r\n\r\n", BadRequest},
-		"line breaks in the path": {strings.Replace(upgradeGET, "/ws", "/elsewhere%0d%0aclass=http%1b[31m"+canary, 1), HandshakeRefused},
-		"no newline at all":       {strings.Repeat(canary, 100), BadRequest},
-		"half a PROXY preamble":   {string(proxyV2Addrs[:14]), ProxyProbe}, // refused at its first line
-		"a binary frame first":    {"\x82\x80\x01\x02\x03\x04" + canary, BadRequest},
+		"a long User-Agent":       {"GET /ws HTTP/1.1\r\nHost: a\r\nUser-Agent: kube-probe/" + strings.Repeat(canary, 5000) + "\r\n\r\n", event.HTTPProbe},
+		"a long path":             {strings.Replace(upgradeGET, "/ws", "/"+strings.Repeat(canary, 5000), 1), event.HandshakeRefused},
+		"a long key":              {strings.Replace(upgradeGET, goodKey, strings.Repeat(canary, 5000), 1), event.HandshakeRefused},
+		"a long list":             {strings.Replace(upgradeGET, ": Upgrade", ": "+strings.Repeat(",", 100_000)+"Upgrade", 1) + "\x88\x80\x00\x00\x00\x00", event.SessionEnded},
+		"a forwarded chain":       {strings.Replace(upgradeGET, ": 13", ": 8\r\nX-Forwarded-For: "+strings.Repeat("10.0.0.1,", 10_000)+canary, 1), event.HandshakeRefused},
+		"NUL bytes":               {strings.Repeat("\x00", 5000) + canary, event.BadRequest},
+		"NUL bytes in a field":    {"GET / HTTP/1.1\r\nHost: a\r\nX: \x00" + canary + "\r\n\r\n", event.BadRequest},
+		"a terminal's bell":       {"GET /\x07\x1b[31m" + canary + " HTTP/1.1\r\nHost: a\r\n\r\n", event.BadRequest},
+		"line breaks in the path": {strings.Replace(upgradeGET, "/ws", "/elsewhere%0d%0aclass=http%1b[31m"+canary, 1), event.HandshakeRefused},
+		"no newline at all":       {strings.Repeat(canary, 100), event.BadRequest},
+		"half a PROXY preamble":   {string(proxyV2Addrs[:14]), event.ProxyProbe}, // refused at its first line
+		"a binary frame first":    {"\x82\x80\x01\x02\x03\x04" + canary, event.BadRequest},
 	} {
 		for _, from := range []string{"127.0.0.1:1000", "203.0.113.9:1000"} {
 			if class, heard := m.hear(t, []byte(row.sent), 1<<30, from); class != row.class {

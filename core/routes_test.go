@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // healthFunc is a Health.
@@ -197,13 +199,13 @@ func TestWholeServer(t *testing.T) {
 		app      int
 		draining bool
 		want     int
-		class    Class
+		class    event.Class
 	}{
-		{"the application has no such page", 404, false, 200, HTTPProbe},
-		{"the application has it for GET", 405, false, 200, HTTPProbe},
-		{"the same while draining", 405, true, 503, HTTPProbe},
-		{"the application answers", 204, false, 204, HTTPProbe},
-		{"the application fails", 500, false, 500, ProbeFailing},
+		{"the application has no such page", 404, false, 200, event.HTTPProbe},
+		{"the application has it for GET", 405, false, 200, event.HTTPProbe},
+		{"the same while draining", 405, true, 503, event.HTTPProbe},
+		{"the application answers", 204, false, 204, event.HTTPProbe},
+		{"the application fails", 500, false, 500, event.ProbeFailing},
 	} {
 		t.Run(row.rule, func(t *testing.T) {
 			events := new(book)

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 )
 
@@ -87,7 +88,7 @@ func TestServeDrains(t *testing.T) {
 			t.Errorf("Serve took %v to end", d)
 		}
 		s := g.Snapshot()
-		if s.Closed[ServerClosed] != 2 || s.Closed[HTTP] != 1 || s.Open != 0 {
+		if s.Closed[event.ServerClosed] != 2 || s.Closed[event.HTTP] != 1 || s.Open != 0 {
 			t.Errorf("%v, %d open", s.Closed, s.Open)
 		}
 		for _, p := range peers {
@@ -194,7 +195,7 @@ func TestServeOverTLS(t *testing.T) {
 				}
 				transport.CloseIdleConnections()
 				waitClosed(t, g)
-				if s := g.Snapshot(); s.Accepted != 1 || s.Closed[HTTP] != 1 {
+				if s := g.Snapshot(); s.Accepted != 1 || s.Closed[event.HTTP] != 1 {
 					t.Errorf("accepted %d, %v", s.Accepted, s.Closed)
 				}
 				cancel()

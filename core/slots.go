@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // slots are the places of Config.MaxSessions. A handshake takes one where it can
@@ -119,6 +121,6 @@ func (x *exchange) admit(status int) bool {
 	if x.is(stateSettled) {
 		return true
 	}
-	x.refuse(ReasonSaturated)
+	x.refuse(event.ReasonSaturated)
 	return false
 }

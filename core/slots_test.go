@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // Which requests take a place of Config.MaxSessions at a WebSocket route, and at the
@@ -75,7 +77,7 @@ func TestSlotIsGivenBack(t *testing.T) {
 		r := handshake()
 		q := at(g, r)
 		other := at(g, handshake())
-		if third := at(g, handshake()); third.Verdict().Kind != Refuse || third.Verdict().Err.Reason != ReasonSaturated {
+		if third := at(g, handshake()); third.Verdict().Kind != Refuse || third.Verdict().Err.Reason != event.ReasonSaturated {
 			t.Errorf("%s: the third is not refused", rule)
 		}
 		end(&q)
@@ -118,7 +120,7 @@ func TestSlotAtTheAnswer(t *testing.T) {
 		if answers { // as coder/websocket does
 			w.WriteHeader(http.StatusSwitchingProtocols)
 		}
-		if _, _, err := w.(http.Hijacker).Hijack(); !errors.Is(err, ErrSaturated) || below.hijacked {
+		if _, _, err := w.(http.Hijacker).Hijack(); !errors.Is(err, event.ErrSaturated) || below.hijacked {
 			t.Errorf("101 first %t: hijacked %t, %v", answers, below.hijacked, err)
 		}
 		http.Error(w, "the library's", http.StatusInternalServerError)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"unsafe"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 func prefixes(s ...string) (p []netip.Prefix) {
@@ -170,7 +172,7 @@ func TestKeepHoldsNoLongLine(t *testing.T) {
 		r.RemoteAddr = "192.0.2.9:4711"
 		g := quietGuard(t, Config{})
 		x := g.Adapter().judge(httpHead{r}, nil, atServer)
-		var e Event
+		var e event.Event
 		x.fill(&e)
 		for name, kept := range map[string]string{"path": e.Path, "method": e.Method, "forwarded": e.Forwarded} {
 			for of, whole := range map[string]string{"request line": r.RequestURI, "method": r.Method, "field": r.Header.Get("X-Forwarded-For")} {
@@ -197,9 +199,9 @@ func within(part, whole string) bool {
 func TestForwardedIsNoProbeOfThePlatform(t *testing.T) {
 	for _, row := range []struct {
 		rule, forwarded string
-		class           Class // of the one event, 0 for none
+		class           event.Class // of the one event, 0 for none
 	}{
-		{"the prober itself", "", ProbeFailing},
+		{"the prober itself", "", event.ProbeFailing},
 		{"for a client of the internet", "203.0.113.9", 0},
 		{"for one that claims to be inside", "10.0.0.5", 0},
 		{"for nobody knows whom", "unknown", 0},
@@ -213,8 +215,8 @@ func TestForwardedIsNoProbeOfThePlatform(t *testing.T) {
 			r.Header.Set("X-Forwarded-For", row.forwarded)
 		}
 		g.Wrap(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), r)
-		failing := events.of(t, g, ProbeFailing)
-		if platform := row.class == ProbeFailing; platform != (len(failing) == 1) || platform != (len(g.Snapshot().LastSeen) == 1) {
+		failing := events.of(t, g, event.ProbeFailing)
+		if platform := row.class == event.ProbeFailing; platform != (len(failing) == 1) || platform != (len(g.Snapshot().LastSeen) == 1) {
 			t.Errorf("%s: %d failing probes, last seen %v", row.rule, len(failing), g.Snapshot().LastSeen)
 		}
 	}

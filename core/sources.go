@@ -3,11 +3,13 @@ package core
 import (
 	"log/slog"
 	"net/netip"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // sourceOf is who an event is from, the zero Addr if there are no addresses.
 // A zone is left out: in a forwarded address it is whatever its sender wrote.
-func sourceOf(e *Event) netip.Addr {
+func sourceOf(e *event.Event) netip.Addr {
 	a := e.Client
 	if !a.IsValid() {
 		a = e.Remote.Addr()

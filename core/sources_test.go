@@ -3,19 +3,21 @@ package core
 import (
 	"net/netip"
 	"testing"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 func TestSourceOf(t *testing.T) {
 	for _, r := range []struct {
 		rule  string
-		event Event
+		event event.Event
 		want  netip.Addr
 	}{
-		{"the TCP peer", Event{Remote: from(1), Forwarded: "192.0.2.1"}, from(1).Addr()},
-		{"the client, where a proxy vouches for it", Event{Remote: from(1), Client: from(2).Addr()}, from(2).Addr()},
-		{"without the zone, which is a stranger's text", Event{Client: netip.MustParseAddr("fe80::1%x y")}, netip.MustParseAddr("fe80::1")},
-		{"IPv4 in IPv6 is IPv4", Event{Remote: netip.MustParseAddrPort("[::ffff:10.0.0.1]:7")}, netip.MustParseAddr("10.0.0.1")},
-		{"nobody, where there are no addresses", Event{}, netip.Addr{}},
+		{"the TCP peer", event.Event{Remote: from(1), Forwarded: "192.0.2.1"}, from(1).Addr()},
+		{"the client, where a proxy vouches for it", event.Event{Remote: from(1), Client: from(2).Addr()}, from(2).Addr()},
+		{"without the zone, which is a stranger's text", event.Event{Client: netip.MustParseAddr("fe80::1%x y")}, netip.MustParseAddr("fe80::1")},
+		{"IPv4 in IPv6 is IPv4", event.Event{Remote: netip.MustParseAddrPort("[::ffff:10.0.0.1]:7")}, netip.MustParseAddr("10.0.0.1")},
+		{"nobody, where there are no addresses", event.Event{}, netip.Addr{}},
 	} {
 		if got := sourceOf(&r.event); got != r.want {
 			t.Errorf("%s: %v, want %v", r.rule, got, r.want)

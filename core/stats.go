@@ -4,6 +4,8 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // stats are the counters. Nothing here is touched by an ordinary request; what
@@ -28,8 +30,8 @@ type stats struct {
 
 // How many classes and reasons there are, with those of zero.
 const (
-	classCount  = int(TCPProbe) + 1
-	reasonCount = int(ReasonShutdown) + 1
+	classCount  = int(event.TCPProbe) + 1
+	reasonCount = int(event.ReasonShutdown) + 1
 )
 
 const (
@@ -88,11 +90,11 @@ const (
 
 var drainWords = [drainOutcomes]string{"closed", "answered", "dropped"}
 
-func (s *stats) countClosed(c *Conn, class Class) {
+func (s *stats) countClosed(c *Conn, class event.Class) {
 	s.stripes[c.home.Load()%statStripes].closed[class].Add(1)
 }
 
-func (s *stats) countProbe(class Class, p prober, failing bool) {
+func (s *stats) countProbe(class event.Class, p prober, failing bool) {
 	outcome := 0
 	if failing {
 		outcome = 1
@@ -107,7 +109,7 @@ func (s *stats) seeProber(p prober, at time.Time) {
 	}
 }
 
-func (s *stats) closed(class Class) (n uint64) {
+func (s *stats) closed(class event.Class) (n uint64) {
 	for i := range s.stripes {
 		n += s.stripes[i].closed[class].Load()
 	}
@@ -124,7 +126,7 @@ type Snapshot struct {
 	// Closed adds up to.
 	Accepted, Open uint64
 	// Closed has every class, those with nothing too.
-	Closed map[Class]uint64
+	Closed map[event.Class]uint64
 	// AcceptErrors counts errors of Accept that were waited out, such as too
 	// many open files.
 	AcceptErrors uint64
@@ -150,7 +152,7 @@ type Snapshot struct {
 	// Suppressed counts the log lines that were kept quiet or collapsed, by
 	// class; those without any are left out. Dropped counts the events and lines
 	// that were lost: the log or the observer was too slow, or the guard closed.
-	Suppressed map[Class]uint64
+	Suppressed map[event.Class]uint64
 	Dropped    uint64
 	// LastSeen says when a prober, a name of [Probers] or "configured", was last seen at a
 	// platform's address or in a range of its own.
@@ -171,7 +173,7 @@ type Snapshot struct {
 // for a nameless one at an address of [Config.ProbeSources], or "unknown".
 // Failing: not answered 2xx or 3xx.
 type ProbeCount struct {
-	Class   Class
+	Class   event.Class
 	Prober  string
 	Failing bool
 	N       uint64
@@ -181,12 +183,12 @@ type ProbeCount struct {
 // "failed"; Reason is NoReason for "accepted".
 type HandshakeCount struct {
 	Result string
-	Reason Reason
+	Reason event.Reason
 	N      uint64
 }
 
 // SessionCount is a number of sessions that ended. End is a word of
-// [SessionEnd]; Code is a code of RFC 6455 §7.4.1, "other" or "unknown".
+// [event.SessionEnd]; Code is a code of RFC 6455 §7.4.1, "other" or "unknown".
 type SessionCount struct {
 	End, Code string
 	N         uint64
@@ -201,14 +203,14 @@ type SessionCount struct {
 func (g *Guard) Snapshot() Snapshot {
 	if g == nil {
 		return Snapshot{
-			Closed: make(map[Class]uint64), Suppressed: make(map[Class]uint64), LastSeen: make(map[string]time.Time),
+			Closed: make(map[event.Class]uint64), Suppressed: make(map[event.Class]uint64), LastSeen: make(map[string]time.Time),
 			Drained: make(map[string]uint64), Ready: true,
 		}
 	}
 	s := &g.stats
 	snap := Snapshot{
-		Closed:       make(map[Class]uint64, classCount-1),
-		Suppressed:   make(map[Class]uint64),
+		Closed:       make(map[event.Class]uint64, classCount-1),
+		Suppressed:   make(map[event.Class]uint64),
 		LastSeen:     make(map[string]time.Time),
 		Drained:      make(map[string]uint64, drainOutcomes),
 		AcceptErrors: s.acceptErrors.Load(),
@@ -221,7 +223,7 @@ func (g *Guard) Snapshot() Snapshot {
 		SessionsLimit:    g.config.MaxSessions,
 	}
 	var ended uint64
-	for _, c := range Classes() {
+	for _, c := range event.Classes() {
 		n := s.closed(c)
 		snap.Closed[c] = n
 		ended += n
@@ -246,7 +248,7 @@ func (g *Guard) Snapshot() Snapshot {
 	for result := range s.handshakes {
 		for reason := range s.handshakes[result] {
 			if n := s.handshakes[result][reason].Load(); n > 0 {
-				snap.Handshakes = append(snap.Handshakes, HandshakeCount{handshakeWords[result], Reason(reason), n})
+				snap.Handshakes = append(snap.Handshakes, HandshakeCount{handshakeWords[result], event.Reason(reason), n})
 			}
 		}
 	}

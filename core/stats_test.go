@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 func TestStatsHaveRoomForEveryProber(t *testing.T) {
@@ -46,7 +48,7 @@ func TestSnapshotOfNothing(t *testing.T) {
 	if s.Accepted != 0 || s.Open != 0 || s.AcceptErrors != 0 || s.SessionsOpen != 0 || s.Dropped != 0 || s.Draining || !s.Ready {
 		t.Errorf("%+v", s)
 	}
-	if got := slices.Sorted(maps.Keys(s.Closed)); !slices.Equal(got, Classes()) {
+	if got := slices.Sorted(maps.Keys(s.Closed)); !slices.Equal(got, event.Classes()) {
 		t.Errorf("Closed has %v, want every class, those with nothing too", got)
 	}
 	if len(s.Probes)+len(s.Handshakes)+len(s.SessionsEnded)+len(s.Suppressed)+len(s.LastSeen)+len(s.Checks) != 0 {
@@ -66,7 +68,7 @@ func TestSnapshotIsACopy(t *testing.T) {
 	s := g.Snapshot()
 	clear(s.Closed)
 	clear(s.Drained)
-	if g.Snapshot().Closed[ServerClosed] != 1 {
+	if g.Snapshot().Closed[event.ServerClosed] != 1 {
 		t.Error("a change to a snapshot changed the next")
 	}
 }
@@ -76,33 +78,33 @@ func TestStatsCountWhatTheyAreTold(t *testing.T) {
 	s := &g.stats
 	p := proberNamed(t, "kubelet")
 	before := time.Now()
-	s.countProbe(HTTPProbe, p, false)
-	s.countProbe(HTTPProbe, p, false)
-	s.countProbe(ProbeFailing, p, true)
-	s.countProbe(TCPProbe, 0, false)
-	s.countProbe(HTTPProbe, proberNamed(t, "haproxy"), false)
+	s.countProbe(event.HTTPProbe, p, false)
+	s.countProbe(event.HTTPProbe, p, false)
+	s.countProbe(event.ProbeFailing, p, true)
+	s.countProbe(event.TCPProbe, 0, false)
+	s.countProbe(event.HTTPProbe, proberNamed(t, "haproxy"), false)
 	s.seeProber(p, time.Now())
 	s.seeProber(0, time.Now())
-	s.handshakes[handshakeRefused][ReasonBadKey].Add(2)
-	s.handshakes[handshakeAccepted][NoReason].Add(3)
+	s.handshakes[handshakeRefused][event.ReasonBadKey].Add(2)
+	s.handshakes[handshakeAccepted][event.NoReason].Add(3)
 	s.ended[endedVanished][closeCodeIndex(0)].Add(1)
 	s.ended[endedClosed][closeCodeIndex(4000)].Add(1)
-	s.suppressed[TCPProbe].Add(7)
+	s.suppressed[event.TCPProbe].Add(7)
 	snap := g.Snapshot()
 	for _, want := range []ProbeCount{
-		{HTTPProbe, "kubelet", false, 2}, {ProbeFailing, "kubelet", true, 1}, {TCPProbe, "unknown", false, 1}, {HTTPProbe, "haproxy", false, 1},
+		{event.HTTPProbe, "kubelet", false, 2}, {event.ProbeFailing, "kubelet", true, 1}, {event.TCPProbe, "unknown", false, 1}, {event.HTTPProbe, "haproxy", false, 1},
 	} {
 		if !slices.Contains(snap.Probes, want) {
 			t.Errorf("no %+v in %+v", want, snap.Probes)
 		}
 	}
-	if want := []HandshakeCount{{"accepted", NoReason, 3}, {"refused", ReasonBadKey, 2}}; !slices.Equal(snap.Handshakes, want) {
+	if want := []HandshakeCount{{"accepted", event.NoReason, 3}, {"refused", event.ReasonBadKey, 2}}; !slices.Equal(snap.Handshakes, want) {
 		t.Errorf("handshakes %+v, want %+v", snap.Handshakes, want)
 	}
 	if want := []SessionCount{{"closed", "other", 1}, {"vanished", "unknown", 1}}; !slices.Equal(snap.SessionsEnded, want) {
 		t.Errorf("sessions %+v, want %+v", snap.SessionsEnded, want)
 	}
-	if snap.Suppressed[TCPProbe] != 7 || len(snap.Suppressed) != 1 {
+	if snap.Suppressed[event.TCPProbe] != 7 || len(snap.Suppressed) != 1 {
 		t.Errorf("suppressed %v", snap.Suppressed)
 	}
 	// One that may not be believed is counted, but was not seen.
@@ -154,7 +156,7 @@ func TestSnapshotUnderConcurrency(t *testing.T) {
 					t.Errorf("accepted %d, open %d, ended %d", s.Accepted, s.Open, ended)
 					return
 				}
-				if s.Accepted < last.Accepted || s.Closed[HTTP] < last.Closed[HTTP] {
+				if s.Accepted < last.Accepted || s.Closed[event.HTTP] < last.Closed[event.HTTP] {
 					t.Errorf("a counter went back: %d, then %d", last.Accepted, s.Accepted)
 				}
 				last = s
@@ -165,7 +167,7 @@ func TestSnapshotUnderConcurrency(t *testing.T) {
 	done.Store(true)
 	watchers.Wait()
 	s := g.Snapshot()
-	if s.Accepted != workers*each || s.Open != 0 || s.Closed[HTTP] != workers*each/2 || s.Closed[ServerClosed] != workers*each/2 {
+	if s.Accepted != workers*each || s.Open != 0 || s.Closed[event.HTTP] != workers*each/2 || s.Closed[event.ServerClosed] != workers*each/2 {
 		t.Errorf("accepted %d, open %d, closed %v", s.Accepted, s.Open, s.Closed)
 	}
 	emptyRegistry(t, g.conns)

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // The bounds of a summary.
@@ -32,7 +34,7 @@ type tally struct {
 }
 
 // depict counts e for the summary.
-func (j *journal) depict(now time.Time, e *Event, kept bool) {
+func (j *journal) depict(now time.Time, e *event.Event, kept bool) {
 	if j.summary < 0 {
 		return
 	}

@@ -5,12 +5,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 func TestSummaryOnlyWhenThePictureChanged(t *testing.T) {
 	c := journalConfig{summary: time.Hour}
 	inJournal(t, c, func(t *testing.T, j *journal, log *logLines) {
-		hour := func(rule string, want []string, events ...Event) []logLine {
+		hour := func(rule string, want []string, events ...event.Event) []logLine {
 			t.Helper()
 			for i := range 60 {
 				for k, e := range events {
@@ -24,9 +26,9 @@ func TestSummaryOnlyWhenThePictureChanged(t *testing.T) {
 			wantMessages(t, rule, got, want...)
 			return got
 		}
-		tcp := Event{Class: TCPProbe, Platform: true}
-		google := Event{Class: HTTPProbe, Prober: "GoogleHC", Status: 200}
-		public := Event{Class: TCPProbe}
+		tcp := event.Event{Class: event.TCPProbe, Platform: true}
+		google := event.Event{Class: event.HTTPProbe, Prober: "GoogleHC", Status: 200}
+		public := event.Event{Class: event.TCPProbe}
 		got := hour("the first hour is told", []string{msgSeen, msgSeen, msgSummary}, tcp, google)
 		wantAttrs(t, got[2], map[string]string{"window": "1h0m0s", "sources": "2", "tcp_probe.unknown": "60",
 			"http_probe.GoogleHC": "60", "suppressed": "118", "dropped": "-"})
@@ -39,7 +41,7 @@ func TestSummaryOnlyWhenThePictureChanged(t *testing.T) {
 		wantAttrs(t, got[0], map[string]string{"tcp_probe.unknown": "60", "http_probe.GoogleHC": "-", "suppressed": "60"})
 		hour("nothing at all is not told", nil)
 		hour("and after it the last printed picture still holds", nil, tcp)
-		bad := Event{Class: BadRequest}
+		bad := event.Event{Class: event.BadRequest}
 		got = hour("what the internet does is seen here only", []string{msgSummary}, tcp, bad)
 		wantAttrs(t, got[0], map[string]string{"bad_request.unknown": "60"})
 	})
@@ -49,17 +51,17 @@ func TestSummaryOnlyWhenThePictureChanged(t *testing.T) {
 // but a summary that is printed counts it.
 func TestSummaryAndFailures(t *testing.T) {
 	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
-		j.post(&Event{Class: HandlerPanic})
+		j.post(&event.Event{Class: event.HandlerPanic})
 		after(2 * time.Hour)
 		wantMessages(t, "one failure, one line", log.take(), "handler panicked")
-		j.post(&Event{Class: HandlerPanic})
-		j.post(&Event{Class: TCPProbe})
-		j.post(&Event{Class: SessionEnded})
+		j.post(&event.Event{Class: event.HandlerPanic})
+		j.post(&event.Event{Class: event.TCPProbe})
+		j.post(&event.Event{Class: event.SessionEnded})
 		after(2 * time.Hour)
 		got := log.take()
 		wantMessages(t, "a summary", got, "handler panicked", msgSummary)
 		wantAttrs(t, got[1], map[string]string{"handler_panic.unknown": "1", "tcp_probe.unknown": "1", "session.unknown": "-"})
-		j.post(&Event{Class: HandlerPanic})
+		j.post(&event.Event{Class: event.HandlerPanic})
 		after(2 * time.Hour)
 		wantMessages(t, "and after a summary still one line", log.take(), "handler panicked")
 	})
@@ -67,7 +69,7 @@ func TestSummaryAndFailures(t *testing.T) {
 
 func TestSummaryOff(t *testing.T) {
 	inJournal(t, journalConfig{summary: -1}, func(t *testing.T, j *journal, log *logLines) {
-		j.post(&Event{Class: TCPProbe, Platform: true})
+		j.post(&event.Event{Class: event.TCPProbe, Platform: true})
 		after(100 * time.Hour)
 		wantMessages(t, "negative: never", log.take(), msgSeen)
 	})
@@ -76,7 +78,7 @@ func TestSummaryOff(t *testing.T) {
 func TestSummaryTellsWhatWasLost(t *testing.T) {
 	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
 		j.lost.Add(3)
-		j.post(&Event{Class: TCPProbe})
+		j.post(&event.Event{Class: event.TCPProbe})
 		after(2 * time.Hour)
 		got := log.take()
 		wantMessages(t, "lost lines", got, msgLost, msgSummary)
@@ -88,7 +90,7 @@ func TestSummaryIsBounded(t *testing.T) {
 	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
 		const events = 100_000
 		for i := range events {
-			j.post(&Event{Class: HandshakeRefused, Reason: ReasonDraining, Prober: from(i).String(), Remote: from(i)})
+			j.post(&event.Event{Class: event.HandshakeRefused, Reason: event.ReasonDraining, Prober: from(i).String(), Remote: from(i)})
 			if i%500 == 0 {
 				synctest.Wait()
 			}

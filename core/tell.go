@@ -3,6 +3,8 @@ package core
 import (
 	"log/slog"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // manner is how an event is told.
@@ -20,23 +22,23 @@ const (
 
 // told is the column "told" of the table of classes: the level of an event,
 // and how it is told. It is the only place that knows.
-func told(e *Event, as special) (slog.Level, manner) {
+func told(e *event.Event, as special) (slog.Level, manner) {
 	if as == elsewhere {
 		return slog.LevelDebug, tellElsewhere
 	}
 	switch e.Class {
-	case HTTP:
+	case event.HTTP:
 		return slog.LevelDebug, tellNever
-	case SessionEnded, Hijacked:
+	case event.SessionEnded, event.Hijacked:
 		return slog.LevelDebug, tellDebug
-	case HandlerPanic, UpgradeFailed:
+	case event.HandlerPanic, event.UpgradeFailed:
 		return slog.LevelError, tellWhole
-	case HandshakeRefused:
-		if refusedOnPurpose(e) || e.Reason == ReasonHTTP2 && e.Method == "" && !e.Platform { // no request, and from the open internet
+	case event.HandshakeRefused:
+		if refusedOnPurpose(e) || e.Reason == event.ReasonHTTP2 && e.Method == "" && !e.Platform { // no request, and from the open internet
 			return slog.LevelDebug, tellCounted
 		}
 		return slog.LevelWarn, tellWhole
-	case HTTPProbe, ProxyProbe, TLSProbe, TCPProbe:
+	case event.HTTPProbe, event.ProxyProbe, event.TLSProbe, event.TCPProbe:
 		if as != ordinary {
 			return slog.LevelInfo, tellTurn
 		}
@@ -44,18 +46,18 @@ func told(e *Event, as special) (slog.Level, manner) {
 			return slog.LevelInfo, tellSight
 		}
 		return slog.LevelDebug, tellCounted
-	case ServerClosed:
-		if e.Reason == ReasonLimit {
+	case event.ServerClosed:
+		if e.Reason == event.ReasonLimit {
 			return slog.LevelWarn, tellWhole
 		}
 		// What a drain or a shutdown closes is no probe and no news: their own
 		// lines report it.
 		return slog.LevelDebug, tellCounted
-	case TLSFailed:
-		if e.Reason == ReasonRefused || e.Reason == ReasonClientCertificate || e.Reason == ReasonVersion {
+	case event.TLSFailed:
+		if e.Reason == event.ReasonRefused || e.Reason == event.ReasonClientCertificate || e.Reason == event.ReasonVersion {
 			return slog.LevelWarn, tellWhole
 		}
-	case BadRequest, IdleConnect:
+	case event.BadRequest, event.IdleConnect:
 	default: // ProbeFailing, WrongProtocol, and whatever has no class: unknown is loud
 		return slog.LevelWarn, tellWhole
 	}
@@ -68,11 +70,11 @@ func told(e *Event, as special) (slog.Level, manner) {
 // refusedOnPurpose: the server goes down, or the application keeps somebody
 // out, whatever else is wrong with what they sent. Neither is a fault of the
 // set-up. A 403 for the Origin is: it keeps a page out that may be its own.
-func refusedOnPurpose(e *Event) bool {
+func refusedOnPurpose(e *event.Event) bool {
 	switch e.Reason {
-	case ReasonDraining:
+	case event.ReasonDraining:
 		return true
-	case ReasonOriginForbidden:
+	case event.ReasonOriginForbidden:
 		return false
 	}
 	return e.Status == 401 || e.Status == 403 || e.Status == 429
@@ -81,12 +83,12 @@ func refusedOnPurpose(e *Event) bool {
 // withoutRequest reports whether e is a connection that brought nothing to serve,
 // or something broken, which anybody can open by the thousand. What a drain or a
 // shutdown closes is not among them.
-func withoutRequest(e *Event) bool {
+func withoutRequest(e *event.Event) bool {
 	switch e.Class {
-	case TCPProbe, TLSProbe, ProxyProbe, IdleConnect, BadRequest, WrongProtocol, TLSFailed:
+	case event.TCPProbe, event.TLSProbe, event.ProxyProbe, event.IdleConnect, event.BadRequest, event.WrongProtocol, event.TLSFailed:
 		return true
 	}
-	return e.Class == ServerClosed && e.Reason == ReasonLimit
+	return e.Class == event.ServerClosed && e.Reason == event.ReasonLimit
 }
 
 // The messages. Each is constant, so that a log can be searched and counted by
@@ -112,30 +114,30 @@ const (
 
 // messages has, per class, the message of an event and of its repeats.
 var messages = [classCount]struct{ first, again string }{
-	Undecided:        {"connection without a class", "connection without a class: repeated"},
-	HandlerPanic:     {"handler panicked", "handler panicked: repeated"},
-	UpgradeFailed:    {"websocket upgrade failed", "websocket upgrade failed: repeated"},
-	SessionEnded:     {first: "session ended"},
-	Hijacked:         {first: "hijacked connection ended"},
-	HandshakeRefused: {"websocket handshake refused", "websocket handshake refused: repeated"},
-	ProbeFailing:     {"probe failing", "probe failing: repeated"},
-	HTTPProbe:        {first: msgProbe},
-	ProxyProbe:       {first: msgProbe},
-	WrongProtocol:    {"wrong protocol", "wrong protocol: repeated"},
-	TLSFailed:        {"tls handshake failed", "tls handshake failed: repeated"},
-	BadRequest:       {"bytes that never became a request", "bytes that never became a request: repeated"},
-	ServerClosed:     {"connection closed before a request", "connection closed before a request: repeated"},
-	IdleConnect:      {"connection without a request", "connection without a request: repeated"},
-	TLSProbe:         {first: msgProbe},
-	TCPProbe:         {first: msgProbe},
+	event.Undecided:        {"connection without a class", "connection without a class: repeated"},
+	event.HandlerPanic:     {"handler panicked", "handler panicked: repeated"},
+	event.UpgradeFailed:    {"websocket upgrade failed", "websocket upgrade failed: repeated"},
+	event.SessionEnded:     {first: "session ended"},
+	event.Hijacked:         {first: "hijacked connection ended"},
+	event.HandshakeRefused: {"websocket handshake refused", "websocket handshake refused: repeated"},
+	event.ProbeFailing:     {"probe failing", "probe failing: repeated"},
+	event.HTTPProbe:        {first: msgProbe},
+	event.ProxyProbe:       {first: msgProbe},
+	event.WrongProtocol:    {"wrong protocol", "wrong protocol: repeated"},
+	event.TLSFailed:        {"tls handshake failed", "tls handshake failed: repeated"},
+	event.BadRequest:       {"bytes that never became a request", "bytes that never became a request: repeated"},
+	event.ServerClosed:     {"connection closed before a request", "connection closed before a request: repeated"},
+	event.IdleConnect:      {"connection without a request", "connection without a request: repeated"},
+	event.TLSProbe:         {first: msgProbe},
+	event.TCPProbe:         {first: msgProbe},
 }
 
 var specialMessages = [...]string{appFailing: msgAppFailing, appPassing: msgAppPassing, offSocket: msgOffSocket}
 
 // tell writes what there is to write about one event.
-func (j *journal) tell(now time.Time, e *Event, as special) {
+func (j *journal) tell(now time.Time, e *event.Event, as special) {
 	if int(e.Class) >= classCount {
-		e.Class = Undecided
+		e.Class = event.Undecided
 	}
 	level, how := told(e, as)
 	if withoutRequest(e) {
@@ -173,12 +175,12 @@ func (j *journal) tell(now time.Time, e *Event, as special) {
 		j.depict(now, e, false)
 		j.fail(now, level, e)
 	}
-	if e.Class == HTTPProbe {
+	if e.Class == event.HTTPProbe {
 		j.hushAfter(now)
 	}
 }
 
-func (j *journal) debug(e *Event) {
+func (j *journal) debug(e *event.Event) {
 	if j.enabled(slog.LevelDebug) {
 		j.write(e.Time, slog.LevelDebug, messages[e.Class].first, lineAttrs(e)...)
 	}
@@ -190,7 +192,7 @@ const maxSights = 512
 
 // pair is a class and the prober that it was seen with, "" for none.
 type pair struct {
-	class  Class
+	class  event.Class
 	prober string
 }
 
@@ -206,7 +208,7 @@ type firstSights map[pair]struct{}
 
 // first reports whether this pair was not there before. What finds the table
 // full is not told: it is in the summaries like everything else.
-func (f *firstSights) first(c Class, prober string) bool {
+func (f *firstSights) first(c event.Class, prober string) bool {
 	p := pair{c, prober}
 	if _, known := (*f)[p]; known || len(*f) >= maxSights {
 		return false

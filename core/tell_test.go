@@ -7,59 +7,61 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 func TestTold(t *testing.T) {
 	const (
 		debug, info, warn, fail = slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError
 	)
-	platform := func(e Event) Event { e.Platform = true; return e }
-	probed := func(e Event) Event { e.Prober = "p"; return e }
+	platform := func(e event.Event) event.Event { e.Platform = true; return e }
+	probed := func(e event.Event) event.Event { e.Prober = "p"; return e }
 	rows := []struct {
 		rule  string
-		event Event
+		event event.Event
 		level slog.Level
 		how   manner
 	}{
-		{"an event without a class is a fault of ours, and loud", Event{}, warn, tellWhole},
-		{"a panic is an error", Event{Class: HandlerPanic}, fail, tellWhole},
-		{"a good handshake that was not completed is an error", Event{Class: UpgradeFailed}, fail, tellWhole},
-		{"sessions are told at Debug", Event{Class: SessionEnded}, debug, tellDebug},
-		{"so is what else left HTTP", Event{Class: Hijacked}, debug, tellDebug},
-		{"a refused handshake is a warning, from the internet too", Event{Class: HandshakeRefused, Reason: ReasonBadKey}, warn, tellWhole},
-		{"saturated is a warning", Event{Class: HandshakeRefused, Reason: ReasonSaturated, Status: 503}, warn, tellWhole},
-		{"a deploy is no incident", Event{Class: HandshakeRefused, Reason: ReasonDraining, Status: 503}, debug, tellCounted},
-		{"the application says 401", Event{Class: HandshakeRefused, Reason: ReasonApplication, Status: 401}, debug, tellCounted},
-		{"the application says 403", Event{Class: HandshakeRefused, Reason: ReasonApplication, Status: 403}, debug, tellCounted},
-		{"the application says 429", Event{Class: HandshakeRefused, Reason: ReasonApplication, Status: 429}, debug, tellCounted},
-		{"the application says 404: nobody meant that", Event{Class: HandshakeRefused, Reason: ReasonApplication, Status: 404}, warn, tellWhole},
-		{"it says so of what a proxy stripped", Event{Class: HandshakeRefused, Reason: ReasonUpgradeStripped, Status: 401}, debug, tellCounted},
-		{"it says so of a plain request", Event{Class: HandshakeRefused, Reason: ReasonNotUpgrade, Status: 429}, debug, tellCounted},
-		{"what is stripped and answered otherwise is a warning", Event{Class: HandshakeRefused, Reason: ReasonUpgradeStripped, Status: 426}, warn, tellWhole},
-		{"403 for another reason is not the application's", Event{Class: HandshakeRefused, Reason: ReasonOriginForbidden, Status: 403}, warn, tellWhole},
-		{"a probe that fails is a warning", Event{Class: ProbeFailing, Platform: true}, warn, tellWhole},
-		{"an ordinary request is nobody's news", Event{Class: HTTP}, debug, tellNever},
-		{"wrong protocol, public", Event{Class: WrongProtocol, Reason: ReasonTLSOnPlain}, warn, tellWhole},
-		{"wrong protocol, platform", Event{Class: WrongProtocol, Reason: ReasonH2Preface, Platform: true}, warn, tellWhole},
-		{"a refused certificate is a warning, from the internet too", Event{Class: TLSFailed, Reason: ReasonRefused}, warn, tellWhole},
-		{"so is a client's that this server refuses", Event{Class: TLSFailed, Reason: ReasonClientCertificate}, warn, tellWhole},
-		{"no TLS version in common", Event{Class: TLSFailed, Reason: ReasonVersion}, warn, tellWhole},
-		{"half a ClientHello, platform", Event{Class: TLSFailed, Reason: ReasonTruncated, Platform: true}, info, tellWhole},
-		{"half a ClientHello, public: only counted", Event{Class: TLSFailed, Reason: ReasonTruncated}, debug, tellCounted},
-		{"a bad request, platform", Event{Class: BadRequest, Reason: ReasonMalformed, Platform: true}, info, tellWhole},
-		{"a bad request, public: only counted", Event{Class: BadRequest, Reason: ReasonMalformed}, debug, tellCounted},
-		{"and a User-Agent does not change that", Event{Class: BadRequest, Prober: "p"}, debug, tellCounted},
-		{"a limit that closes connections is a warning", Event{Class: ServerClosed, Reason: ReasonLimit}, warn, tellWhole},
-		{"a drain that does is not", Event{Class: ServerClosed, Reason: ReasonDrain, Platform: true}, debug, tellCounted},
-		{"nor a shutdown", Event{Class: ServerClosed, Reason: ReasonShutdown}, debug, tellCounted},
-		{"a spare connection, platform", Event{Class: IdleConnect, Platform: true}, info, tellWhole},
-		{"a spare connection, public: only counted", Event{Class: IdleConnect}, debug, tellCounted},
+		{"an event without a class is a fault of ours, and loud", event.Event{}, warn, tellWhole},
+		{"a panic is an error", event.Event{Class: event.HandlerPanic}, fail, tellWhole},
+		{"a good handshake that was not completed is an error", event.Event{Class: event.UpgradeFailed}, fail, tellWhole},
+		{"sessions are told at Debug", event.Event{Class: event.SessionEnded}, debug, tellDebug},
+		{"so is what else left HTTP", event.Event{Class: event.Hijacked}, debug, tellDebug},
+		{"a refused handshake is a warning, from the internet too", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonBadKey}, warn, tellWhole},
+		{"saturated is a warning", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonSaturated, Status: 503}, warn, tellWhole},
+		{"a deploy is no incident", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonDraining, Status: 503}, debug, tellCounted},
+		{"the application says 401", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonApplication, Status: 401}, debug, tellCounted},
+		{"the application says 403", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonApplication, Status: 403}, debug, tellCounted},
+		{"the application says 429", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonApplication, Status: 429}, debug, tellCounted},
+		{"the application says 404: nobody meant that", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonApplication, Status: 404}, warn, tellWhole},
+		{"it says so of what a proxy stripped", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonUpgradeStripped, Status: 401}, debug, tellCounted},
+		{"it says so of a plain request", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonNotUpgrade, Status: 429}, debug, tellCounted},
+		{"what is stripped and answered otherwise is a warning", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonUpgradeStripped, Status: 426}, warn, tellWhole},
+		{"403 for another reason is not the application's", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonOriginForbidden, Status: 403}, warn, tellWhole},
+		{"a probe that fails is a warning", event.Event{Class: event.ProbeFailing, Platform: true}, warn, tellWhole},
+		{"an ordinary request is nobody's news", event.Event{Class: event.HTTP}, debug, tellNever},
+		{"wrong protocol, public", event.Event{Class: event.WrongProtocol, Reason: event.ReasonTLSOnPlain}, warn, tellWhole},
+		{"wrong protocol, platform", event.Event{Class: event.WrongProtocol, Reason: event.ReasonH2Preface, Platform: true}, warn, tellWhole},
+		{"a refused certificate is a warning, from the internet too", event.Event{Class: event.TLSFailed, Reason: event.ReasonRefused}, warn, tellWhole},
+		{"so is a client's that this server refuses", event.Event{Class: event.TLSFailed, Reason: event.ReasonClientCertificate}, warn, tellWhole},
+		{"no TLS version in common", event.Event{Class: event.TLSFailed, Reason: event.ReasonVersion}, warn, tellWhole},
+		{"half a ClientHello, platform", event.Event{Class: event.TLSFailed, Reason: event.ReasonTruncated, Platform: true}, info, tellWhole},
+		{"half a ClientHello, public: only counted", event.Event{Class: event.TLSFailed, Reason: event.ReasonTruncated}, debug, tellCounted},
+		{"a bad request, platform", event.Event{Class: event.BadRequest, Reason: event.ReasonMalformed, Platform: true}, info, tellWhole},
+		{"a bad request, public: only counted", event.Event{Class: event.BadRequest, Reason: event.ReasonMalformed}, debug, tellCounted},
+		{"and a User-Agent does not change that", event.Event{Class: event.BadRequest, Prober: "p"}, debug, tellCounted},
+		{"a limit that closes connections is a warning", event.Event{Class: event.ServerClosed, Reason: event.ReasonLimit}, warn, tellWhole},
+		{"a drain that does is not", event.Event{Class: event.ServerClosed, Reason: event.ReasonDrain, Platform: true}, debug, tellCounted},
+		{"nor a shutdown", event.Event{Class: event.ServerClosed, Reason: event.ReasonShutdown}, debug, tellCounted},
+		{"a spare connection, platform", event.Event{Class: event.IdleConnect, Platform: true}, info, tellWhole},
+		{"a spare connection, public: only counted", event.Event{Class: event.IdleConnect}, debug, tellCounted},
 	}
-	for _, c := range []Class{HTTPProbe, ProxyProbe, TLSProbe, TCPProbe} {
-		e := Event{Class: c}
+	for _, c := range []event.Class{event.HTTPProbe, event.ProxyProbe, event.TLSProbe, event.TCPProbe} {
+		e := event.Event{Class: c}
 		rows = append(rows, []struct {
 			rule  string
-			event Event
+			event event.Event
 			level slog.Level
 			how   manner
 		}{
@@ -68,10 +70,10 @@ func TestTold(t *testing.T) {
 			{"but not that of anybody on the internet", e, debug, tellCounted},
 		}...)
 	}
-	if level, how := told(&Event{Class: HandlerPanic}, elsewhere); level != debug || how != tellElsewhere {
+	if level, how := told(&event.Event{Class: event.HandlerPanic}, elsewhere); level != debug || how != tellElsewhere {
 		t.Errorf("one event, one line: what the server's own log has is %v, %v", level, how)
 	}
-	covered := map[Class]bool{}
+	covered := map[event.Class]bool{}
 	for _, r := range rows {
 		covered[r.event.Class] = true
 		if level, how := told(&r.event, ordinary); level != r.level || how != r.how {
@@ -81,7 +83,7 @@ func TestTold(t *testing.T) {
 			t.Errorf("%s has no message", r.event.Class)
 		}
 	}
-	for _, c := range Classes() {
+	for _, c := range event.Classes() {
 		if !covered[c] {
 			t.Errorf("no row for %s", c)
 		}
@@ -90,18 +92,18 @@ func TestTold(t *testing.T) {
 
 // The founding rule: an hour of any one prober costs at most three lines.
 func TestNeverNoisierThanWithout(t *testing.T) {
-	for _, e := range []Event{
-		{Class: TCPProbe, Platform: true}, {Class: TLSProbe, Platform: true}, {Class: ProxyProbe, Platform: true},
-		{Class: HTTPProbe, Platform: true, Prober: "kubelet-http", Method: "GET", Path: "/healthz", Status: 200},
-		{Class: HTTPProbe, Prober: "GoogleHC", Status: 200}, {Class: TCPProbe}, {Class: TLSProbe}, {Class: ProxyProbe},
-		{Class: IdleConnect}, {Class: ServerClosed, Reason: ReasonDrain, Platform: true},
-		{Class: TLSFailed, Reason: ReasonTruncated}, {Class: BadRequest, Reason: ReasonMalformed},
-		{Class: HandshakeRefused, Reason: ReasonDraining}, {Class: SessionEnded}, {Class: HTTP},
+	for _, e := range []event.Event{
+		{Class: event.TCPProbe, Platform: true}, {Class: event.TLSProbe, Platform: true}, {Class: event.ProxyProbe, Platform: true},
+		{Class: event.HTTPProbe, Platform: true, Prober: "kubelet-http", Method: "GET", Path: "/healthz", Status: 200},
+		{Class: event.HTTPProbe, Prober: "GoogleHC", Status: 200}, {Class: event.TCPProbe}, {Class: event.TLSProbe}, {Class: event.ProxyProbe},
+		{Class: event.IdleConnect}, {Class: event.ServerClosed, Reason: event.ReasonDrain, Platform: true},
+		{Class: event.TLSFailed, Reason: event.ReasonTruncated}, {Class: event.BadRequest, Reason: event.ReasonMalformed},
+		{Class: event.HandshakeRefused, Reason: event.ReasonDraining}, {Class: event.SessionEnded}, {Class: event.HTTP},
 	} {
 		name := e.Class.String() + "/" + strconv.FormatBool(e.Platform)
 		t.Run(name, func(t *testing.T) {
 			var suppressed uint64
-			count := func(_ Class, n uint64) { suppressed += n }
+			count := func(_ event.Class, n uint64) { suppressed += n }
 			inJournal(t, journalConfig{suppressed: count}, func(t *testing.T, j *journal, log *logLines) {
 				var all []logLine
 				for i := range 361 {
@@ -130,7 +132,7 @@ func TestNeverNoisierThanWithout(t *testing.T) {
 
 func TestFirstSight(t *testing.T) {
 	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
-		post := func(rule string, e Event, want ...string) logLine {
+		post := func(rule string, e event.Event, want ...string) logLine {
 			t.Helper()
 			j.post(&e)
 			handled(t, j)
@@ -141,38 +143,38 @@ func TestFirstSight(t *testing.T) {
 			}
 			return got[0]
 		}
-		post("from the internet: not told, and it does not use up the first sight", Event{Class: TCPProbe, Remote: from(9)})
-		l := post("the first is told", Event{Class: TCPProbe, Platform: true, Remote: from(1)}, msgSeen)
+		post("from the internet: not told, and it does not use up the first sight", event.Event{Class: event.TCPProbe, Remote: from(9)})
+		l := post("the first is told", event.Event{Class: event.TCPProbe, Platform: true, Remote: from(1)}, msgSeen)
 		wantAttrs(t, l, map[string]string{"class": "tcp_probe", "prober": "unknown", "remote": from(1).String(),
-			"remedy": hintOr(TCPProbe), "path": "-", "status": "-"})
-		post("the second is not, wherever it comes from", Event{Class: TCPProbe, Platform: true, Remote: from(2)})
-		l = post("another prober is news", Event{Class: HTTPProbe, Prober: "GoogleHC", Remote: from(1), Method: "GET", Path: "/healthz", Status: 200}, msgSeen)
-		wantAttrs(t, l, map[string]string{"prober": "GoogleHC", "path": "/healthz", "method": "GET", "status": "200", "remedy": hintOr(HTTPProbe)})
-		post("the same prober in another class is news", Event{Class: TCPProbe, Prober: "GoogleHC"}, msgSeen)
-		post("and then no more", Event{Class: TCPProbe, Prober: "GoogleHC", Platform: true})
+			"remedy": hintOr(event.TCPProbe), "path": "-", "status": "-"})
+		post("the second is not, wherever it comes from", event.Event{Class: event.TCPProbe, Platform: true, Remote: from(2)})
+		l = post("another prober is news", event.Event{Class: event.HTTPProbe, Prober: "GoogleHC", Remote: from(1), Method: "GET", Path: "/healthz", Status: 200}, msgSeen)
+		wantAttrs(t, l, map[string]string{"prober": "GoogleHC", "path": "/healthz", "method": "GET", "status": "200", "remedy": hintOr(event.HTTPProbe)})
+		post("the same prober in another class is news", event.Event{Class: event.TCPProbe, Prober: "GoogleHC"}, msgSeen)
+		post("and then no more", event.Event{Class: event.TCPProbe, Prober: "GoogleHC", Platform: true})
 	})
 }
 
 func TestToldElsewhere(t *testing.T) {
 	var suppressed uint64
 	observed := 0
-	c := journalConfig{logger: slog.New(&logLines{level: slog.LevelDebug}), suppressed: func(_ Class, n uint64) { suppressed += n },
-		observe: func(Event) { observed++ }}
+	c := journalConfig{logger: slog.New(&logLines{level: slog.LevelDebug}), suppressed: func(_ event.Class, n uint64) { suppressed += n },
+		observe: func(event.Event) { observed++ }}
 	inJournal(t, c, func(t *testing.T, j *journal, log *logLines) {
-		j.postAs(&Event{Class: HandlerPanic}, elsewhere)
+		j.postAs(&event.Event{Class: event.HandlerPanic}, elsewhere)
 		after(2 * time.Hour)
 		wantMessages(t, "no line, not at Debug and not in a summary of its own", log.take())
 		if suppressed != 1 || observed != 1 {
 			t.Errorf("suppressed %d, observed %d; want 1 and 1: it is counted and observed all the same", suppressed, observed)
 		}
-		j.post(&Event{Class: HandlerPanic})
+		j.post(&event.Event{Class: event.HandlerPanic})
 		handled(t, j)
 		wantMessages(t, "and one that is told only here is still the first", log.take(), "handler panicked")
 	})
 }
 
 // hintOr is how wantAttrs spells the hint, which may be none.
-func hintOr(c Class) string {
+func hintOr(c event.Class) string {
 	if h := probeHint(c); h != "" {
 		return h
 	}
@@ -182,15 +184,15 @@ func hintOr(c Class) string {
 func TestDebugShowsEachOne(t *testing.T) {
 	log := &logLines{level: slog.LevelDebug}
 	inJournal(t, journalConfig{logger: slog.New(log)}, func(t *testing.T, j *journal, log *logLines) {
-		probe := Event{Class: TLSProbe, Platform: true, Remote: from(1)}
+		probe := event.Event{Class: event.TLSProbe, Platform: true, Remote: from(1)}
 		j.post(&probe)
 		j.post(&probe)
-		j.post(&Event{Class: BadRequest, Reason: ReasonTooLarge})
-		j.post(&Event{Class: HTTP})
-		j.post(&Event{Class: Hijacked, Path: "/connect"})
-		j.post(&Event{Class: SessionEnded, Path: "/ws", Prober: "gatus", Remote: from(3), Session: SessionEnd{
+		j.post(&event.Event{Class: event.BadRequest, Reason: event.ReasonTooLarge})
+		j.post(&event.Event{Class: event.HTTP})
+		j.post(&event.Event{Class: event.Hijacked, Path: "/connect"})
+		j.post(&event.Event{Class: event.SessionEnded, Path: "/ws", Prober: "gatus", Remote: from(3), Session: event.SessionEnd{
 			End: "vanished", Code: 1006, Duration: time.Minute, BytesIn: 5, BytesOut: 7}})
-		j.post(&Event{Class: SessionEnded})
+		j.post(&event.Event{Class: event.SessionEnded})
 		handled(t, j)
 		got := log.take()
 		wantMessages(t, "a line each, but none for an ordinary request", got, msgSeen, msgProbe,
@@ -212,12 +214,12 @@ func TestDebugShowsEachOne(t *testing.T) {
 func TestNoAttributesBelowTheLevel(t *testing.T) {
 	asked := 0
 	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
-		j.post(&Event{Class: HandshakeRefused, Reason: ReasonDraining, Err: countedError{&asked}})
+		j.post(&event.Event{Class: event.HandshakeRefused, Reason: event.ReasonDraining, Err: countedError{&asked}})
 		handled(t, j)
 		if asked != 0 {
 			t.Error("the text of an error was made for a line that nobody reads")
 		}
-		j.post(&Event{Class: HandshakeRefused, Reason: ReasonBadKey, Err: countedError{&asked}})
+		j.post(&event.Event{Class: event.HandshakeRefused, Reason: event.ReasonBadKey, Err: countedError{&asked}})
 		handled(t, j)
 		if asked != 1 {
 			t.Errorf("Error was called %d times, want once", asked)
@@ -232,7 +234,7 @@ func (e countedError) Error() string { *e.n++; return "counted" }
 func TestFirstSightsAreBounded(t *testing.T) {
 	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
 		for i := range 100_000 {
-			j.post(&Event{Class: HTTPProbe, Prober: strconv.Itoa(i)})
+			j.post(&event.Event{Class: event.HTTPProbe, Prober: strconv.Itoa(i)})
 			if i%500 == 0 {
 				synctest.Wait()
 			}
@@ -253,7 +255,7 @@ func TestFirstSightsAreBounded(t *testing.T) {
 
 func TestUnknownClassIsLoud(t *testing.T) {
 	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
-		j.post(&Event{Class: 200, Err: errors.New("x")})
+		j.post(&event.Event{Class: 200, Err: errors.New("x")})
 		handled(t, j)
 		wantMessages(t, "a class outside the set is told, and breaks nothing", log.take(), "connection without a class")
 	})

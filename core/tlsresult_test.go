@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // twoHellos returns a ClientHello for a server name, and a second one behind it.
@@ -136,7 +138,7 @@ func TestPanicInTLS(t *testing.T) {
 				if n := calls.Load(); n != 1 {
 					t.Errorf("the function was called %d times", n)
 				}
-				if n := g.Snapshot().Closed[TLSFailed]; (s.attached || name == "TLSListener") && n != 1 { // else nobody has said that it is TLS
+				if n := g.Snapshot().Closed[event.TLSFailed]; (s.attached || name == "TLSListener") && n != 1 { // else nobody has said that it is TLS
 					t.Errorf("%d tls_failed, want 1", n)
 				}
 			})

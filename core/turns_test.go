@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // What fails is remembered until it passes, for a bounded number of paths.
@@ -56,20 +58,20 @@ func TestProbesThatTheApplicationAnswers(t *testing.T) {
 		from    string
 		at      bool // it has reached Endpoint
 		status  int
-		class   Class
+		class   event.Class
 		message string // "": that of the class
 		remedy  string
 	}{
-		{"503 of an exact route", "/own", kubelet, inside, false, 503, HTTPProbe, failing, "Config.AppHealth"},
-		{"500 of an exact route", "/own", kubelet, inside, false, 500, ProbeFailing, "", "Config.ProbePaths"},
-		{"503 of a catch-all: the line names both", "/elsewhere", kubelet, inside, false, 503, ProbeFailing, "", "Config.AppHealth"},
-		{"503 of one that is listed", "/listed", kubelet, inside, false, 503, HTTPProbe, failing, ""},
-		{"the same to anybody inside", "/listed", "", inside, false, 503, HTTPProbe, failing, ""},
-		{"the same to a stranger", "/listed", kubelet, internet, false, 503, HTTPProbe, "", ""},
-		{"4xx at Endpoint", "/own", kubelet, inside, true, 426, HTTPProbe, offSocket, "Config.ProbePaths"},
-		{"503 at Endpoint", "/own", kubelet, inside, true, 503, HTTPProbe, failing, "Config.AppHealth"},
-		{"4xx at Endpoint of a path that is listed", "/listed", kubelet, inside, true, 404, HTTPProbe, failing, ""},
-		{"4xx elsewhere", "/own", kubelet, inside, false, 404, ProbeFailing, "", "Config.ProbePaths"},
+		{"503 of an exact route", "/own", kubelet, inside, false, 503, event.HTTPProbe, failing, "Config.AppHealth"},
+		{"500 of an exact route", "/own", kubelet, inside, false, 500, event.ProbeFailing, "", "Config.ProbePaths"},
+		{"503 of a catch-all: the line names both", "/elsewhere", kubelet, inside, false, 503, event.ProbeFailing, "", "Config.AppHealth"},
+		{"503 of one that is listed", "/listed", kubelet, inside, false, 503, event.HTTPProbe, failing, ""},
+		{"the same to anybody inside", "/listed", "", inside, false, 503, event.HTTPProbe, failing, ""},
+		{"the same to a stranger", "/listed", kubelet, internet, false, 503, event.HTTPProbe, "", ""},
+		{"4xx at Endpoint", "/own", kubelet, inside, true, 426, event.HTTPProbe, offSocket, "Config.ProbePaths"},
+		{"503 at Endpoint", "/own", kubelet, inside, true, 503, event.HTTPProbe, failing, "Config.AppHealth"},
+		{"4xx at Endpoint of a path that is listed", "/listed", kubelet, inside, true, 404, event.HTTPProbe, failing, ""},
+		{"4xx elsewhere", "/own", kubelet, inside, false, 404, event.ProbeFailing, "", "Config.ProbePaths"},
 	} {
 		g, log := guardLog(t, Config{AppHealth: []string{"/listed"}}, slog.LevelInfo)
 		a := g.Adapter().Owner(func(h Head) (bool, bool) { return h.Path() == "/own" || h.Path() == "/listed", true })

@@ -1,6 +1,10 @@
 package core
 
-import "time"
+import (
+	"time"
+
+	"github.com/quietws/quietws/core/event"
+)
 
 // unansweredAfter is how long after a hijack a handshake may stay unanswered until that
 // is logged. A proxy may need a while to ask the server behind it.
@@ -58,8 +62,8 @@ func (g *Guard) lookForUnanswered() {
 
 // unanswered is the event of a handshake that was not answered after the hijack. It
 // is counted when the connection ends: until then it may be answered yet.
-func (x *exchange) unanswered() (e Event) {
-	e.Class, e.Reason = UpgradeFailed, ReasonNothingWritten
+func (x *exchange) unanswered() (e event.Event) {
+	e.Class, e.Reason = event.UpgradeFailed, event.ReasonNothingWritten
 	if p := x.err.Load(); p != nil {
 		e.Err = *p
 	}

@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // Limits says which limit of the application's a request has passed: that of its
@@ -52,7 +54,7 @@ func (a Adapter) Unread(m Message, err error, passed Limits, refused func()) {
 	case passed.Head:
 		refused()
 		answer = &Answer{Status: m.Status()}
-	case reason == ReasonTimeout:
+	case reason == event.ReasonTimeout:
 		answer = &answerTimeout
 		fallthrough
 	default:
@@ -85,16 +87,16 @@ func (c *Conn) secured() bool {
 }
 
 // unreadReason sorts the error of reading a request by its type.
-func unreadReason(passed Limits, err error) Reason {
+func unreadReason(passed Limits, err error) event.Reason {
 	switch {
 	case passed.Head:
-		return ReasonTooLarge
+		return event.ReasonTooLarge
 	case isTimeout(err):
-		return ReasonTimeout
+		return event.ReasonTimeout
 	case errorIs(err, io.EOF, io.ErrUnexpectedEOF), endOf(err) == endReset:
-		return ReasonTruncated
+		return event.ReasonTruncated
 	}
-	return ReasonMalformed
+	return event.ReasonMalformed
 }
 
 // What is answered to what is no request: nothing of it.
@@ -103,4 +105,4 @@ var (
 	answerTimeout   = textAnswer(http.StatusRequestTimeout, "request timeout\n")
 )
 
-func (c *Conn) setUnread(r Reason) { c.ends.Or(uint32(r) << unreadFor) }
+func (c *Conn) setUnread(r event.Reason) { c.ends.Or(uint32(r) << unreadFor) }

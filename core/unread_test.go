@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // What a server could not read is sorted by type, nothing of it is answered, and
@@ -20,24 +22,24 @@ func TestUnread(t *testing.T) {
 		rule   string
 		passed Limits
 		err    error
-		reason Reason
+		reason event.Reason
 		status int
 		body   string
 	}{
-		{"a passed limit", Limits{Head: true}, errors.New("too long"), ReasonTooLarge, 413, "mine"},
-		{"a passed limit of the body", Limits{Body: true}, errors.New("too long"), NoReason, 413, "mine"},
-		{"half a head, then a reset", Limits{}, fmt.Errorf("head: %w", transport(syscall.ECONNRESET)), ReasonTruncated, 400, "bad request\n"},
-		{"half a head, then an end", Limits{}, fmt.Errorf("head: %w", io.ErrUnexpectedEOF), ReasonTruncated, 400, "bad request\n"},
-		{"half a head, then silence", Limits{}, fmt.Errorf("head: %w", transport(os.ErrDeadlineExceeded)), ReasonTimeout, 408, "request timeout\n"},
-		{"words that are no request", Limits{}, errors.New("no method in s3cr3t"), ReasonMalformed, 400, "bad request\n"},
-		{"a preface that the server quotes", Limits{}, errors.New("unsupported version in \"PRI * HTTP/2.0\\r\\n\""), ReasonMalformed, 400, "bad request\n"},
-		{"a reset before anything came, and nobody to answer", Limits{}, transport(syscall.ECONNRESET), NoReason, 400, ""},
+		{"a passed limit", Limits{Head: true}, errors.New("too long"), event.ReasonTooLarge, 413, "mine"},
+		{"a passed limit of the body", Limits{Body: true}, errors.New("too long"), event.NoReason, 413, "mine"},
+		{"half a head, then a reset", Limits{}, fmt.Errorf("head: %w", transport(syscall.ECONNRESET)), event.ReasonTruncated, 400, "bad request\n"},
+		{"half a head, then an end", Limits{}, fmt.Errorf("head: %w", io.ErrUnexpectedEOF), event.ReasonTruncated, 400, "bad request\n"},
+		{"half a head, then silence", Limits{}, fmt.Errorf("head: %w", transport(os.ErrDeadlineExceeded)), event.ReasonTimeout, 408, "request timeout\n"},
+		{"words that are no request", Limits{}, errors.New("no method in s3cr3t"), event.ReasonMalformed, 400, "bad request\n"},
+		{"a preface that the server quotes", Limits{}, errors.New("unsupported version in \"PRI * HTTP/2.0\\r\\n\""), event.ReasonMalformed, 400, "bad request\n"},
+		{"a reset before anything came, and nobody to answer", Limits{}, transport(syscall.ECONNRESET), event.NoReason, 400, ""},
 	} {
 		g := quietGuard(t, Config{})
 		c := watched(g, &script{})
 		m := newLetter(handshake(with("Upgrade"), with("Sec-Websocket-Key"), onPath("/")), c)
 		g.Adapter().Unread(m, row.err, row.passed, func() { m.status, m.body = 413, "mine" })
-		if got := Reason(c.ends.Load() >> unreadFor); got != row.reason || m.status != row.status || m.body != row.body {
+		if got := event.Reason(c.ends.Load() >> unreadFor); got != row.reason || m.status != row.status || m.body != row.body {
 			t.Errorf("%s: reason %v, answered %d %q; want %v, %d, %q", row.rule, got, m.status, m.body, row.reason, row.status, row.body)
 		}
 		if preface := strings.Contains(row.rule, "preface"); preface != c.is(flagPreface) {
@@ -65,8 +67,8 @@ func TestUnreadUnderTLS(t *testing.T) {
 
 // A sender of a PROXY preamble that leaves while a TLS port refuses it is a probe.
 func TestUnreadPreambleUnderTLS(t *testing.T) {
-	events := make(chan Event, 1)
-	g := quietGuard(t, Config{Observe: func(e Event) { events <- e }})
+	events := make(chan event.Event, 1)
+	g := quietGuard(t, Config{Observe: func(e event.Event) { events <- e }})
 	server, client := tcpPair(t)
 	c := watched(g, server)
 	above := tls.Server(c, &tls.Config{})
@@ -77,7 +79,7 @@ func TestUnreadPreambleUnderTLS(t *testing.T) {
 	refused := above.Handshake()
 	_ = client.Close() // its FIN comes after the refusal
 	g.Adapter().Unread(newLetter(handshake(with("Upgrade")), c), refused, Limits{}, func() { t.Error("the application is asked") })
-	if e := <-events; e.Class != ProxyProbe {
+	if e := <-events; e.Class != event.ProxyProbe {
 		t.Errorf("%v %v, want proxy_probe", e.Class, e.Reason)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 // tellLost says how much was lost, once there is room again and at most once
@@ -55,7 +57,7 @@ func (j *journal) enabled(level slog.Level) (yes bool) {
 }
 
 // suppress counts an event that got no line of its own.
-func (j *journal) suppress(c Class) {
+func (j *journal) suppress(c event.Class) {
 	j.picture.suppressed++
 	j.suppressed(c, 1)
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/quietws/quietws/core/event"
 )
 
 func TestJournalTellsLostLines(t *testing.T) {
@@ -78,7 +80,7 @@ func TestJournalPanickingLogger(t *testing.T) {
 		}
 	}}
 	inJournal(t, journalConfig{logger: slog.New(log)}, func(t *testing.T, j *journal, log *logLines) {
-		j.post(&Event{Class: HandlerPanic})
+		j.post(&event.Event{Class: event.HandlerPanic})
 		j.note(slog.LevelInfo, "two")
 		handled(t, j)
 		if n := j.dropped(); n != 2 {
@@ -101,7 +103,7 @@ func (panicsWhenAsked) Enabled(context.Context, slog.Level) bool { panic("asked"
 func TestJournalLoggerThatPanicsWhenAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := newJournal(journalConfig{logger: slog.New(panicsWhenAsked{slog.DiscardHandler})})
-		j.post(&Event{Class: HandlerPanic})
+		j.post(&event.Event{Class: event.HandlerPanic})
 		if err := j.close(time.Second); err != nil {
 			t.Error(err)
 		}

@@ -11,14 +11,15 @@ import (
 
 	"github.com/quietws/quietws/core"
 	"github.com/quietws/quietws/core/coretest"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/echows"
 )
 
 // A nil pointer in an error that nobody answers is looked at by a timer, where a
 // panic would end the process.
 func TestNilErrorThatNobodyAnswers(t *testing.T) {
-	events := make(chan core.Event, 10)
-	g, err := core.New(core.Config{Logger: slog.New(slog.DiscardHandler), Observe: func(e core.Event) { events <- e }})
+	events := make(chan event.Event, 10)
+	g, err := core.New(core.Config{Logger: slog.New(slog.DiscardHandler), Observe: func(e event.Event) { events <- e }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +47,7 @@ func TestNilErrorThatNobodyAnswers(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 	select {
 	case ev := <-events:
-		if ev.Class != core.UpgradeFailed || ev.Err == nil {
+		if ev.Class != event.UpgradeFailed || ev.Err == nil {
 			t.Errorf("%v %v: %v", ev.Class, ev.Reason, ev.Err)
 		}
 	case <-time.After(10 * time.Second):

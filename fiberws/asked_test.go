@@ -10,6 +10,7 @@ import (
 	"github.com/gofiber/fiber/v2/middleware/healthcheck"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 	"github.com/quietws/quietws/fiberws"
 )
@@ -139,7 +140,7 @@ func TestProbersBehindAnUpgradeCheck(t *testing.T) {
 			}
 			s.stop()
 			for _, e := range s.events {
-				if e.Class == core.ProbeFailing {
+				if e.Class == event.ProbeFailing {
 					failing--
 					if !strings.Contains(e.Remedy, "/readyz") || !strings.Contains(e.Remedy, "Config.ProbePaths") {
 						t.Errorf("the remedy is %q", e.Remedy)

@@ -18,6 +18,7 @@ import (
 	"github.com/gofiber/fiber/v2/middleware/logger"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 	"github.com/quietws/quietws/fiberws"
 )
@@ -281,7 +282,7 @@ func ExampleSessionOf() {
 func ExampleRecover() {
 	guard, err := core.New(core.Config{
 		Logger:  slog.New(slog.DiscardHandler),
-		Observe: func(e core.Event) { fmt.Println(e.Class, e.Panic) },
+		Observe: func(e event.Event) { fmt.Println(e.Class, e.Panic) },
 	})
 	if err != nil {
 		fmt.Println(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 	"github.com/quietws/quietws/fiberws"
 )
@@ -28,7 +29,7 @@ type served struct {
 	stop   func()
 
 	mu     sync.Mutex
-	events []core.Event
+	events []event.Event
 	log    bytes.Buffer // to be read when the guard is closed
 }
 
@@ -51,7 +52,7 @@ func serveBy(t *testing.T, serve func(context.Context, *core.Guard, *fiber.App, 
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.NewTextHandler(&s.log, nil))
 	}
-	config.Observe = func(e core.Event) {
+	config.Observe = func(e event.Event) {
 		s.mu.Lock()
 		s.events = append(s.events, e)
 		s.mu.Unlock()
@@ -204,7 +205,7 @@ func TestConnectionCloseIsASession(t *testing.T) {
 			}
 		}
 	}
-	if snap := s.ended(n); snap.Closed[core.SessionEnded] != n {
+	if snap := s.ended(n); snap.Closed[event.SessionEnded] != n {
 		t.Errorf("classes: %v, want %d sessions", snap.Closed, n)
 	}
 }
@@ -218,7 +219,7 @@ func TestUnknownMethod(t *testing.T) {
 			t.Errorf("PURGE %s: answered %d, want %d", path, res.Status, want)
 		}
 	}
-	if snap := s.ended(3); snap.Closed[core.HTTP] != 1 || snap.Closed[core.HTTPProbe] != 2 {
+	if snap := s.ended(3); snap.Closed[event.HTTP] != 1 || snap.Closed[event.HTTPProbe] != 2 {
 		t.Errorf("classes: %v, want one http and two probes", snap.Closed)
 	}
 }
@@ -290,21 +291,21 @@ func TestStringsStay(t *testing.T) {
 	}
 	s.ended(43)
 	s.stop()
-	paths := map[core.Class]string{}
+	paths := map[event.Class]string{}
 	for _, e := range s.events {
-		if e.Class == core.HTTPProbe {
+		if e.Class == event.HTTPProbe {
 			continue
 		}
 		paths[e.Class] += e.Path + " "
 		if e.Method != "GET" || e.Forwarded != "203.0.113.77" {
 			t.Errorf("event %+v", e)
 		}
-		var refused *core.HandshakeError
-		if e.Reason == core.ReasonOriginForbidden && (!errors.As(e.Err, &refused) || refused.Field != "Origin" || refused.Status != 403) {
+		var refused *event.HandshakeError
+		if e.Reason == event.ReasonOriginForbidden && (!errors.As(e.Err, &refused) || refused.Field != "Origin" || refused.Status != 403) {
 			t.Errorf("the error is %v", e.Err)
 		}
 	}
-	if paths[core.HandshakeRefused] != "/first/of/all /ws/first-of-all " || paths[core.SessionEnded] != "/ws/first-of-all " || len(paths) != 2 {
+	if paths[event.HandshakeRefused] != "/first/of/all /ws/first-of-all " || paths[event.SessionEnded] != "/ws/first-of-all " || len(paths) != 2 {
 		t.Errorf("paths: %v", paths)
 	}
 	if text := log.String(); strings.Count(text, "first") < 2 || strings.Contains(text, "path=/XXX") {

@@ -18,6 +18,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 	"github.com/quietws/quietws/fiberws"
 )
@@ -34,7 +35,7 @@ func servePrefork() {
 	app.Get("/ws", fiberws.Handler(g, echo))
 	app.Get("/count", func(c *fiber.Ctx) error {
 		s := g.Snapshot()
-		return c.SendString(fmt.Sprint(fiber.IsChild(), " accepted ", s.Accepted, " probes ", s.Probes, " ended ", s.Closed[core.SessionEnded]))
+		return c.SendString(fmt.Sprint(fiber.IsChild(), " accepted ", s.Accepted, " probes ", s.Probes, " ended ", s.Closed[event.SessionEnded]))
 	})
 	app.Get("/exit", func(*fiber.Ctx) error { os.Exit(0); return nil })
 	must(app.Listen(os.Getenv("FIBERWS_TEST_ADDR")))

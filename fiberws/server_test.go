@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 	"github.com/quietws/quietws/fiberws"
 )
@@ -173,7 +174,7 @@ func TestMaxConnsPerIP(t *testing.T) {
 		n++
 		s.ended(n)
 	}
-	if snap := s.ended(n); snap.Closed[core.SessionEnded] != 2 || snap.Closed[core.ServerClosed] != n-2 {
+	if snap := s.ended(n); snap.Closed[event.SessionEnded] != 2 || snap.Closed[event.ServerClosed] != n-2 {
 		t.Errorf("classes of %d: %v, want 2 sessions and server_closed", n, snap.Closed)
 	}
 }
@@ -195,7 +196,7 @@ func TestMaxConnsPerIPProbes(t *testing.T) {
 			s.ended(n)
 		}
 	}
-	if snap := s.ended(n); snap.Closed[core.TCPProbe] != 5 || snap.Closed[core.IdleConnect] != 5 {
+	if snap := s.ended(n); snap.Closed[event.TCPProbe] != 5 || snap.Closed[event.IdleConnect] != 5 {
 		t.Errorf("classes: %v, want 5 tcp_probe and 5 idle_connect", snap.Closed)
 	}
 }
@@ -278,7 +279,7 @@ func TestDisableKeepalive(t *testing.T) {
 			t.Errorf("%s: answered %d, %v", path, res.Status, err)
 		}
 	}
-	if snap := s.ended(5); snap.Closed[core.SessionEnded] != 2 {
+	if snap := s.ended(5); snap.Closed[event.SessionEnded] != 2 {
 		t.Errorf("classes: %v", snap.Closed)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 	"github.com/quietws/quietws/internal/plainws"
 )
@@ -139,7 +140,7 @@ func TestHandshakesCountsOwnFaultsAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	counted := func(reason core.Reason) (n uint64) {
+	counted := func(reason event.Reason) (n uint64) {
 		for _, h := range g.Snapshot().Handshakes {
 			if h.Reason == reason && h.Result == "failed" {
 				n += h.N
@@ -155,7 +156,7 @@ func TestHandshakesCountsOwnFaultsAlone(t *testing.T) {
 		do(early, "/ws")
 	}
 	until(t, "the count", func() bool {
-		return counted(core.ReasonServerError) == 5 && counted(core.ReasonNothingWritten) == 5
+		return counted(event.ReasonServerError) == 5 && counted(event.ReasonNothingWritten) == 5
 	})
 	if n := g.Snapshot().HandshakesBroken; n != 0 {
 		t.Errorf("%d are this server's fault", n)

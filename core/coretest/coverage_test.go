@@ -3,7 +3,7 @@ package coretest
 import (
 	"testing"
 
-	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 )
 
 // uncovered are the classes and reasons that no row expects, and why: a word, or
@@ -66,10 +66,10 @@ func TestEveryClassAndReasonHasARow(t *testing.T) {
 			})
 		}
 		var words []string
-		for _, c := range core.Classes() {
+		for _, c := range event.Classes() {
 			words = append(words, c.String())
 		}
-		for r := core.NoReason + 1; r.String() != ""; r++ {
+		for r := event.NoReason + 1; r.String() != ""; r++ {
 			words = append(words, r.String())
 		}
 		for p, has := range expected {

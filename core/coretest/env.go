@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 )
 
@@ -187,9 +188,9 @@ func (e *env) explain(t testing.TB) {
 	}
 }
 
-func nonZero(m map[core.Class]uint64) string {
+func nonZero(m map[event.Class]uint64) string {
 	var parts []string
-	for _, c := range core.Classes() {
+	for _, c := range event.Classes() {
 		if m[c] > 0 {
 			parts = append(parts, fmt.Sprintf("%v=%d", c, m[c]))
 		}
@@ -331,32 +332,32 @@ func (e *env) settled() {
 // told reports whether what is counted has its events: an event follows its
 // counter, and its line in the log comes before it is observed.
 func (e *env) told() bool {
-	s, events := e.guard.Snapshot(), make(map[core.Class]uint64)
+	s, events := e.guard.Snapshot(), make(map[event.Class]uint64)
 	for _, ev := range e.events.list() {
 		events[ev.Class]++
 	}
-	want := make(map[core.Class]uint64)
+	want := make(map[event.Class]uint64)
 	if e.layer.counted() {
-		for _, c := range []core.Class{
-			core.Hijacked, core.ProxyProbe, core.WrongProtocol, core.TLSFailed, core.BadRequest,
-			core.ServerClosed, core.IdleConnect, core.TLSProbe, core.TCPProbe,
+		for _, c := range []event.Class{
+			event.Hijacked, event.ProxyProbe, event.WrongProtocol, event.TLSFailed, event.BadRequest,
+			event.ServerClosed, event.IdleConnect, event.TLSProbe, event.TCPProbe,
 		} {
 			want[c] = s.Closed[c]
 		}
 	}
 	for _, ended := range s.SessionsEnded {
-		want[core.SessionEnded] += ended.N
+		want[event.SessionEnded] += ended.N
 	}
 	for _, h := range s.Handshakes {
 		switch h.Result {
 		case "refused":
-			want[core.HandshakeRefused] += h.N
+			want[event.HandshakeRefused] += h.N
 		case "failed":
-			want[core.UpgradeFailed] += h.N
+			want[event.UpgradeFailed] += h.N
 		}
 	}
 	for _, p := range s.Probes {
-		if p.Class == core.HTTPProbe || p.Class == core.ProbeFailing {
+		if p.Class == event.HTTPProbe || p.Class == event.ProbeFailing {
 			want[p.Class] += p.N
 		}
 	}

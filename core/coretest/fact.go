@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 )
 
@@ -37,7 +38,7 @@ const unsaid = -1
 func (f fact) asRow() row {
 	r := f.row
 	r.fact = &f.want
-	if f.library() && f.want.Class == core.SessionEnded {
+	if f.library() && f.want.Class == event.SessionEnded {
 		r.needs |= EndOfSession
 	}
 	r.run = func(e *env) {
@@ -99,7 +100,7 @@ func asRows(facts []fact) []row {
 // says, that it was told as it should be, and nothing else was.
 func (e *env) became(w Want, n int) {
 	e.Helper()
-	if w.Class != core.HTTP {
+	if w.Class != event.HTTP {
 		e.until("there are events of class "+w.Class.String(), func() bool { return len(e.events.of(w.Class)) >= n })
 	}
 	e.close()
@@ -111,12 +112,12 @@ func (e *env) became(w Want, n int) {
 // eventsAre checks what Config.Observe got: one event for each connection.
 func (e *env) eventsAre(w Want, n int) {
 	e.Helper()
-	if w.Class == core.HTTP {
+	if w.Class == event.HTTP {
 		n = 0 // an ordinary request is no event
 	}
 	list := e.events.list()
-	if w.Class == core.HandlerPanic && w.Status == 101 { // and the end of the session
-		list = slices.DeleteFunc(list, func(ev core.Event) bool { return ev.Class == core.SessionEnded && ev.Session.End == "panic" })
+	if w.Class == event.HandlerPanic && w.Status == 101 { // and the end of the session
+		list = slices.DeleteFunc(list, func(ev event.Event) bool { return ev.Class == event.SessionEnded && ev.Session.End == "panic" })
 	}
 	if len(list) != n {
 		e.Errorf("%d events, want %d of class %v", len(list), n, w.Class)
@@ -126,7 +127,7 @@ func (e *env) eventsAre(w Want, n int) {
 			e.Errorf("event %s\n\twant %v/%v status=%d prober=%q", describe(ev), w.Class, w.Reason, w.Status, w.prober)
 			break
 		}
-		if ev.Class == core.SessionEnded && w.end != "" && ev.Session.End != w.orEnd && (ev.Session.End != w.end || ev.Session.Code != w.code) {
+		if ev.Class == event.SessionEnded && w.end != "" && ev.Session.End != w.orEnd && (ev.Session.End != w.end || ev.Session.Code != w.code) {
 			e.Errorf("session ended %q with code %d, want %q with %d", ev.Session.End, ev.Session.Code, w.end, w.code)
 			break
 		}
@@ -142,17 +143,17 @@ func (e *env) counted(w Want, n int) {
 	}
 	var results []core.HandshakeCount
 	switch w.Class {
-	case core.SessionEnded:
+	case event.SessionEnded:
 		results = []core.HandshakeCount{{Result: "accepted", N: uint64(n)}}
-	case core.HandshakeRefused:
+	case event.HandshakeRefused:
 		results = []core.HandshakeCount{{Result: "refused", Reason: w.Reason, N: uint64(n)}}
-	case core.UpgradeFailed:
+	case event.UpgradeFailed:
 		results = []core.HandshakeCount{{Result: "failed", Reason: w.Reason, N: uint64(n)}}
 	}
-	if len(results) != len(s.Handshakes) && w.Class != core.HandlerPanic || len(results) == 1 && len(s.Handshakes) == 1 && results[0] != s.Handshakes[0] {
+	if len(results) != len(s.Handshakes) && w.Class != event.HandlerPanic || len(results) == 1 && len(s.Handshakes) == 1 && results[0] != s.Handshakes[0] {
 		e.Errorf("handshakes counted: %v, want %v", s.Handshakes, results)
 	}
-	if w.Class.Probe() || w.Class == core.ProbeFailing {
+	if w.Class.Probe() || w.Class == event.ProbeFailing {
 		var got uint64
 		for _, p := range s.Probes {
 			if p.Class == w.Class && p.Prober == or(w.prober, "unknown") {
@@ -206,7 +207,7 @@ func (e *env) linesAre(w Want, n int) {
 		if first.attrs["remote"] == "" {
 			e.Errorf("the line does not say who it was: %v", first)
 		}
-		if first.attrs["remedy"] == "" && w.Class != core.HandlerPanic {
+		if first.attrs["remedy"] == "" && w.Class != event.HandlerPanic {
 			e.Errorf("the line says no remedy: %v", first)
 		}
 	}

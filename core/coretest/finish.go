@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 )
 
 // finish checks what holds in every row.
@@ -54,7 +54,7 @@ func (e *env) saw() {
 		return
 	}
 	for _, k := range e.row.sees {
-		if !slices.ContainsFunc(e.events.list(), func(ev core.Event) bool { return ev.Class == k.class && ev.Reason == k.reason }) {
+		if !slices.ContainsFunc(e.events.list(), func(ev event.Event) bool { return ev.Class == k.class && ev.Reason == k.reason }) {
 			e.Errorf("coretest: no event %v/%v", k.class, k.reason)
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 )
 
 // Framework is what the suite is told of a framework, its server and the
@@ -43,8 +43,8 @@ type Limit struct {
 
 // Want is what a row expects of each connection that it opens.
 type Want struct {
-	Class  core.Class
-	Reason core.Reason
+	Class  event.Class
+	Reason event.Reason
 	Logged Logging
 	Level  slog.Level // of the line, with LogWhole
 	Status int        // what the guard knows that the peer was answered

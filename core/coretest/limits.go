@@ -4,7 +4,7 @@ import (
 	"log/slog"
 	"slices"
 
-	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 )
 
 // unlistened is where the guard does not accept the connections itself.
@@ -35,16 +35,16 @@ func attachAlone() []Limit {
 	return []Limit{{
 		Rows: []string{"tls/hello cut, silence"}, Layers: attach, Outcome: Unknown,
 		Reason:  unseen + "a handshake that stops half way is as one that never began, `idle_connect`",
-		Instead: func(Want) Want { return Want{Class: core.IdleConnect, Logged: LogWhole, Level: slog.LevelInfo} },
+		Instead: func(Want) Want { return Want{Class: event.IdleConnect, Logged: LogWhole, Level: slog.LevelInfo} },
 	}, {
 		Rows: []string{"tls/hello cut, rst"}, Layers: attach, Outcome: Unknown,
 		Reason:  unseen + "a handshake that is cut by a reset is as none, `tcp_probe`",
-		Instead: func(Want) Want { return Want{Class: core.TCPProbe, Logged: LogOnce} },
+		Instead: func(Want) Want { return Want{Class: event.TCPProbe, Logged: LogOnce} },
 	}, {
 		Rows: []string{"tls/http on tls"}, Layers: attach, Outcome: Unknown,
 		Reason: unseen + "what came in the clear is not known to be HTTP, `tls_failed`",
 		Instead: func(w Want) Want {
-			return Want{Class: core.TLSFailed, Reason: core.ReasonAborted, Logged: LogWhole, Level: slog.LevelInfo, Answer: w.Status}
+			return Want{Class: event.TLSFailed, Reason: event.ReasonAborted, Logged: LogWhole, Level: slog.LevelInfo, Answer: w.Status}
 		},
 	}, {
 		Rows: []string{"session/vanish*"}, Layers: unlistened, Outcome: Unknown,
@@ -56,21 +56,21 @@ func attachAlone() []Limit {
 // onNetHTTP is about Echo, Gin and every other router on net/http.
 func onNetHTTP() []Limit {
 	unread := func(w Want) Want {
-		return Want{Class: w.Class, Reason: core.ReasonUnknown, Logged: w.Logged, Level: w.Level, Answer: max(w.Status, w.Answer, 0)}
+		return Want{Class: w.Class, Reason: event.ReasonUnknown, Logged: w.Logged, Level: w.Level, Answer: max(w.Status, w.Answer, 0)}
 	}
-	tooMany := func(r core.Reason, status int) func(Want) Want {
+	tooMany := func(r event.Reason, status int) func(Want) Want {
 		return func(Want) Want {
-			return Want{Class: core.BadRequest, Reason: r, Logged: LogWhole, Level: slog.LevelInfo, Status: status, Answer: 431}
+			return Want{Class: event.BadRequest, Reason: r, Logged: LogWhole, Level: slog.LevelInfo, Status: status, Answer: 431}
 		}
 	}
 	const fields = "net/http reads 500 lines of a head from Go 1.27 on (`http.Server.MaxHeaderValueCount`): `bad_request`, too_large"
 	same := func(w Want) Want { return w }
 	return []Limit{{
 		Rows: []string{"junk/many fields"}, Layers: exactly, ports: plain, Outcome: Differs, Reason: fields,
-		Instead: same, newer: tooMany(core.ReasonTooLarge, 431), answer: 431,
+		Instead: same, newer: tooMany(event.ReasonTooLarge, 431), answer: 431,
 	}, {
 		Rows: []string{"junk/many fields"}, Outcome: Differs, Reason: fields + ", where the reason is known",
-		Instead: same, newer: tooMany(core.ReasonUnknown, 0), answer: 431,
+		Instead: same, newer: tooMany(event.ReasonUnknown, 0), answer: 431,
 	}, {
 		Needs: WhyUnread, Layers: []Layer{Attach}, Outcome: Unknown, Instead: unread,
 		Reason: "net/http tells nobody why it refused what is no request, and with Attach alone nobody sees the bytes: the reason is `unknown`",
@@ -89,9 +89,9 @@ func onFiber() []Limit {
 		contrib   = "contrib/websocket "
 		anyOrigin = contrib + "lets every Origin in unless it is told which; `Handler` does not"
 	)
-	served := func(Want) Want { return Want{Class: core.HTTP} }
-	session := func(Want) Want { return Want{Class: core.SessionEnded, Status: 101, access: "101"} }
-	bad := func(r core.Reason, status int) func(Want) Want {
+	served := func(Want) Want { return Want{Class: event.HTTP} }
+	session := func(Want) Want { return Want{Class: event.SessionEnded, Status: 101, access: "101"} }
+	bad := func(r event.Reason, status int) func(Want) Want {
 		return func(w Want) Want { w.Reason, w.Status = r, status; return w }
 	}
 	return []Limit{{
@@ -112,27 +112,27 @@ func onFiber() []Limit {
 		Rows: []string{"tls/http on tls"}, Outcome: Unknown,
 		Reason: "with Attach alone nobody sees the bytes: what came in the clear is not known to be HTTP, `tls_failed`",
 		Instead: func(w Want) Want {
-			w.Class, w.Reason, w.Level, w.Status = core.TLSFailed, core.ReasonAborted, slog.LevelInfo, 0
+			w.Class, w.Reason, w.Level, w.Status = event.TLSFailed, event.ReasonAborted, slog.LevelInfo, 0
 			return w
 		},
 	}, {
 		Rows: []string{"junk/request cut, silence"}, Outcome: Differs,
-		Reason: "fasthttp answers 408 where net/http closes", Instead: bad(core.ReasonTimeout, 408),
+		Reason: "fasthttp answers 408 where net/http closes", Instead: bad(event.ReasonTimeout, 408),
 	}, {
 		Rows:   []string{"junk/nul", "junk/bad host", "junk/two hosts", "junk/no host"},
 		Reason: "fasthttp serves it as the request that it is otherwise, `http`; from 1.77 at the latest it refuses it as net/http does", Instead: served,
-		newer: bad(core.ReasonMalformed, 400),
+		newer: bad(event.ReasonMalformed, 400),
 	}, {
 		Rows:   []string{"junk/expect", "junk/http 3"},
 		Reason: "fasthttp serves it as the request that it is otherwise, `http`", Instead: served,
 	}, {
 		Rows: []string{"junk/transfer encoding"}, Outcome: Differs,
-		Reason: "fasthttp calls it malformed, 400", Instead: bad(core.ReasonMalformed, 400),
+		Reason: "fasthttp calls it malformed, 400", Instead: bad(event.ReasonMalformed, 400),
 	}, {
 		Rows:   []string{"junk/many fields"},
 		Reason: "fasthttp reads 4 KiB of a head (`fiber.Config.ReadBufferSize`): `bad_request`, too_large",
 		Instead: func(Want) Want {
-			return Want{Class: core.BadRequest, Reason: core.ReasonTooLarge, Logged: LogWhole, Level: slog.LevelInfo, Status: 431}
+			return Want{Class: event.BadRequest, Reason: event.ReasonTooLarge, Logged: LogWhole, Level: slog.LevelInfo, Status: 431}
 		},
 	}, {
 		Rows: []string{"endpoint/foreign origin"}, Layers: exactly, Reason: anyOrigin, Instead: session,

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 )
 
 // line is one line of the log.
@@ -76,24 +76,24 @@ func (r *recorder) told() []line {
 // events keeps what [core.Config.Observe] gets.
 type events struct {
 	mu  sync.Mutex
-	all []core.Event
+	all []event.Event
 }
 
-func (o *events) observe(e core.Event) {
+func (o *events) observe(e event.Event) {
 	o.mu.Lock()
 	o.all = append(o.all, e)
 	o.mu.Unlock()
 }
 
-func (o *events) list() []core.Event {
+func (o *events) list() []event.Event {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return slices.Clone(o.all)
 }
 
 // of returns the events of class c.
-func (o *events) of(c core.Class) []core.Event {
-	return slices.DeleteFunc(o.list(), func(e core.Event) bool { return e.Class != c })
+func (o *events) of(c event.Class) []event.Event {
+	return slices.DeleteFunc(o.list(), func(e event.Event) bool { return e.Class != c })
 }
 
 // buffer is a bytes.Buffer that servers may write to at any time.
@@ -118,9 +118,9 @@ func (b *buffer) lines() []string {
 	return strings.Split(s, "\n")
 }
 
-func describe(e core.Event) string {
+func describe(e event.Event) string {
 	s := fmt.Sprintf("%v/%v status=%d prober=%q %s %s remote=%v platform=%v", e.Class, e.Reason, e.Status, e.Prober, e.Method, e.Path, e.Remote, e.Platform)
-	if e.Class == core.SessionEnded {
+	if e.Class == event.SessionEnded {
 		s += fmt.Sprintf(" end=%s code=%d in=%d out=%d", e.Session.End, e.Session.Code, e.Session.BytesIn, e.Session.BytesOut)
 	}
 	if e.Err != nil {

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 )
 
@@ -74,7 +75,7 @@ func appRows() []row {
 				e.get("/readyz", 200, "ok\n")
 				e.get("/livez", 200, "ok\n")
 			}
-			if n := len(e.events.of(core.HandlerPanic)); n != 0 {
+			if n := len(e.events.of(event.HandlerPanic)); n != 0 {
 				e.Errorf("%d requests are told to have panicked", n)
 			}
 		},
@@ -195,7 +196,7 @@ func appRows() []row {
 			e.accessed("500", 1)
 		},
 	}, {
-		name: "app/error handler, session", layers: everywhere, needs: ErrorHandler | EndOfSession, sees: []kind{{class: core.SessionEnded}}, app: App{ErrorHandler: true},
+		name: "app/error handler, session", layers: everywhere, needs: ErrorHandler | EndOfSession, sees: []kind{{class: event.SessionEnded}}, app: App{ErrorHandler: true},
 		rule: "an error handler that does not ask whether the response is written writes nothing into a session, and its 500 is in no log",
 		run: func(e *env) {
 			n := 0
@@ -208,7 +209,7 @@ func appRows() []row {
 					}
 				}
 			}
-			e.until("the sessions have ended", func() bool { return len(e.events.of(core.SessionEnded)) == n })
+			e.until("the sessions have ended", func() bool { return len(e.events.of(event.SessionEnded)) == n })
 			e.accessed("101", n)
 			e.close()
 			if lines := e.server.lines(); len(lines) > 0 {
@@ -224,7 +225,7 @@ func accessRows() []row {
 		row: row{name: "access/upgrade without endpoint", layers: everywhere,
 			rule: "an upgrade is 101 in the access log for every library, with Endpoint or without"},
 		does: "handshake-valid", path: "/bare",
-		want: Want{Class: core.SessionEnded, Status: 101, access: "101"},
+		want: Want{Class: event.SessionEnded, Status: 101, access: "101"},
 	}.asRow(), {
 		name: "access/mixed", layers: everywhere,
 		rule: "the access log has one line for each request of the application's and none for probes",

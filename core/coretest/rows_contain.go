@@ -12,7 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 )
 
@@ -50,7 +50,7 @@ func containRows() (rows []row) {
 		var panicked sync.Map // *tls.Config -> *atomic.Int64
 		rows = append(rows, row{
 			name: "contain/" + f.name, ports: secure, layers: attached, serverLog: true,
-			sees: []kind{{core.TLSFailed, core.ReasonAborted}},
+			sees: []kind{{event.TLSFailed, event.ReasonAborted}},
 			rule: "a function of tls.Config that panics ends its connection alone, whatever is behind the ClientHello, and is called once for each",
 			tls: func(e *env, c *tls.Config) {
 				n := new(atomic.Int64)
@@ -72,7 +72,7 @@ func containRows() (rows []row) {
 				if got := n.(*atomic.Int64).Load(); got != 2 {
 					e.Errorf("called %d times for 2 connections", got)
 				}
-				if s := e.guard.Snapshot(); s.Closed[core.TLSFailed] != 2 {
+				if s := e.guard.Snapshot(); s.Closed[event.TLSFailed] != 2 {
 					e.Errorf("classes %s, want 2 tls_failed", nonZero(s.Closed))
 				}
 				e.toldOnce("tls.Config."+f.name, "panic serving")
@@ -100,7 +100,7 @@ func containRows() (rows []row) {
 			e.drained(c)
 			e.get("/app", 200, "app")
 			e.close()
-			if s := e.guard.Snapshot(); s.Closed[core.ServerClosed] != 1 {
+			if s := e.guard.Snapshot(); s.Closed[event.ServerClosed] != 1 {
 				e.Errorf("classes %s, want 1 server_closed", nonZero(s.Closed))
 			}
 			e.toldOnce("ConnContext", "")

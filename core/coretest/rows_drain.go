@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 )
 
@@ -60,7 +61,7 @@ func drainRows() []row {
 				}
 			})
 			e.close()
-			if n := len(e.events.of(core.ProbeFailing)); n > 0 {
+			if n := len(e.events.of(event.ProbeFailing)); n > 0 {
 				e.Errorf("%d probes count as failing; they were told what is so", n)
 			}
 			for _, l := range e.log.told() { // the first sights
@@ -70,7 +71,7 @@ func drainRows() []row {
 			}
 		},
 	}, {
-		name: "drain/handshakes", layers: everywhere, sees: []kind{{core.HandshakeRefused, core.ReasonDraining}},
+		name: "drain/handshakes", layers: everywhere, sees: []kind{{event.HandshakeRefused, event.ReasonDraining}},
 		rule: "while draining handshakes are refused with 503 and Retry-After, before anyone's session is closed, and without a line",
 		run: func(e *env) {
 			e.draining(func() {
@@ -82,9 +83,9 @@ func drainRows() []row {
 				}
 			})
 			e.close()
-			refused := e.events.of(core.HandshakeRefused)
+			refused := e.events.of(event.HandshakeRefused)
 			for _, ev := range refused {
-				if !errors.Is(ev.Err, core.ErrDraining) || ev.Status != 503 {
+				if !errors.Is(ev.Err, event.ErrDraining) || ev.Status != 503 {
 					e.Errorf("event %s", describe(ev))
 				}
 			}
@@ -96,7 +97,7 @@ func drainRows() []row {
 			}
 		},
 	}, {
-		name: "drain/goodbye", layers: everywhere, needs: EndOfSession, sees: []kind{{class: core.SessionEnded}},
+		name: "drain/goodbye", layers: everywhere, needs: EndOfSession, sees: []kind{{class: event.SessionEnded}},
 		rule: "every session of Handler gets a close frame of 1001, one of OnDrain its own goodbye, and the peer's answer is waited for",
 		run: func(e *env) {
 			var peers []*probetest.Session
@@ -120,7 +121,7 @@ func drainRows() []row {
 				e.Errorf("the report is %+v, want 5 sessions, all closed, at least 4 answered", report)
 			}
 			e.close()
-			for _, ev := range e.events.of(core.SessionEnded) {
+			for _, ev := range e.events.of(event.SessionEnded) {
 				if ev.Path != "/bare" && (ev.Session.Code != 1001 || ev.Session.End != "closed") {
 					e.Errorf("event %s", describe(ev))
 				}
@@ -141,7 +142,7 @@ func drainRows() []row {
 			})
 		},
 	}, {
-		name: "drain/deadline", layers: everywhere, needs: EndOfSession, sees: []kind{{class: core.SessionEnded}},
+		name: "drain/deadline", layers: everywhere, needs: EndOfSession, sees: []kind{{class: event.SessionEnded}},
 		rule:   "a session that is still open at the deadline is closed and reported as dropped",
 		config: func(c *core.Config) { c.Drain.Timeout = 200 * time.Millisecond },
 		run: func(e *env) {
@@ -155,8 +156,8 @@ func drainRows() []row {
 				e.Errorf("the session goes on after the deadline: %v", err)
 			}
 			_, _ = s.Vanish(probetest.FIN)
-			e.until("the session has ended", func() bool { return len(e.events.of(core.SessionEnded)) == 1 })
-			if ev := e.events.of(core.SessionEnded)[0]; ev.Session.End != "server" {
+			e.until("the session has ended", func() bool { return len(e.events.of(event.SessionEnded)) == 1 })
+			if ev := e.events.of(event.SessionEnded)[0]; ev.Session.End != "server" {
 				e.Errorf("event %s, want end=server", describe(ev))
 			}
 		},
@@ -220,7 +221,7 @@ func (e *env) shutDownWith(path string) {
 // seconds, and fasthttp's longer.
 func idleRow() row {
 	return row{
-		name: "drain/idle connections", layers: attached, sees: []kind{{core.ServerClosed, core.ReasonDrain}},
+		name: "drain/idle connections", layers: attached, sees: []kind{{event.ServerClosed, event.ReasonDrain}},
 		rule: "silent, handshaken and half-headed connections do not hold up the shutdown; they are server_closed, and nobody's fault",
 		run: func(e *env) {
 			raw := func(first []byte) net.Conn {
@@ -252,11 +253,11 @@ func idleRow() row {
 			}
 			e.close()
 			for _, ev := range e.events.list() {
-				if ev.Class != core.ServerClosed || ev.Reason != core.ReasonDrain {
+				if ev.Class != event.ServerClosed || ev.Reason != event.ReasonDrain {
 					e.Errorf("event %s", describe(ev))
 				}
 			}
-			if s := e.guard.Snapshot(); s.Closed[core.ServerClosed] != uint64(len(idle)) || s.Closed[core.HTTP] != 1 {
+			if s := e.guard.Snapshot(); s.Closed[event.ServerClosed] != uint64(len(idle)) || s.Closed[event.HTTP] != 1 {
 				e.Errorf("classes: %s, want server_closed=%d http=1", nonZero(s.Closed), len(idle))
 			}
 			if told := e.log.told(); len(told) > 0 {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 )
 
@@ -179,7 +180,7 @@ func forgeRows() []row {
 				})
 				e.close()
 				e.unforged(1)
-				if s := e.guard.Snapshot(); e.layer.counted() && s.Closed[core.BadRequest] == 0 {
+				if s := e.guard.Snapshot(); e.layer.counted() && s.Closed[event.BadRequest] == 0 {
 					e.Errorf("nothing was refused: %s", nonZero(s.Closed))
 				}
 			},

@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"strings"
 
-	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 )
 
@@ -32,7 +32,7 @@ func gone(path string, end probetest.End) row {
 			})
 			e.close()
 			s := e.guard.Snapshot()
-			if got := s.Closed[core.SessionEnded] + s.Closed[core.HTTP]; got != n {
+			if got := s.Closed[event.SessionEnded] + s.Closed[event.HTTP]; got != n {
 				e.Errorf("%d sessions and requests, want %d: %s", got, n, nonZero(s.Closed))
 			}
 			for _, l := range e.log.all() {

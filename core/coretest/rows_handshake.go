@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"strings"
 
-	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 )
 
@@ -13,15 +13,15 @@ import (
 var everywhere = []Layer{Serve, AttachListener, Attach, Middleware, Inner}
 
 // refused is a handshake that is refused aloud.
-func refused(r core.Reason, status int) Want {
-	return Want{Class: core.HandshakeRefused, Reason: r, Logged: LogWhole, Level: slog.LevelWarn, Status: status}
+func refused(r event.Reason, status int) Want {
+	return Want{Class: event.HandshakeRefused, Reason: r, Logged: LogWhole, Level: slog.LevelWarn, Status: status}
 }
 
 // compared is w with the Origin and the Host that were compared.
 func compared(w Want) Want { w.compared = true; return w }
 
 // closed1000 is a session that the client closed.
-var closed1000 = Want{Class: core.SessionEnded, Status: 101, end: "closed", code: 1000, access: "101"}
+var closed1000 = Want{Class: event.SessionEnded, Status: 101, end: "closed", code: 1000, access: "101"}
 
 // hasField returns a check of one field of the answer.
 func hasField(name, value string) func(*env, probetest.Result) {
@@ -51,34 +51,34 @@ func handshakeRows() []row {
 		return fact{row: row{name: "handler/" + name, rule: rule, layers: everywhere}, does: does, want: w, also: also}
 	}
 	http2 := handler("http 2", "a handshake's key that arrives over HTTP/2 is a proxy's fault and is explained (RFC 9113 §8.6)",
-		"handshake-http-2", refused(core.ReasonHTTP2, 501), nil)
+		"handshake-http-2", refused(event.ReasonHTTP2, 501), nil)
 	http2.ports, http2.needs = secure, HTTP2
 	return asRows([]fact{
 		handler("upgrade stripped", "Sec-WebSocket-Key without Upgrade is a handshake from which a proxy took it: 426 with Upgrade (RFC 9110 §15.5.22)",
-			"handshake-no-upgrade", refused(core.ReasonUpgradeStripped, 426), upgrade),
+			"handshake-no-upgrade", refused(event.ReasonUpgradeStripped, 426), upgrade),
 		handler("connection stripped", "the same without Connection",
-			"handshake-no-connection", refused(core.ReasonUpgradeStripped, 426), upgrade),
+			"handshake-no-connection", refused(event.ReasonUpgradeStripped, 426), upgrade),
 		handler("through nginx", "nginx's default proxy_pass takes Upgrade away and speaks HTTP/1.0: the first fault is the one to tell",
-			"handshake-through-nginx", refused(core.ReasonUpgradeStripped, 426), upgrade),
+			"handshake-through-nginx", refused(event.ReasonUpgradeStripped, 426), upgrade),
 		handler("http 1.0", "a handshake is HTTP/1.1 or newer (RFC 6455 §4.2.1 item 1)",
-			"handshake-http-1-0", refused(core.ReasonHTTP10, 426), nil),
+			"handshake-http-1-0", refused(event.ReasonHTTP10, 426), nil),
 		http2,
 		handler("post", "a handshake is a GET (RFC 6455 §4.2.1 item 1); 405 names what is allowed (RFC 9110 §15.5.6)",
-			"handshake-post", refused(core.ReasonBadMethod, 405), listsField("Allow", "GET")),
+			"handshake-post", refused(event.ReasonBadMethod, 405), listsField("Allow", "GET")),
 		handler("head", "the same for HEAD",
-			"handshake-head", refused(core.ReasonBadMethod, 405), listsField("Allow", "GET")),
+			"handshake-head", refused(event.ReasonBadMethod, 405), listsField("Allow", "GET")),
 		handler("plain get", "a person who opens the address is told what it is: 426 with Upgrade",
-			"handshake-plain-get", refused(core.ReasonNotUpgrade, 426), upgrade),
+			"handshake-plain-get", refused(event.ReasonNotUpgrade, 426), upgrade),
 		handler("version", "another version than 13 is answered with the one that is spoken (RFC 6455 §4.4)",
-			"handshake-version-8", refused(core.ReasonBadVersion, 400), hasField("Sec-WebSocket-Version", "13")),
+			"handshake-version-8", refused(event.ReasonBadVersion, 400), hasField("Sec-WebSocket-Version", "13")),
 		handler("no key", "a handshake has a key (RFC 6455 §4.2.1 item 5)",
-			"handshake-no-key", refused(core.ReasonMissingKey, 400), nil),
+			"handshake-no-key", refused(event.ReasonMissingKey, 400), nil),
 		handler("two keys", "a handshake has one key (RFC 6455 §11.3.1)",
-			"handshake-two-keys", refused(core.ReasonDuplicateKey, 400), nil),
+			"handshake-two-keys", refused(event.ReasonDuplicateKey, 400), nil),
 		handler("bad key", "the key is base64 of 16 bytes (RFC 6455 §4.2.1 item 5)",
-			"handshake-bad-key", refused(core.ReasonBadKey, 400), nil),
+			"handshake-bad-key", refused(event.ReasonBadKey, 400), nil),
 		handler("foreign origin", "pages of another origin are refused unless the application allows them (RFC 6455 §4.2.2 item 4)",
-			"handshake-foreign-origin", compared(refused(core.ReasonOriginForbidden, 403)), nil),
+			"handshake-foreign-origin", compared(refused(event.ReasonOriginForbidden, 403)), nil),
 
 		handler("valid", "a good handshake without Origin is a session",
 			"handshake-valid", closed1000, nil),
@@ -120,10 +120,10 @@ func endpointRows() []row {
 	}
 	// Which status its own library answers is its own affair: that the line
 	// says what the peer was told is checked by theirs.
-	theirs := func(name, rule, does string, r core.Reason) row {
+	theirs := func(name, rule, does string, r event.Reason) row {
 		f := endpoint(name, rule, does, refused(r, 0))
 		row := f.row
-		row.sees, row.asks = []kind{{core.HandshakeRefused, r}}, true
+		row.sees, row.asks = []kind{{event.HandshakeRefused, r}}, true
 		row.run = func(e *env) {
 			e.target.Path = f.path
 			const n = 5
@@ -131,30 +131,30 @@ func endpointRows() []row {
 			w := f.want
 			if e.limit != nil {
 				w = e.limit.Instead(w)
-			} else if w.Status, w.compared = results[0].Status, r == core.ReasonOriginForbidden; w.Status < 400 || w.Status >= 500 {
+			} else if w.Status, w.compared = results[0].Status, r == event.ReasonOriginForbidden; w.Status < 400 || w.Status >= 500 {
 				e.Errorf("the peer was answered %d, want a status of 4xx", w.Status)
 			}
 			e.became(w, n)
 		}
 		return row
 	}
-	http2 := theirs("http 2", "a key over HTTP/2 is explained, whatever the library makes of it", "handshake-http-2", core.ReasonHTTP2)
+	http2 := theirs("http 2", "a key over HTTP/2 is explained, whatever the library makes of it", "handshake-http-2", event.ReasonHTTP2)
 	http2.ports, http2.needs = secure, HTTP2
 	return append([]row{
 		http2,
-		theirs("upgrade stripped", "what the library refuses is explained all the same", "handshake-no-upgrade", core.ReasonUpgradeStripped),
-		theirs("plain get", "a plain request that the WebSocket route refuses is told", "handshake-plain-get", core.ReasonNotUpgrade),
-		theirs("version", "what the library refuses is explained all the same", "handshake-version-8", core.ReasonBadVersion),
-		theirs("no key", "what the library refuses is explained all the same", "handshake-no-key", core.ReasonMissingKey),
-		theirs("foreign origin", "Origin is the library's affair; its 403 is recognised", "handshake-foreign-origin", core.ReasonOriginForbidden),
+		theirs("upgrade stripped", "what the library refuses is explained all the same", "handshake-no-upgrade", event.ReasonUpgradeStripped),
+		theirs("plain get", "a plain request that the WebSocket route refuses is told", "handshake-plain-get", event.ReasonNotUpgrade),
+		theirs("version", "what the library refuses is explained all the same", "handshake-version-8", event.ReasonBadVersion),
+		theirs("no key", "what the library refuses is explained all the same", "handshake-no-key", event.ReasonMissingKey),
+		theirs("foreign origin", "Origin is the library's affair; its 403 is recognised", "handshake-foreign-origin", event.ReasonOriginForbidden),
 	}, asRows([]fact{
 		endpoint("http 1.0", "RFC 6455 §4.2.1 item 1 forbids it and libraries let it pass: refused before them",
-			"handshake-http-1-0", refused(core.ReasonHTTP10, 426)),
+			"handshake-http-1-0", refused(event.ReasonHTTP10, 426)),
 		endpoint("two keys", "RFC 6455 §11.3.1 forbids it and libraries let it pass: refused before them",
-			"handshake-two-keys", refused(core.ReasonDuplicateKey, 400)),
+			"handshake-two-keys", refused(event.ReasonDuplicateKey, 400)),
 		endpoint("bad key", "RFC 6455 §4.2.1 item 5 forbids it and libraries let it pass: refused before them",
-			"handshake-bad-key", refused(core.ReasonBadKey, 400)),
-		endpoint("post", "a handshake is a GET", "handshake-post", refused(core.ReasonBadMethod, 405)),
+			"handshake-bad-key", refused(event.ReasonBadKey, 400)),
+		endpoint("post", "a handshake is a GET", "handshake-post", refused(event.ReasonBadMethod, 405)),
 
 		endpoint("valid", "a good handshake is a session, and 101 in the access log whichever library made it",
 			"handshake-valid", ownClosed),
@@ -168,7 +168,7 @@ func endpointRows() []row {
 
 // ownClosed is a session of the application's own library that the peer closed.
 // Its handler returns the error with the code in it.
-var ownClosed = Want{Class: core.SessionEnded, Status: 101, end: "closed", code: 1000, access: "101"}
+var ownClosed = Want{Class: event.SessionEnded, Status: 101, end: "closed", code: 1000, access: "101"}
 
 // closeUpgrade is about a client that does not mean to use the connection for a
 // second request, which fasthttp takes for one that wants no session: by the
@@ -196,27 +196,27 @@ func outcomeRows() []row {
 	at := func(name, rule, path string, w Want) fact {
 		return fact{row: row{name: "outcome/" + name, rule: rule, layers: everywhere}, does: "handshake-valid", path: path, want: w}
 	}
-	failed := Want{Class: core.UpgradeFailed, Reason: core.ReasonServerError, Logged: LogWhole, Level: slog.LevelError, Status: 500}
-	intended := Want{Class: core.HandshakeRefused, Reason: core.ReasonApplication, Logged: LogNothing, Status: 401}
+	failed := Want{Class: event.UpgradeFailed, Reason: event.ReasonServerError, Logged: LogWhole, Level: slog.LevelError, Status: 500}
+	intended := Want{Class: event.HandshakeRefused, Reason: event.ReasonApplication, Logged: LogNothing, Status: 401}
 	return asRows([]fact{
 		at("server error", "a good handshake that is answered 5xx is the server's failure: Error", "/fail", failed),
 		at("framework error", "the status that the framework makes of an error is the one that counts", "/error", failed),
 		at("hijack failed", "a 101 whose connection stays HTTP is a failed upgrade", "/promise",
-			Want{Class: core.UpgradeFailed, Reason: core.ReasonHijackFailed, Logged: LogWhole, Level: slog.LevelError, Status: 101}),
-		at("no route", "a handshake for a path without a handler is told with its remedy", "/nowhere", refused(core.ReasonNoRoute, 404)),
+			Want{Class: event.UpgradeFailed, Reason: event.ReasonHijackFailed, Logged: LogWhole, Level: slog.LevelError, Status: 101}),
+		at("no route", "a handshake for a path without a handler is told with its remedy", "/nowhere", refused(event.ReasonNoRoute, 404)),
 		at("unauthorized", "401, 403 and 429 of the application are meant: Debug", "/forbidden", intended),
 		{
 			row: row{name: "outcome/unauthorized, stripped", layers: everywhere,
 				rule: "whom the application keeps out it keeps out, whatever a proxy made of the handshake: Debug"},
 			does: "handshake-no-upgrade", path: "/forbidden",
-			want: Want{Class: core.HandshakeRefused, Reason: core.ReasonUpgradeStripped, Logged: LogNothing, Status: 401},
+			want: Want{Class: event.HandshakeRefused, Reason: event.ReasonUpgradeStripped, Logged: LogNothing, Status: 401},
 		},
-		at("plain answer", "a handshake that a handler answers 200 to was refused by the application", "/app", refused(core.ReasonApplication, 200)),
+		at("plain answer", "a handshake that a handler answers 200 to was refused by the application", "/app", refused(event.ReasonApplication, 200)),
 		{
 			row: row{name: "outcome/early data", layers: everywhere,
 				rule: "gorilla closes a connection whose client sent a frame before the answer: hijacked and nothing written is a failed upgrade"},
 			does: "handshake-early-data", path: "/own",
-			want: Want{Class: core.UpgradeFailed, Reason: core.ReasonNothingWritten, Logged: LogWhole, Level: slog.LevelError},
+			want: Want{Class: event.UpgradeFailed, Reason: event.ReasonNothingWritten, Logged: LogWhole, Level: slog.LevelError},
 		},
 	})
 }

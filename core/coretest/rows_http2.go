@@ -6,7 +6,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 )
 
@@ -15,7 +15,7 @@ func http2Rows() []row {
 	fails := func(name, rule, sends string, answer byte) row {
 		return row{
 			name: "http2/" + name, rule: rule, layers: attached, ports: secure, needs: HTTP2,
-			sees: []kind{{core.HandshakeRefused, core.ReasonHTTP2}},
+			sees: []kind{{event.HandshakeRefused, event.ReasonHTTP2}},
 			run: func(e *env) {
 				const n = 3
 				for range n {
@@ -26,7 +26,7 @@ func http2Rows() []row {
 					e.awaitFrame(c, answer)
 					_ = c.Close()
 				}
-				e.became(refused(core.ReasonHTTP2, 0), n)
+				e.became(refused(event.ReasonHTTP2, 0), n)
 			},
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 )
 
@@ -67,7 +68,7 @@ func journalRows() []row {
 		config: func(c *core.Config) {
 			free, observe := make(chan struct{}), c.Observe
 			watched.Store(c.Logger.Handler(), free)
-			c.Observe = func(ev core.Event) { <-free; observe(ev) }
+			c.Observe = func(ev event.Event) { <-free; observe(ev) }
 		},
 		run: func(e *env) {
 			e.busy()
@@ -77,7 +78,7 @@ func journalRows() []row {
 	}, {
 		name: "journal/observer panics", layers: []Layer{Serve}, unheard: true,
 		rule:   "a panic of the observer is told and goes no further",
-		config: func(c *core.Config) { c.Observe = func(core.Event) { panic(PanicText) } },
+		config: func(c *core.Config) { c.Observe = func(event.Event) { panic(PanicText) } },
 		run: func(e *env) {
 			e.busy()
 			e.close()
@@ -110,13 +111,13 @@ func journalRows() []row {
 		run: func(e *env) {
 			e.stimulus("handshake-bad-key", 1)
 			e.until("it is observed", func() bool { return len(e.events.list()) == 1 })
-			var h *core.HandshakeError
-			if ev := e.events.list()[0]; !errors.As(ev.Err, &h) || h.Status != 400 || h.Reason != core.ReasonBadKey || h.Field == "" {
+			var h *event.HandshakeError
+			if ev := e.events.list()[0]; !errors.As(ev.Err, &h) || h.Status != 400 || h.Reason != event.ReasonBadKey || h.Field == "" {
 				e.Errorf("event %s", describe(ev))
 			}
 		},
 	}, {
-		name: "journal/limit", layers: everywhere, sees: []kind{{core.HandshakeRefused, core.ReasonSaturated}},
+		name: "journal/limit", layers: everywhere, sees: []kind{{event.HandshakeRefused, event.ReasonSaturated}},
 		rule:   "above Config.MaxSessions a handshake is refused with 503 and Retry-After, and a session that ends makes room",
 		config: func(c *core.Config) { c.MaxSessions = 1 },
 		run: func(e *env) {
@@ -127,9 +128,9 @@ func journalRows() []row {
 				e.Errorf("answered %d with Retry-After %q", res.Status, res.Header.Get("Retry-After"))
 			}
 			e.until("it is told", func() bool { return len(e.log.told()) == 1 })
-			e.attrs(e.log.told()[0], refused(core.ReasonSaturated, 503))
-			e.until("it is observed", func() bool { return len(e.events.of(core.HandshakeRefused)) == 1 })
-			if ev := e.events.of(core.HandshakeRefused)[0]; !errors.Is(ev.Err, core.ErrSaturated) {
+			e.attrs(e.log.told()[0], refused(event.ReasonSaturated, 503))
+			e.until("it is observed", func() bool { return len(e.events.of(event.HandshakeRefused)) == 1 })
+			if ev := e.events.of(event.HandshakeRefused)[0]; !errors.Is(ev.Err, event.ErrSaturated) {
 				e.Errorf("event %s", describe(ev))
 			}
 			if _, err := s.Close(e.ctx, 1000); err != nil {
@@ -141,7 +142,7 @@ func journalRows() []row {
 			free()
 			e.do(probetest.WebSocket("/fail")) // takes a place and gives it back
 			e.stimulus("handshake-valid", 1)
-			e.until("all sessions have ended", func() bool { return len(e.events.of(core.SessionEnded)) == 3 })
+			e.until("all sessions have ended", func() bool { return len(e.events.of(event.SessionEnded)) == 3 })
 		},
 	}, {
 		name: "journal/observe only", layers: everywhere,
@@ -170,12 +171,12 @@ func journalRows() []row {
 			}
 		},
 	}, {
-		name: "journal/words outlive the request", layers: []Layer{Serve, Middleware}, sees: []kind{{core.HandshakeRefused, core.ReasonBadKey}},
+		name: "journal/words outlive the request", layers: []Layer{Serve, Middleware}, sees: []kind{{event.HandshakeRefused, event.ReasonBadKey}},
 		rule: "what is told of a request is what it said, though the server has long used its memory for others",
 		config: func(c *core.Config) {
 			free, observe := make(chan struct{}), c.Observe
 			watched.Store(c.Logger.Handler(), free)
-			c.Observe = func(ev core.Event) { <-free; observe(ev) }
+			c.Observe = func(ev event.Event) { <-free; observe(ev) }
 		},
 		run: func(e *env) {
 			agent := probetest.Field{Name: "User-Agent", Value: "a client with a name"}
@@ -187,7 +188,7 @@ func journalRows() []row {
 			free, _ := watched.LoadAndDelete(slog.Handler(e.log))
 			close(free.(chan struct{}))
 			e.close()
-			list := e.events.of(core.HandshakeRefused)
+			list := e.events.of(event.HandshakeRefused)
 			if len(list) != 21 {
 				e.Fatalf("%d events, want 21", len(list))
 			}
@@ -222,7 +223,7 @@ func journalRows() []row {
 			}
 			wg.Wait()
 			e.opened += rounds * len(names)
-			e.until("the sessions have ended", func() bool { return len(e.events.of(core.SessionEnded)) == 2*rounds })
+			e.until("the sessions have ended", func() bool { return len(e.events.of(event.SessionEnded)) == 2*rounds })
 		},
 	}, {
 		name: "journal/cut anywhere", layers: exactly,
@@ -237,7 +238,7 @@ func journalRows() []row {
 			e.close()
 			for _, ev := range e.events.list() {
 				switch ev.Class {
-				case core.TCPProbe, core.TLSProbe, core.BadRequest, core.HTTP, core.HandshakeRefused:
+				case event.TCPProbe, event.TLSProbe, event.BadRequest, event.HTTP, event.HandshakeRefused:
 				default:
 					e.Errorf("event %s", describe(ev))
 				}
@@ -275,7 +276,7 @@ func journalRows() []row {
 				}
 				_ = c.Close()
 			}
-			e.became(Want{Class: core.SessionEnded, Status: 101, end: "closed", code: 1000}, n)
+			e.became(Want{Class: event.SessionEnded, Status: 101, end: "closed", code: 1000}, n)
 		},
 	}}
 }

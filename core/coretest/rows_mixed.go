@@ -4,13 +4,13 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 )
 
 // mixedRows are about connections that do more than one thing.
 func mixedRows() []row {
-	after := func(name, rule string, c core.Class, events int, requests ...probetest.Request) row {
+	after := func(name, rule string, c event.Class, events int, requests ...probetest.Request) row {
 		return row{
 			name: "mixed/" + name, rule: rule, layers: attached,
 			run: func(e *env) {
@@ -34,10 +34,10 @@ func mixedRows() []row {
 	app, health := probetest.Request{Path: "/app"}, probetest.Request{Path: "/readyz"}
 	nowhere := probetest.WebSocket("/nowhere")
 	return []row{
-		after("health, application", "one request of the application's makes a connection http", core.HTTP, 1, health, app),
-		after("health, health", "a connection of health answers alone is http_probe", core.HTTPProbe, 2, health, health),
-		after("application, refused", "a refused handshake is the most telling thing on its connection", core.HandshakeRefused, 1, app, nowhere),
-		after("application, panic", "a panic is the most telling thing on its connection", core.HandlerPanic, 1, app, probetest.Request{Path: "/panic"}),
+		after("health, application", "one request of the application's makes a connection http", event.HTTP, 1, health, app),
+		after("health, health", "a connection of health answers alone is http_probe", event.HTTPProbe, 2, health, health),
+		after("application, refused", "a refused handshake is the most telling thing on its connection", event.HandshakeRefused, 1, app, nowhere),
+		after("application, panic", "a panic is the most telling thing on its connection", event.HandlerPanic, 1, app, probetest.Request{Path: "/panic"}),
 		{
 			name: "mixed/http 2", ports: secure, layers: attached, needs: HTTP2,
 			rule: "many requests over one HTTP/2 connection are one connection, and the same classes",
@@ -59,7 +59,7 @@ func mixedRows() []row {
 				}
 				tr.CloseIdleConnections()
 				e.close()
-				if s := e.guard.Snapshot(); s.Closed[core.HTTP] != 1 {
+				if s := e.guard.Snapshot(); s.Closed[event.HTTP] != 1 {
 					e.Errorf("classes: %s", nonZero(s.Closed))
 				}
 			},
@@ -70,7 +70,7 @@ func mixedRows() []row {
 				for range 3 {
 					_ = e.dial("h2").Close()
 				}
-				e.became(Want{Class: core.TLSProbe, Logged: LogOnce}, 3)
+				e.became(Want{Class: event.TLSProbe, Logged: LogOnce}, 3)
 			},
 		},
 	}

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 )
 
@@ -17,7 +17,7 @@ const often = 20
 // probeRows are about probers that ask nothing.
 func probeRows() []row {
 	const rule = "a probe is counted, told once at Info, and then no more"
-	probe := func(name, does string, c core.Class) fact {
+	probe := func(name, does string, c event.Class) fact {
 		return fact{
 			row:  row{name: "probe/" + name, rule: rule, layers: attached},
 			does: does, times: often, want: Want{Class: c, Logged: LogOnce, access: none},
@@ -25,7 +25,7 @@ func probeRows() []row {
 	}
 	onTLS := func(f fact) fact { f.ports = secure; return f }
 	local := func(name, does string) fact {
-		f := probe(name, does, core.ProxyProbe)
+		f := probe(name, does, event.ProxyProbe)
 		f.rule, f.layers = "PROXY v2 LOCAL and nothing after it is a balancer's own check", exactly
 		f.want.Status = unsaid
 		return f
@@ -34,14 +34,14 @@ func probeRows() []row {
 		row: row{name: "probe/silence", layers: attached, headTimeout: silence,
 			rule: "a connection that says nothing until the server's limit is no probe: idle_connect, told once"},
 		does: "tcp-connect-silent", atOnce: 2,
-		want: Want{Class: core.IdleConnect, Logged: LogWhole, Level: slog.LevelInfo, access: none},
+		want: Want{Class: event.IdleConnect, Logged: LogWhole, Level: slog.LevelInfo, access: none},
 	}
 	return append(asRows([]fact{
 		idle,
-		probe("connect, fin", "tcp-connect-fin", core.TCPProbe),
-		probe("connect, rst", "tcp-connect-rst", core.TCPProbe),
-		onTLS(probe("tls handshake, fin", "tls-handshake-fin", core.TLSProbe)),
-		onTLS(probe("tls handshake, rst", "tls-handshake-rst", core.TLSProbe)),
+		probe("connect, fin", "tcp-connect-fin", event.TCPProbe),
+		probe("connect, rst", "tcp-connect-rst", event.TCPProbe),
+		onTLS(probe("tls handshake, fin", "tls-handshake-fin", event.TLSProbe)),
+		onTLS(probe("tls handshake, rst", "tls-handshake-rst", event.TLSProbe)),
 		local("proxy v2 local, fin", "proxy-v2-local-fin"),
 		local("proxy v2 local, rst", "proxy-v2-local-rst"),
 	}), preambleRows()...)
@@ -60,7 +60,7 @@ func preambleRows() (rows []row) {
 				e.until("there are events", func() bool { return len(e.events.list()) >= often })
 				e.close()
 				for _, ev := range e.events.list() {
-					if ev.Class != core.ProxyProbe && (ev.Class != core.WrongProtocol || ev.Reason != core.ReasonProxyPreamble) {
+					if ev.Class != event.ProxyProbe && (ev.Class != event.WrongProtocol || ev.Reason != event.ReasonProxyPreamble) {
 						e.Errorf("event %s", describe(ev))
 					}
 				}
@@ -84,7 +84,7 @@ func preambleRows() (rows []row) {
 func healthRows() []row {
 	const rule = "a known prober on a health route is answered, counted under its name, told once, and not in the access log"
 	answered := func(prober string) Want {
-		return Want{Class: core.HTTPProbe, Logged: LogOnce, Status: 200, prober: prober, access: none}
+		return Want{Class: event.HTTPProbe, Logged: LogOnce, Status: 200, prober: prober, access: none}
 	}
 	health := func(does, prober string) fact {
 		return fact{row: row{name: "health/" + does, rule: rule, layers: everywhere}, does: does, times: often, want: answered(prober)}
@@ -110,7 +110,7 @@ func healthRows() []row {
 	failing := fact{
 		row: row{name: "health/failing", layers: everywhere,
 			rule: "a known prober that is answered an error while the server is ready is about to take it out of service: Warn, with the remedy"},
-		want: Want{Class: core.ProbeFailing, Logged: LogWhole, Level: slog.LevelWarn, Status: 404, prober: "google-lb"},
+		want: Want{Class: event.ProbeFailing, Logged: LogWhole, Level: slog.LevelWarn, Status: 404, prober: "google-lb"},
 		do: func(ctx context.Context, t probetest.Target) (probetest.Result, error) {
 			return probetest.Do(ctx, t, probetest.GoogleHC("/nowhere"))
 		},
@@ -140,7 +140,7 @@ func methodRows() []row {
 			if res := e.do(probetest.FrontDoor("/ws")); res.Status != 200 {
 				e.Errorf("HEAD /ws was answered %d, want 200", res.Status)
 			}
-			e.until("the prober is counted", func() bool { return len(e.events.of(core.HTTPProbe)) == 1 })
+			e.until("the prober is counted", func() bool { return len(e.events.of(event.HTTPProbe)) == 1 })
 			e.accessed("101", 1)
 		},
 	}, {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 )
 
@@ -46,7 +47,7 @@ func (e *env) said(message string) (lines []line) {
 // probes counts the requests of probers that were answered well, or not.
 func (e *env) probes(failing bool) (n uint64) {
 	for _, p := range e.guard.Snapshot().Probes {
-		if p.Class == core.HTTPProbe && p.Failing == failing {
+		if p.Class == event.HTTPProbe && p.Failing == failing {
 			n += p.N
 		}
 	}
@@ -83,7 +84,7 @@ func sharedRows() []row {
 				n++
 			}
 			e.accessed("", n)
-			e.became(Want{Class: core.HTTP}, n)
+			e.became(Want{Class: event.HTTP}, n)
 		},
 	}, {
 		name: "route/monitors of a shared route", layers: everywhere,
@@ -128,14 +129,14 @@ func sharedRows() []row {
 			}
 		},
 	}, {
-		name: "route/stripped on a shared route", layers: everywhere, sees: []kind{{core.HandshakeRefused, core.ReasonUpgradeStripped}},
+		name: "route/stripped on a shared route", layers: everywhere, sees: []kind{{event.HandshakeRefused, event.ReasonUpgradeStripped}},
 		rule: "what a proxy left of a handshake is explained on a route that serves more than WebSocket too",
 		run: func(e *env) {
 			r := probetest.NoUpgrade(SharedPath + "?status=400")
 			for range 3 {
 				e.answeredItself(r, 400)
 			}
-			e.became(refused(core.ReasonUpgradeStripped, 400), 3)
+			e.became(refused(event.ReasonUpgradeStripped, 400), 3)
 		},
 	}, {
 		name: "route/beside Handler", layers: everywhere,

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 )
 
@@ -71,7 +72,7 @@ func serverRows() []row {
 			}
 		},
 	}, {
-		name: "drain/shutdown cuts nothing", layers: ownShutdown, needs: EndOfSession, sees: []kind{{class: core.SessionEnded}},
+		name: "drain/shutdown cuts nothing", layers: ownShutdown, needs: EndOfSession, sees: []kind{{class: event.SessionEnded}},
 		rule:   "sessions that outlive the application's own shutdown go on past Drain.Timeout, as without the guard; Guard.Drain closes them",
 		config: func(c *core.Config) { c.Drain.Timeout = 100 * time.Millisecond },
 		run: func(e *env) {
@@ -93,7 +94,7 @@ func serverRows() []row {
 			_, _ = s.Vanish(probetest.FIN)
 		},
 	}, {
-		name: "drain/two servers", layers: ownShutdown, sees: []kind{{class: core.SessionEnded}},
+		name: "drain/two servers", layers: ownShutdown, sees: []kind{{class: event.SessionEnded}},
 		rule: "where one guard has two servers, the shutdown of one is the goodbye of its own sessions, and the other goes on as ready as before; that of the last is the drain",
 		run: func(e *env) {
 			mine, first := e.open("/ws"), e.shutdown

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 )
 
@@ -20,14 +21,14 @@ func sessionRows() (rows []row) {
 				row: row{name: "session/" + name + path, layers: everywhere,
 					rule: "a client that vanishes is no error: no line, no 500, one line with 101 in the access log"},
 				does: does, path: path,
-				want: Want{Class: core.SessionEnded, Status: 101, end: "vanished", code: 1006, access: "101"},
+				want: Want{Class: event.SessionEnded, Status: 101, end: "vanished", code: 1006, access: "101"},
 			}.asRow()
 		}
 		rows = append(rows, vanish("vanish, fin", "session-vanish-fin"), vanish("vanish, rst", "session-vanish-rst"))
 	}
 	early := func(path string) row {
 		return row{
-			name: "session/handler returns early" + path, layers: everywhere, needs: EndOfSession, sees: []kind{{class: core.SessionEnded}},
+			name: "session/handler returns early" + path, layers: everywhere, needs: EndOfSession, sees: []kind{{class: event.SessionEnded}},
 			rule: "a handler may return while a goroutine of its own keeps the session: it is open until its connection ends",
 			run: func(e *env) {
 				s := e.open(path)
@@ -39,7 +40,7 @@ func sessionRows() (rows []row) {
 				if _, err := s.Close(e.ctx, 1000); err != nil {
 					e.Error(err)
 				}
-				e.until("the session has ended", func() bool { return len(e.events.of(core.SessionEnded)) == 1 })
+				e.until("the session has ended", func() bool { return len(e.events.of(event.SessionEnded)) == 1 })
 				e.close()
 				if told := e.log.told(); len(told) > 0 {
 					e.Errorf("told: %v", told)
@@ -55,7 +56,7 @@ func sessionRows() (rows []row) {
 				e.Errorf("the peer got %d %q", res.Status, res.Body)
 			}
 		},
-		want: Want{Class: core.Hijacked, Status: unsaid},
+		want: Want{Class: event.Hijacked, Status: unsaid},
 	}.asRow())
 	return append(rows, early("/own/early"), early("/bare/early"), row{
 		name: "session/figures", layers: exactly,
@@ -67,7 +68,7 @@ func sessionRows() (rows []row) {
 				e.Error(err)
 			}
 			e.close()
-			for _, ev := range e.events.of(core.SessionEnded) {
+			for _, ev := range e.events.of(event.SessionEnded) {
 				if end := ev.Session; end.BytesIn < 1000 || end.BytesOut < 1000 || end.Duration <= 0 {
 					e.Errorf("session: %+v", end)
 				}
@@ -81,7 +82,7 @@ func sessionRows() (rows []row) {
 
 // panicRows are about handlers that panic or fail.
 func panicRows() (rows []row) {
-	panicked := Want{Class: core.HandlerPanic, Logged: LogWhole, Level: slog.LevelError, Status: 101, access: "101"}
+	panicked := Want{Class: event.HandlerPanic, Logged: LogWhole, Level: slog.LevelError, Status: 101, access: "101"}
 	for _, at := range []struct{ path, end string }{
 		{"/ws/panic", "Handler ends the session"},
 		{"/own/panic", "the connection was closed by the deferred Close, before anybody learned of the panic"},
@@ -121,12 +122,12 @@ func panicRows() (rows []row) {
 				return // who ends is not known everywhere
 			}
 			e.close()
-			if s := e.guard.Snapshot(); s.Closed[core.HandlerPanic] != 40 || s.Closed[core.SessionEnded] != uint64(len(stand)) {
+			if s := e.guard.Snapshot(); s.Closed[event.HandlerPanic] != 40 || s.Closed[event.SessionEnded] != uint64(len(stand)) {
 				e.Errorf("want 40 panics and %d sessions: %s", len(stand), nonZero(s.Closed))
 			}
 		},
 	})
-	ordinary := Want{Class: core.HandlerPanic, Logged: LogWhole, Level: slog.LevelError}
+	ordinary := Want{Class: event.HandlerPanic, Logged: LogWhole, Level: slog.LevelError}
 	h2 := fact{
 		row: row{name: "panic/http 2", rule: "the same over HTTP/2, where the server itself would write a line for each", ports: secure, layers: attached, needs: HTTP2},
 		do: func(ctx context.Context, t probetest.Target) (probetest.Result, error) {
@@ -144,7 +145,7 @@ func panicRows() (rows []row) {
 			row: row{name: "panic/error returned by " + path, layers: everywhere,
 				rule: "an error returned after the hijack is the session's end: no line at Error, no 500 into the session, 101 in the access log"},
 			do: openOnly, path: path,
-			want: Want{Class: core.SessionEnded, Status: 101, access: "101"},
+			want: Want{Class: event.SessionEnded, Status: 101, access: "101"},
 		}.errorRow())
 	}
 	return rows
@@ -193,7 +194,7 @@ func panicRow(path, rule string, layers []Layer, w Want) row {
 		needs = EndOfSession
 	}
 	return row{
-		name: "panic" + path, rule: rule, layers: layers, needs: needs, sees: []kind{{class: core.HandlerPanic}},
+		name: "panic" + path, rule: rule, layers: layers, needs: needs, sees: []kind{{class: event.HandlerPanic}},
 		run: func(e *env) {
 			const n = 3
 			e.target.Path = path
@@ -208,7 +209,7 @@ func panicRow(path, rule string, layers []Layer, w Want) row {
 			}
 			e.became(w, n)
 			e.accessed(w.access, n)
-			for _, ev := range e.events.of(core.HandlerPanic) {
+			for _, ev := range e.events.of(event.HandlerPanic) {
 				if ev.Panic != any(PanicText) || !strings.Contains(string(ev.Stack), "goroutine") {
 					e.Errorf("the event has panic %v and a stack of %d bytes", ev.Panic, len(ev.Stack))
 				}
@@ -225,7 +226,7 @@ func lentRow() row {
 	var held sync.Map
 	const text = "the-first-request-and-nobody-else"
 	return row{
-		name: "panic/its own text", layers: attached, sees: []kind{{class: core.HandlerPanic}},
+		name: "panic/its own text", layers: attached, sees: []kind{{class: event.HandlerPanic}},
 		rule: "what a handler panicked with is told as it was then, though the log is slow and the framework uses its text's buffer again",
 		config: func(c *core.Config) {
 			s := &stuck{c.Logger.Handler(), make(chan struct{})}
@@ -242,7 +243,7 @@ func lentRow() row {
 			free, _ := held.LoadAndDelete(slog.Handler(e.log))
 			close(free.(chan struct{}))
 			e.close()
-			events := e.events.of(core.HandlerPanic)
+			events := e.events.of(event.HandlerPanic)
 			if len(events) != n {
 				e.Errorf("%d events, want %d", len(events), n)
 			}

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 )
 
@@ -11,7 +12,7 @@ import (
 func slotRows() []row {
 	one := func(c *core.Config) { c.MaxSessions = 1 }
 	return []row{{
-		name: "slots/one above the limit", layers: everywhere, config: one, sees: []kind{{core.HandshakeRefused, core.ReasonSaturated}},
+		name: "slots/one above the limit", layers: everywhere, config: one, sees: []kind{{event.HandshakeRefused, event.ReasonSaturated}},
 		rule: "one session above Config.MaxSessions is refused with 503 and Retry-After, whoever serves it: known by its route before its library is asked, or by the library's 101; a session that ends makes room",
 		run: func(e *env) {
 			n := 0
@@ -32,7 +33,7 @@ func slotRows() []row {
 			}
 			e.until("each refusal is counted", func() bool {
 				for _, h := range e.guard.Snapshot().Handshakes {
-					if h.Result == "refused" && h.Reason == core.ReasonSaturated {
+					if h.Result == "refused" && h.Reason == event.ReasonSaturated {
 						return h.N >= uint64(n)
 					}
 				}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 )
 
@@ -28,7 +29,7 @@ func trustRows() []row {
 			e.accessed("200", 1)
 			e.notProbe("/app")
 			e.close()
-			if s := e.guard.Snapshot(); len(s.Probes) > 0 || len(s.LastSeen) > 0 || e.layer.counted() && s.Closed[core.HTTP] != 1 {
+			if s := e.guard.Snapshot(); len(s.Probes) > 0 || len(s.LastSeen) > 0 || e.layer.counted() && s.Closed[event.HTTP] != 1 {
 				e.Errorf("probes %v, last seen %v, classes %s; want one http", s.Probes, s.LastSeen, nonZero(s.Closed))
 			}
 			if list := e.events.list(); len(list) > 0 {
@@ -52,7 +53,7 @@ func trustRows() []row {
 			if res := e.do(probetest.Kubelet("/readyz").With(fromInternet)); res.Status != 200 {
 				e.Errorf("answered %d", res.Status)
 			}
-			e.until("it is counted", func() bool { return len(e.events.of(core.HTTPProbe)) == 1 })
+			e.until("it is counted", func() bool { return len(e.events.of(event.HTTPProbe)) == 1 })
 			e.close()
 			if ev := e.events.list()[0]; ev.Prober != "" || ev.Platform || ev.Client != netip.MustParseAddr("8.8.8.8") {
 				e.Errorf("event %s client=%v", describe(ev), ev.Client)
@@ -108,7 +109,7 @@ func trustRows() []row {
 			if _, err := s.Close(e.ctx, 1000); err != nil {
 				e.Error(err)
 			}
-			e.became(Want{Class: core.SessionEnded, Status: 101, prober: "kubelet", end: "closed", code: 1000}, 1)
+			e.became(Want{Class: event.SessionEnded, Status: 101, prober: "kubelet", end: "closed", code: 1000}, 1)
 			e.accessed("101", 1)
 			e.notProbe("/ws")
 		},

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 )
 
@@ -101,7 +102,7 @@ func userRows() []row {
 			held.Wait()
 		},
 	}, {
-		name: "user/nil error", layers: everywhere, sees: []kind{{class: core.SessionEnded}},
+		name: "user/nil error", layers: everywhere, sees: []kind{{class: event.SessionEnded}},
 		rule: "a session that ends with a nil pointer in an error, whose methods panic, is one that ends with an error: 1011",
 		run: func(e *env) {
 			s := e.open("/ws/nil-error")
@@ -111,7 +112,7 @@ func userRows() []row {
 			if _, err := s.Close(e.ctx, 1011); err != nil {
 				e.Error(err)
 			}
-			e.until("the session has ended", func() bool { return len(e.events.of(core.SessionEnded)) == 1 })
+			e.until("the session has ended", func() bool { return len(e.events.of(event.SessionEnded)) == 1 })
 			e.get("/app", 200, "app")
 			e.close()
 			if told := e.log.told(); len(told) > 0 {
@@ -120,7 +121,7 @@ func userRows() []row {
 		},
 	}, {
 		name: "user/endpoint around the application", layers: everywhere, app: App{EndpointAround: true},
-		sees: []kind{{core.HandshakeRefused, core.ReasonNoRoute}},
+		sees: []kind{{event.HandshakeRefused, event.ReasonNoRoute}},
 		rule: "an Endpoint that is put around the application makes no handshake of what has no route: one line says where it belongs",
 		run: func(e *env) {
 			for range 3 {
@@ -147,13 +148,13 @@ func userRows() []row {
 			}
 		},
 	}, {
-		name: "user/observer drains", layers: everywhere, sees: []kind{{class: core.SessionEnded}, {core.HandshakeRefused, core.ReasonBadKey}},
+		name: "user/observer drains", layers: everywhere, sees: []kind{{class: event.SessionEnded}, {event.HandshakeRefused, event.ReasonBadKey}},
 		rule: "Config.Observe may call the guard's methods, Snapshot as Drain",
 		config: func(c *core.Config) {
 			guard, observe := new(atomic.Pointer[core.Guard]), c.Observe
 			state.Store(c.Logger.Handler(), guard)
-			c.Observe = func(ev core.Event) {
-				if g := guard.Load(); g != nil && ev.Class == core.HandshakeRefused {
+			c.Observe = func(ev event.Event) {
+				if g := guard.Load(); g != nil && ev.Class == event.HandshakeRefused {
 					_, _ = g.Drain(context.Background())
 				} else if g != nil {
 					g.Snapshot()

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 )
 
@@ -75,15 +75,15 @@ func wireRows() (rows []row) {
 				e.refusedAsBefore(bare, r)
 			}
 			// The plain GET asks for nothing, on a route that nobody called WebSocket.
-			e.until("they are told", func() bool { return len(e.events.of(core.HandshakeRefused)) == 5 })
+			e.until("they are told", func() bool { return len(e.events.of(event.HandshakeRefused)) == 5 })
 		},
 	}, row{
 		name: "wire/foreign origin of the application's library", layers: []Layer{Attach, Middleware},
-		sees: []kind{{core.HandshakeRefused, core.ReasonOriginForbidden}},
+		sees: []kind{{event.HandshakeRefused, event.ReasonOriginForbidden}},
 		rule: "the same for a foreign Origin",
 		run: func(e *env) {
 			e.refusedAsBefore(e.bare(), probetest.Foreign("/bare"))
-			e.until("it is told", func() bool { return len(e.events.of(core.HandshakeRefused)) == 1 })
+			e.until("it is told", func() bool { return len(e.events.of(event.HandshakeRefused)) == 1 })
 		},
 	}, bodyRow(false), bodyRow(true))
 }

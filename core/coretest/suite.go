@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 )
 
 // Adapter is what the suite is run on.
@@ -133,8 +134,8 @@ type row struct {
 
 // kind is what an event is.
 type kind struct {
-	class  core.Class
-	reason core.Reason
+	class  event.Class
+	reason event.Reason
 }
 
 // Run runs every row on a, twice as many at once as -parallel says, because they

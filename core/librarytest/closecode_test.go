@@ -12,6 +12,7 @@ import (
 	gorilla "github.com/gorilla/websocket"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 )
 
@@ -33,8 +34,8 @@ func TestCloseCode(t *testing.T) {
 		{"a nil pointer of gorilla's", (*gorilla.CloseError)(nil), 0},
 		{"a nil pointer to coder's", (*coder.CloseError)(nil), 0},
 	} {
-		events := make(chan core.Event, 1)
-		g := quietGuard(t, core.Config{Observe: func(e core.Event) { events <- e }})
+		events := make(chan event.Event, 1)
+		g := quietGuard(t, core.Config{Observe: func(e event.Event) { events <- e }})
 		a := g.Adapter()
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			q := a.AtEndpoint(r, "/ws")

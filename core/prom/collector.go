@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 )
 
 // noReason is the label "reason" where there is none to give, as for a
@@ -106,7 +107,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	s := c.guard.Snapshot()
 	count(acceptedDesc, s.Accepted)
 	gauge(openDesc, float64(s.Open))
-	for _, class := range core.Classes() {
+	for _, class := range event.Classes() {
 		count(closedDesc, s.Closed[class], class.String())
 		count(suppressedDesc, s.Suppressed[class], class.String())
 	}
@@ -149,15 +150,15 @@ type handshake struct{ result, reason string }
 // the one to be told of.
 func handshakes(counted []core.HandshakeCount) map[handshake]uint64 {
 	all := map[handshake]uint64{{"accepted", noReason}: 0}
-	for r := core.ReasonDraining; r <= core.ReasonApplication; r++ {
+	for r := event.ReasonDraining; r <= event.ReasonApplication; r++ {
 		all[handshake{"refused", r.String()}] = 0
 	}
-	for r := core.ReasonServerError; r <= core.ReasonStatusUnknown; r++ {
+	for r := event.ReasonServerError; r <= event.ReasonStatusUnknown; r++ {
 		all[handshake{"failed", r.String()}] = 0
 	}
 	for _, h := range counted {
 		reason := h.Reason.String()
-		if h.Reason == core.NoReason {
+		if h.Reason == event.NoReason {
 			reason = noReason
 		}
 		all[handshake{h.Result, reason}] += h.N

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 	"github.com/quietws/quietws/core/prom"
 )
@@ -178,7 +179,7 @@ func TestEverythingStartsAtZero(t *testing.T) {
 		`quietws_drain_sessions_total{outcome="answered"}`,
 		`quietws_drain_sessions_total{outcome="dropped"}`,
 	}
-	for _, class := range core.Classes() {
+	for _, class := range event.Classes() {
 		want = append(want,
 			fmt.Sprintf("quietws_connections_closed_total{class=%q}", class),
 			fmt.Sprintf("quietws_log_lines_suppressed_total{class=%q}", class))

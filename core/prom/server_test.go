@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 	"github.com/quietws/quietws/core/prom"
 	"github.com/quietws/quietws/internal/plainws"
@@ -185,7 +186,7 @@ func (s *server) until(what string, ok func(samples map[string]float64) bool) ma
 func allClosed(samples map[string]float64) bool { return samples["quietws_connections_open"] == 0 }
 
 func closedSum(samples map[string]float64) (sum float64) {
-	for _, class := range core.Classes() {
+	for _, class := range event.Classes() {
 		sum += samples[fmt.Sprintf("quietws_connections_closed_total{class=%q}", class)]
 	}
 	return sum

@@ -21,6 +21,7 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 	"github.com/quietws/quietws/echows"
 )
@@ -94,8 +95,8 @@ func TestLayers(t *testing.T) {
 }
 
 func behind(t *testing.T, add func(*core.Guard, *echo.Echo, func()), stack []int, path string) error {
-	events := make(chan core.Event, 10)
-	guard, err := core.New(core.Config{Logger: slog.New(slog.DiscardHandler), Observe: func(e core.Event) { events <- e }})
+	events := make(chan event.Event, 10)
+	guard, err := core.New(core.Config{Logger: slog.New(slog.DiscardHandler), Observe: func(e event.Event) { events <- e }})
 	if err != nil {
 		return err
 	}
@@ -162,7 +163,7 @@ func gorillaEchoes(c echo.Context) error {
 
 // tries reports whether a session opens and echoes. Where not, the failure is to be
 // told, with the name of a layer; without events, on the bare server, nothing is.
-func tries(t *testing.T, e *echo.Echo, path string, events <-chan core.Event) (opened bool, err error) {
+func tries(t *testing.T, e *echo.Echo, path string, events <-chan event.Event) (opened bool, err error) {
 	srv := httptest.NewUnstartedServer(nil)
 	srv.Config = e.Server
 	srv.Config.Handler, srv.Config.ErrorLog = e, e.StdLogger
@@ -241,8 +242,8 @@ func tries(t *testing.T, e *echo.Echo, path string, events <-chan core.Event) (o
 }
 
 // names checks that e is the line about a layer.
-func names(e core.Event) error {
-	if e.Class != core.UpgradeFailed || !strings.Contains(e.Remedy, "github.com/labstack/echo/v4/middleware.gzipResponseWriter") &&
+func names(e event.Event) error {
+	if e.Class != event.UpgradeFailed || !strings.Contains(e.Remedy, "github.com/labstack/echo/v4/middleware.gzipResponseWriter") &&
 		!strings.Contains(e.Remedy, "net/http.timeoutWriter") {
 		return fmt.Errorf("told %v/%v: %s", e.Class, e.Reason, e.Remedy)
 	}
@@ -264,8 +265,8 @@ func TestSessionsThroughProxy(t *testing.T) {
 		"Attach": echows.Attach,
 		"Pre":    func(g *core.Guard, e *echo.Echo) { e.Pre(echows.Middleware(g)) },
 	} {
-		events := make(chan core.Event, 10)
-		guard, err := core.New(core.Config{Logger: slog.New(slog.DiscardHandler), Observe: func(e core.Event) { events <- e }})
+		events := make(chan event.Event, 10)
+		guard, err := core.New(core.Config{Logger: slog.New(slog.DiscardHandler), Observe: func(e event.Event) { events <- e }})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -293,7 +294,7 @@ func TestSessionsThroughProxy(t *testing.T) {
 		_ = ws.WriteMessage(gorilla.CloseMessage, gorilla.FormatCloseMessage(gorilla.CloseNormalClosure, ""))
 		_, _, _ = ws.ReadMessage()
 		_ = ws.Close()
-		if told := <-events; told.Class != core.SessionEnded {
+		if told := <-events; told.Class != event.SessionEnded {
 			t.Errorf("%s: told %v/%v", name, told.Class, told.Reason)
 		}
 		_ = guard.Close()

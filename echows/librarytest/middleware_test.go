@@ -19,15 +19,16 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 	"github.com/quietws/quietws/echows"
 )
 
 // listening returns a guard and the channel of its events.
-func listening(t *testing.T, c core.Config) (*core.Guard, chan core.Event) {
+func listening(t *testing.T, c core.Config) (*core.Guard, chan event.Event) {
 	t.Helper()
-	events := make(chan core.Event, 64)
-	c.Logger, c.Observe = slog.New(slog.DiscardHandler), func(e core.Event) { events <- e }
+	events := make(chan event.Event, 64)
+	c.Logger, c.Observe = slog.New(slog.DiscardHandler), func(e event.Event) { events <- e }
 	g, err := core.New(c)
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +38,7 @@ func listening(t *testing.T, c core.Config) (*core.Guard, chan core.Event) {
 }
 
 // next returns the next event of one of these classes.
-func next(t *testing.T, events chan core.Event, classes ...core.Class) core.Event {
+func next(t *testing.T, events chan event.Event, classes ...event.Class) event.Event {
 	t.Helper()
 	for late := time.After(10 * time.Second); ; {
 		select {
@@ -97,14 +98,14 @@ func TestMiddlewareTellsTheStatusOfErrors(t *testing.T) {
 		for _, row := range []struct {
 			path   string
 			err    error
-			class  core.Class
-			reason core.Reason
+			class  event.Class
+			reason event.Reason
 			status int
 		}{
-			{"/nowhere", nil, core.HandshakeRefused, core.ReasonNoRoute, 404},
-			{"/ws", echo.ErrUnauthorized, core.HandshakeRefused, core.ReasonApplication, 401},
-			{"/ws", echo.NewHTTPError(503, "database"), core.UpgradeFailed, core.ReasonServerError, 503},
-			{"/ws", errors.New("no status of its own"), core.UpgradeFailed, core.ReasonServerError, 500},
+			{"/nowhere", nil, event.HandshakeRefused, event.ReasonNoRoute, 404},
+			{"/ws", echo.ErrUnauthorized, event.HandshakeRefused, event.ReasonApplication, 401},
+			{"/ws", echo.NewHTTPError(503, "database"), event.UpgradeFailed, event.ReasonServerError, 503},
+			{"/ws", errors.New("no status of its own"), event.UpgradeFailed, event.ReasonServerError, 500},
 		} {
 			t.Run(fmt.Sprint(c.name, "/", row.status), func(t *testing.T) {
 				t.Parallel()
@@ -112,7 +113,7 @@ func TestMiddlewareTellsTheStatusOfErrors(t *testing.T) {
 				e := echo.New()
 				e.HideBanner, e.HidePort = true, true
 				e.Logger.SetOutput(io.Discard)
-				early := make(chan core.Event, 1)
+				early := make(chan event.Event, 1)
 				e.HTTPErrorHandler = func(err error, c echo.Context) {
 					select { // whoever tells it before it is answered has the time to
 					case e := <-events:
@@ -137,7 +138,7 @@ func TestMiddlewareTellsTheStatusOfErrors(t *testing.T) {
 					return
 				default:
 				}
-				told := next(t, events, core.HandshakeRefused, core.UpgradeFailed)
+				told := next(t, events, event.HandshakeRefused, event.UpgradeFailed)
 				if told.Class != row.class || told.Reason != row.reason || told.Status != row.status {
 					t.Errorf("told as %v/%v, status %d, want %v/%v, %d", told.Class, told.Reason, told.Status, row.class, row.reason, row.status)
 				}
@@ -274,7 +275,7 @@ func TestHandlerKnowsHowItsGoodbyeEnded(t *testing.T) {
 			}
 			var saw, told []int
 			for range clients {
-				end := next(t, events, core.SessionEnded).Session
+				end := next(t, events, event.SessionEnded).Session
 				if end.End != "closed" {
 					t.Errorf("a session ended %q with %d", end.End, end.Code)
 				}

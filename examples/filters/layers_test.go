@@ -24,6 +24,7 @@ import (
 	gorilla "github.com/gorilla/websocket"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 	"github.com/quietws/quietws/ginws"
 )
@@ -74,8 +75,8 @@ func TestGinLayers(t *testing.T) {
 }
 
 func behind(add func(*core.Guard, *http.Server, *gin.Engine, func()), stack []int, path string) error {
-	events := make(chan core.Event, 10)
-	guard, err := core.New(core.Config{Logger: slog.New(slog.DiscardHandler), Observe: func(e core.Event) { events <- e }})
+	events := make(chan event.Event, 10)
+	guard, err := core.New(core.Config{Logger: slog.New(slog.DiscardHandler), Observe: func(e event.Event) { events <- e }})
 	if err != nil {
 		return err
 	}
@@ -146,7 +147,7 @@ func gorillaRoute(c *gin.Context) {
 
 // opens reports whether a session opens on srv and echoes. Where not, there is to be
 // the line about a layer; without events, on the bare server, nothing is waited for.
-func opens(srv *http.Server, path string, events <-chan core.Event) (opened bool, err error) {
+func opens(srv *http.Server, path string, events <-chan event.Event) (opened bool, err error) {
 	s := httptest.NewUnstartedServer(nil)
 	s.Config = srv
 	s.Start()
@@ -176,7 +177,7 @@ func opens(srv *http.Server, path string, events <-chan core.Event) (opened bool
 		}
 		return false, err
 	case e := <-events:
-		if e.Class != core.UpgradeFailed || !slices.ContainsFunc([]string{"gin-contrib/gzip.gzipWriter", "gin-contrib/timeout.Writer"},
+		if e.Class != event.UpgradeFailed || !slices.ContainsFunc([]string{"gin-contrib/gzip.gzipWriter", "gin-contrib/timeout.Writer"},
 			func(layer string) bool { return strings.Contains(e.Remedy, layer) }) {
 			return false, fmt.Errorf("told %v/%v: %s", e.Class, e.Reason, e.Remedy)
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/prom"
 	"github.com/quietws/quietws/health"
 )
@@ -103,10 +104,10 @@ func TestMetricsClassesAndReasonsExist(t *testing.T) {
 		metrics[metric.FindString(d.String())] = true
 	}
 	words := make(map[string]bool)
-	for _, c := range core.Classes() {
+	for _, c := range event.Classes() {
 		words[c.String()] = true
 	}
-	for r := core.Reason(1); r.String() != ""; r++ {
+	for r := event.Reason(1); r.String() != ""; r++ {
 		words[r.String()] = true
 	}
 	for _, page := range languages {

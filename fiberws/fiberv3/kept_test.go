@@ -11,6 +11,7 @@ import (
 	"github.com/gofiber/fiber/v3"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 	fiberws "github.com/quietws/quietws/fiberws/fiberv3"
 )
@@ -19,9 +20,9 @@ import (
 // returns, and the function of its README does not close it: with the guard no such
 // connection stays, whether or not the route has Endpoint and Recover.
 func TestNoConnectionIsKept(t *testing.T) {
-	events := make(chan core.Event, 64)
-	guard, err := core.New(core.Config{Logger: slog.New(slog.DiscardHandler), Observe: func(e core.Event) {
-		if e.Class == core.SessionEnded || e.Class == core.HandlerPanic {
+	events := make(chan event.Event, 64)
+	guard, err := core.New(core.Config{Logger: slog.New(slog.DiscardHandler), Observe: func(e event.Event) {
+		if e.Class == event.SessionEnded || e.Class == event.HandlerPanic {
 			events <- e
 		}
 	}})
@@ -74,20 +75,20 @@ func TestNoConnectionIsKept(t *testing.T) {
 		} else if _, err := s.Vanish(probetest.FIN); err != nil {
 			t.Error(err)
 		}
-		if e := <-events; e.Class != core.SessionEnded {
+		if e := <-events; e.Class != event.SessionEnded {
 			t.Errorf("the end of a session is %v", e.Class)
 		}
 	}
 	s := open("/panic")
 	defer s.Conn().Close()
-	if e := <-events; e.Class != core.HandlerPanic {
+	if e := <-events; e.Class != event.HandlerPanic {
 		t.Errorf("a panic after the function has closed its connection is %v", e.Class)
 	}
 	if err := app.ShutdownWithContext(ctx); err != nil {
 		t.Error(err)
 	}
 	<-served
-	if got := guard.Snapshot(); got.Open != 0 || got.SessionsOpen != 0 || got.Closed[core.HandlerPanic] != 1 {
+	if got := guard.Snapshot(); got.Open != 0 || got.SessionsOpen != 0 || got.Closed[event.HandlerPanic] != 1 {
 		t.Errorf("%d connections and %d sessions are open, classes %v", got.Open, got.SessionsOpen, got.Closed)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	gorilla "github.com/gorilla/websocket"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 	"github.com/quietws/quietws/ginws"
 )
@@ -64,14 +65,14 @@ func TestAttachAlone(t *testing.T) {
 		if _, err := session.Close(t.Context(), 1000); err != nil {
 			t.Errorf("%s: %v", target.Path, err)
 		}
-		if e := next(t, events, core.SessionEnded); e.Path != target.Path || e.Status != 101 {
+		if e := next(t, events, event.SessionEnded); e.Path != target.Path || e.Status != 101 {
 			t.Errorf("%s: %+v", target.Path, e)
 		}
 	}
 	if res, err := probetest.Do(t.Context(), target, probetest.WebSocket("/nowhere")); err != nil || res.Status != 404 {
 		t.Errorf("%+v %v", res, err)
 	}
-	if e := next(t, events, core.HandshakeRefused); e.Reason != core.ReasonNoRoute || e.Status != 404 {
+	if e := next(t, events, event.HandshakeRefused); e.Reason != event.ReasonNoRoute || e.Status != 404 {
 		t.Errorf("%+v", e)
 	}
 	stop()
@@ -147,16 +148,16 @@ func TestTheStatusIsKnownWhenItIsWritten(t *testing.T) {
 		outer  gin.HandlerFunc // outside Middleware
 		route  gin.HandlerFunc
 		status int
-		class  core.Class
+		class  event.Class
 	}{
-		{"the status alone", nil, func(c *gin.Context) { c.Status(http.StatusPaymentRequired) }, 402, core.HandshakeRefused},
-		{"one that gives way to another", nil, func(c *gin.Context) { c.Status(http.StatusConflict); c.String(http.StatusPaymentRequired, "no") }, 402, core.HandshakeRefused},
-		{"flushed", nil, func(c *gin.Context) { c.Status(http.StatusPaymentRequired); c.Writer.Flush() }, 402, core.HandshakeRefused},
-		{"written at once", nil, func(c *gin.Context) { c.AbortWithStatus(http.StatusBadGateway) }, 502, core.UpgradeFailed},
-		{"nothing", nil, func(*gin.Context) {}, 200, core.HandshakeRefused},
-		{"no route", nil, nil, 404, core.HandshakeRefused},
-		{"an error that somebody outside answers", answersErrors, func(c *gin.Context) { _ = c.Error(errors.New("no")) }, 503, core.UpgradeFailed},
-		{"a panic that somebody outside answers", gin.Recovery(), func(*gin.Context) { panic("no") }, 500, core.HandlerPanic},
+		{"the status alone", nil, func(c *gin.Context) { c.Status(http.StatusPaymentRequired) }, 402, event.HandshakeRefused},
+		{"one that gives way to another", nil, func(c *gin.Context) { c.Status(http.StatusConflict); c.String(http.StatusPaymentRequired, "no") }, 402, event.HandshakeRefused},
+		{"flushed", nil, func(c *gin.Context) { c.Status(http.StatusPaymentRequired); c.Writer.Flush() }, 402, event.HandshakeRefused},
+		{"written at once", nil, func(c *gin.Context) { c.AbortWithStatus(http.StatusBadGateway) }, 502, event.UpgradeFailed},
+		{"nothing", nil, func(*gin.Context) {}, 200, event.HandshakeRefused},
+		{"no route", nil, nil, 404, event.HandshakeRefused},
+		{"an error that somebody outside answers", answersErrors, func(c *gin.Context) { _ = c.Error(errors.New("no")) }, 503, event.UpgradeFailed},
+		{"a panic that somebody outside answers", gin.Recovery(), func(*gin.Context) { panic("no") }, 500, event.HandlerPanic},
 	} {
 		for _, where := range []string{"Middleware", "Endpoint", "Attach and Middleware", "Attach and Endpoint"} {
 			t.Run(row.name+"/"+where, func(t *testing.T) {
@@ -180,9 +181,9 @@ func TestTheStatusIsKnownWhenItIsWritten(t *testing.T) {
 					t.Errorf("answered %d %v, want %d", res.Status, err, row.status)
 				}
 				class, status := row.class, row.status
-				if class == core.HandlerPanic && attach { // somebody recovered it before it got out
-					class = core.UpgradeFailed
-				} else if class == core.HandlerPanic {
+				if class == event.HandlerPanic && attach { // somebody recovered it before it got out
+					class = event.UpgradeFailed
+				} else if class == event.HandlerPanic {
 					status = 0
 				}
 				if e := next(t, events, class); e.Status != status {
@@ -236,7 +237,7 @@ func TestAPanicEndsTheChain(t *testing.T) {
 	if f, err := session.Read(t.Context()); err == nil {
 		t.Errorf("the peer got %q", f.Payload)
 	}
-	next(t, events, core.HandlerPanic)
+	next(t, events, event.HandlerPanic)
 	if !<-outside || len(inside) > 0 {
 		t.Error("the chain went on")
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/gin-gonic/gin"
 
-	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 	"github.com/quietws/quietws/ginws"
 )
@@ -76,7 +76,7 @@ func TestHandlerClosesTheSession(t *testing.T) {
 			if code != row.code {
 				t.Errorf("closed with %d, want %d", code, row.code)
 			}
-			next(t, events, core.SessionEnded)
+			next(t, events, event.SessionEnded)
 		})
 	}
 }
@@ -99,7 +99,7 @@ func TestARouteWithAParameter(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, _ = s.Close(t.Context(), 1000)
-		next(t, events, core.SessionEnded)
+		next(t, events, event.SessionEnded)
 		r := probetest.Kubelet(target.Path)
 		r.Method = http.MethodPost
 		if res, err := probetest.Do(t.Context(), target, r); err != nil || res.Status != http.StatusCreated {

@@ -12,7 +12,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/gin-gonic/gin"
 
-	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 	"github.com/quietws/quietws/ginws"
 )
@@ -128,7 +128,7 @@ func TestServe(t *testing.T) {
 				t.Errorf("at the drain the client got %v %v, want close code 1001", f, err)
 			}
 			_, _ = session.Close(t.Context(), 1001)
-			if e := next(t, events, core.SessionEnded); e.Session.Code != 1001 {
+			if e := next(t, events, event.SessionEnded); e.Session.Code != 1001 {
 				t.Errorf("the session ended with %+v", e.Session)
 			}
 			if err := <-done; err != nil {
@@ -136,7 +136,7 @@ func TestServe(t *testing.T) {
 			}
 			if !eventually(func() bool {
 				s := g.Snapshot()
-				return s.Open == 0 && s.Closed[core.SessionEnded] == 1 && s.Closed[core.HTTP] == uint64(len(row.speaks))
+				return s.Open == 0 && s.Closed[event.SessionEnded] == 1 && s.Closed[event.HTTP] == uint64(len(row.speaks))
 			}) {
 				t.Errorf("open %d, %v", g.Snapshot().Open, g.Snapshot().Closed)
 			}

@@ -21,6 +21,7 @@ import (
 	gorilla "github.com/gorilla/websocket"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 	"github.com/quietws/quietws/ginws"
 )
@@ -62,10 +63,10 @@ func served(t *testing.T, g *core.Guard, engine *gin.Engine, attach bool) (targe
 }
 
 // guarded is a guard and what it tells.
-func guarded(t *testing.T) (*core.Guard, chan core.Event) {
+func guarded(t *testing.T) (*core.Guard, chan event.Event) {
 	t.Helper()
-	events := make(chan core.Event, 100)
-	g, err := core.New(core.Config{Logger: slog.New(slog.DiscardHandler), Observe: func(e core.Event) { events <- e }})
+	events := make(chan event.Event, 100)
+	g, err := core.New(core.Config{Logger: slog.New(slog.DiscardHandler), Observe: func(e event.Event) { events <- e }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +74,7 @@ func guarded(t *testing.T) (*core.Guard, chan core.Event) {
 	return g, events
 }
 
-func next(t *testing.T, events chan core.Event, class core.Class) core.Event {
+func next(t *testing.T, events chan event.Event, class event.Class) event.Event {
 	t.Helper()
 	timeout := time.NewTimer(10 * time.Second)
 	defer timeout.Stop()

@@ -1,11 +1,15 @@
-package core
+// Package event is what quietws says of a server: the closed sets of classes and
+// reasons, and the event that has them, as core.Config.Observe gets it, the log
+// prints it and the metrics count it. It has words and no behaviour; package core
+// decides.
+package event
 
 import (
 	"net/netip"
 	"time"
 )
 
-// Event is one thing that happened, as [Config.Observe] gets it and as the log
+// Event is one thing that happened, as core.Config.Observe gets it and as the log
 // tells it. Forwarded, Method and Path came from the peer: they are cut above 200
 // bytes and not yet quoted, so treat them as hostile, and Err and Panic, which
 // may quote them, too.
@@ -29,23 +33,23 @@ type Event struct {
 	// unix socket.
 	Remote netip.AddrPort
 	// Client is the client's address as told by a proxy in
-	// [Config.TrustedProxies], else the zero Addr.
+	// core.Config.TrustedProxies, else the zero Addr.
 	Client netip.Addr
 	// Forwarded is what X-Forwarded-For says where nobody vouches for it, "" if
 	// it is not there.
 	Forwarded string
 	// Platform is true if the source, Client or else Remote, is one that a
-	// platform's prober may have; see [Config.ProbeSources]. It is false for what
+	// platform's prober may have; see core.Config.ProbeSources. It is false for what
 	// was forwarded for somebody unknown.
 	Platform bool
 
-	// Prober is a name of [Probers], "configured" for none of them at an address
-	// of [Config.ProbeSources], "" if none was recognised, or none that may be
+	// Prober is a name of core.Probers, "configured" for none of them at an address
+	// of core.Config.ProbeSources, "" if none was recognised, or none that may be
 	// believed.
 	Prober string
 
 	// Proxy is the proxy that left its traces in a handshake without Upgrade, a
-	// name of [Proxies], "" if none did or there was nothing to explain.
+	// name of core.Proxies, "" if none did or there was nothing to explain.
 	Proxy string
 
 	// Method and Path are the request's, "" where there was none.

@@ -1,4 +1,4 @@
-package core
+package event
 
 import (
 	"fmt"
@@ -6,12 +6,12 @@ import (
 )
 
 // Class says what a connection was, or what one event on it was. The set is
-// closed: every connection accepted through [Guard.Listener] ends in exactly
+// closed: every connection accepted through core.Guard.Listener ends in exactly
 // one class, the first of this list that applies to it. The words of
 // [Class.String] are public API: log attribute "class" and metric label.
 //
 // Told means a log line, at once for the first of its kind, and one with a count
-// for its repeats within [Config.Collapse]. Quiet means that the first of each
+// for its repeats within core.Config.Collapse. Quiet means that the first of each
 // prober is told at Info, and the rest is counted and shown at Debug alone. From
 // public addresses what is quiet or told at Info is only counted.
 type Class uint8

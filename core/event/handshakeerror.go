@@ -1,4 +1,4 @@
-package core
+package event
 
 // HandshakeError says why a WebSocket handshake was refused. It is what
 // [Event.Err] holds for HandshakeRefused: take it out with errors.As, or compare
@@ -24,7 +24,7 @@ var (
 	// ErrDraining: the server is shutting down. The client was told 503,
 	// Retry-After of 1 to 8 seconds, and Connection: close.
 	ErrDraining error = &HandshakeError{Status: 503, Reason: ReasonDraining}
-	// ErrSaturated: [Config.MaxSessions] is reached. The client was told 503, and
+	// ErrSaturated: core.Config.MaxSessions is reached. The client was told 503, and
 	// Retry-After of 5 to 19 seconds.
 	ErrSaturated error = &HandshakeError{Status: 503, Reason: ReasonSaturated}
 )
