@@ -138,10 +138,10 @@ func cell(s string) string {
 	return strings.Join(parts, "`")
 }
 
-// constantDocs are the comments in class.go on its constants, by the word of a
+// constantDocs are the comments in event/class.go on its constants, by the word of a
 // class and by "reason " and that of a reason.
 func constantDocs(t *testing.T) map[string]string {
-	file, err := parser.ParseFile(token.NewFileSet(), "class.go", nil, parser.ParseComments)
+	file, err := parser.ParseFile(token.NewFileSet(), "event/class.go", nil, parser.ParseComments)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,60 @@
+package core
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// rooms says of each package of this module what of the module it may import. All
+// else is the standard library's: golang.org/x is a dependency too. What an
+// application on an adapter has to know of is tried by .ci/applications.
+var rooms = map[string]string{
+	"core/event":            "",
+	"core/internal/frames":  "",
+	"core":                  "core/event",
+	"health":                "core",
+	"core/probetest":        "",
+	"core/coretest":         "core core/event core/probetest health",
+	"core/coretest/httpapp": "core core/coretest core/event core/probetest health internal/plainws",
+	"internal/plainws":      "",
+}
+
+const module = "github.com/quietws/quietws/"
+
+// Imports go one way, from the face down to the vocabulary.
+func TestRooms(t *testing.T) {
+	list := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}`, "./...")
+	list.Dir = ".."
+	list.Env = append(os.Environ(), "GOPROXY=off", "GOWORK=off")
+	out, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := make(map[string]bool)
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		name := strings.TrimPrefix(words[0], module)
+		may, known := rooms[name]
+		if !known {
+			t.Errorf("%s is in no room", name)
+		}
+		found[name] = true
+		for _, path := range words[1:] {
+			inside, ours := strings.CutPrefix(path, module)
+			if first, _, _ := strings.Cut(path, "/"); !ours && !strings.Contains(first, ".") {
+				continue // the standard library's
+			}
+			if !ours || !slices.Contains(strings.Fields(may), inside) {
+				t.Errorf("%s imports %s", name, path)
+			}
+		}
+	}
+	for name := range rooms {
+		if !found[name] {
+			t.Errorf("there is no %s", name)
+		}
+	}
+}
