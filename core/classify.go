@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/usererror"
 )
 
 // facts is what is known of a connection when it is over. classify needs
@@ -183,7 +184,7 @@ func isHTTP(head []byte) bool {
 
 // aboveTLS decides for a connection without a request that TLS is above.
 func (f facts) aboveTLS() (event.Class, event.Reason) {
-	closedHere := f.readEnd == endClosed || f.readEnd == endNone && errorIs(f.tlsErr, net.ErrClosed)
+	closedHere := f.readEnd == endClosed || f.readEnd == endNone && usererror.Is(f.tlsErr, net.ErrClosed)
 	switch {
 	case f.tlsUnknown && f.answer&answerTLS == 0 && f.in > 0 && f.readEnd == endTimeout:
 		return event.TLSFailed, event.ReasonTimeout
@@ -199,7 +200,7 @@ func (f facts) aboveTLS() (event.Class, event.Reason) {
 		return f.bare(event.TLSProbe)
 	case f.seen && f.in == 0:
 		return f.bare(event.TCPProbe)
-	case !f.seen && isTimeout(f.tlsErr):
+	case !f.seen && usererror.IsTimeout(f.tlsErr):
 		return event.IdleConnect, event.NoReason
 	case !f.seen && (f.tlsErr == io.EOF || endOf(f.tlsErr) == endReset):
 		return f.bare(event.TCPProbe)
@@ -220,15 +221,15 @@ const (
 // breaks without one when the client's certificate was read is a refusal of that, by
 // a function of tls.Config or for what the certificate is.
 func tlsReason(err error, version uint16, certificate bool) event.Reason {
-	op := opError(err)
-	_, record := errorAs[tls.RecordHeaderError](err)
-	_, unverified := errorAs[*tls.CertificateVerificationError](err)
-	switch text := textOf(err); {
+	op := usererror.OpError(err)
+	_, record := usererror.As[tls.RecordHeaderError](err)
+	_, unverified := usererror.As[*tls.CertificateVerificationError](err)
+	switch text := usererror.Text(err); {
 	case unverified, text == textNoCertificate:
 		return event.ReasonClientCertificate
-	case isTimeout(err):
+	case usererror.IsTimeout(err):
 		return event.ReasonTimeout
-	case err == io.EOF, errorIs(err, io.ErrUnexpectedEOF), endOf(err) == endReset:
+	case err == io.EOF, usererror.Is(err, io.ErrUnexpectedEOF), endOf(err) == endReset:
 		return event.ReasonTruncated
 	case op != nil && op.Op == "remote error":
 		if alertNumber(op.Err) == alertProtocolVersion {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/quietws/quietws/core/internal/usererror"
 )
 
 // endKind is how reading or writing ended.
@@ -319,12 +321,12 @@ func endOf(err error) endKind {
 	switch {
 	case err == io.EOF:
 		return endEOF
-	case err == os.ErrDeadlineExceeded, errorIs(err, os.ErrDeadlineExceeded):
+	case err == os.ErrDeadlineExceeded, usererror.Is(err, os.ErrDeadlineExceeded):
 		return endTimeout
-	case errorIs(err, net.ErrClosed, io.ErrClosedPipe):
+	case usererror.Is(err, net.ErrClosed, io.ErrClosedPipe):
 		return endClosed
 	}
-	if errno, ok := errorAs[syscall.Errno](err); ok {
+	if errno, ok := usererror.As[syscall.Errno](err); ok {
 		switch errno {
 		case syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED,
 			syscall.ETIMEDOUT, // keep-alive or a retransmission that nobody answered

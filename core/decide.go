@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/usererror"
 )
 
 // decide runs once for each connection, when it is closed and no request on it
@@ -127,7 +128,7 @@ const alertBadRecordMAC = 20
 // their alert in the clear (seen with 3.0), which crypto/tls cannot decrypt and
 // reports as a bad record of its own: what was really said is that alert.
 func clearAlert(err error, tail uint64) error {
-	op := opError(err)
+	op := usererror.OpError(err)
 	if op == nil || op.Op != "local error" || alertNumber(op.Err) != alertBadRecordMAC {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/usererror"
 )
 
 // exchange is a request that is a candidate: a health route's, a known
@@ -217,7 +218,7 @@ func (x *exchange) settleHandshake(status int) {
 	var err error
 	if p := x.err.Load(); p != nil {
 		err = *p
-		gone = gone || errorIs(err, context.Canceled)
+		gone = gone || usererror.Is(err, context.Canceled)
 	}
 	switch {
 	case x.kind == Refuse:
@@ -340,7 +341,7 @@ func (x *exchange) settleSession(c *Conn) {
 // noteError keeps the first error of the handler.
 func (x *exchange) noteError(err error) {
 	if x.err.Load() == nil {
-		fixed := fixError(err, x.lent)
+		fixed := usererror.Fix(err, x.lent)
 		x.err.CompareAndSwap(nil, &fixed)
 	}
 	x.noteCode(err)

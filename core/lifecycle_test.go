@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/usererror"
 )
 
 // A stand is how a server is watched.
@@ -72,7 +73,7 @@ func heard(t *testing.T, address, text string) (answer string) {
 		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 		_, _ = io.WriteString(c, text)
 		p, err := io.ReadAll(c)
-		if isTimeout(err) {
+		if usererror.IsTimeout(err) {
 			t.Errorf("the server has not closed; it answered %q", p)
 		}
 		answer = string(p)

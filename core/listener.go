@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/quietws/quietws/core/internal/usererror"
 )
 
 // listener watches what it accepts.
@@ -124,7 +126,7 @@ func (l *listener) Close() error {
 
 // passes reports whether an error of Accept is a shortage that ends by itself.
 func passes(err error) bool {
-	return errorIs(err, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM)
+	return usererror.Is(err, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM)
 }
 
 // acceptFailed counts a shortage, and tells it at most once in each window of
@@ -138,7 +140,7 @@ func (g *Guard) acceptFailed(err error) {
 		return
 	}
 	g.journal.note(slog.LevelError, "cannot accept connections, retrying",
-		slog.String("error", logText(textOf(err))),
+		slog.String("error", logText(usererror.Text(err))),
 		slog.String("remedy", "raise the limit of open files (ulimit -n, LimitNOFILE=) or find what leaks them"))
 }
 

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/usererror"
 )
 
 // maxStack is how much of a stack trace is logged.
@@ -58,7 +59,7 @@ func lineAttrs(e *event.Event) []slog.Attr {
 			to = append(to, slog.String("origin", logWord(h.Origin)), slog.String("host", logWord(h.Host)))
 		}
 	} else if e.Err != nil {
-		to = append(to, slog.String("error", logText(textOf(e.Err))))
+		to = append(to, slog.String("error", logText(usererror.Text(e.Err))))
 	}
 	if e.Panic != nil {
 		to = append(to, slog.String("panic", panicText(e.Panic)))
@@ -85,7 +86,7 @@ func sessionAttrs(e *event.Event) (to []slog.Attr) {
 	to = append(to, slog.Duration("duration", e.Session.Duration),
 		slog.Int64("bytes_in", e.Session.BytesIn), slog.Int64("bytes_out", e.Session.BytesOut))
 	if e.Err != nil {
-		to = append(to, slog.String("error", logText(textOf(e.Err))))
+		to = append(to, slog.String("error", logText(usererror.Text(e.Err))))
 	}
 	return to
 }
@@ -109,7 +110,7 @@ func sample(e *event.Event) string {
 	if e.Panic != nil {
 		b.WriteString(": " + panicText(e.Panic))
 	} else if h, _ := e.Err.(*event.HandshakeError); e.Err != nil && h == nil { // the line has its reason
-		b.WriteString(": " + logText(textOf(e.Err)))
+		b.WriteString(": " + logText(usererror.Text(e.Err)))
 	}
 	return b.String()
 }
@@ -122,7 +123,7 @@ func remoteWord(a netip.AddrPort) string {
 }
 
 // panicText says what user code panicked with.
-func panicText(p any) string { return logText(valueText(p)) }
+func panicText(p any) string { return logText(usererror.ValueText(p)) }
 
 // stackText keeps the lines of a stack trace, which is this program's own text
 // and of no use on one line, and nothing else that a terminal obeys.

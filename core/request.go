@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/usererror"
 )
 
 // Request is one request in the hands of an adapter. The zero Request is one
@@ -399,7 +400,7 @@ func (r *Request) panicked(v any, lent bool) (hijacked bool) {
 		g = x.g
 	}
 	if x == nil || x.set(statePanicked) {
-		e := event.Event{Class: event.HandlerPanic, Panic: fixPanic(v, lent), Stack: debug.Stack()}
+		e := event.Event{Class: event.HandlerPanic, Panic: usererror.FixPanic(v, lent), Stack: debug.Stack()}
 		if x != nil {
 			x.fill(&e)
 		} else if c != nil {

@@ -12,14 +12,16 @@ import (
 // else is the standard library's: golang.org/x is a dependency too. What an
 // application on an adapter has to know of is tried by .ci/applications.
 var rooms = map[string]string{
-	"core/event":            "",
-	"core/internal/frames":  "",
-	"core":                  "core/event",
-	"health":                "core",
-	"core/probetest":        "",
-	"core/coretest":         "core core/event core/probetest health",
-	"core/coretest/httpapp": "core core/coretest core/event core/probetest health internal/plainws",
-	"internal/plainws":      "",
+	"core/event":                      "",
+	"core/internal/frames":            "",
+	"core/internal/usererror":         "",
+	"core/internal/usererror/hostile": "",
+	"core":                            "core/event core/internal/usererror",
+	"health":                          "core",
+	"core/probetest":                  "",
+	"core/coretest":                   "core core/event core/probetest health",
+	"core/coretest/httpapp":           "core core/coretest core/event core/probetest health internal/plainws",
+	"internal/plainws":                "",
 }
 
 const module = "github.com/quietws/quietws/"

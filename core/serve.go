@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/quietws/quietws/core/internal/usererror"
 )
 
 // headTimeout is what Serve sets where a server has no timeout of its own for
@@ -97,7 +99,7 @@ func (a Adapter) Serve(ctx context.Context, srv Server, listeners ...net.Listene
 		err = g.shutdown(all, srv)
 	case err = <-failed:
 		running--
-		if err == nil || errorIs(err, http.ErrServerClosed) { // somebody called Shutdown: the drain is under way
+		if err == nil || usererror.Is(err, http.ErrServerClosed) { // somebody called Shutdown: the drain is under way
 			err = g.shutdown(g.leaves(a.server), srv)
 		} else {
 			g.stops(a.server)

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"reflect"
 	"time"
+
+	"github.com/quietws/quietws/core/internal/usererror"
 )
 
 // Session is a WebSocket session that the guard knows of. Get it from [SessionOf].
@@ -243,7 +245,7 @@ var errSessionEnded = errors.New("quietws: the session's connection ended")
 // CloseError, as gorilla/websocket, coder/websocket and fasthttp/websocket all
 // call theirs, with the code in a field Code; 0 if there is none.
 func closeCode(err error) (code int) {
-	found := findError(err, func(e error) bool { code = codeIn(e); return code != 0 })
+	found := usererror.Find(err, func(e error) bool { code = codeIn(e); return code != 0 })
 	if !found { // or a panic came between
 		return 0
 	}

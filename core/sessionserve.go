@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"time"
+
+	"github.com/quietws/quietws/core/internal/usererror"
 )
 
 // Serve is for authors of adapters: the life of a session in a handler that owns
@@ -36,7 +38,7 @@ func (s *Session) Serve(closing func(code int, alone bool) error, f func() error
 	case closeCode(err) == 0:
 		// coder/websocket ends its connection with the context of a read, and its
 		// Close then has nobody to talk to and returns nil.
-		torn = errorIs(err, context.Canceled, context.DeadlineExceeded)
+		torn = usererror.Is(err, context.Canceled, context.DeadlineExceeded)
 		say(1011, true)
 	}
 	return err

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/usererror"
 )
 
 // Limits says which limit of the application's a request has passed: that of its
@@ -64,7 +65,7 @@ func (a Adapter) Unread(m Message, err error, passed Limits, refused func()) {
 		return
 	}
 	c.setUnread(reason)
-	if strings.Contains(textOf(err), h2Preface) { // some quote what they could not read
+	if strings.Contains(usererror.Text(err), h2Preface) { // some quote what they could not read
 		c.set(flagPreface)
 	}
 	if c.is(flagShadow) || c.tls.Load() != nil {
@@ -91,9 +92,9 @@ func unreadReason(passed Limits, err error) event.Reason {
 	switch {
 	case passed.Head:
 		return event.ReasonTooLarge
-	case isTimeout(err):
+	case usererror.IsTimeout(err):
 		return event.ReasonTimeout
-	case errorIs(err, io.EOF, io.ErrUnexpectedEOF), endOf(err) == endReset:
+	case usererror.Is(err, io.EOF, io.ErrUnexpectedEOF), endOf(err) == endReset:
 		return event.ReasonTruncated
 	}
 	return event.ReasonMalformed

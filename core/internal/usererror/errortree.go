@@ -1,4 +1,4 @@
-package core
+package usererror
 
 import (
 	"net"
@@ -13,10 +13,10 @@ import (
 // maxErrors bounds how many errors of a tree are looked at.
 const maxErrors = 32
 
-// findError calls match for each error in err's tree, in the order of errors.Is,
+// Find calls match for each error in err's tree, in the order of errors.Is,
 // until it is true, and reports whether it was. A panic ends the search, as does
 // the error after maxErrors.
-func findError(err error, match func(error) bool) (found bool) {
+func Find(err error, match func(error) bool) (found bool) {
 	defer func() {
 		if recover() != nil {
 			found = false
@@ -44,9 +44,9 @@ func searchError(err error, match func(error) bool, left *int) bool {
 	return false
 }
 
-// errorIs is errors.Is, true for any of the targets.
-func errorIs(err error, targets ...error) bool {
-	return findError(err, func(e error) bool {
+// Is is errors.Is, true for any of the targets.
+func Is(err error, targets ...error) bool {
+	return Find(err, func(e error) bool {
 		is, _ := e.(interface{ Is(error) bool })
 		return slices.ContainsFunc(targets, func(t error) bool {
 			return reflect.TypeOf(t) == reflect.TypeOf(e) && reflect.TypeOf(e).Comparable() && e == t || is != nil && is.Is(t)
@@ -54,9 +54,9 @@ func errorIs(err error, targets ...error) bool {
 	})
 }
 
-// errorAs is errors.As by the type alone.
-func errorAs[T error](err error) (as T, ok bool) {
-	ok = findError(err, func(e error) bool {
+// As is errors.As by the type alone.
+func As[T error](err error) (as T, ok bool) {
+	ok = Find(err, func(e error) bool {
 		var is bool
 		as, is = e.(T)
 		return is
@@ -64,16 +64,16 @@ func errorAs[T error](err error) (as T, ok bool) {
 	return as, ok
 }
 
-// opError returns the first net.OpError in err's tree, nil if there is none.
-func opError(err error) *net.OpError {
-	op, _ := errorAs[*net.OpError](err)
+// OpError returns the first net.OpError in err's tree, nil if there is none.
+func OpError(err error) *net.OpError {
+	op, _ := As[*net.OpError](err)
 	return op
 }
 
-// isTimeout reports whether the first error in err's tree that is a net.Error is a
+// IsTimeout reports whether the first error in err's tree that is a net.Error is a
 // timeout.
-func isTimeout(err error) (timeout bool) {
-	findError(err, func(e error) bool {
+func IsTimeout(err error) (timeout bool) {
+	Find(err, func(e error) bool {
 		t, ok := e.(net.Error)
 		timeout = ok && t.Timeout()
 		return ok

@@ -1,4 +1,6 @@
-package core
+// Package usererror looks at the errors and panics of code that is not ours: their
+// text is made at once, their trees are searched contained and bounded.
+package usererror
 
 import (
 	"errors"
@@ -12,36 +14,36 @@ import (
 // lie in buffers that the next request overwrites, and Gin and Echo use their
 // contexts again. So their text is made where they happened.
 
-// maxUserText is how much text of an error or a panic is kept.
-const maxUserText = 8 << 10
+// maxText is how much text of an error or a panic is kept.
+const maxText = 8 << 10
 
-// fixedError is an error of user code with the text that it had when it happened.
-type fixedError struct {
+// fixed is an error of user code with the text that it had when it happened.
+type fixed struct {
 	text string
 	err  error
 	lent bool // err may hold text of a buffer that is used again
 }
 
-// fixError makes the text of err. lent says that the server uses the buffers of a
+// Fix makes the text of err. lent says that the server uses the buffers of a
 // request again.
-func fixError(err error, lent bool) error {
-	return &fixedError{textOf(err), err, lent}
+func Fix(err error, lent bool) error {
+	return &fixed{Text(err), err, lent}
 }
 
-func (e *fixedError) Error() string { return e.text }
+func (e *fixed) Error() string { return e.text }
 
 // Is is for errors.Is. Of a lent error it compares what holds no text, such as
 // io.EOF; the Is methods of such errors are not asked.
-func (e *fixedError) Is(target error) (is bool) {
+func (e *fixed) Is(target error) (is bool) {
 	defer func() { is = recover() == nil && is }()
 	if !e.lent {
-		return errorIs(e.err, target)
+		return Is(e.err, target)
 	}
-	return holdsNoText(target) && findError(e.err, func(one error) bool { return holdsNoText(one) && one == target })
+	return holdsNoText(target) && Find(e.err, func(one error) bool { return holdsNoText(one) && one == target })
 }
 
 // As is for errors.As, and gives out nothing of a lent error.
-func (e *fixedError) As(target any) (as bool) {
+func (e *fixed) As(target any) (as bool) {
 	defer func() { as = recover() == nil && as }()
 	return !e.lent && errors.As(e.err, target)
 }
@@ -53,42 +55,42 @@ func holdsNoText(err error) bool {
 	return t != nil && (t.Kind() == reflect.Pointer || t.Kind() <= reflect.Complex128 || t.Size() == 0)
 }
 
-// fixPanic returns what is kept of a panic's value: a number, a string, an error
+// FixPanic returns what is kept of a panic's value: a number, a string, an error
 // with its text, or else the text of the value.
-func fixPanic(v any, lent bool) any {
+func FixPanic(v any, lent bool) any {
 	if err, ok := v.(error); ok {
-		return fixError(err, lent)
+		return Fix(err, lent)
 	}
 	switch v.(type) {
 	case bool, int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, uintptr, float32, float64, complex64, complex128:
 		return v
 	}
-	return valueText(v)
+	return ValueText(v)
 }
 
-// valueText says what v is. As in the runtime, a value that cannot describe itself
+// ValueText says what v is. As in the runtime, a value that cannot describe itself
 // is named by its type only: its fields may be changing in other goroutines.
-func valueText(v any) string {
+func ValueText(v any) string {
 	switch v.(type) {
 	case error, fmt.Stringer:
-		return textOf(v)
+		return Text(v)
 	}
 	switch k := reflect.ValueOf(v).Kind(); {
 	case k >= reflect.Bool && k <= reflect.Complex128, k == reflect.String:
-		return textOf(v)
+		return Text(v)
 	}
 	return fmt.Sprintf("(%T)", v)
 }
 
-// textOf is fmt.Sprint for user code: it copies, and contains the panics that fmt
+// Text is fmt.Sprint for user code: it copies, and contains the panics that fmt
 // lets pass, which are those of a value that a method of v panicked with.
-func textOf(v any) (text string) {
+func Text(v any) (text string) {
 	defer func() {
 		if recover() != nil {
 			text = fmt.Sprintf("(%T, whose text cannot be made)", v)
 		}
-		if len(text) > maxUserText {
-			text = strings.Clone(text[:maxUserText])
+		if len(text) > maxText {
+			text = strings.Clone(text[:maxText])
 		}
 	}()
 	return fmt.Sprint(v)

@@ -1,4 +1,4 @@
-package core
+package usererror
 
 import (
 	"errors"
@@ -35,8 +35,8 @@ func TestTextOfUserCodeIsFixed(t *testing.T) {
 	lent := unsafe.String(&buffer[0], len(buffer))
 	wrapped := fmt.Errorf("wrapped: %w", errors.Join(textError(lent), io.EOF, syscall.EPIPE, net.ErrClosed))
 	const want = "wrapped: the first client\nEOF\nbroken pipe\nuse of closed network connection"
-	onHTTP, onFiber := fixError(wrapped, false), fixError(wrapped, true)
-	panics := []any{fixPanic(lent, true), fixPanic(textError(lent), true), fixPanic(textError(lent), false)}
+	onHTTP, onFiber := Fix(wrapped, false), Fix(wrapped, true)
+	panics := []any{FixPanic(lent, true), FixPanic(textError(lent), true), FixPanic(textError(lent), false)}
 	same := textError("the first client")
 	var as textError
 	if !errors.Is(onHTTP, same) || !errors.As(onHTTP, &as) || errors.Is(onFiber, same) || errors.As(onFiber, &as) {
@@ -72,14 +72,14 @@ func TestWhatIsKeptOfAPanic(t *testing.T) {
 	}{
 		{"text", "text"}, {7, 7}, {true, true}, {number(7), "7"}, {textError("text"), "text"}, {nilError, "<nil>"},
 		{struct{ secret string }{"secret"}, `(struct { secret string })`},
-		{[]byte("bytes"), "([]uint8)"}, {strings.Repeat("x", 1<<20), strings.Repeat("x", maxUserText)},
+		{[]byte("bytes"), "([]uint8)"}, {strings.Repeat("x", 1<<20), strings.Repeat("x", maxText)},
 		{brokenError{"again"}, "%!v(PANIC=Error method: again)"},
 		{brokenError{brokenError{1}}, "(core.brokenError, whose text cannot be made)"},
 		{&badStringer{}, "(*core.badStringer, whose text cannot be made)"},
 		{&badFormatter{}, "(*core.badFormatter, whose text cannot be made)"},
 	} {
 		for _, lent := range []bool{false, true} {
-			got := fixPanic(row.value, lent)
+			got := FixPanic(row.value, lent)
 			if err, ok := got.(error); ok {
 				got = err.Error()
 				if errors.Is(err, io.EOF) || errors.As(err, new(*net.OpError)) {

@@ -1,0 +1,48 @@
+package core
+
+import (
+	"fmt"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/usererror/hostile"
+)
+
+// Whatever error an application, a library or a listener of its own comes with:
+// what is asked of it is answered, and nothing of it gets out.
+func TestErrorsOfOthers(t *testing.T) {
+	for i, err := range append(hostile.Errors(), (*event.HandshakeError)(nil)) {
+		t.Run(fmt.Sprintf("%d %T", i, err), func(t *testing.T) {
+			if passes(err) || closeCode(err) != 0 {
+				t.Error("it is none of these")
+			}
+			if kind := endOf(err); kind != endOther {
+				t.Errorf("the end %v", kind)
+			}
+			if e := clearAlert(err, 0); e == nil {
+				t.Error("the error is lost")
+			}
+			tlsReason(err, 0, true)
+			unreadReason(Limits{}, err)
+			classify(facts{seen: true, tls: true, in: 5, tlsErr: err})
+			synctest.Test(t, func(t *testing.T) {
+				log := &logLines{}
+				j := newJournal(journalConfig{logger: slog.New(log)})
+				for range 2 {
+					j.post(&event.Event{Class: event.UpgradeFailed, Err: err})
+					j.post(&event.Event{Class: event.SessionEnded, Err: err})
+					j.post(&event.Event{Class: event.HandlerPanic, Panic: err})
+				}
+				if e := j.close(time.Second); e != nil {
+					t.Error(e)
+				}
+				if j.dropped() != 0 || len(log.take()) == 0 {
+					t.Error("its lines are lost")
+				}
+			})
+		})
+	}
+}
