@@ -25,7 +25,7 @@ type child struct {
 	err    error         // of its end
 }
 
-// ended is how a session ended, as the guard has it: core.SessionEnd, with what
+// ended is how a session ended, as the guard has it: event.SessionEnd, with what
 // later versions may know besides.
 type ended struct {
 	End      string

@@ -12,7 +12,9 @@ type gwsEvents struct{ gws.BuiltinEventHandler }
 
 func gwsApp(deflate bool) (http.Handler, error) {
 	upgrader := gws.NewUpgrader(gwsEvents{}, &gws.ServerOption{
-		PermessageDeflate: gws.PermessageDeflate{Enabled: deflate, ServerContextTakeover: true, ClientContextTakeover: true, Threshold: 1},
+		// ServerContextTakeover breaks the client's inflating after a pong, which 1.8.9
+		// takes into its window too.
+		PermessageDeflate: gws.PermessageDeflate{Enabled: deflate, ClientContextTakeover: true, Threshold: 1},
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := upgrader.Upgrade(w, r)

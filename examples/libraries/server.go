@@ -22,6 +22,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/probetest"
 	"github.com/quietws/quietws/echows"
 	"github.com/quietws/quietws/fiberws"
@@ -113,9 +114,9 @@ func serve(args []string) error {
 
 var printing sync.Mutex
 
-// printEnd prints how a session ended: whatever fields core.SessionEnd has.
-func printEnd(e core.Event) {
-	if e.Class != core.SessionEnded {
+// printEnd prints how a session ended: whatever fields event.SessionEnd has.
+func printEnd(e event.Event) {
+	if e.Class != event.SessionEnded {
 		return
 	}
 	b, err := json.Marshal(e.Session)
