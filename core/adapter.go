@@ -10,7 +10,7 @@ import (
 // Its strings need to be valid only while [Adapter.Begin] runs: the core
 // clones what it keeps, so an adapter for a server that reuses its buffers
 // copies nothing. Everything in it but Remote and TLS is the client's word.
-type Head interface {
+type Head = interface {
 	// Method is the request's method, in the letters in which it came.
 	Method() string
 	// Path is the path of the request target, without the query: decoded on

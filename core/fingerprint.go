@@ -15,10 +15,8 @@ func (v via) String() string {
 	return ""
 }
 
-// Proxies returns the name of every proxy that is told by its traces, sorted:
-// the values that [event.Event.Proxy] can have. nginx and HAProxy leave no traces and are
-// not among them. The slice is the caller's.
-func Proxies() []string {
+// proxies returns the name of every proxy that is known by its traces, sorted.
+func proxies() []string {
 	return append([]string(nil), viaNames[noVia+1:]...)
 }
 
@@ -109,7 +107,7 @@ const maxVia = 512
 
 // viaByHead returns the proxy whose traces a request has, the one that is most
 // likely to have taken Upgrade away.
-func viaByHead(h Head) via {
+func viaByHead(h head) via {
 	items := h.Field(fieldVia)
 	if len(items) > maxVia {
 		items = items[len(items)-maxVia:]

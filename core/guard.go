@@ -218,16 +218,6 @@ func (g *Guard) platform(a netip.Addr) bool {
 	return platformAddr(a) || contains(g.config.ProbeSources, a)
 }
 
-func contains(prefixes []netip.Prefix, a netip.Addr) bool {
-	a = plainAddr(a)
-	for _, p := range prefixes {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
-}
-
 // maxSockets bounds the paths that are learned.
 const maxSockets = 64
 

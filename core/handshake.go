@@ -11,24 +11,6 @@ import (
 	"github.com/quietws/quietws/core/event"
 )
 
-// The header fields of a handshake, in the canonical form of net/textproto,
-// which is the form that [Head.Field] takes.
-const (
-	fieldUpgrade    = "Upgrade"
-	fieldConnection = "Connection"
-	fieldKey        = "Sec-Websocket-Key"
-	fieldVersion    = "Sec-Websocket-Version"
-	fieldOrigin     = "Origin"
-)
-
-// asksToUpgrade reports whether h is a WebSocket handshake, or what a proxy
-// left of one. Such a request is never a probe. Extended CONNECT is RFC 8441.
-func asksToUpgrade(h Head) bool {
-	return h.Field(fieldKey) != "" ||
-		listsToken(h.Field(fieldUpgrade), "websocket") ||
-		h.Method() == "CONNECT" && h.Field(":protocol") == "websocket"
-}
-
 // checkHandshake applies RFC 6455 §4.2.1 to h and returns the first fault in
 // the order of the reasons, with the field that has it; NoReason if h is a
 // handshake that a server can accept.
@@ -102,24 +84,6 @@ func isKey(s string) bool {
 	copy(in[:], s)
 	n, err := base64.StdEncoding.Decode(out[:], in[:])
 	return err == nil && n == 16
-}
-
-func isHTTP1(h Head) bool { return strings.HasPrefix(h.Proto(), "HTTP/1.") }
-
-// listsToken reports whether list, the value of a comma-separated header field
-// (RFC 9110 §5.6.1), has token in it, in any letter case. token is in lower
-// case. For Upgrade a version may follow it: "websocket/13" (RFC 9110 §7.8)
-// names another protocol than the registered one, so it does not count.
-func listsToken(list, token string) bool {
-	for list != "" {
-		var item string
-		item, list, _ = strings.Cut(list, ",")
-		item = strings.Trim(item, " \t")
-		if len(item) == len(token) && strings.EqualFold(item, token) {
-			return true
-		}
-	}
-	return false
 }
 
 // Origins says which pages may open a session on a route of an adapter's Handler.

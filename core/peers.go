@@ -49,3 +49,12 @@ func (g *Guard) peerOf(h Head) (addr netip.AddrPort, platform bool) {
 	}
 	return at.addr, at.platform
 }
+
+// proberAt is proberByAddr, and knows what the operator has said.
+func (g *Guard) proberAt(a netip.Addr) prober {
+	p := proberByAddr(a)
+	if p == noProber && contains(g.config.ProbeSources, a) {
+		p = proberConfigured
+	}
+	return p
+}

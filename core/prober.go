@@ -17,11 +17,9 @@ func (p prober) String() string {
 	return ""
 }
 
-// Probers returns the name of every known prober, sorted: the values that
-// [event.Event.Prober] and the metric label "prober" can have, beside "configured" for
-// a nameless one at an address of [Config.ProbeSources]; the label is "unknown"
-// where there is none. The slice is the caller's.
-func Probers() []string {
+// names returns the name of every known prober, sorted, without that for what
+// core.Config.ProbeSources names.
+func names() []string {
 	return append([]string(nil), proberNames[noProber+1:proberConfigured]...)
 }
 
@@ -55,7 +53,7 @@ func init() {
 // User-Agent or else by a header field that only that prober sends. It runs on
 // every request: a browser's pays for no further field, one without a
 // User-Agent for one, any other for two or three. It allocates nothing.
-func proberByHead(h Head) prober {
+func proberByHead(h head) prober {
 	agent := h.Field(fieldUserAgent)
 	if agent == "" {
 		if h.Method() == "OPTIONS" && h.Path() == "/" && h.Proto() == "HTTP/1.0" && h.Host() == "" {
@@ -102,7 +100,7 @@ func looksLikeBrowser(agent string) bool {
 		strings.HasPrefix(agent, mozilla) && !strings.HasPrefix(agent[len(mozilla):], "compatible")
 }
 
-func proberByField(h Head, fields []proberField) prober {
+func proberByField(h head, fields []proberField) prober {
 	var name, value string
 	for i := range fields {
 		f := &fields[i]
@@ -126,15 +124,6 @@ func proberByAddr(a netip.Addr) prober {
 		}
 	}
 	return noProber
-}
-
-// proberAt is proberByAddr, and knows what the operator has said.
-func (g *Guard) proberAt(a netip.Addr) prober {
-	p := proberByAddr(a)
-	if p == noProber && contains(g.config.ProbeSources, a) {
-		p = proberConfigured
-	}
-	return p
 }
 
 // inOwnRange reports whether a lies in a fixed range of p's, shared or not. It
@@ -172,4 +161,15 @@ func platformAddr(a netip.Addr) bool {
 // contains neither an address in IPv6 clothes nor one with a zone.
 func plainAddr(a netip.Addr) netip.Addr {
 	return a.Unmap().WithZone("")
+}
+
+// contains reports whether one of prefixes has a, whatever a socket has added to it.
+func contains(prefixes []netip.Prefix, a netip.Addr) bool {
+	a = plainAddr(a)
+	for _, p := range prefixes {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
 }

@@ -74,9 +74,9 @@ func TestWhatIsKeptOfAPanic(t *testing.T) {
 		{struct{ secret string }{"secret"}, `(struct { secret string })`},
 		{[]byte("bytes"), "([]uint8)"}, {strings.Repeat("x", 1<<20), strings.Repeat("x", maxText)},
 		{brokenError{"again"}, "%!v(PANIC=Error method: again)"},
-		{brokenError{brokenError{1}}, "(core.brokenError, whose text cannot be made)"},
-		{&badStringer{}, "(*core.badStringer, whose text cannot be made)"},
-		{&badFormatter{}, "(*core.badFormatter, whose text cannot be made)"},
+		{brokenError{brokenError{1}}, "(usererror.brokenError, whose text cannot be made)"},
+		{&badStringer{}, "(*usererror.badStringer, whose text cannot be made)"},
+		{&badFormatter{}, "(*usererror.badFormatter, whose text cannot be made)"},
 	} {
 		for _, lent := range []bool{false, true} {
 			got := FixPanic(row.value, lent)
