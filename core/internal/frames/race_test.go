@@ -20,7 +20,7 @@ func TestConcurrent(t *testing.T) {
 		for g := range uint64(16) {
 			writers.Go(func() {
 				r := rand.New(rand.NewPCG(round, g))
-				for i := 0; ; i++ {
+				for i := range 100_000 {
 					p := frame(text, bytes.Repeat([]byte{byte('a' + g)}, r.IntN(300)))
 					if n, err := s.Write(w, p, 1); errors.Is(err, ErrAfterClose) {
 						return
@@ -44,6 +44,7 @@ func TestConcurrent(t *testing.T) {
 						s.Received(theirs, 1)
 					}
 				}
+				t.Error("never refused")
 			})
 		}
 		writers.Go(func() {

@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/rand/v2"
-	"sync"
-	"time"
 )
 
 // refFrame is a frame as a strict peer reads it, with all of its bytes at hand.
@@ -179,59 +177,3 @@ func randomFrames(r *rand.Rand, n int, mask bool) (stream []byte) {
 	}
 	return stream
 }
-
-// fakeWire is a connection that takes so much at a time, and a clock.
-type fakeWire struct {
-	mu        sync.Mutex
-	got       []byte
-	writes    int
-	room      int // bytes until a Write times out, -1 for ever
-	err       error
-	now       time.Time
-	deadline  time.Time
-	deadlines []time.Time
-	during    func() // called at the beginning of each Write
-}
-
-func newWire() *fakeWire { return &fakeWire{room: -1, now: time.Unix(1_700_000_000, 0)} }
-
-type timeoutError struct{}
-
-func (timeoutError) Error() string   { return "timeout" }
-func (timeoutError) Timeout() bool   { return true }
-func (timeoutError) Temporary() bool { return true }
-
-func (w *fakeWire) Write(p []byte) (int, error) {
-	if w.during != nil {
-		w.during()
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.writes++
-	if w.err != nil {
-		return 0, w.err
-	}
-	if w.room >= 0 && len(p) > w.room {
-		n := w.room
-		w.got = append(w.got, p[:n]...)
-		w.room = 0
-		return n, timeoutError{}
-	}
-	if w.room > 0 {
-		w.room -= len(p)
-	}
-	w.got = append(w.got, p...)
-	return len(p), nil
-}
-
-func (w *fakeWire) SetWriteDeadline(t time.Time) error {
-	w.deadline = t
-	w.deadlines = append(w.deadlines, t)
-	return nil
-}
-
-func (w *fakeWire) Now() time.Time { return w.now }
-
-func (w *fakeWire) ms() int64 { return w.now.UnixMilli() }
-
-func (w *fakeWire) pass(d time.Duration) { w.now = w.now.Add(d) }
