@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/quietws/quietws/core/internal/prober"
 )
 
 // Each wrong setting is one error that names it and says what it should be.
@@ -136,7 +138,7 @@ func TestConfigDefaults(t *testing.T) {
 // A prefix in IPv6 clothes means the IPv4 addresses that it maps.
 func TestMappedPrefixes(t *testing.T) {
 	g := quietGuard(t, Config{ProbeSources: prefixes("::ffff:203.0.113.0/120"), TrustedProxies: prefixes("::ffff:198.51.100.7/128")})
-	if !g.platform(netip.MustParseAddr("203.0.113.9")) || !contains(g.config.TrustedProxies, netip.MustParseAddr("198.51.100.7")) {
+	if !g.platform(netip.MustParseAddr("203.0.113.9")) || !prober.Contains(g.config.TrustedProxies, netip.MustParseAddr("198.51.100.7")) {
 		t.Errorf("ProbeSources %v, TrustedProxies %v match no IPv4 address", g.config.ProbeSources, g.config.TrustedProxies)
 	}
 	if _, err := New(Config{ProbeSources: prefixes("::ffff:0.0.0.0/90")}); err == nil || !strings.Contains(err.Error(), "ProbeSources") {
@@ -164,7 +166,7 @@ func TestConfigIsTheCallers(t *testing.T) {
 	everybody := netip.MustParsePrefix("0.0.0.0/0")
 	c.ProbePaths[0], c.ProbeSources[0], c.TrustedProxies[0] = "/admin", everybody, everybody
 	stranger := netip.MustParseAddr("203.0.113.9")
-	if g.rule("/admin") != nil || g.rule("/ws") == nil || g.platform(stranger) || contains(g.config.TrustedProxies, stranger) {
+	if g.rule("/admin") != nil || g.rule("/ws") == nil || g.platform(stranger) || prober.Contains(g.config.TrustedProxies, stranger) {
 		t.Error("a change that the caller makes to its slices after New changes whom the guard trusts")
 	}
 	if err := g.Close(); err != nil {

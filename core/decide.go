@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/prober"
 	"github.com/quietws/quietws/core/internal/usererror"
 )
 
@@ -55,7 +56,7 @@ func (c *Conn) count() {
 		e.Remedy = fieldsRemedy
 	}
 	if class.Probe() {
-		p := prober(0)
+		p := prober.Prober(0)
 		if e.Platform {
 			p = g.proberAt(e.Remote.Addr())
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/prober"
 	"github.com/quietws/quietws/core/internal/usererror"
 )
 
@@ -24,7 +25,7 @@ type exchange struct {
 	remote netip.AddrPort
 	from   *origin // what is rarely there, nil if nothing
 	method uint8   // an index of methods, 0 for another, which is in from
-	prober prober
+	prober prober.Prober
 	via    via // where Upgrade was taken away: who left a trace
 
 	platform bool // the source may be a platform's
@@ -170,8 +171,8 @@ func (x *exchange) settleProbe(status int) {
 		x.mark(flagOrdinary)
 		return
 	}
-	if !x.credited && x.platform && x.kind == Probe && contains(g.config.ProbeSources, x.address()) {
-		x.prober, x.credited = proberConfigured, true
+	if !x.credited && x.platform && x.kind == Probe && prober.Contains(g.config.ProbeSources, x.address()) {
+		x.prober, x.credited = prober.Configured, true
 	}
 	p := x.prober
 	if !x.credited {

@@ -1,6 +1,10 @@
 package core
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/quietws/quietws/core/internal/head"
+)
 
 // via is a proxy that left a trace in a request, 0 for none that is known. It
 // is a claim like everything in a head: it names what to look at, and decides
@@ -107,7 +111,7 @@ const maxVia = 512
 
 // viaByHead returns the proxy whose traces a request has, the one that is most
 // likely to have taken Upgrade away.
-func viaByHead(h head) via {
+func viaByHead(h head.Head) via {
 	items := h.Field(fieldVia)
 	if len(items) > maxVia {
 		items = items[len(items)-maxVia:]

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/head/headtest"
 )
 
 func TestViaByHead(t *testing.T) {
@@ -55,7 +56,7 @@ func TestViaByHead(t *testing.T) {
 		{"what is no Via", []string{"Via", ",, ,1.1,\x00 (Varnish/"}, ""},
 		{"a User-Agent is no trace", []string{"User-Agent", "Varnish Caddy Apache/2.4 (squid/5)"}, ""},
 	} {
-		if got := viaByHead(headOf(row.fields...)).String(); got != row.want {
+		if got := viaByHead(headtest.Of(row.fields...)).String(); got != row.want {
 			t.Errorf("%s: %q, want %q", row.rule, got, row.want)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/prober"
 )
 
 // Guard watches a server's connections, answers its probes, explains its
@@ -215,7 +216,7 @@ func nilPanics() (nils bool) {
 // platform reports whether a prober may have this address. The zero Addr is
 // nobody's: a unix socket is asked for with isUnix.
 func (g *Guard) platform(a netip.Addr) bool {
-	return platformAddr(a) || contains(g.config.ProbeSources, a)
+	return prober.IsPlatform(a) || prober.Contains(g.config.ProbeSources, a)
 }
 
 // maxSockets bounds the paths that are learned.

@@ -9,39 +9,40 @@ import (
 	"strings"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/head"
 )
 
 // checkHandshake applies RFC 6455 §4.2.1 to h and returns the first fault in
 // the order of the reasons, with the field that has it; NoReason if h is a
 // handshake that a server can accept.
 func checkHandshake(h Head) (event.Reason, string) {
-	upgrade := listsToken(h.Field(fieldUpgrade), "websocket")
-	connection := listsToken(h.Field(fieldConnection), "upgrade")
-	key := strings.Trim(h.Field(fieldKey), " \t") // fasthttp leaves a tab there
-	http1 := isHTTP1(h)
+	upgrade := head.ListsToken(h.Field(head.FieldUpgrade), "websocket")
+	connection := head.ListsToken(h.Field(head.FieldConnection), "upgrade")
+	key := strings.Trim(h.Field(head.FieldKey), " \t") // fasthttp leaves a tab there
+	http1 := head.IsHTTP1(h)
 	switch {
 	case http1 && key != "" && !upgrade:
-		return event.ReasonUpgradeStripped, fieldUpgrade
+		return event.ReasonUpgradeStripped, head.FieldUpgrade
 	case http1 && key != "" && !connection:
-		return event.ReasonUpgradeStripped, fieldConnection
-	case !http1 && asksToUpgrade(h):
+		return event.ReasonUpgradeStripped, head.FieldConnection
+	case !http1 && head.AsksToUpgrade(h):
 		return event.ReasonHTTP2, ""
 	case h.Proto() == "HTTP/1.0" && upgrade:
 		return event.ReasonHTTP10, ""
 	case h.Method() != "GET":
 		return event.ReasonBadMethod, ""
 	case !upgrade:
-		return event.ReasonNotUpgrade, fieldUpgrade
+		return event.ReasonNotUpgrade, head.FieldUpgrade
 	case !connection:
-		return event.ReasonNotUpgrade, fieldConnection
-	case !listsToken(h.Field(fieldVersion), "13"): // twice, or in a list: libraries take it
-		return event.ReasonBadVersion, fieldVersion
+		return event.ReasonNotUpgrade, head.FieldConnection
+	case !head.ListsToken(h.Field(head.FieldVersion), "13"): // twice, or in a list: libraries take it
+		return event.ReasonBadVersion, head.FieldVersion
 	case key == "":
-		return event.ReasonMissingKey, fieldKey
+		return event.ReasonMissingKey, head.FieldKey
 	case strings.Contains(key, ","):
-		return event.ReasonDuplicateKey, fieldKey
+		return event.ReasonDuplicateKey, head.FieldKey
 	case !isKey(key):
-		return event.ReasonBadKey, fieldKey
+		return event.ReasonBadKey, head.FieldKey
 	}
 	return event.NoReason, ""
 }
@@ -51,15 +52,15 @@ func faultyField(r event.Reason, connection bool) string {
 	switch r {
 	case event.ReasonUpgradeStripped, event.ReasonNotUpgrade:
 		if connection {
-			return fieldConnection
+			return head.FieldConnection
 		}
-		return fieldUpgrade
+		return head.FieldUpgrade
 	case event.ReasonBadVersion:
-		return fieldVersion
+		return head.FieldVersion
 	case event.ReasonMissingKey, event.ReasonDuplicateKey, event.ReasonBadKey:
-		return fieldKey
+		return head.FieldKey
 	case event.ReasonOriginForbidden:
-		return fieldOrigin
+		return head.FieldOrigin
 	}
 	return ""
 }
@@ -68,7 +69,7 @@ func faultyField(r event.Reason, connection bool) string {
 // rewritten to for a server that reads "close" in it and nothing else:
 // "Upgrade" where it lists that, else connection as it is.
 func OnlyUpgrade(connection string) string {
-	if listsToken(connection, "upgrade") {
+	if head.ListsToken(connection, "upgrade") {
 		return "Upgrade"
 	}
 	return connection
@@ -180,19 +181,19 @@ var (
 	unavailable = func() (all [2][retrySteps]Answer) {
 		for i := range retrySteps {
 			all[0][i] = textAnswer(503, "shutting down, try again\n", HeaderField{"Retry-After", []string{strconv.Itoa(1 + i)}},
-				HeaderField{fieldConnection, []string{"close"}})
+				HeaderField{head.FieldConnection, []string{"close"}})
 			all[1][i] = textAnswer(503, "too many sessions, try again later\n", HeaderField{"Retry-After", []string{strconv.Itoa(5 + 2*i)}})
 		}
 		return all
 	}()
-	upgradeFields = []HeaderField{{fieldUpgrade, []string{"websocket"}}, {fieldConnection, []string{"Upgrade"}}}
+	upgradeFields = []HeaderField{{head.FieldUpgrade, []string{"websocket"}}, {head.FieldConnection, []string{"Upgrade"}}}
 	refusals      = [reasonCount]Answer{
 		event.ReasonUpgradeStripped: textAnswer(426, "a WebSocket handshake without its Upgrade header arrived here: a proxy on the way removed it\n", upgradeFields...),
 		event.ReasonHTTP2:           textAnswer(501, "WebSocket is served over HTTP/1.1 here\n"),
 		event.ReasonHTTP10:          textAnswer(426, "WebSocket needs HTTP/1.1\n", upgradeFields...),
 		event.ReasonBadMethod:       textAnswer(405, "a WebSocket handshake is a GET\n", HeaderField{"Allow", []string{"GET"}}),
 		event.ReasonNotUpgrade:      textAnswer(426, "this address speaks WebSocket; open it with a WebSocket client\n", upgradeFields...),
-		event.ReasonBadVersion:      textAnswer(400, "WebSocket version 13 is served here\n", HeaderField{fieldVersion, []string{"13"}}),
+		event.ReasonBadVersion:      textAnswer(400, "WebSocket version 13 is served here\n", HeaderField{head.FieldVersion, []string{"13"}}),
 		event.ReasonMissingKey:      textAnswer(400, "Sec-WebSocket-Key is missing\n"),
 		event.ReasonDuplicateKey:    textAnswer(400, "more than one Sec-WebSocket-Key\n"),
 		event.ReasonBadKey:          textAnswer(400, "Sec-WebSocket-Key is not base64 of 16 bytes\n"),

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/head"
 )
 
 const goodKey = "dGhlIHNhbXBsZSBub25jZQ==" // RFC 6455 §1.3
@@ -203,7 +204,7 @@ func TestAsksToUpgrade(t *testing.T) {
 		{"extended CONNECT", bare(http2, method("CONNECT"), with(":protocol", "websocket")), true},
 		{"a prober's User-Agent changes nothing", handshake(with("User-Agent", "kube-probe/1.30")), true},
 	} {
-		if got := asksToUpgrade(httpHead{row.r}); got != row.want {
+		if got := head.AsksToUpgrade(httpHead{row.r}); got != row.want {
 			t.Errorf("%s: %v", row.rule, got)
 		}
 		if got := IsUpgrade(row.r); got != row.want {
@@ -234,7 +235,7 @@ func TestListsToken(t *testing.T) {
 		{" \tupgrade\t ,close", "upgrade", true},
 		{",,upgrade", "upgrade", true},
 	} {
-		if got := listsToken(row.list, row.token); got != row.want {
+		if got := head.ListsToken(row.list, row.token); got != row.want {
 			t.Errorf("listsToken(%q, %q) = %v", row.list, row.token, got)
 		}
 	}
@@ -257,7 +258,7 @@ func FuzzListsToken(f *testing.F) {
 			for item := range strings.SplitSeq(lower, ",") {
 				want = want || strings.Trim(item, " \t") == token
 			}
-			if got := listsToken(list, token); got != want {
+			if got := head.ListsToken(list, token); got != want {
 				t.Errorf("listsToken(%q, %q) = %v", list, token, got)
 			}
 		}
@@ -456,8 +457,8 @@ func TestHandshakeError(t *testing.T) {
 		t.Error("a *HandshakeError is another error")
 	}
 	for e, want := range map[*event.HandshakeError]string{
-		{Reason: event.ReasonBadKey, Field: fieldKey}: "quietws: websocket handshake refused: bad_key (Sec-Websocket-Key)",
-		{Reason: event.ReasonHTTP2}:                   "quietws: websocket handshake refused: http_2",
+		{Reason: event.ReasonBadKey, Field: head.FieldKey}: "quietws: websocket handshake refused: bad_key (Sec-Websocket-Key)",
+		{Reason: event.ReasonHTTP2}:                        "quietws: websocket handshake refused: http_2",
 	} {
 		if e.Error() != want {
 			t.Errorf("%q, want %q", e.Error(), want)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/prober"
 )
 
 // hushWindow is how long the probes of one source on one route are counted
@@ -34,19 +35,19 @@ type hush struct {
 	// told has the sources that were handed over, each with the window in
 	// which it was, in one of four places. More than four take turns in them.
 	told    [256]atomic.Uint64
-	counted [probers]atomic.Uint64
+	counted [prober.Count]atomic.Uint64
 
 	// The rest belongs to the journal's goroutine.
 	windows uint32
 	end     time.Time   // of the running window, zero while none runs
 	shut    *time.Timer // closes the window if the journal does not
 	latest  time.Time   // when the latest probe was heard of
-	taken   [probers]uint64
+	taken   [prober.Count]uint64
 }
 
 // hushed reports whether an answered probe from a by p is counted and no more.
 // If not it is to be handed over.
-func (j *journal) hushed(a netip.Addr, p prober, r Route) bool {
+func (j *journal) hushed(a netip.Addr, p prober.Prober, r Route) bool {
 	window := j.hush.open.Load()
 	if window == 0 {
 		return false
@@ -141,7 +142,7 @@ func (j *journal) takeHushed(now time.Time) (some bool) {
 		}
 		h.taken[p] += n
 		h.latest, some = now, true
-		j.depictMore(now, pair{event.HTTPProbe, prober(p).String()}, n)
+		j.depictMore(now, pair{event.HTTPProbe, prober.Prober(p).String()}, n)
 		j.picture.suppressed += n
 		j.suppressed(event.HTTPProbe, n)
 	}

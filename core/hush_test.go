@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/prober"
 )
 
 // probed is an answered probe as a request reports it; it says whether the
 // journal was given it.
-func probed(j *journal, a netip.AddrPort, p prober) (handed bool) {
+func probed(j *journal, a netip.AddrPort, p prober.Prober) (handed bool) {
 	if j.hushed(a.Addr(), p, RouteReady) {
 		return false
 	}
@@ -32,11 +33,11 @@ func TestHushLosesNoCount(t *testing.T) {
 		handed, gaps := 0, 0
 		for i := range rounds {
 			for s := range sources {
-				if probed(j, from(s), proberKubelet) {
+				if probed(j, from(s), prober.Kubelet) {
 					handed++
 				}
 			}
-			if probed(j, from(sources), proberHAProxy) {
+			if probed(j, from(sources), prober.HAProxy) {
 				handed++
 			}
 			switch {
@@ -73,11 +74,11 @@ func TestHushKeepsEachSummaryWhole(t *testing.T) {
 	const half = 30_020 // not whole windows, so that a summary comes within one
 	inJournal(t, journalConfig{summary: half * time.Millisecond}, func(t *testing.T, j *journal, log *logLines) {
 		for i := range 2 * half {
-			probed(j, from(1), proberKubelet) // the one that opens each window
+			probed(j, from(1), prober.Kubelet) // the one that opens each window
 			synctest.Wait()
-			probed(j, from(2), proberKubelet)
+			probed(j, from(2), prober.Kubelet)
 			if i >= half {
-				probed(j, from(1), proberEnvoy) // so that there is a second summary
+				probed(j, from(1), prober.Envoy) // so that there is a second summary
 			}
 			after(time.Millisecond)
 		}
@@ -99,7 +100,7 @@ func TestHushSparesNobodyWhoLooks(t *testing.T) {
 	} {
 		inJournal(t, c, func(t *testing.T, j *journal, _ *logLines) {
 			for range 500 {
-				if !probed(j, from(1), proberKubelet) {
+				if !probed(j, from(1), prober.Kubelet) {
 					t.Fatalf("%s: a probe was not handed over", rule)
 				}
 				synctest.Wait()
@@ -115,7 +116,7 @@ func TestHushSparesNobodyWhoLooks(t *testing.T) {
 func TestHushLeavesProbersAlone(t *testing.T) {
 	inJournal(t, journalConfig{summary: -1}, func(t *testing.T, j *journal, _ *logLines) {
 		for range 1000 {
-			if !probed(j, from(1), proberKubelet) {
+			if !probed(j, from(1), prober.Kubelet) {
 				t.Fatal("a probe was not handed over")
 			}
 			after(hushWindow)
@@ -136,7 +137,7 @@ func TestHushSeesDebugTurnedOn(t *testing.T) {
 		j := newJournal(journalConfig{logger: slog.New(levelled{log, &level})})
 		defer j.close(time.Second)
 		for range 100 {
-			probed(j, from(1), proberKubelet)
+			probed(j, from(1), prober.Kubelet)
 			synctest.Wait()
 		}
 		if n := len(log.take()); n != 1 || j.hush.open.Load() == 0 {
@@ -145,7 +146,7 @@ func TestHushSeesDebugTurnedOn(t *testing.T) {
 		level.Set(slog.LevelDebug)
 		after(hushWindow)
 		for range 100 {
-			probed(j, from(1), proberKubelet)
+			probed(j, from(1), prober.Kubelet)
 			synctest.Wait()
 		}
 		if n := len(log.take()); n != 100 {
@@ -166,22 +167,22 @@ func (l levelled) Enabled(_ context.Context, level slog.Level) bool { return lev
 func TestHushTellsSourcesApart(t *testing.T) {
 	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, _ *logLines) {
 		for range 10 {
-			probed(j, from(1), proberKubelet)
+			probed(j, from(1), prober.Kubelet)
 			synctest.Wait()
 		}
-		if probed(j, from(1), proberKubelet) {
+		if probed(j, from(1), prober.Kubelet) {
 			t.Error("no window is open")
 		}
 		six := netip.MustParseAddrPort("[2001:db8::1]:1")
 		for _, row := range []struct {
 			a netip.AddrPort
-			p prober
-		}{{from(2), proberKubelet}, {from(1), proberHAProxy}, {from(1), noProber}, {six, proberKubelet}, {netip.AddrPort{}, proberKubelet}} {
+			p prober.Prober
+		}{{from(2), prober.Kubelet}, {from(1), prober.HAProxy}, {from(1), prober.None}, {six, prober.Kubelet}, {netip.AddrPort{}, prober.Kubelet}} {
 			if !probed(j, row.a, row.p) {
 				t.Errorf("%v from %v was not handed over", row.p, row.a)
 			}
 		}
-		if j.hushed(from(1).Addr(), proberKubelet, RouteLive) {
+		if j.hushed(from(1).Addr(), prober.Kubelet, RouteLive) {
 			t.Error("another route was not handed over")
 		}
 	})
@@ -200,15 +201,15 @@ func TestHushEndsWhileTheLoggerBlocks(t *testing.T) {
 		j := newJournal(journalConfig{logger: slog.New(levelled{log, new(slog.LevelVar)})})
 		for range 2 {
 			for range 10 {
-				probed(j, from(1), proberKubelet)
+				probed(j, from(1), prober.Kubelet)
 				synctest.Wait()
 			}
 			j.note(slog.LevelInfo, "block")
-			if probed(j, from(1), proberKubelet) {
+			if probed(j, from(1), prober.Kubelet) {
 				t.Error("no window is open")
 			}
 			after(hushStuck)
-			if !probed(j, from(1), proberKubelet) {
+			if !probed(j, from(1), prober.Kubelet) {
 				t.Error("the window is still open")
 			}
 			release <- struct{}{}
@@ -217,7 +218,7 @@ func TestHushEndsWhileTheLoggerBlocks(t *testing.T) {
 		if err := j.close(time.Second); err != nil {
 			t.Error(err)
 		}
-		if j.hushed(from(1).Addr(), proberKubelet, RouteReady) {
+		if j.hushed(from(1).Addr(), prober.Kubelet, RouteReady) {
 			t.Error("a window is open after close")
 		}
 	})
@@ -231,7 +232,7 @@ func TestHushConcurrent(t *testing.T) {
 	for s := range 4 {
 		wg.Go(func() {
 			for i := range 5000 {
-				probed(j, from(s), proberKubelet)
+				probed(j, from(s), prober.Kubelet)
 				if i%100 == 0 {
 					_ = j.flush(t.Context())
 				}

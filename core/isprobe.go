@@ -1,13 +1,17 @@
 package core
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/quietws/quietws/core/internal/head"
+)
 
 // IsUpgrade reports whether r asks to upgrade to WebSocket, or is what a proxy
 // left of such a request: Upgrade lists websocket, there is a Sec-WebSocket-Key,
 // or it is an extended CONNECT for websocket (RFC 8441). It is for the filters of
 // middleware that measures or traces requests, for which a session would be a
 // request of hours. It says nothing of whether the handshake is a good one.
-func IsUpgrade(r *http.Request) bool { return asksToUpgrade(httpHead{r}) }
+func IsUpgrade(r *http.Request) bool { return head.AsksToUpgrade(httpHead{r}) }
 
 // IsProbe reports whether r is a probe, for the filters of access logs, metrics
 // and traces: a health route that quietws answers itself and one of
@@ -36,7 +40,7 @@ func (g *Guard) IsProbe(r *http.Request) bool {
 
 // look judges without taking anything.
 func (a Adapter) look(h Head) *exchange {
-	if asksToUpgrade(h) {
+	if head.AsksToUpgrade(h) {
 		return nil
 	}
 	a.form |= pathMere

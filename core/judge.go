@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/head"
+	"github.com/quietws/quietws/core/internal/prober"
 )
 
 // Endpoint is for a request that has reached a WebSocket route whose pattern
@@ -33,7 +35,7 @@ func (a Adapter) Handler(r Request, h Head, route string, origins *Origins) Requ
 func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *Origins) Request {
 	g := a.g
 	if g == nil {
-		if own && asksToUpgrade(h) && origins != nil && !origins.allow(h.Field(fieldOrigin), h.Host()) {
+		if own && head.AsksToUpgrade(h) && origins != nil && !origins.allow(h.Field(head.FieldOrigin), h.Host()) {
 			r.x = new(exchange)
 			r.x.refuse(event.ReasonOriginForbidden)
 		}
@@ -66,7 +68,7 @@ func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *
 	if !x.asks {
 		x.check(h)
 	}
-	forbidden := own && x.asks && origins != nil && !origins.allow(h.Field(fieldOrigin), h.Host())
+	forbidden := own && x.asks && origins != nil && !origins.allow(h.Field(head.FieldOrigin), h.Host())
 	switch {
 	case x.kind == Refuse, x.kind == Probe:
 		return r
@@ -110,11 +112,11 @@ const aroundRemedy = "give Endpoint to the route that serves WebSocket, in front
 func (x *exchange) check(h Head) {
 	var field string
 	x.fault, field = checkHandshake(h)
-	x.badConn = field == fieldConnection
+	x.badConn = field == head.FieldConnection
 	if x.fault == event.ReasonUpgradeStripped {
 		x.via = viaByHead(h)
 	}
-	if x.asks && isForeign(h.Field(fieldOrigin), h.Host()) {
+	if x.asks && isForeign(h.Field(head.FieldOrigin), h.Host()) {
 		x.compared(h)
 	}
 	x.hopeful = x.asks && (x.fault == event.NoReason || x.extended())
@@ -139,7 +141,7 @@ func (x *exchange) compared(h Head) {
 	if x.from == nil {
 		x.from = new(origin)
 	}
-	x.foreign, x.from.page, x.from.host = true, keep(h, h.Field(fieldOrigin)), keep(h, h.Host())
+	x.foreign, x.from.page, x.from.host = true, keep(h, h.Field(head.FieldOrigin)), keep(h, h.Host())
 }
 
 func (x *exchange) refuse(r event.Reason) {
@@ -160,10 +162,10 @@ func (a Adapter) judge(h Head, c *Conn, where place) *exchange {
 	g := a.g
 	path, form := a.path(h)
 	rule := g.ruleIn(form, path)
-	asks := asksToUpgrade(h)
-	p := proberByHead(h)
+	asks := head.AsksToUpgrade(h)
+	p := prober.ByHead(h)
 	method := h.Method()
-	if rule == nil && method == "OPTIONS" && (path == "*" || path == "/" && p == proberHAProxy) {
+	if rule == nil && method == "OPTIONS" && (path == "*" || path == "/" && p == prober.HAProxy) {
 		rule = &wholeServer
 	}
 	preface := method == "PRI" && path == "*"
@@ -188,8 +190,8 @@ func (a Adapter) judge(h Head, c *Conn, where place) *exchange {
 	x.setMethod(h, method)
 	x.remote, x.platform = g.peer(h)
 	x.source(h)
-	x.credited = p != 0 && (x.platform || p.inOwnRange(x.address()))
-	x.http1 = isHTTP1(h)
+	x.credited = p != 0 && (x.platform || p.InOwnRange(x.address()))
+	x.http1 = head.IsHTTP1(h)
 	if rule == &wholeServer && !x.platform {
 		if where == atServer {
 			exchanges.Put(reset(x))

@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+
+	"github.com/quietws/quietws/core/internal/head"
 )
 
 // Message is a request and its response in a server that writes the response
@@ -156,7 +158,7 @@ func (r *Request) tellPanic() {
 
 // answerPanic is what the outermost layer answers where the server would end the
 // process.
-var answerPanic = textAnswer(http.StatusInternalServerError, "internal server error\n", HeaderField{fieldConnection, []string{"close"}})
+var answerPanic = textAnswer(http.StatusInternalServerError, "internal server error\n", HeaderField{head.FieldConnection, []string{"close"}})
 
 // Recover is to be deferred by the outermost layer, where a panic that was not
 // recovered further in would end the process: it is answered 500, with nothing of
@@ -173,7 +175,7 @@ func (a Adapter) Recover(m Message, returned *bool) {
 }
 
 // IsUpgradeMessage is [IsUpgrade] for a Message.
-func IsUpgradeMessage(m Message) bool { return asksToUpgrade(m) }
+func IsUpgradeMessage(m Message) bool { return head.AsksToUpgrade(m) }
 
 // IsProbeMessage is [Guard.IsProbe] for a Message. It may be asked after the
 // request is done, as long as the Message is valid.

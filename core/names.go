@@ -1,11 +1,13 @@
 package core
 
+import "github.com/quietws/quietws/core/internal/prober"
+
 // Probers returns the name of every known prober, sorted: the values that
 // [event.Event.Prober] and the metric label "prober" can have, beside "configured" for
 // a nameless one at an address of [Config.ProbeSources]; the label is "unknown"
 // where there is none. The slice is the caller's.
 func Probers() []string {
-	return names()
+	return prober.Names()
 }
 
 // Proxies returns the name of every proxy that is told by its traces, sorted:

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/quietws/quietws/core/internal/head"
 )
 
 // httpHead is the Head of a request of net/http.
@@ -152,7 +154,7 @@ func (l *layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (l *layer) options(w http.ResponseWriter, r *http.Request) {
 	h := httpHead{r}
 	var q HTTPRequest
-	if asksToUpgrade(h) {
+	if head.AsksToUpgrade(h) {
 		q = HTTPRequest{Request: l.a.ordinary(l.a.g.httpConn(r))}
 	} else {
 		q = l.a.BeginHTTP(r)

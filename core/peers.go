@@ -3,6 +3,8 @@ package core
 import (
 	"net/netip"
 	"sync"
+
+	"github.com/quietws/quietws/core/internal/prober"
 )
 
 // peerCache remembers what the addresses of the latest peers were found to be.
@@ -50,11 +52,11 @@ func (g *Guard) peerOf(h Head) (addr netip.AddrPort, platform bool) {
 	return at.addr, at.platform
 }
 
-// proberAt is proberByAddr, and knows what the operator has said.
-func (g *Guard) proberAt(a netip.Addr) prober {
-	p := proberByAddr(a)
-	if p == noProber && contains(g.config.ProbeSources, a) {
-		p = proberConfigured
+// proberAt is prober.ByAddr, and knows what the operator has said.
+func (g *Guard) proberAt(a netip.Addr) prober.Prober {
+	p := prober.ByAddr(a)
+	if p == prober.None && prober.Contains(g.config.ProbeSources, a) {
+		p = prober.Configured
 	}
 	return p
 }

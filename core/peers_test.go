@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/quietws/quietws/core/internal/head/headtest"
 )
 
 // What is remembered of an address is what would be found anew.
@@ -35,7 +37,7 @@ func TestPeerIsWhatItWas(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	agent := headOf()
+	agent := headtest.Of()
 	if addr, platform := g.peer(agent); addr != agent.Remote() || platform {
 		t.Errorf("a head of another family, without an address: %v, platform %v", addr, platform)
 	}

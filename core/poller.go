@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/quietws/quietws/core/internal/prober"
 )
 
 // pollers are the probers that ask the readiness route, so that a drain knows
@@ -16,16 +18,16 @@ import (
 type pollers struct {
 	mu   sync.Mutex
 	m    map[pollerKey]*poller
-	seen map[prober]*poller // the probers of the table, by whatever they do
-	rare time.Duration      // the longest interval that a drain can wait for: of one that has asked but once
-	told atomic.Bool        // that the drain is too short for one
+	seen map[prober.Prober]*poller // the probers of the table, by whatever they do
+	rare time.Duration             // the longest interval that a drain can wait for: of one that has asked but once
+	told atomic.Bool               // that the drain is too short for one
 }
 
 // pollerKey is who asks. Two probers of a kind at one address look like one
 // that asks more often.
 type pollerKey struct {
 	addr   netip.Addr
-	prober prober
+	prober prober.Prober
 }
 
 // poller is one of them. Times are since the guard's epoch.
@@ -119,7 +121,7 @@ func (g *Guard) polled(key pollerKey, machine bool, status int) {
 }
 
 // sawProber notes that a prober was seen from where it may be believed.
-func (g *Guard) sawProber(p prober, at time.Time) {
+func (g *Guard) sawProber(p prober.Prober, at time.Time) {
 	g.stats.seeProber(p, at)
 	g.pollers.saw(p, g.now())
 }
@@ -148,14 +150,14 @@ func (p *pollers) get(key pollerKey) *poller {
 }
 
 // saw notes that a prober of the table was there, by whatever it did.
-func (p *pollers) saw(who prober, now time.Duration) {
-	if who == noProber {
+func (p *pollers) saw(who prober.Prober, now time.Duration) {
+	if who == prober.None {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.seen == nil {
-		p.seen = make(map[prober]*poller)
+		p.seen = make(map[prober.Prober]*poller)
 	}
 	if p.seen[who] == nil {
 		p.seen[who] = &poller{machine: true}

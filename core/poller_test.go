@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/prober"
 )
 
 // A question of a prober that is answered by the guard, as its layer does it.
@@ -319,7 +320,7 @@ func TestPollersBounded(t *testing.T) {
 		if n := len(g.pollers.m); n != maxPollers {
 			t.Errorf("%d probers are remembered, want %d", n, maxPollers)
 		}
-		kube := proberByHead(httpHead{&http.Request{Header: http.Header{"User-Agent": {kubelet}}}})
+		kube := prober.ByHead(httpHead{&http.Request{Header: http.Header{"User-Agent": {kubelet}}}})
 		if p := g.pollers.m[pollerKey{netip.MustParseAddr("10.0.0.9"), kube}]; p == nil || p.asked != 10*maxPollers {
 			t.Errorf("the one that asks is remembered as %+v", p)
 		}

@@ -1,6 +1,9 @@
 package core
 
-import "github.com/quietws/quietws/core/event"
+import (
+	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/prober"
+)
 
 // remedy returns what to tell the operator: one line of what mends an event of
 // this class and reason, where possible as the line of configuration that does
@@ -178,26 +181,26 @@ const (
 
 // probePaths says where a prober's path is set, by the prober's name.
 var probePaths = map[string]string{
-	proberAWSELB.String():              "target group: HealthCheckPath /readyz (Kubernetes: alb.ingress.kubernetes.io/healthcheck-path: /readyz)",
-	proberAWSRoute53.String():          "health check: ResourcePath /readyz",
-	proberAzureAppService.String():     "App Service: healthCheckPath /readyz; Always On asks /, so add that to Config.ProbePaths",
-	proberAzureFrontDoor.String():      "origin group: probePath /readyz",
-	proberAzureLB.String():             "probe: requestPath /readyz; it takes 200 only",
-	proberAzureTrafficManager.String(): "profile: monitorConfig.path /readyz; it takes a redirect for a failure",
-	proberCloudflareChecks.String():    "health check: path /readyz",
-	proberCloudflareLB.String():        "monitor: path /readyz",
-	proberConsul.String():              `check { http = "http://<address>/readyz" }`,
-	proberEnvoy.String():               "health_checks: http_health_check: {path: /readyz}",
-	proberGoogleLB.String():            "health check: --request-path=/readyz (GKE: BackendConfig healthCheck.requestPath); it asks / otherwise and takes 200 only",
-	proberGoogleUptime.String():        "uptime check: path /readyz",
-	proberHAProxy.String():             "backend: option httpchk GET /readyz",
-	proberKeepalived.String():          "HTTP_GET { url { path /readyz status_code 200 } }",
-	proberKnative.String():             "service: readinessProbe: httpGet: {path: /readyz}",
-	proberKubelet.String():             "readinessProbe: httpGet: {path: /readyz}, livenessProbe: httpGet: {path: /livez}, startupProbe: httpGet: {path: /startupz}",
-	proberNagios.String():              "check_http -u /readyz",
-	proberNomad.String():               `check { type = "http" path = "/readyz" }`,
-	proberRailway.String():             "railway.json: deploy.healthcheckPath /readyz",
-	proberRender.String():              "render.yaml: healthCheckPath: /readyz",
-	proberTencentCLB.String():          "listener: HealthCheck.HttpCheckPath /readyz",
-	proberYARP.String():                `cluster: HealthCheck: Active: Path "/readyz"`,
+	prober.AWSELB.String():              "target group: HealthCheckPath /readyz (Kubernetes: alb.ingress.kubernetes.io/healthcheck-path: /readyz)",
+	prober.AWSRoute53.String():          "health check: ResourcePath /readyz",
+	prober.AzureAppService.String():     "App Service: healthCheckPath /readyz; Always On asks /, so add that to Config.ProbePaths",
+	prober.AzureFrontDoor.String():      "origin group: probePath /readyz",
+	prober.AzureLB.String():             "probe: requestPath /readyz; it takes 200 only",
+	prober.AzureTrafficManager.String(): "profile: monitorConfig.path /readyz; it takes a redirect for a failure",
+	prober.CloudflareChecks.String():    "health check: path /readyz",
+	prober.CloudflareLB.String():        "monitor: path /readyz",
+	prober.Consul.String():              `check { http = "http://<address>/readyz" }`,
+	prober.Envoy.String():               "health_checks: http_health_check: {path: /readyz}",
+	prober.GoogleLB.String():            "health check: --request-path=/readyz (GKE: BackendConfig healthCheck.requestPath); it asks / otherwise and takes 200 only",
+	prober.GoogleUptime.String():        "uptime check: path /readyz",
+	prober.HAProxy.String():             "backend: option httpchk GET /readyz",
+	prober.Keepalived.String():          "HTTP_GET { url { path /readyz status_code 200 } }",
+	prober.Knative.String():             "service: readinessProbe: httpGet: {path: /readyz}",
+	prober.Kubelet.String():             "readinessProbe: httpGet: {path: /readyz}, livenessProbe: httpGet: {path: /livez}, startupProbe: httpGet: {path: /startupz}",
+	prober.Nagios.String():              "check_http -u /readyz",
+	prober.Nomad.String():               `check { type = "http" path = "/readyz" }`,
+	prober.Railway.String():             "railway.json: deploy.healthcheckPath /readyz",
+	prober.Render.String():              "render.yaml: healthCheckPath: /readyz",
+	prober.TencentCLB.String():          "listener: HealthCheck.HttpCheckPath /readyz",
+	prober.YARP.String():                `cluster: HealthCheck: Active: Path "/readyz"`,
 }

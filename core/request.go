@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/head"
 	"github.com/quietws/quietws/core/internal/usererror"
 )
 
@@ -101,7 +102,7 @@ func (a Adapter) begin(h Head, c *Conn, outer *exchange) Request {
 	if outer == nil && c != nil && !c.is(flagH2) {
 		outer = c.current.Load()
 	}
-	if outer != nil && !outer.preface && outer.http1 == isHTTP1(h) { // else it is the request that became this connection, as with h2c
+	if outer != nil && !outer.preface && outer.http1 == head.IsHTTP1(h) { // else it is the request that became this connection, as with h2c
 		return Request{c: c, x: outer}
 	}
 	if !a.g.told.Load() {
@@ -208,7 +209,7 @@ func (x *exchange) answering(h Head, status int, header answerHeader) {
 		x.speaks = x.endpoint && !x.asks && h.Method() == "GET"
 	case http.StatusBadRequest, http.StatusMethodNotAllowed: // gorilla and coder
 		x.speaks = x.endpoint && !x.asks && h.Method() == "GET" &&
-			(header.Get(fieldUpgrade) != "" || header.Get(fieldVersion) != "")
+			(header.Get(head.FieldUpgrade) != "" || header.Get(head.FieldVersion) != "")
 	case http.StatusServiceUnavailable:
 		if x.credited && x.kind == Pass && !x.exact {
 			x.exact, _ = x.g.owned(h, true)

@@ -14,9 +14,12 @@ import (
 var rooms = map[string]string{
 	"core/event":                      "",
 	"core/internal/frames":            "",
+	"core/internal/head":              "",
+	"core/internal/head/headtest":     "",
+	"core/internal/prober":            "core/internal/head",
 	"core/internal/usererror":         "",
 	"core/internal/usererror/hostile": "",
-	"core":                            "core/event core/internal/usererror",
+	"core":                            "core/event core/internal/head core/internal/prober core/internal/usererror",
 	"health":                          "core",
 	"core/probetest":                  "",
 	"core/coretest":                   "core core/event core/probetest health",

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"github.com/quietws/quietws/core/internal/prober"
 )
 
 // origin is what proxies said of where a request comes from.
@@ -67,7 +69,7 @@ func (x *exchange) address() netip.Addr {
 // the one after it, as long as that is a trusted proxy.
 func (g *Guard) forwarded(peer netip.Addr, field string) *origin {
 	o := &origin{forwarded: cut(strings.Clone(field))}
-	if !contains(g.config.TrustedProxies, peer) {
+	if !prober.Contains(g.config.TrustedProxies, peer) {
 		return o
 	}
 	for rest := field; rest != ""; {
@@ -77,7 +79,7 @@ func (g *Guard) forwarded(peer netip.Addr, field string) *origin {
 			break
 		}
 		o.client = a
-		if i < 0 || !contains(g.config.TrustedProxies, a) {
+		if i < 0 || !prober.Contains(g.config.TrustedProxies, a) {
 			break
 		}
 		rest = rest[:i]

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/prober"
 )
 
 // stats are the counters. Nothing here is touched by an ordinary request; what
@@ -94,7 +95,7 @@ func (s *stats) countClosed(c *Conn, class event.Class) {
 	s.stripes[c.home.Load()%statStripes].closed[class].Add(1)
 }
 
-func (s *stats) countProbe(class event.Class, p prober, failing bool) {
+func (s *stats) countProbe(class event.Class, p prober.Prober, failing bool) {
 	outcome := 0
 	if failing {
 		outcome = 1
@@ -103,7 +104,7 @@ func (s *stats) countProbe(class event.Class, p prober, failing bool) {
 }
 
 // seeProber notes when a prober was seen, from where it may be believed.
-func (s *stats) seeProber(p prober, at time.Time) {
+func (s *stats) seeProber(p prober.Prober, at time.Time) {
 	if p != 0 {
 		s.lastSeen[p].Store(at.UnixNano())
 	}
@@ -233,7 +234,7 @@ func (g *Guard) Snapshot() Snapshot {
 		for p := range s.probes[c] {
 			for outcome := range s.probes[c][p] {
 				if n := s.probes[c][p][outcome].Load(); n > 0 {
-					snap.Probes = append(snap.Probes, ProbeCount{c, proberWord(prober(p)), outcome == 1, n})
+					snap.Probes = append(snap.Probes, ProbeCount{c, proberWord(prober.Prober(p)), outcome == 1, n})
 				}
 			}
 		}
@@ -242,7 +243,7 @@ func (g *Guard) Snapshot() Snapshot {
 	snap.Open = snap.Accepted - ended
 	for p := range s.lastSeen {
 		if at := s.lastSeen[p].Load(); at != 0 {
-			snap.LastSeen[prober(p).String()] = time.Unix(0, at)
+			snap.LastSeen[prober.Prober(p).String()] = time.Unix(0, at)
 		}
 	}
 	for result := range s.handshakes {
@@ -267,7 +268,7 @@ func (g *Guard) Snapshot() Snapshot {
 }
 
 // proberWord is the metric label of p.
-func proberWord(p prober) string {
+func proberWord(p prober.Prober) string {
 	if p == 0 {
 		return "unknown"
 	}

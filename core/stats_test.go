@@ -14,11 +14,12 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/prober"
 )
 
 func TestStatsHaveRoomForEveryProber(t *testing.T) {
-	if int(probers) > probersMax {
-		t.Errorf("%d probers, and counters for %d", probers, probersMax)
+	if int(prober.Count) > probersMax {
+		t.Errorf("%d probers, and counters for %d", prober.Count, probersMax)
 	}
 }
 
@@ -113,9 +114,9 @@ func TestStatsCountWhatTheyAreTold(t *testing.T) {
 	}
 }
 
-func proberNamed(t *testing.T, name string) prober {
+func proberNamed(t *testing.T, name string) prober.Prober {
 	t.Helper()
-	for p := prober(1); p < probers; p++ {
+	for p := prober.Prober(1); p < prober.Count; p++ {
 		if p.String() == name {
 			return p
 		}

@@ -1,15 +1,17 @@
-package core
+package prober
 
 import (
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/quietws/quietws/core/internal/head/headtest"
 )
 
 // The whole User-Agents that probers send, each of which is to be known.
 func TestEveryProberIsKnownByItsAgent(t *testing.T) {
-	seen := map[prober]bool{}
+	seen := map[Prober]bool{}
 	for _, r := range []struct{ form, agent, want string }{
 		{"", "kube-probe/1.30", "kubelet"},
 		{"", "kube-probe/1/30", "kubelet"},
@@ -60,13 +62,13 @@ func TestEveryProberIsKnownByItsAgent(t *testing.T) {
 		{"before a browser's", "Better Stack Better Uptime Bot " + chromeAgent, "better-stack"},
 		{"", "Better Uptime Bot " + chromeAgent, "better-stack"},
 	} {
-		got := proberByHead(headOf("User-Agent", r.agent))
+		got := ByHead(headtest.Of("User-Agent", r.agent))
 		if got.String() != r.want {
 			t.Errorf("%s: %.120q is %q, want %q", r.form, r.agent, got, r.want)
 		}
 		seen[got] = true
 	}
-	for _, a := range proberAgents {
+	for _, a := range agents {
 		if !seen[a.who] {
 			t.Errorf("no row for %s", a.who)
 		}
@@ -75,20 +77,20 @@ func TestEveryProberIsKnownByItsAgent(t *testing.T) {
 
 // A name is a metric label, so it is a short word, one of a bounded set.
 func TestProbers(t *testing.T) {
-	names := Probers()
-	if len(names) != int(proberConfigured)-1 || !slices.IsSorted(names) || len(slices.Compact(slices.Clone(names))) != len(names) {
-		t.Errorf("not every name once and in order: %q", names)
+	all := Names()
+	if len(all) != int(Configured)-1 || !slices.IsSorted(all) || len(slices.Compact(slices.Clone(all))) != len(all) {
+		t.Errorf("not every name once and in order: %q", all)
 	}
-	for _, n := range names {
+	for _, n := range all {
 		if n == "" || len(n) > 24 || strings.Trim(n, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || n == "configured" || n == "unknown" {
 			t.Errorf("%q is no name", n)
 		}
 	}
-	names[0] = "changed"
-	if Probers()[0] == "changed" {
+	all[0] = "changed"
+	if Names()[0] == "changed" {
 		t.Error("a caller can change the table")
 	}
-	if noProber.String() != "" || prober(255).String() != "" {
+	if None.String() != "" || Prober(255).String() != "" {
 		t.Error("no prober has a name")
 	}
 }
@@ -96,23 +98,23 @@ func TestProbers(t *testing.T) {
 // Every row can match, leads to a prober, and says where it is from; and no
 // name is there that no row leads to.
 func TestProberTable(t *testing.T) {
-	reached := map[prober]bool{}
-	check := func(who prober, source, what string) {
+	reached := map[Prober]bool{}
+	check := func(who Prober, source, what string) {
 		t.Helper()
 		reached[who] = true
-		if who == noProber || who >= probers {
+		if who == None || who >= Count {
 			t.Errorf("%s leads to nobody", what)
 		}
 		if source == "" {
 			t.Errorf("%s has no source", what)
 		}
 	}
-	for _, a := range proberAgents {
+	for _, a := range agents {
 		check(a.who, a.source, a.value)
 		if len(a.value) < len("YARP/") || len(a.value) > maxAgent {
 			t.Errorf("%q is too short or too long", a.value)
 		}
-		if got := proberByHead(headOf("User-Agent", a.value)); got != a.who {
+		if got := ByHead(headtest.Of("User-Agent", a.value)); got != a.who {
 			t.Errorf("%q is %q, want %q: an earlier row hides it", a.value, got, a.who)
 		}
 		for _, o := range ordinaryAgents {
@@ -127,13 +129,13 @@ func TestProberTable(t *testing.T) {
 			t.Errorf("%s is not in canonical form", f.name)
 		}
 	}
-	for _, r := range proberRanges {
+	for _, r := range ranges {
 		check(r.who, r.source, r.prefix.String())
 		if r.prefix != r.prefix.Masked() {
 			t.Errorf("%s has bits outside its mask", r.prefix)
 		}
 	}
-	for p := noProber + 1; p < proberConfigured; p++ {
+	for p := None + 1; p < Configured; p++ {
 		if !reached[p] {
 			t.Errorf("no row leads to %s", p)
 		}

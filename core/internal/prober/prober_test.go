@@ -1,55 +1,14 @@
-package core
+package prober
 
 import (
-	"io"
-	"log/slog"
-	"maps"
-	"net"
-	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/head"
+	"github.com/quietws/quietws/core/internal/head/headtest"
 )
-
-// agentHead is a request of which only the header matters here. It keeps its
-// fields as net/http does, so that benchmarks pay what a server pays.
-type agentHead struct {
-	header http.Header
-	asked  []string // the fields that were looked for, if not nil
-}
-
-func (h *agentHead) Method() string         { return "GET" }
-func (h *agentHead) Path() string           { return "/" }
-func (h *agentHead) Query() string          { return "" }
-func (h *agentHead) Host() string           { return "example.com" }
-func (h *agentHead) Proto() string          { return "HTTP/1.1" }
-func (h *agentHead) Remote() netip.AddrPort { return netip.AddrPort{} }
-func (h *agentHead) TLS() bool              { return false }
-func (h *agentHead) Field(name string) string {
-	if h.asked != nil {
-		h.asked = append(h.asked, name)
-	}
-	switch v := h.header[name]; len(v) {
-	case 0:
-		return ""
-	case 1:
-		return v[0]
-	default:
-		return strings.Join(v, ", ")
-	}
-}
-
-func headOf(fields ...string) *agentHead {
-	h := &agentHead{header: http.Header{"Accept": {"*/*"}, "Accept-Encoding": {"gzip, br"}, "X-Forwarded-For": {"192.0.2.7"}}}
-	for i := 0; i+1 < len(fields); i += 2 {
-		h.header.Add(fields[i], fields[i+1])
-	}
-	return h
-}
 
 // The User-Agents of real browsers and other clients; none is a prober.
 var ordinaryAgents = []string{
@@ -116,7 +75,7 @@ func TestProberByHead(t *testing.T) {
 		rows = append(rows, agent("anybody's User-Agent", a, ""))
 	}
 	for _, r := range rows {
-		if got := proberByHead(headOf(r.fields...)).String(); got != r.want {
+		if got := ByHead(headtest.Of(r.fields...)).String(); got != r.want {
 			t.Errorf("%s: %.120q is %q, want %q", r.rule, r.fields, got, r.want)
 		}
 	}
@@ -134,11 +93,11 @@ func TestProberByHeadLooksAtFewFields(t *testing.T) {
 		{"a Go client: two", "Go-http-client/1.1", []string{"User-Agent", "K-Network-Probe", "K-Kubelet-Probe"}},
 		{"any other: two, whatever the number of rows", "okhttp/4.12.0", []string{"User-Agent", "Sec-Datadog", "X-Abuse-Info"}},
 	} {
-		h := headOf("User-Agent", r.agent)
-		h.asked = []string{}
-		proberByHead(h)
-		if !slices.Equal(h.asked, r.want) {
-			t.Errorf("%s: asked for %q, want %q", r.rule, h.asked, r.want)
+		h := headtest.Of("User-Agent", r.agent)
+		h.Asked = []string{}
+		ByHead(h)
+		if !slices.Equal(h.Asked, r.want) {
+			t.Errorf("%s: asked for %q, want %q", r.rule, h.Asked, r.want)
 		}
 	}
 }
@@ -146,8 +105,8 @@ func TestProberByHeadLooksAtFewFields(t *testing.T) {
 func TestProberByHeadAllocatesNothing(t *testing.T) {
 	agents := append([]string{"", "kube-probe/1.30", chromeAgent + " StatusCake", strings.Repeat("x", 1<<20)}, ordinaryAgents...)
 	for _, a := range agents {
-		h := headOf("User-Agent", a)
-		if n := testing.AllocsPerRun(100, func() { proberByHead(h) }); n != 0 {
+		h := headtest.Of("User-Agent", a)
+		if n := testing.AllocsPerRun(100, func() { ByHead(h) }); n != 0 {
 			t.Errorf("%.40q: %v allocations", a, n)
 		}
 	}
@@ -158,16 +117,16 @@ func TestProberByHeadAllocatesNothing(t *testing.T) {
 func FuzzProberByHead(f *testing.F) {
 	f.Add("")
 	f.Add(chromeAgent)
-	for _, a := range proberAgents {
+	for _, a := range agents {
 		f.Add(a.value)
 		f.Add("Mozilla/5.0 (compatible; " + a.value + ")")
 	}
 	f.Fuzz(func(t *testing.T, agent string) {
-		got := proberByHead(headOf("User-Agent", agent))
-		if got == noProber {
+		got := ByHead(headtest.Of("User-Agent", agent))
+		if got == None {
 			return
 		}
-		for _, a := range proberAgents {
+		for _, a := range agents {
 			if a.who == got && strings.Contains(agent[:min(len(agent), maxAgent)], a.value) {
 				return
 			}
@@ -221,41 +180,41 @@ func TestProberByAddr(t *testing.T) {
 		{"", "15.177.63.255", "aws-route53", true},
 	} {
 		a := netip.MustParseAddr(r.addr)
-		if got := proberByAddr(a).String(); got != r.want {
+		if got := ByAddr(a).String(); got != r.want {
 			t.Errorf("%s: %s is %q, want %q", r.rule, r.addr, got, r.want)
 		}
-		if got := platformAddr(a); got != r.platform {
+		if got := IsPlatform(a); got != r.platform {
 			t.Errorf("%s: platformAddr(%s) = %t", r.rule, r.addr, got)
 		}
 	}
-	if proberByAddr(netip.Addr{}) != noProber || platformAddr(netip.Addr{}) {
+	if ByAddr(netip.Addr{}) != None || IsPlatform(netip.Addr{}) {
 		t.Error("no address is nobody's")
 	}
 }
 
 func TestProberInOwnRange(t *testing.T) {
 	for _, r := range []struct {
-		who  prober
+		who  Prober
 		addr string
 		want bool
 	}{
-		{proberGoogleLB, "10.0.0.1", false},
-		{proberGoogleLB, "168.63.129.16", false},
-		{proberKubelet, "35.191.0.1", false},
-		{noProber, "35.191.0.1", false},
-		{noProber, "203.0.113.9", false},
-		{prober(255), "35.191.0.1", false},
-		{proberGoogleLB, "35.191.0.1", true},
-		{proberGoogleLB, "::ffff:35.191.0.1", true},
-		{proberGoogleLB, "209.85.204.9", true},
-		{proberAWSRoute53, "15.177.2.3", true},
-		{proberTencentCLB, "169.254.128.1", true},
+		{GoogleLB, "10.0.0.1", false},
+		{GoogleLB, "168.63.129.16", false},
+		{Kubelet, "35.191.0.1", false},
+		{None, "35.191.0.1", false},
+		{None, "203.0.113.9", false},
+		{Prober(255), "35.191.0.1", false},
+		{GoogleLB, "35.191.0.1", true},
+		{GoogleLB, "::ffff:35.191.0.1", true},
+		{GoogleLB, "209.85.204.9", true},
+		{AWSRoute53, "15.177.2.3", true},
+		{TencentCLB, "169.254.128.1", true},
 	} {
-		if got := r.who.inOwnRange(netip.MustParseAddr(r.addr)); got != r.want {
+		if got := r.who.InOwnRange(netip.MustParseAddr(r.addr)); got != r.want {
 			t.Errorf("%q.inOwnRange(%s) = %t", r.who, r.addr, got)
 		}
 	}
-	if proberGoogleLB.inOwnRange(netip.Addr{}) {
+	if GoogleLB.InOwnRange(netip.Addr{}) {
 		t.Error("a unix socket is in nobody's range")
 	}
 }
@@ -264,7 +223,7 @@ func TestProberInOwnRange(t *testing.T) {
 // are to stay within 25 ns of it for a browser and for no User-Agent.
 func BenchmarkProberByHead(b *testing.B) {
 	b.Run("field", func(b *testing.B) {
-		var h Head = headOf("User-Agent", chromeAgent)
+		var h head.Head = headtest.Of("User-Agent", chromeAgent)
 		b.ReportAllocs()
 		for b.Loop() {
 			h.Field("User-Agent")
@@ -281,10 +240,10 @@ func BenchmarkProberByHead(b *testing.B) {
 		{"megabyte", strings.Repeat("x", 1<<20)},
 	} {
 		b.Run(r.name, func(b *testing.B) {
-			var h Head = headOf("User-Agent", r.agent)
+			var h head.Head = headtest.Of("User-Agent", r.agent)
 			b.ReportAllocs()
 			for b.Loop() {
-				proberByHead(h)
+				ByHead(h)
 			}
 		})
 	}
@@ -294,64 +253,6 @@ func BenchmarkPlatformAddr(b *testing.B) {
 	public := netip.MustParseAddr("203.0.113.9")
 	b.ReportAllocs()
 	for b.Loop() {
-		platformAddr(public)
-	}
-}
-
-// Who is at an address that the operator has named, and says no name, is counted
-// apart from the unknown: so that a metric tells when it comes no longer.
-func TestConfiguredProber(t *testing.T) {
-	for _, s := range stands4[1:] {
-		t.Run(s.name, func(t *testing.T) {
-			events := make(chan event.Event, 10)
-			g, err := New(Config{
-				Logger:       slog.New(slog.DiscardHandler),
-				ProbeSources: prefixes("127.0.0.0/8"),
-				Observe:      func(e event.Event) { events <- e },
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = g.Close() })
-			addr := s.serve(t, g, &http.Server{Handler: http.NewServeMux()})
-			for _, row := range []struct {
-				send, prober string
-				class        event.Class
-			}{
-				{"", "configured", event.TCPProbe},
-				{"GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "configured", event.HTTPProbe},
-				{"GET /readyz HTTP/1.1\r\nHost: a\r\nUser-Agent: kube-probe/1.36\r\nConnection: close\r\n\r\n", "kubelet", event.HTTPProbe},
-				{"GET /readyz HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 8.8.8.8\r\nConnection: close\r\n\r\n", "", event.HTTPProbe}, // somebody's through it
-				{"POST /readyz HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 8.8.8.8\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", "", event.HTTPProbe},
-				{"nothing\r\n\r\n", "", event.BadRequest},
-			} {
-				nc, err := net.Dial("tcp", addr)
-				if err != nil {
-					t.Fatal(err)
-				}
-				_, _ = io.WriteString(nc, row.send)
-				if row.send != "" {
-					_, _ = io.Copy(io.Discard, nc)
-				}
-				_ = nc.Close()
-				var e event.Event
-				select {
-				case e = <-events:
-				case <-time.After(10 * time.Second):
-					t.Fatalf("%q: no event", row.send)
-				}
-				if e.Class != row.class || e.Prober != row.prober {
-					t.Errorf("%q: %v of %q, want %v of %q", row.send, e.Class, e.Prober, row.class, row.prober)
-				}
-			}
-			seen := map[string]bool{}
-			for _, p := range g.Snapshot().Probes {
-				seen[p.Class.String()+" "+p.Prober] = true
-			}
-			want := map[string]bool{"tcp_probe configured": true, "http_probe configured": true, "http_probe kubelet": true, "http_probe unknown": true}
-			if !maps.Equal(seen, want) {
-				t.Errorf("counted %v, want %v", seen, want)
-			}
-		})
+		IsPlatform(public)
 	}
 }

@@ -1,26 +1,30 @@
-package core
+// Package prober knows who probes: by the head of a request, by the address of a
+// connection. To add one: its name, and its rows in the tables of table.go.
+package prober
 
 import (
 	"net/netip"
 	"strings"
+
+	"github.com/quietws/quietws/core/internal/head"
 )
 
-// prober is one of the known probers of the table, 0 for none. What it names
+// Prober is one of the known probers of the table, 0 for none. What it names
 // is a claim where it comes from a request; see [event.Event.Prober].
-type prober uint8
+type Prober uint8
 
 // String returns the name of p, the metric label "prober", "" for none.
-func (p prober) String() string {
-	if p < probers {
-		return proberNames[p]
+func (p Prober) String() string {
+	if p < Count {
+		return words[p]
 	}
 	return ""
 }
 
-// names returns the name of every known prober, sorted, without that for what
+// Names returns the name of every known prober, sorted, without that for what
 // core.Config.ProbeSources names.
-func names() []string {
-	return append([]string(nil), proberNames[noProber+1:proberConfigured]...)
+func Names() []string {
+	return append([]string(nil), words[None+1:Configured]...)
 }
 
 const (
@@ -32,15 +36,15 @@ const (
 )
 
 var (
-	// agentsByFirst has the exact and prefix rows of proberAgents by their
+	// agentsByFirst has the exact and prefix rows of agents by their
 	// first byte: for nearly every request that is the one look-up to make.
-	agentsByFirst [256][]proberAgent
+	agentsByFirst [256][]agent
 	// agentsInside has the rows that may match anywhere.
-	agentsInside []proberAgent
+	agentsInside []agent
 )
 
 func init() {
-	for _, a := range proberAgents {
+	for _, a := range agents {
 		if a.match == agentContains || a.match == agentSuffix {
 			agentsInside = append(agentsInside, a)
 			continue
@@ -49,17 +53,17 @@ func init() {
 	}
 }
 
-// proberByHead returns the prober that a request says it comes from, by its
+// ByHead returns the prober that a request says it comes from, by its
 // User-Agent or else by a header field that only that prober sends. It runs on
 // every request: a browser's pays for no further field, one without a
 // User-Agent for one, any other for two or three. It allocates nothing.
-func proberByHead(h head) prober {
+func ByHead(h head.Head) Prober {
 	agent := h.Field(fieldUserAgent)
 	if agent == "" {
 		if h.Method() == "OPTIONS" && h.Path() == "/" && h.Proto() == "HTTP/1.0" && h.Host() == "" {
-			return proberHAProxy // its "option httpchk" as it comes
+			return HAProxy // its "option httpchk" as it comes
 		}
-		return proberByField(h, fieldsNoAgent)
+		return byField(h, fieldsNoAgent)
 	}
 	browser := looksLikeBrowser(agent)
 	cut := len(agent) > maxAgent
@@ -75,9 +79,9 @@ func proberByHead(h head) prober {
 	}
 	switch {
 	case browser:
-		return noProber
+		return None
 	case strings.HasPrefix(agent, "Go-http-client/"):
-		return proberByField(h, fieldsGoAgent)
+		return byField(h, fieldsGoAgent)
 	}
 	for i := range agentsInside {
 		a := &agentsInside[i]
@@ -86,7 +90,7 @@ func proberByHead(h head) prober {
 			return a.who
 		}
 	}
-	return proberByField(h, fieldsOtherAgent)
+	return byField(h, fieldsOtherAgent)
 }
 
 // looksLikeBrowser reports whether there is nothing to find inside agent.
@@ -100,7 +104,7 @@ func looksLikeBrowser(agent string) bool {
 		strings.HasPrefix(agent, mozilla) && !strings.HasPrefix(agent[len(mozilla):], "compatible")
 }
 
-func proberByField(h head, fields []proberField) prober {
+func byField(h head.Head, fields []field) Prober {
 	var name, value string
 	for i := range fields {
 		f := &fields[i]
@@ -111,27 +115,27 @@ func proberByField(h head, fields []proberField) prober {
 			return f.who
 		}
 	}
-	return noProber
+	return None
 }
 
-// proberByAddr returns the prober to which alone the range of a belongs: what
+// ByAddr returns the prober to which alone the range of a belongs: what
 // there is to go by for a connection that says nothing.
-func proberByAddr(a netip.Addr) prober {
-	a = plainAddr(a)
-	for i := range proberRanges {
-		if r := &proberRanges[i]; !r.shared && r.prefix.Contains(a) {
+func ByAddr(a netip.Addr) Prober {
+	a = Plain(a)
+	for i := range ranges {
+		if r := &ranges[i]; !r.shared && r.prefix.Contains(a) {
 			return r.who
 		}
 	}
-	return noProber
+	return None
 }
 
-// inOwnRange reports whether a lies in a fixed range of p's, shared or not. It
+// InOwnRange reports whether a lies in a fixed range of p's, shared or not. It
 // is what makes the claim of a request from the internet credible.
-func (p prober) inOwnRange(a netip.Addr) bool {
-	a = plainAddr(a)
-	for i := range proberRanges {
-		if r := &proberRanges[i]; r.who == p && r.prefix.Contains(a) {
+func (p Prober) InOwnRange(a netip.Addr) bool {
+	a = Plain(a)
+	for i := range ranges {
+		if r := &ranges[i]; r.who == p && r.prefix.Contains(a) {
 			return true
 		}
 	}
@@ -141,31 +145,31 @@ func (p prober) inOwnRange(a netip.Addr) bool {
 // sharedSpace is where carriers and clouds put what is theirs (RFC 6598).
 var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
 
-// platformAddr reports whether a platform's prober may have the address a:
+// IsPlatform reports whether a platform's prober may have the address a:
 // loopback, private (RFC 1918, RFC 4193), link-local, shared (RFC 6598), or a
 // fixed range of the table.
-func platformAddr(a netip.Addr) bool {
-	a = plainAddr(a)
+func IsPlatform(a netip.Addr) bool {
+	a = Plain(a)
 	if a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || sharedSpace.Contains(a) {
 		return true
 	}
-	for i := range proberRanges {
-		if proberRanges[i].prefix.Contains(a) {
+	for i := range ranges {
+		if ranges[i].prefix.Contains(a) {
 			return true
 		}
 	}
 	return false
 }
 
-// plainAddr undoes what a dual-stack socket adds to an address; a prefix
+// Plain undoes what a dual-stack socket adds to an address; a prefix
 // contains neither an address in IPv6 clothes nor one with a zone.
-func plainAddr(a netip.Addr) netip.Addr {
+func Plain(a netip.Addr) netip.Addr {
 	return a.Unmap().WithZone("")
 }
 
-// contains reports whether one of prefixes has a, whatever a socket has added to it.
-func contains(prefixes []netip.Prefix, a netip.Addr) bool {
-	a = plainAddr(a)
+// Contains reports whether one of prefixes has a, whatever a socket has added to it.
+func Contains(prefixes []netip.Prefix, a netip.Addr) bool {
+	a = Plain(a)
 	for _, p := range prefixes {
 		if p.Contains(a) {
 			return true
