@@ -7,6 +7,7 @@ import (
 
 	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/internal/prober"
+	"github.com/quietws/quietws/core/internal/remedy"
 	"github.com/quietws/quietws/core/internal/usererror"
 )
 
@@ -53,7 +54,7 @@ func (c *Conn) count() {
 		}
 	}
 	if limit := g.headLimit.Load(); reason == event.ReasonTooLarge && f.seen && f.in < limit {
-		e.Remedy = fieldsRemedy
+		e.Remedy = remedy.ManyFields
 	}
 	if class.Probe() {
 		p := prober.Prober(0)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/remedy"
 )
 
 // serverTLS returns a certificate's configuration, changed.
@@ -239,9 +240,9 @@ func TestTooManyFields(t *testing.T) {
 		limit, size int
 		want        string
 	}{
-		{1 << 20, 100, fieldsRemedy},
-		{100, 5 << 10, requestRemedies[event.ReasonTooLarge]},
-		{0, 100, requestRemedies[event.ReasonTooLarge]}, // nobody said
+		{1 << 20, 100, remedy.ManyFields},
+		{100, 5 << 10, remedy.For(event.BadRequest, event.ReasonTooLarge, "")},
+		{0, 100, remedy.For(event.BadRequest, event.ReasonTooLarge, "")}, // nobody said
 	} {
 		ended := make(chan event.Event, 1)
 		g := quietGuard(t, Config{Observe: func(e event.Event) { ended <- e }})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/internal/prober"
+	"github.com/quietws/quietws/core/internal/remedy"
 	"github.com/quietws/quietws/core/internal/usererror"
 )
 
@@ -26,7 +27,7 @@ type exchange struct {
 	from   *origin // what is rarely there, nil if nothing
 	method uint8   // an index of methods, 0 for another, which is in from
 	prober prober.Prober
-	via    via // where Upgrade was taken away: who left a trace
+	via    remedy.Proxy // where Upgrade was taken away: who left a trace
 
 	platform bool // the source may be a platform's
 	credited bool // the prober may be believed: platform source or own range
@@ -197,11 +198,11 @@ func (x *exchange) settleProbe(status int) {
 	e := event.Event{Class: class, Status: status, Time: time.Now()}
 	switch {
 	case turn == appFailing && !x.app:
-		e.Remedy = ownHealthRemedy
+		e.Remedy = remedy.OwnHealth
 	case turn == offSocket:
-		e.Remedy = offSocketRemedy
+		e.Remedy = remedy.OffSocket
 	case class == event.ProbeFailing && status == 503: // who answered is not known
-		e.Remedy = ownHealthRemedy + "; else " + remedy(class, event.NoReason, x.prober.String())
+		e.Remedy = remedy.OwnHealth + "; else " + remedy.For(class, event.NoReason, x.prober.String())
 	}
 	if x.credited {
 		g.sawProber(p, e.Time)
@@ -250,14 +251,14 @@ func (x *exchange) settleHandshake(status int) {
 	e := event.Event{Class: class, Reason: reason, Status: status, Err: err}
 	if class == event.HandshakeRefused {
 		if reason == event.ReasonUpgradeStripped {
-			e.Proxy, e.Remedy = x.via.String(), viaRemedies[x.via]
+			e.Proxy, e.Remedy = x.via.String(), x.via.Remedy()
 		}
 		x.markRefused(reason)
 		e.Err = x.handshakeError(reason, status)
 		g.stats.handshakes[handshakeRefused][reason].Add(1)
 	} else {
 		if reason == event.ReasonHijackFailed && x.lent {
-			e.Remedy = replayedRemedy
+			e.Remedy = remedy.Replayed
 		}
 		x.mark(flagUpgradeFailed)
 		g.stats.handshakes[handshakeFailed][reason].Add(1)
@@ -401,7 +402,7 @@ func (x *exchange) fill(e *event.Event) {
 		e.Prober = x.prober.String()
 	}
 	if layer := x.layer.Load(); layer != nil && e.Class == event.UpgradeFailed {
-		e.Remedy = layerRemedy(e.Reason, *layer)
+		e.Remedy = remedy.BehindLayer(e.Reason, *layer)
 	}
 }
 
@@ -416,7 +417,7 @@ func (g *Guard) tellAs(e *event.Event, as special) {
 		e.Time = time.Now()
 	}
 	if e.Remedy == "" {
-		e.Remedy = remedy(e.Class, e.Reason, e.Prober)
+		e.Remedy = remedy.For(e.Class, e.Reason, e.Prober)
 	}
 	g.journal.postAs(e, as)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/internal/head"
 	"github.com/quietws/quietws/core/internal/prober"
+	"github.com/quietws/quietws/core/internal/remedy"
 )
 
 // Endpoint is for a request that has reached a WebSocket route whose pattern
@@ -114,7 +115,7 @@ func (x *exchange) check(h Head) {
 	x.fault, field = checkHandshake(h)
 	x.badConn = field == head.FieldConnection
 	if x.fault == event.ReasonUpgradeStripped {
-		x.via = viaByHead(h)
+		x.via = remedy.ProxyOf(h)
 	}
 	if x.asks && isForeign(h.Field(head.FieldOrigin), h.Host()) {
 		x.compared(h)

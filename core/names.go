@@ -1,6 +1,9 @@
 package core
 
-import "github.com/quietws/quietws/core/internal/prober"
+import (
+	"github.com/quietws/quietws/core/internal/prober"
+	"github.com/quietws/quietws/core/internal/remedy"
+)
 
 // Probers returns the name of every known prober, sorted: the values that
 // [event.Event.Prober] and the metric label "prober" can have, beside "configured" for
@@ -14,5 +17,5 @@ func Probers() []string {
 // the values that [event.Event.Proxy] can have. nginx and HAProxy leave no traces and are
 // not among them. The slice is the caller's.
 func Proxies() []string {
-	return proxies()
+	return remedy.Proxies()
 }

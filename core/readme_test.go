@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/remedy"
 )
 
 // updateReadme is a variable of the environment with which the tables are
@@ -72,19 +73,19 @@ func classesTable(t *testing.T, say func(string) string) string {
 		if belongs(c, event.NoReason) {
 			level = say(toldWord(c, event.NoReason))
 		}
-		hint := remedy(c, event.NoReason, "") + probeHint(c)
+		hint := remedy.For(c, event.NoReason, "") + remedy.ForProbe(c)
 		row("**"+code(c.String())+"**", level, text(c.String()), cell(hint))
 		for _, r := range c.Reasons() {
-			row(code(r.String()), say(toldWord(c, r)), text("reason "+r.String()), cell(remedy(c, r, "")))
+			row(code(r.String()), say(toldWord(c, r)), text("reason "+r.String()), cell(remedy.For(c, r, "")))
 			if r == event.ReasonUpgradeStripped {
-				for v := noVia + 1; v < vias; v++ {
-					row(code(r.String())+", "+say("proxy")+" "+code(v.String()), say(toldWord(c, r)), traces(v, say), cell(viaRemedies[v]))
+				for v := remedy.NoProxy + 1; v.String() != ""; v++ {
+					row(code(r.String())+", "+say("proxy")+" "+code(v.String()), say(toldWord(c, r)), traces(v, say), cell(v.Remedy()))
 				}
 			}
 		}
 		if c == event.ProbeFailing {
 			for _, p := range Probers() {
-				if where := probePaths[p]; where != "" {
+				if where := remedy.PathOf(p); where != "" {
 					row(say("prober")+" "+code(p), level, "", cell(where))
 				}
 			}
@@ -108,19 +109,16 @@ func toldWord(c event.Class, r event.Reason) string {
 }
 
 // traces are those by which a proxy is known.
-func traces(who via, say func(string) string) string {
+func traces(who remedy.Proxy, say func(string) string) string {
 	var all []string
-	for _, f := range fingerprints {
-		if f.who != who {
-			continue
-		}
+	for _, f := range who.Traces() {
 		switch {
-		case f.without != "":
-			all = append(all, fmt.Sprintf("`%s` %s `%s`", f.field, say("without"), f.without))
-		case f.field != "":
-			all = append(all, "`"+f.field+"`")
+		case f.Without != "":
+			all = append(all, fmt.Sprintf("`%s` %s `%s`", f.Field, say("without"), f.Without))
+		case f.Field != "":
+			all = append(all, "`"+f.Field+"`")
 		default:
-			all = append(all, "Via `"+f.name+f.comment+"`")
+			all = append(all, "Via `"+f.Via+"`")
 		}
 	}
 	return strings.Join(all, ", ")

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/remedy"
 )
 
 // manner is how an event is told.
@@ -163,7 +164,7 @@ func (j *journal) tell(now time.Time, e *event.Event, as special) {
 		j.depict(now, e, true)
 		if j.seen.first(e.Class, e.Prober) {
 			attrs := lineAttrs(e)
-			if hint := probeHint(e.Class); hint != "" {
+			if hint := remedy.ForProbe(e.Class); hint != "" {
 				attrs = append(attrs, slog.String("remedy", hint))
 			}
 			j.write(e.Time, level, msgSeen, attrs...)

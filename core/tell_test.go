@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/remedy"
 )
 
 func TestTold(t *testing.T) {
@@ -175,7 +176,7 @@ func TestToldElsewhere(t *testing.T) {
 
 // hintOr is how wantAttrs spells the hint, which may be none.
 func hintOr(c event.Class) string {
-	if h := probeHint(c); h != "" {
+	if h := remedy.ForProbe(c); h != "" {
 		return h
 	}
 	return "-"

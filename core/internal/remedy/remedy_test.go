@@ -1,4 +1,4 @@
-package core
+package remedy
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/prober"
 )
 
 // Every pair that is told at Warn or Error has a remedy: an operator who is
@@ -26,13 +27,13 @@ func TestRemedyForEveryWarning(t *testing.T) {
 		event.IdleConnect: {event.NoReason, event.ReasonTimeout},
 	} {
 		for _, r := range rs {
-			if remedy(c, r, "") == "" {
+			if For(c, r, "") == "" {
 				t.Errorf("%s/%s has no remedy", c, r)
 			}
 		}
 	}
 	for _, r := range []event.Reason{event.ReasonTruncated, event.ReasonAborted, event.ReasonTimeout} {
-		if remedy(event.TLSFailed, r, "") == "" {
+		if For(event.TLSFailed, r, "") == "" {
 			t.Errorf("%s/%s has no remedy", event.TLSFailed, r)
 		}
 	}
@@ -57,9 +58,9 @@ func TestNoRemedyWhereNothingIsToBeMended(t *testing.T) {
 		{"a probe is no failure", event.TCPProbe, event.NoReason},
 		{"nothing has happened", event.Undecided, event.NoReason},
 		{"a reason of another class", event.TLSFailed, event.ReasonSaturated},
-		{"no class", event.Class(classCount), event.NoReason},
+		{"no class", event.Class(99), event.NoReason},
 	} {
-		if got := remedy(p.class, p.reason, "kubelet"); got != "" {
+		if got := For(p.class, p.reason, "kubelet"); got != "" {
 			t.Errorf("%s: %s/%s: %q", p.rule, p.class, p.reason, got)
 		}
 	}
@@ -68,15 +69,15 @@ func TestNoRemedyWhereNothingIsToBeMended(t *testing.T) {
 // A remedy is one bounded line, whatever is asked for, and the prober's name
 // never gets into it.
 func TestRemedyIsOneBoundedLine(t *testing.T) {
-	names := append(Probers(), "", "configured", "unknown", "x\ny")
-	for c := event.Undecided; int(c) <= classCount; c++ {
-		for r := event.NoReason; int(r) <= reasonCount; r++ {
+	names := append(prober.Names(), "", "configured", "unknown", "x\ny")
+	for _, c := range append(event.Classes(), event.Undecided, 99) {
+		for r := event.NoReason; r <= event.ReasonShutdown+1; r++ {
 			for _, name := range names {
-				got := remedy(c, r, name)
+				got := For(c, r, name)
 				if len(got) > 400 || strings.ContainsAny(got, "\n\r\t\x00") || strings.TrimSpace(got) != got {
 					t.Errorf("%s/%s/%q: %d bytes: %q", c, r, name, len(got), got)
 				}
-				if c != event.ProbeFailing && got != remedy(c, r, "") {
+				if c != event.ProbeFailing && got != For(c, r, "") {
 					t.Errorf("%s/%s depends on the prober", c, r)
 				}
 			}
@@ -105,7 +106,7 @@ func TestRemedyNamesTheLine(t *testing.T) {
 		{event.IdleConnect, event.NoReason, []string{"MTU", "spare connection", "slow"}},
 		{event.ProbeFailing, event.NoReason, []string{"/readyz", "Config.ProbePaths"}},
 	} {
-		got := remedy(p.class, p.reason, "")
+		got := For(p.class, p.reason, "")
 		for _, line := range p.lines {
 			if !strings.Contains(got, line) {
 				t.Errorf("%s/%s does not say %q: %q", p.class, p.reason, line, got)
@@ -116,28 +117,28 @@ func TestRemedyNamesTheLine(t *testing.T) {
 
 func TestRemedyForAProberSaysWhereItsPathIsSet(t *testing.T) {
 	known := map[string]bool{}
-	for _, name := range Probers() {
+	for _, name := range prober.Names() {
 		known[name] = true
 	}
 	for name, where := range probePaths {
 		if !known[name] {
 			t.Errorf("%q is no prober", name)
 		}
-		if got := remedy(event.ProbeFailing, event.NoReason, name); !strings.HasSuffix(got, where) || !strings.HasPrefix(got, failingRemedy) {
+		if got := For(event.ProbeFailing, event.NoReason, name); !strings.HasSuffix(got, where) || !strings.HasPrefix(got, failing) {
 			t.Errorf("%s: %q", name, got)
 		}
 		if !strings.Contains(where, "/readyz") {
 			t.Errorf("%s: no path in %q", name, where)
 		}
 	}
-	if got := remedy(event.ProbeFailing, event.NoReason, "configured"); got != failingRemedy {
+	if got := For(event.ProbeFailing, event.NoReason, "configured"); got != failing {
 		t.Errorf("an unnamed prober: %q", got)
 	}
 }
 
 func TestProbeHint(t *testing.T) {
-	for c := event.Undecided; int(c) <= classCount; c++ {
-		got, want := probeHint(c), c == event.TCPProbe || c == event.TLSProbe
+	for _, c := range append(event.Classes(), event.Undecided, 99) {
+		got, want := ForProbe(c), c == event.TCPProbe || c == event.TLSProbe
 		if (got != "") != want || want && !strings.Contains(got, "GET /readyz") {
 			t.Errorf("%s: %q", c, got)
 		}
@@ -145,6 +146,6 @@ func TestProbeHint(t *testing.T) {
 }
 
 func Example_remedy() {
-	fmt.Println(remedy(event.ProbeFailing, event.NoReason, "haproxy"))
+	fmt.Println(For(event.ProbeFailing, event.NoReason, "haproxy"))
 	// Output: point the probe at /readyz, or add the path it asks to Config.ProbePaths; backend: option httpchk GET /readyz
 }

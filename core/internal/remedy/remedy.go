@@ -1,11 +1,13 @@
-package core
+// Package remedy has what fixes a failure, in one constant line of text that the log
+// prints, and which proxy left its traces in a request.
+package remedy
 
 import (
 	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/internal/prober"
 )
 
-// remedy returns what to tell the operator: one line of what mends an event of
+// For returns what to tell the operator: one line of what mends an event of
 // this class and reason, where possible as the line of configuration that does
 // it, "" where there is nothing to mend. The text is constant: nothing of the
 // peer's is in it. proberName, a name of the prober table or any other word,
@@ -13,10 +15,7 @@ import (
 //
 // HandshakeRefused with ReasonApplication has one text for every status; where
 // the refusal was meant (401, 429) it is for the caller to leave it out.
-func remedy(c event.Class, r event.Reason, proberName string) string {
-	if int(r) >= reasonCount {
-		r = event.NoReason
-	}
+func For(c event.Class, r event.Reason, proberName string) string {
 	switch c {
 	case event.HandshakeRefused:
 		return refusalRemedies[r]
@@ -31,12 +30,12 @@ func remedy(c event.Class, r event.Reason, proberName string) string {
 	case event.ServerClosed:
 		return closedRemedies[r]
 	case event.IdleConnect:
-		return idleRemedy
+		return idle
 	case event.ProbeFailing:
-		if where, known := probePaths[proberName]; known {
-			return failingRemedy + "; " + where
+		if where := PathOf(proberName); where != "" {
+			return failing + "; " + where
 		}
-		return failingRemedy
+		return failing
 	default:
 		// A panic's stack says more than we could; the other classes are not
 		// failures.
@@ -44,9 +43,9 @@ func remedy(c event.Class, r event.Reason, proberName string) string {
 	}
 }
 
-// probeHint returns what to tell with the first probe of class c, "" if such a
+// ForProbe returns what to tell with the first probe of class c, "" if such a
 // probe is as good as one can be.
-func probeHint(c event.Class) string {
+func ForProbe(c event.Class) string {
 	switch c {
 	case event.TCPProbe:
 		return "a TCP probe only proves that the kernel accepts connections; let the prober ask GET /readyz over HTTP"
@@ -70,7 +69,7 @@ const (
 	apacheUpgrade = "Apache 2.4.47 or newer: `upgrade=websocket` on the ProxyPass line and `ProxyPreserveHost On`"
 )
 
-var refusalRemedies = [reasonCount]string{
+var refusalRemedies = map[event.Reason]string{
 	// Draining is meant: nothing to mend.
 	event.ReasonSaturated:       "raise Config.MaxSessions or add instances",
 	event.ReasonNoRoute:         "no handler has this path: register the WebSocket route for GET on it, or mend the client's URL or the proxy's path rewriting (nginx: a proxy_pass that ends in a slash cuts the prefix of its location)",
@@ -92,32 +91,32 @@ const originWords = "coder OriginPatterns, gorilla CheckOrigin, contrib (Fiber) 
 
 const strippedRemedy = "a proxy removed Upgrade or Connection; nginx, in the location: " + nginxUpgrade + " " + apacheUpgrade
 
-// viaRemedies is what to tell of ReasonUpgradeStripped where a proxy left a
+// proxyRemedies is what to tell of ReasonUpgradeStripped where a proxy left a
 // trace. Those that pass Upgrade on as they come may have had it taken away by
 // another one that leaves none.
-var viaRemedies = [vias]string{
-	noVia:     strippedRemedy,
-	viaApache: "Apache removed Upgrade, as it does unless told otherwise; " + apacheUpgrade,
-	viaVarnish: "Varnish removed Upgrade, as it does unless told otherwise; in the VCL: " +
+var proxyRemedies = [proxyCount]string{
+	NoProxy:     strippedRemedy,
+	proxyApache: "Apache removed Upgrade, as it does unless told otherwise; " + apacheUpgrade,
+	proxyVarnish: "Varnish removed Upgrade, as it does unless told otherwise; in the VCL: " +
 		"`sub vcl_recv { if (req.http.Upgrade ~ \"(?i)websocket\") { return (pipe); } } sub vcl_pipe { " +
 		"set bereq.http.Upgrade = req.http.Upgrade; set bereq.http.Connection = req.http.Connection; }`",
-	viaFastly:         "Fastly removed Upgrade: switch WebSockets on for the service, and in vcl_recv: `if (req.http.Upgrade) { return(upgrade); }`",
-	viaSquid:          "Squid removed Upgrade: let clients use wss://, for which it opens a tunnel, or go around it",
-	viaCloudFront:     "CloudFront removed Upgrade: give the behaviour the origin request policy Managed-AllViewer, which passes the Sec-WebSocket fields on",
-	viaTraefik:        "Traefik passes Upgrade on: look for a middleware that removes it, or " + behindRemedy,
-	viaCaddy:          "Caddy passes Upgrade on: look for a header_up that removes it, or " + behindRemedy,
-	viaEnvoy:          "Envoy needs `upgrade_configs: [{upgrade_type: websocket}]`, or " + behindRemedy,
-	viaHeroku:         "Heroku's router passes Upgrade on: " + behindRemedy,
-	viaFly:            "Fly's proxy passes Upgrade on: " + behindRemedy,
-	viaGoogle:         "Google's load balancer passes Upgrade on: " + behindRemedy,
-	viaAWSALB:         "an ALB passes Upgrade on: " + behindRemedy,
-	viaAzureFrontDoor: "Azure Front Door passes Upgrade on, its classic tier does not; or " + behindRemedy,
-	viaCloudflare:     "Cloudflare passes Upgrade on if Network, WebSockets is on; or " + behindRemedy,
+	proxyFastly:         "Fastly removed Upgrade: switch WebSockets on for the service, and in vcl_recv: `if (req.http.Upgrade) { return(upgrade); }`",
+	proxySquid:          "Squid removed Upgrade: let clients use wss://, for which it opens a tunnel, or go around it",
+	proxyCloudFront:     "CloudFront removed Upgrade: give the behaviour the origin request policy Managed-AllViewer, which passes the Sec-WebSocket fields on",
+	proxyTraefik:        "Traefik passes Upgrade on: look for a middleware that removes it, or " + behindRemedy,
+	proxyCaddy:          "Caddy passes Upgrade on: look for a header_up that removes it, or " + behindRemedy,
+	proxyEnvoy:          "Envoy needs `upgrade_configs: [{upgrade_type: websocket}]`, or " + behindRemedy,
+	proxyHeroku:         "Heroku's router passes Upgrade on: " + behindRemedy,
+	proxyFly:            "Fly's proxy passes Upgrade on: " + behindRemedy,
+	proxyGoogle:         "Google's load balancer passes Upgrade on: " + behindRemedy,
+	proxyAWSALB:         "an ALB passes Upgrade on: " + behindRemedy,
+	proxyAzureFrontDoor: "Azure Front Door passes Upgrade on, its classic tier does not; or " + behindRemedy,
+	proxyCloudflare:     "Cloudflare passes Upgrade on if Network, WebSockets is on; or " + behindRemedy,
 }
 
 const behindRemedy = "another proxy removed it, nginx: " + nginxUpgrade
 
-var upgradeRemedies = [reasonCount]string{
+var upgradeRemedies = map[event.Reason]string{
 	event.NoReason:             "the handler did not complete a good handshake: see its error",
 	event.ReasonServerError:    "the handler answered 5xx to a good handshake: see its error; a middleware that buffers, compresses or times responses out (http.TimeoutHandler) has to leave this route alone",
 	event.ReasonHijackFailed:   "the connection could not be taken over: a middleware's ResponseWriter hides http.Hijacker (give it an Unwrap method, or keep it off this route), http.TimeoutHandler cannot be hijacked at all, and gin 1.11.0 refuses: use another version",
@@ -125,13 +124,13 @@ var upgradeRemedies = [reasonCount]string{
 	event.ReasonStatusUnknown:  "the handler ended and nobody saw how: let it return its error, and use Attach or Wrap, which see the status, in place of Middleware alone",
 }
 
-// replayedRemedy is for ReasonHijackFailed on a server that hands a connection over
+// Replayed is for ReasonHijackFailed on a server that hands a connection over
 // when the handlers have returned: there nothing can be in the way of a hijack.
-const replayedRemedy = "101 was answered and nobody took the connection over: most often a cache repeats the answer to another client, so keep it off this route (Fiber's cache middleware: Next: fiberws.IsUpgrade), or a handler sets 101 by itself"
+const Replayed = "101 was answered and nobody took the connection over: most often a cache repeats the answer to another client, so keep it off this route (Fiber's cache middleware: Next: fiberws.IsUpgrade), or a handler sets 101 by itself"
 
-// layerRemedy is for UpgradeFailed where it is known which ResponseWriters stand
+// BehindLayer is for UpgradeFailed where it is known which ResponseWriters stand
 // between the handler and the server. layer names their types.
-func layerRemedy(r event.Reason, layer string) string {
+func BehindLayer(r event.Reason, layer string) string {
 	if r == event.ReasonNothingWritten {
 		return "the 101 that the handler wrote was held back by a middleware's ResponseWriter, " + layer +
 			": keep that middleware off this route, for example by skipping requests for which IsUpgrade is true, or serve the route with Handler, which writes past it"
@@ -142,14 +141,14 @@ func layerRemedy(r event.Reason, layer string) string {
 	return upgradeRemedies[r]
 }
 
-var protocolRemedies = [reasonCount]string{
+var protocolRemedies = map[event.Reason]string{
 	event.ReasonTLSOnPlain:    "TLS came to a port without TLS: let the proxy, probe or client use http:// and ws:// here (nginx: proxy_pass http://; HAProxy: no ssl on the server line; Kubernetes: scheme: HTTP), or serve TLS with ServeTLS or Guard.TLSListener",
 	event.ReasonHTTPOnTLS:     "plain HTTP came to the TLS port: let the proxy, probe or client use https:// and wss:// here (nginx: proxy_pass https://; HAProxy: ssl on the server line; Kubernetes: scheme: HTTPS)",
 	event.ReasonH2Preface:     "the proxy or probe speaks HTTP/2 to an HTTP/1 port, and nothing it asks is answered: HAProxy: no proto h2 on the server line; Envoy: no http2_protocol_options on the cluster; nginx: proxy_pass, not grpc_pass; Cloud Run: end-to-end HTTP/2 off; Kubernetes: an httpGet probe, not grpc",
 	event.ReasonProxyPreamble: "a PROXY protocol preamble that nothing here reads: turn it off (HAProxy: no send-proxy or send-proxy-v2 on the server line; AWS: proxy_protocol_v2.enabled=false; nginx: proxy_protocol off), or put pires/go-proxyproto below the guard: tls(guard(proxyproto(ln)))",
 }
 
-var tlsRemedies = [reasonCount]string{
+var tlsRemedies = map[event.Reason]string{
 	event.ReasonRefused:           "the client does not trust the certificate: serve the full chain, leaf first, for this name and not expired; a proxy or probe with a private CA needs it (HAProxy: ca-file; nginx: proxy_ssl_trusted_certificate) or verification off",
 	event.ReasonClientCertificate: "this server asks for client certificates and refused this one, or none came: let the proxy, probe or client present one of a CA in tls.Config.ClientCAs (HAProxy: crt on the server line; nginx: proxy_ssl_certificate), give probes a port without ClientAuth, or ask for less than RequireAndVerifyClientCert",
 	event.ReasonVersion:           "no TLS version in common: update the client, or lower tls.Config.MinVersion (1.2 where it is not set)",
@@ -158,7 +157,7 @@ var tlsRemedies = [reasonCount]string{
 	event.ReasonTimeout:           "the TLS handshake did not end in time: a slow client, or a path that drops large packets (MTU)",
 }
 
-var requestRemedies = [reasonCount]string{
+var requestRemedies = map[event.Reason]string{
 	event.ReasonTruncated: "the peer left in the middle of a request's head: a port check that sends a byte (let it ask GET /readyz), or a proxy or client with too short a timeout",
 	event.ReasonMalformed: `not HTTP/1: another protocol's client on this port, or a monitor that sends HTTP/0.9 (F5: set the send string to "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")`,
 	event.ReasonTooLarge:  "a larger head than this server reads: raise http.Server.MaxHeaderBytes (Fiber: ReadBufferSize), or look for cookies that grow",
@@ -167,19 +166,22 @@ var requestRemedies = [reasonCount]string{
 	event.ReasonUnknown:   "the server refused what came inside TLS and told nobody why: send the same request to a plain port, where the reason can be seen",
 }
 
-var closedRemedies = [reasonCount]string{
+var closedRemedies = map[event.Reason]string{
 	event.ReasonLimit: "a connection limit of the server: raise fiber.Config.Concurrency or fasthttp's MaxConnsPerIP, or add instances; behind a proxy all clients share the proxy's address",
 }
 
 const (
-	fieldsRemedy    = "more lines in the head than this server reads: raise http.Server.MaxHeaderValueCount (500 where it is not set), or look for the proxy or client that repeats a field"
-	idleRemedy      = "a connection that never asked anything: a browser's spare connection (harmless), a path that drops large packets (MTU), or a slow attack; Serve sets a ReadHeaderTimeout, with Attach set one on the server"
-	ownHealthRemedy = "if this is the application's own readiness route, add its path to Config.AppHealth: then it is kept quiet, and fails when a drain begins (a default path of ours also needs \"-\" in Config.Routes)"
-	offSocketRemedy = "the route answers probers itself, as it does without the guard: point the probe at /readyz, or add the path it asks to Config.ProbePaths, where the guard answers it"
-	failingRemedy   = "point the probe at /readyz, or add the path it asks to Config.ProbePaths"
+	ManyFields = "more lines in the head than this server reads: raise http.Server.MaxHeaderValueCount (500 where it is not set), or look for the proxy or client that repeats a field"
+	idle       = "a connection that never asked anything: a browser's spare connection (harmless), a path that drops large packets (MTU), or a slow attack; Serve sets a ReadHeaderTimeout, with Attach set one on the server"
+	OwnHealth  = "if this is the application's own readiness route, add its path to Config.AppHealth: then it is kept quiet, and fails when a drain begins (a default path of ours also needs \"-\" in Config.Routes)"
+	OffSocket  = "the route answers probers itself, as it does without the guard: point the probe at /readyz, or add the path it asks to Config.ProbePaths, where the guard answers it"
+	failing    = "point the probe at /readyz, or add the path it asks to Config.ProbePaths"
 )
 
-// probePaths says where a prober's path is set, by the prober's name.
+// PathOf says where a prober's path is set, by the prober's name, "" if that is not
+// known.
+func PathOf(proberName string) string { return probePaths[proberName] }
+
 var probePaths = map[string]string{
 	prober.AWSELB.String():              "target group: HealthCheckPath /readyz (Kubernetes: alb.ingress.kubernetes.io/healthcheck-path: /readyz)",
 	prober.AWSRoute53.String():          "health check: ResourcePath /readyz",

@@ -1,14 +1,11 @@
-package core
+package remedy
 
 import (
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/internal/head/headtest"
 )
 
@@ -56,7 +53,7 @@ func TestViaByHead(t *testing.T) {
 		{"what is no Via", []string{"Via", ",, ,1.1,\x00 (Varnish/"}, ""},
 		{"a User-Agent is no trace", []string{"User-Agent", "Varnish Caddy Apache/2.4 (squid/5)"}, ""},
 	} {
-		if got := viaByHead(headtest.Of(row.fields...)).String(); got != row.want {
+		if got := ProxyOf(headtest.Of(row.fields...)).String(); got != row.want {
 			t.Errorf("%s: %q, want %q", row.rule, got, row.want)
 		}
 	}
@@ -66,7 +63,7 @@ func TestFingerprintsAreWhole(t *testing.T) {
 	if !slices.IsSorted(Proxies()) || slices.Contains(Proxies(), "") {
 		t.Errorf("names %q", Proxies())
 	}
-	seen := make(map[via]bool)
+	seen := make(map[Proxy]bool)
 	for _, f := range fingerprints {
 		seen[f.who] = true
 		kinds := 0
@@ -79,52 +76,21 @@ func TestFingerprintsAreWhole(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 	}
-	for v := noVia + 1; v < vias; v++ {
+	for v := NoProxy + 1; v < proxyCount; v++ {
 		if !seen[v] {
 			t.Errorf("%s has no fingerprint", v)
 		}
 	}
-	if vias.String() != "" {
+	if proxyCount.String() != "" {
 		t.Error("a name for nothing")
-	}
-}
-
-// What a proxy's trace leads to: its name, and its own configuration. A trace in
-// a good handshake leads to nothing.
-func TestStrippedUpgradeNamesTheProxy(t *testing.T) {
-	for _, row := range []struct {
-		rule   string
-		r      *http.Request
-		proxy  string
-		remedy string
-	}{
-		{"a trace", handshake(with("Upgrade"), with("X-Varnish", "3")), "varnish", "return (pipe)"},
-		{"Connection alone", handshake(with("Connection"), with("X-Forwarded-Server", "a")), "apache", "ProxyPreserveHost On"},
-		{"no trace", handshake(with("Upgrade")), "", "nginx"},
-		{"a proxy that passes it on", handshake(with("Upgrade"), with("Cf-Ray", "x")), "cloudflare", "nginx"},
-		{"another fault", handshake(with("Sec-Websocket-Version", "8"), with("X-Varnish", "3")), "", "older than RFC 6455"},
-	} {
-		events := make(chan event.Event, 1)
-		g, err := New(Config{Logger: slog.New(slog.DiscardHandler), Observe: func(e event.Event) { events <- e }})
-		if err != nil {
-			t.Fatal(err)
-		}
-		h := g.Wrap(g.Endpoint(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(400) })))
-		h.ServeHTTP(httptest.NewRecorder(), row.r)
-		if err := g.Close(); err != nil {
-			t.Error(err)
-		}
-		if e := <-events; e.Proxy != row.proxy || !strings.Contains(e.Remedy, row.remedy) {
-			t.Errorf("%s: %q, %q", row.rule, e.Proxy, e.Remedy)
-		}
 	}
 }
 
 // Each is one bounded line; what stands between backquotes can be pasted.
 func TestViaRemedies(t *testing.T) {
-	for v, got := range viaRemedies {
+	for v, got := range proxyRemedies {
 		if got == "" || len(got) > 400 || strings.ContainsAny(got, "\n\r\t\x00") || strings.Count(got, "`")%2 != 0 {
-			t.Errorf("%s: %d bytes: %q", via(v), len(got), got)
+			t.Errorf("%s: %d bytes: %q", Proxy(v), len(got), got)
 		}
 	}
 }
