@@ -147,6 +147,7 @@ func (t *talk) message(text bool, p []byte) error {
 		if err != nil {
 			return err
 		}
+		t.end() // nothing may follow the close frame
 		return t.w.end(code)
 	}
 	if t.w.fragments != nil && len(p)%2 == 0 {

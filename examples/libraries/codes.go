@@ -22,17 +22,23 @@ type ending struct {
 	client func(*strict.Conn) error
 }
 
+// What the guard calls an end.
+const (
+	closed   = "closed"
+	vanished = "vanished"
+)
+
 // endings are the columns of the second table.
 var endings = []ending{
-	{name: "client 1000", end: "closed", code: 1000, client: func(c *strict.Conn) error { return c.Goodbye(1000) }},
-	{name: "client 4001", end: "closed", code: 4001, client: func(c *strict.Conn) error { return c.Goodbye(4001) }},
-	{name: "client, no code", end: "closed", code: 1005, client: func(c *strict.Conn) error { return c.Goodbye(1005) }},
-	{name: "FIN", end: "vanished", code: 1006, client: (*strict.Conn).Leave},
-	{name: "RST", end: "vanished", code: 1006, client: (*strict.Conn).Reset},
-	{name: "close_notify", end: "vanished", code: 1006, tls: true, client: (*strict.Conn).Close},
-	{name: "server 1000", end: "closed", code: 1000, server: true},
-	{name: "server 1008", end: "closed", code: 1008, server: true},
-	{name: "server 1011", end: "closed", code: 1011, server: true},
+	{name: "client 1000", end: closed, code: 1000, client: func(c *strict.Conn) error { return c.Goodbye(1000) }},
+	{name: "client 4001", end: closed, code: 4001, client: func(c *strict.Conn) error { return c.Goodbye(4001) }},
+	{name: "client, no code", end: closed, code: 1005, client: func(c *strict.Conn) error { return c.Goodbye(1005) }},
+	{name: "FIN", end: vanished, code: 1006, client: (*strict.Conn).Leave},
+	{name: "RST", end: vanished, code: 1006, client: (*strict.Conn).Reset},
+	{name: "close_notify", end: vanished, code: 1006, tls: true, client: (*strict.Conn).Close},
+	{name: "server 1000", end: closed, code: 1000, server: true},
+	{name: "server 1008", end: closed, code: 1008, server: true},
+	{name: "server 1011", end: closed, code: 1011, server: true},
 }
 
 // endRow is a line of the second table.
@@ -108,7 +114,7 @@ func (c *child) try(e ending) string {
 		if !ok {
 			return "the server died"
 		}
-		if e.end == "closed" && end.Answered != nil && !*end.Answered {
+		if e.end == closed && end.Answered != nil && !*end.Answered {
 			return end.String() + " not answered"
 		}
 		return end.String()
@@ -172,7 +178,7 @@ func (c *child) endBy(conn *strict.Conn, e ending) error {
 		} else {
 			err = e.client(conn)
 		}
-		if err != nil || e.end == "vanished" {
+		if err != nil || e.end == vanished {
 			return err
 		}
 	}

@@ -22,6 +22,8 @@ type library struct {
 	dialect dialect
 	// What it and its subprotocol have.
 	deflate, fragmentsIn, fragmentsOut bool
+	// npm: the clients are those of npm's socket.io-client, in one process of node.
+	npm bool
 	// codes are the close codes which the application can send: those of serverCodes
 	// if nil.
 	codes []int
@@ -45,6 +47,7 @@ var libraries = []*library{
 	{name: "gqlgen, graphql-ws", handler: gqlgenApp, dialect: graphQL{subprotocol: "graphql-ws", start: "start", data: "data"}, deflate: true, fragmentsIn: true},
 	{name: "gqlgen, graphql-transport-ws", handler: gqlgenApp, dialect: graphQL{subprotocol: "graphql-transport-ws", start: "subscribe", data: "next"}, deflate: true, fragmentsIn: true},
 	{name: "socket.io", path: "/socket.io/", query: "?EIO=4&transport=websocket", handler: socketioApp, dialect: socketIO{}, deflate: true, fragmentsIn: true, codes: []int{}},
+	{name: "socket.io, npm's client", path: "/socket.io/", handler: socketioApp, dialect: socketIO{}, npm: true, codes: []int{}},
 	{name: "x/net/websocket", handler: xnetApp, dialect: plain{}},
 	{name: "httputil.ReverseProxy", handler: proxyApp, dialect: plain{}, deflate: true, fragmentsIn: true, fragmentsOut: true},
 	{name: "contrib/websocket", fiber: contribApp, dialect: plain{}, deflate: true, fragmentsIn: true, fragmentsOut: true},

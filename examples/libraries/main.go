@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -65,8 +66,12 @@ func (b *bench) run(only string) error {
 	if b.quick {
 		plan = quickPlan()
 	}
+	plan = slices.DeleteFunc(plan, func(s server) bool { return !match.MatchString(s.String()) })
 	if b.sessions == 0 {
 		b.sessions = map[bool]int{true: 50, false: 200}[b.quick]
+	}
+	if slices.ContainsFunc(plan, func(s server) bool { return s.library.npm }) {
+		defer removeNPM()
 	}
 	b.bares = make(map[server]time.Duration)
 	began := time.Now()
@@ -79,15 +84,13 @@ func (b *bench) run(only string) error {
 	}
 	show(caption()+heading, nil)
 	for _, s := range plan {
-		if match.MatchString(s.String()) {
-			r := b.row(s)
-			show(r.String(), r.err())
-		}
+		r := b.row(s)
+		show(r.String(), r.err())
 	}
 	if !b.noEnds {
 		show("\n"+endHeading(), nil)
 		for _, l := range libraries {
-			if match.MatchString(l.name) {
+			if match.MatchString(l.name) && !l.npm {
 				r := l.ends()
 				if b.expect == intact {
 					r.problems = nil

@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -145,5 +147,37 @@ func TestReplaced(t *testing.T) {
 	}
 	if _, err := replaced("nothing", "new\n"); err == nil {
 		t.Error("a README without marks is taken")
+	}
+}
+
+// TestMain is the child too.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "server" {
+		if err := serve(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// The application on each library echoes and pushes what the client wants, and a
+// bare server ends without a goodbye.
+func TestBare(t *testing.T) {
+	for i, l := range libraries {
+		if l.npm {
+			continue
+		}
+		for _, f := range frameworks {
+			if !l.on(f) {
+				continue
+			}
+			r := server{library: l, framework: f, setup: bare, tls: i%2 == 0, deflate: l.deflate}.run(2)
+			if r.err() != nil || r.intact != 2 || r.goodbyes != 0 {
+				t.Errorf("%v: %v, %d intact, %d goodbyes", r.server, r.err(), r.intact, r.goodbyes)
+			}
+			break
+		}
 	}
 }

@@ -60,8 +60,8 @@ const (
 // replaced is readme with text between the marks.
 func replaced(readme, text string) (string, error) {
 	head, rest, ok := strings.Cut(readme, begin)
-	_, tail, closed := strings.Cut(rest, end)
-	if !ok || !closed {
+	_, tail, found := strings.Cut(rest, end)
+	if !ok || !found {
 		return "", fmt.Errorf("there is no %q and %q", begin, end)
 	}
 	return head + begin + "\n" + text + "\n" + end + tail, nil
