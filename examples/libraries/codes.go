@@ -44,7 +44,8 @@ var endings = []ending{
 // endRow is a line of the second table.
 type endRow struct {
 	library  *library
-	got      []string // for each ending
+	got      []string      // for each ending
+	silent   time.Duration // the drain of silent peers
 	problems []string
 }
 
@@ -75,12 +76,82 @@ func (l *library) ends() endRow {
 				}
 			}
 		}
-		if _, err := c.terminate(); err != nil {
+		if err := r.drain(c); err != nil {
 			r.problems = append(r.problems, err.Error())
 			c.kill()
 		}
 	}
 	return r
+}
+
+// silents is how many peers answer nothing.
+const silents = 5
+
+// silentLimit is what their drain may take: the spread, the two seconds of a linger,
+// and slack.
+const silentLimit = 50*time.Millisecond + 2*time.Second + slack
+
+// drain terminates c, and on the plain port has peers until then that answer nothing,
+// a close frame least of all.
+func (r *endRow) drain(c *child) error {
+	if !c.tls {
+		for range silents {
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			conn, err := c.dial(ctx)
+			cancel()
+			if err != nil {
+				return err
+			}
+			defer func() { _ = conn.Close() }()
+			if err := c.beSilent(conn); err != nil {
+				return err
+			}
+		}
+	}
+	took, err := c.terminate()
+	if err == nil && !c.tls {
+		r.silent = took
+		if took > silentLimit {
+			err = fmt.Errorf("the drain of %d silent peers takes %v", silents, took.Round(10*time.Millisecond))
+		}
+	}
+	return err
+}
+
+// beSilent opens a session and waits for the first push. From then on it reads alone.
+func (c *child) beSilent(conn *strict.Conn) error {
+	d := c.library.dialect
+	say := d.hello(0)
+	for {
+		for _, m := range say {
+			if err := conn.Send(probetest.OpText, []byte(m), 1); err != nil {
+				return err
+			}
+		}
+		if err := conn.ReadWithin(patience); err != nil {
+			return err
+		}
+		m, err := conn.Next()
+		if err != nil {
+			return err
+		}
+		if say = nil; m.Opcode > probetest.OpBinary {
+			continue
+		}
+		h, err := d.decode(m.Payload)
+		if err != nil {
+			return err
+		}
+		if len(h.payloads) > 0 {
+			go func() {
+				for err == nil {
+					_, err = conn.Next()
+				}
+			}()
+			return nil
+		}
+		say = h.answers
+	}
 }
 
 func (r endRow) err() error {

@@ -36,7 +36,7 @@ func endHeading() string {
 		b += " " + e.name + " |"
 		lines += "---|"
 	}
-	return b + "\n" + lines + "\n"
+	return b + " drain, silent peers |\n" + lines + "---|\n"
 }
 
 func (r endRow) String() string {
@@ -48,7 +48,7 @@ func (r endRow) String() string {
 		}
 		b += " " + got + " |"
 	}
-	return b + "\n"
+	return b + fmt.Sprintf(" %.2f s |\n", r.silent.Seconds())
 }
 
 // begin and end are around the tables in README.md.
