@@ -20,6 +20,10 @@ import (
 // at once.
 type Ask struct{ Name, Raw string }
 
+// endless reports whether the head of a is one that not every server sees the end of:
+// fasthttp would wait for it as long as the client does.
+func (a Ask) endless() bool { return !strings.Contains(a.Raw, "\r\n\r\n") }
+
 // Ordinary returns requests, ordinary and odd, that an application answers byte for
 // byte the same with quietws and without, but for Date: none is for a path of the
 // guard's. [Ask.Answer] puts one of them to a server. The application should have
@@ -134,7 +138,12 @@ func (a Ask) Answer(nc net.Conn) ([]byte, error) {
 	if err := nc.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		return nil, err
 	}
-	go func() { _, _ = io.WriteString(nc, a.Raw) }() // a refusal may come before its end
+	go func() { // a refusal may come before its end
+		_, _ = io.WriteString(nc, a.Raw)
+		if a.endless() {
+			closeWrite(nc)
+		}
+	}()
 	var all bytes.Buffer
 	back := bufio.NewReader(io.TeeReader(nc, &all))
 	method, _, _ := strings.Cut(a.Raw, " ")
@@ -155,12 +164,16 @@ func (a Ask) Answer(nc net.Conn) ([]byte, error) {
 		// that has gone, at which Gin's Stream stops.
 		_, _ = io.Copy(io.Discard, res.Body)
 		_ = res.Body.Close()
-		if cw, ok := nc.(interface{ CloseWrite() error }); ok {
-			_ = cw.CloseWrite()
-		}
+		closeWrite(nc)
 	}
 	_, err = io.Copy(io.Discard, back)
 	return dateLine.ReplaceAll(all.Bytes(), nil), ended(err)
+}
+
+func closeWrite(nc net.Conn) {
+	if cw, ok := nc.(interface{ CloseWrite() error }); ok {
+		_ = cw.CloseWrite()
+	}
 }
 
 // ended is nil where the server has closed, in whichever way.
