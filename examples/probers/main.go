@@ -55,7 +55,7 @@ var byHand = []string{"soak"}
 
 func main() {
 	b := new(bench)
-	only := flag.String("servers", "nethttp,echo,gin,fiber", "the example `servers` to run")
+	only := flag.String("servers", "nethttp,echo,echo5,gin,fiber,fiber3", "the example `servers` to run")
 	flag.IntVar(&b.sessions, "sessions", 10_000, "how many sessions the drain has")
 	flag.DurationVar(&b.long, "for", 5*time.Second, "how long what checks by itself goes on")
 	flag.StringVar(&b.rows, "rows", "", "the real programs to run, a `regexp` for \"program, how\"")

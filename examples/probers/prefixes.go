@@ -86,7 +86,7 @@ func cuts(s *server, ends ...probetest.End) (all []cut) {
 	for _, what := range streams(s.target()) {
 		for _, end := range ends {
 			for n := range len(what.raw) + 1 {
-				all = append(all, cut{what, n, end, s.tls, s.name != "fiber"})
+				all = append(all, cut{what, n, end, s.tls, !strings.HasPrefix(s.name, "fiber")})
 			}
 		}
 	}

@@ -38,15 +38,17 @@ type serves func(context.Context, net.Listener) error
 var frameworks = map[string]func(*core.Guard) serves{
 	"nethttp": onNetHTTP,
 	"echo":    onEcho,
+	"echo5":   onEcho5,
 	"gin":     onGin,
 	"fiber":   onFiber,
+	"fiber3":  onFiber3,
 }
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "where to listen")
 	cert := flag.String("cert", "", "a certificate: serve TLS")
 	key := flag.String("key", "", "and its key")
-	on := flag.String("on", "nethttp", "the `framework`: nethttp, echo, gin or fiber")
+	on := flag.String("on", "nethttp", "the `framework`: nethttp, echo, echo5, gin, fiber or fiber3")
 	bare := flag.Bool("bare", false, "serve without quietws")
 	drain := flag.Duration("drain", 9*time.Second, "how long a drain may take")
 	collapse := flag.Duration("collapse", time.Minute, "window in which repeats of a failure are counted instead of logged")
