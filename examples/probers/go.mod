@@ -5,8 +5,8 @@ go 1.26.0
 require (
 	github.com/coder/websocket v1.8.15
 	github.com/gin-gonic/gin v1.10.0
-	github.com/gofiber/contrib/websocket v1.3.4
 	github.com/gofiber/contrib/v3/websocket v1.2.3
+	github.com/gofiber/contrib/websocket v1.3.4
 	github.com/gofiber/fiber/v2 v2.52.15
 	github.com/gofiber/fiber/v3 v3.4.0
 	github.com/gorilla/websocket v1.5.4-0.20250319132907-e064f32e3674

@@ -19,7 +19,9 @@ func onFiber3(g *core.Guard) serves {
 	}
 	if g == nil {
 		app.Get("/ws", websocket.New(func(ws *websocket.Conn) { _ = echoContrib3(ws) }))
-		return func(_ context.Context, ln net.Listener) error { return app.Listener(ln, framework.ListenConfig{DisableStartupMessage: true}) }
+		return func(_ context.Context, ln net.Listener) error {
+			return app.Listener(ln, framework.ListenConfig{DisableStartupMessage: true})
+		}
 	}
 	app.Get("/ws", fiberws.Handler(g, func(_ context.Context, ws *websocket.Conn) error { return echoContrib3(ws) }))
 	app.Get("/panic", func(framework.Ctx) error { panic(fault) })

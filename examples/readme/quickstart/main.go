@@ -1,6 +1,8 @@
 // Command quickstart does what a new user does: it takes a fresh copy of this
 // repository and an empty module cache, pastes each program of README.md into an
-// empty module, and tries whether it builds, runs and behaves as the text says.
+// empty module, and tries whether it builds, runs and behaves as the text says. It
+// does so too with that on Echo and that on Fiber, moved to Echo v5 and Fiber v3 as
+// the text says.
 //
 //	go run ./quickstart
 //
@@ -45,6 +47,15 @@ var block = regexp.MustCompile("(?s)\n```go\n(package main\n.*?)```\n")
 // framework is what a program imports of quietws beside the core.
 var framework = regexp.MustCompile(`"github\.com/quietws/quietws/(\w+)ws"`)
 
+// moves are what README says of moving to the newer generation of a framework.
+var moves = map[string]*strings.Replacer{
+	"echo": strings.NewReplacer(
+		"labstack/echo/v4", "labstack/echo/v5", `quietws/echows"`, `quietws/echows/echov5"`, "echo.Context", "*echo.Context"),
+	"fiber": strings.NewReplacer(
+		"gofiber/fiber/v2", "gofiber/fiber/v3", "gofiber/contrib/websocket", "gofiber/contrib/v3/websocket",
+		`quietws/fiberws"`, `quietws/fiberws/fiberv3"`, "*fiber.Ctx", "fiber.Ctx"),
+}
+
 func all(ctx context.Context, work string) error {
 	clone := filepath.Join(work, "quietws")
 	if err := copyRepository(ctx, clone); err != nil {
@@ -64,6 +75,11 @@ func all(ctx context.Context, work string) error {
 	}
 	if len(programs) != 4 {
 		return fmt.Errorf("README.md has %d whole programs, want one each for Echo, Gin, Fiber and net/http", len(programs))
+	}
+	for _, p := range programs {
+		if to := moves[p.name]; to != nil {
+			programs = append(programs, program{p.name + " moved", to.Replace(p.source)})
+		}
 	}
 	for _, p := range programs {
 		address, err := freeAddress()
@@ -102,7 +118,7 @@ func copyRepository(ctx context.Context, dir string) error {
 
 // build pastes the program into an empty module and builds it.
 func (p program) build(ctx context.Context, work, clone, address string) (binary string, err error) {
-	dir := filepath.Join(work, p.name)
+	dir := filepath.Join(work, strings.ReplaceAll(p.name, " ", "-"))
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return "", err
 	}
@@ -114,7 +130,7 @@ func (p program) build(ctx context.Context, work, clone, address string) (binary
 		return "", err
 	}
 	replace := "mod edit"
-	for _, module := range []string{"", "/core/prom", "/echows", "/ginws", "/fiberws"} {
+	for _, module := range []string{"", "/core/prom", "/echows", "/echows/echov5", "/ginws", "/fiberws", "/fiberws/fiberv3"} {
 		replace += " -replace=github.com/quietws/quietws" + module + "=" + clone + module
 	}
 	for _, args := range []string{"mod init example.com/app", replace, "mod tidy", "build -o app ."} {
