@@ -4,7 +4,7 @@ go 1.25.0
 
 require (
 	github.com/coder/websocket v1.8.15
-	github.com/labstack/echo/v5 v5.3.1
+	github.com/labstack/echo/v5 v5.1.0
 	github.com/quietws/quietws v0.2.0
 )
 
