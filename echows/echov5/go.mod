@@ -8,6 +8,6 @@ require (
 	github.com/quietws/quietws v0.2.0
 )
 
-require golang.org/x/time v0.15.0 // indirect
+require golang.org/x/time v0.14.0 // indirect
 
 replace github.com/quietws/quietws => ../..
