@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -136,13 +139,15 @@ func (r *row) count(visits []visit) {
 			faults[v.fault.Error()]++
 		}
 	}
-	shown := 0
-	for what, n := range faults {
-		if shown++; shown > 3 {
-			r.problem("and %d others", len(faults)-3)
+	common := slices.SortedFunc(maps.Keys(faults), func(a, b string) int {
+		return cmp.Or(faults[b]-faults[a], strings.Compare(a, b))
+	})
+	for i, what := range common {
+		if i == 3 {
+			r.problem("and %d others", len(common)-i)
 			break
 		}
-		r.problem("%d × %s", n, what)
+		r.problem("%d × %s", faults[what], what)
 	}
 }
 

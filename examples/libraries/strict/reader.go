@@ -115,8 +115,7 @@ func (r *Reader) frame() (head byte, payload []byte, err error) {
 	head, err = r.br.ReadByte()
 	switch {
 	case err == nil && r.closed:
-		rest, _ := r.br.Peek(r.br.Buffered())
-		return 0, nil, fault("%d bytes or more after the close frame, beginning with %#x", 1+len(rest), head)
+		return 0, nil, fault("something after the close frame, beginning with %#x", head)
 	case err != nil && r.opcode != 0:
 		return 0, nil, unexpected(err)
 	case err != nil:
