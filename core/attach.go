@@ -131,7 +131,7 @@ func (a Adapter) ShuttingDownAfter(done <-chan struct{}) {
 func (a Adapter) starting(srv *http.Server, ln net.Listener) {
 	g := a.g
 	if l, ok := srv.Handler.(*layer); ok && l.a.g != g {
-		g.journal.note(slog.LevelError, "the server is attached to another guard already")
+		g.journal.Note(slog.LevelError, "the server is attached to another guard already")
 		return
 	}
 	if _, wrapped := srv.Handler.(*layer); !wrapped {

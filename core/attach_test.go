@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
 // Attach calls the hooks that were there, and a second Attach does nothing.
@@ -170,8 +171,8 @@ func TestAttachTwoGuards(t *testing.T) {
 			}
 			waitClosed(t, first)
 			waitClosed(t, second)
-			wantMessages(t, "the first tells nothing", toldBy(t, first, firstLog))
-			wantMessages(t, "the second is told to be one too many", toldBy(t, second, secondLog),
+			logtest.WantMessages(t, "the first tells nothing", toldBy(t, first, firstLog))
+			logtest.WantMessages(t, "the second is told to be one too many", toldBy(t, second, secondLog),
 				"the server is attached to another guard already")
 		})
 	}

@@ -72,7 +72,7 @@ func TestConnectionsThatCannotBeCompared(t *testing.T) {
 			}
 			told := 0
 			for _, l := range toldBy(t, g, log) {
-				if l.msg == "connections of this listener are not counted" {
+				if l.Msg == "connections of this listener are not counted" {
 					told++
 				}
 			}

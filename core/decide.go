@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/journal"
 	"github.com/quietws/quietws/core/internal/prober"
 	"github.com/quietws/quietws/core/internal/remedy"
 	"github.com/quietws/quietws/core/internal/usererror"
@@ -45,12 +46,12 @@ func (c *Conn) count() {
 		return
 	}
 	var e event.Event
-	as := ordinary
+	as := journal.Ordinary
 	e.Class, e.Reason, e.Status, e.Time = class, reason, f.status(), time.Now()
 	c.fill(&e)
 	if class == event.TLSFailed {
 		if e.Err = f.tlsErr; panickedInTLS(f.tlsErr) {
-			as = elsewhere
+			as = journal.Elsewhere
 		}
 	}
 	if limit := g.headLimit.Load(); reason == event.ReasonTooLarge && f.seen && f.in < limit {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
 // fakeSession is a session that a library has upgraded, on a connection whose
@@ -71,7 +72,7 @@ func (b *book) observe(e event.Event) {
 // of returns those of one class.
 func (b *book) of(t *testing.T, g *Guard, c event.Class) (found []event.Event) {
 	t.Helper()
-	if err := g.journal.flush(t.Context()); err != nil {
+	if err := g.journal.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	b.mu.Lock()
@@ -112,7 +113,7 @@ func TestDrainOfNothing(t *testing.T) {
 		if s := g.Snapshot(); !s.Draining || s.Ready {
 			t.Errorf("draining %v, ready %v", s.Draining, s.Ready)
 		}
-		wantMessages(t, "one line when the state changes and one with the report", toldBy(t, g, log), "draining", "drained")
+		logtest.WantMessages(t, "one line when the state changes and one with the report", toldBy(t, g, log), "draining", "drained")
 	})
 }
 
@@ -274,7 +275,7 @@ func TestDrainReport(t *testing.T) {
 		}
 		lines := toldBy(t, g, log)
 		last := lines[len(lines)-1]
-		wantAttrs(t, last, map[string]string{
+		logtest.WantAttrs(t, last, map[string]string{
 			"sessions": "5", "closed": "3", "answered": "1", "dropped": "2",
 			"notice": "0s", "goodbyes": "40ms", "closing": "7.96s", "duration": "8s",
 		})

@@ -96,7 +96,7 @@ func (d *drain) run(n notice) {
 	defer close(d.done)
 	deadline := time.AfterFunc(timeout, d.cutShort)
 	defer deadline.Stop()
-	g.journal.note(slog.LevelInfo, "draining", append(d.of.attrs(), slog.Int("sessions", len(g.openSessions(d.of))), slog.Duration("timeout", timeout))...)
+	g.journal.Note(slog.LevelInfo, "draining", append(d.of.attrs(), slog.Int("sessions", len(g.openSessions(d.of))), slog.Duration("timeout", timeout))...)
 
 	probers, short := d.awaitNotice(n)
 	told := g.now()
@@ -188,7 +188,7 @@ func (d *drain) count(open int) DrainReport {
 }
 
 func (d *drain) logReport(r DrainReport, open int) {
-	d.g.journal.note(slog.LevelInfo, "drained", append(d.of.attrs(), r.attrs(d.g.config.Drain.Fall, open)...)...)
+	d.g.journal.Note(slog.LevelInfo, "drained", append(d.of.attrs(), r.attrs(d.g.config.Drain.Fall, open)...)...)
 }
 
 // logNow logs the report as it is, where the drain has begun and not ended: the log

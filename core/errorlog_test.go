@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
 // lineBook is what a server's error log was set to write to. Each line comes
@@ -233,7 +234,7 @@ func waitClosed(t *testing.T, g *Guard) {
 // its connection.
 func TestErrorLogEveryPanicOfAConnection(t *testing.T) {
 	user, book := userLog()
-	log := &logLines{level: slog.LevelDebug}
+	log := &logtest.Lines{Level: slog.LevelDebug}
 	var mu sync.Mutex
 	panics := 0
 	g := quietGuard(t, Config{Logger: slog.New(log), Observe: func(e event.Event) {
@@ -400,7 +401,7 @@ func TestErrorLogOfUnixSockets(t *testing.T) {
 		book.none(t, "the guard has told it")
 		kinds := make(map[string]int)
 		for _, l := range toldBy(t, g, log) {
-			kinds[l.msg]++
+			kinds[l.Msg]++
 		}
 		if len(kinds) != 3 || kinds["handler panicked"] != 1 || kinds["health routes"] != 1 {
 			t.Errorf("told %v", kinds)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/journal"
 	"github.com/quietws/quietws/core/internal/prober"
 	"github.com/quietws/quietws/core/internal/remedy"
 	"github.com/quietws/quietws/core/internal/usererror"
@@ -181,7 +182,7 @@ func (x *exchange) settleProbe(status int) {
 	}
 	ok := status >= 200 && status < 400
 	turn := x.turnOf(status, ok)
-	if ok && turn == ordinary && g.journal.hushed(x.address(), p, x.route) { // what is to be done was done a moment ago
+	if ok && turn == journal.Ordinary && g.journal.Hushed(x.address(), p, uint8(x.route)) { // what is to be done was done a moment ago
 		x.mark(flagProbe)
 		g.stats.countProbe(event.HTTPProbe, p, false)
 		return
@@ -197,9 +198,9 @@ func (x *exchange) settleProbe(status int) {
 	g.stats.countProbe(class, p, !ok)
 	e := event.Event{Class: class, Status: status, Time: time.Now()}
 	switch {
-	case turn == appFailing && !x.app:
+	case turn == journal.AppFailing && !x.app:
 		e.Remedy = remedy.OwnHealth
-	case turn == offSocket:
+	case turn == journal.OffSocket:
 		e.Remedy = remedy.OffSocket
 	case class == event.ProbeFailing && status == 503: // who answered is not known
 		e.Remedy = remedy.OwnHealth + "; else " + remedy.For(class, event.NoReason, x.prober.String())
@@ -409,15 +410,15 @@ func (x *exchange) fill(e *event.Event) {
 // tell hands an event to the journal. It takes a pointer because a goroutine whose
 // stack has no room for another copy has it copied whole, at the end of each
 // session.
-func (g *Guard) tell(e *event.Event) { g.tellAs(e, ordinary) }
+func (g *Guard) tell(e *event.Event) { g.tellAs(e, journal.Ordinary) }
 
 // tellAs is tell for an event of which there is more to say.
-func (g *Guard) tellAs(e *event.Event, as special) {
+func (g *Guard) tellAs(e *event.Event, as journal.Special) {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
 	if e.Remedy == "" {
 		e.Remedy = remedy.For(e.Class, e.Reason, e.Prober)
 	}
-	g.journal.postAs(e, as)
+	g.journal.PostAs(e, as)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/journal"
 	"github.com/quietws/quietws/core/internal/prober"
 )
 
@@ -29,7 +30,7 @@ import (
 type Guard struct {
 	config  Config
 	epoch   time.Time
-	journal *journal
+	journal *journal.Journal
 	conns   *registry
 	stats   stats
 
@@ -115,10 +116,10 @@ func New(config Config) (*Guard, error) {
 	g.whole = newDrain(g, nil)
 	g.pollers.rare = config.Drain.room() / time.Duration(max(config.Drain.Fall, 1))
 	g.adopted = &listener{g: g}
-	g.journal = newJournal(journalConfig{
-		logger: config.Logger, observe: config.Observe,
-		collapse: config.Collapse, summary: config.Summary,
-		suppressed: func(c event.Class, n uint64) { g.stats.suppressed[c].Add(n) },
+	g.journal = journal.New(journal.Config{
+		Logger: config.Logger, Observe: config.Observe,
+		Collapse: config.Collapse, Summary: config.Summary,
+		Suppressed: func(c event.Class, n uint64) { g.stats.suppressed[c].Add(n) },
 	})
 	for route, p := range config.Routes.all() {
 		switch {
@@ -185,7 +186,7 @@ func (g *Guard) Close() error {
 	for _, d := range g.drains() {
 		d.logNow()
 	}
-	return g.journal.close(closeTimeout)
+	return g.journal.Close(closeTimeout)
 }
 
 const closeTimeout = 2 * time.Second
@@ -195,7 +196,7 @@ const closeTimeout = 2 * time.Second
 func (g *Guard) contained(what string, f func()) (returned bool) {
 	defer func() {
 		if v := recover(); isAPanic(v, returned) {
-			g.journal.callbackPanicked(what, v, debug.Stack())
+			g.journal.CallbackPanicked(what, v, debug.Stack())
 		}
 	}()
 	f()
@@ -233,7 +234,7 @@ func (g *Guard) learn(path, handler string) {
 			known = *old
 		}
 		now := known[path] | servedBy(handler)
-		if now == known[path] || known[path] == 0 && len(known) >= maxSockets || len(path) > maxText {
+		if now == known[path] || known[path] == 0 && len(known) >= maxSockets || len(path) > journal.MaxText {
 			return
 		}
 		fresh := make(map[string]usage, len(known)+1)
@@ -300,7 +301,7 @@ func (g *Guard) tellRoutes() {
 		return
 	}
 	sortAttrs(attrs)
-	g.journal.note(slog.LevelInfo, "health routes", attrs...)
+	g.journal.Note(slog.LevelInfo, "health routes", attrs...)
 }
 
 func (g *Guard) owned(h Head, look bool) (owned, asked bool) {

@@ -3,6 +3,8 @@ package core
 import (
 	"strings"
 	"testing"
+
+	"github.com/quietws/quietws/core/internal/journal"
 )
 
 // What is learned of paths is theirs alone, not the line that they were cut out
@@ -11,7 +13,7 @@ func TestLearnKeepsNothingElse(t *testing.T) {
 	g := quietGuard(t, Config{})
 	line := "GET /ws?" + strings.Repeat("a", 1<<16)
 	g.learn(line[4:7], "")
-	g.learn("/"+strings.Repeat("a", maxText), "GET")
+	g.learn("/"+strings.Repeat("a", journal.MaxText), "GET")
 	m := g.sockets.Load()
 	if m == nil || len(*m) != 1 || g.servedAt("/ws") != servedSocket {
 		t.Fatalf("learned %v, want /ws alone", m)

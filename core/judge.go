@@ -7,6 +7,7 @@ import (
 
 	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/internal/head"
+	"github.com/quietws/quietws/core/internal/journal"
 	"github.com/quietws/quietws/core/internal/prober"
 	"github.com/quietws/quietws/core/internal/remedy"
 )
@@ -102,7 +103,7 @@ func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *
 // asked there the application has no route for.
 func (g *Guard) endpointIsAround(path string) {
 	if !g.around.Swap(true) {
-		g.journal.note(slog.LevelWarn, "Endpoint is around the application", slog.String("path", logWord(path)),
+		g.journal.Note(slog.LevelWarn, "Endpoint is around the application", slog.String("path", journal.Word(path)),
 			slog.Int("status", http.StatusNotFound), slog.String("remedy", aroundRemedy))
 	}
 }

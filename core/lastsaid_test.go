@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
 // looking is a Health that looks at the guard to answer, and for its checks too.
@@ -87,8 +88,8 @@ func TestChecksThatPanic(t *testing.T) {
 		}
 	}
 	lines := toldBy(t, g, log)
-	wantMessages(t, "the panic is logged once", lines, "callback panicked")
-	wantAttrs(t, lines[0], map[string]string{"callback": "Health.Checks", "panic": "checks"})
+	logtest.WantMessages(t, "the panic is logged once", lines, "callback panicked")
+	logtest.WantAttrs(t, lines[0], map[string]string{"callback": "Health.Checks", "panic": "checks"})
 	checks = func() []CheckStatus { return []CheckStatus{{"db", "pass"}} }
 	if s := g.Snapshot(); len(s.Checks) != 1 {
 		t.Errorf("afterwards the checks are %v", s.Checks)
@@ -125,8 +126,8 @@ func TestObserverThatCallsTheGuard(t *testing.T) {
 						t.Errorf("it took %v", took)
 					}
 				}})
-				g.journal.post(&event.Event{Class: event.HTTP})
-				after(10 * time.Second)
+				g.journal.Post(&event.Event{Class: event.HTTP})
+				logtest.After(10 * time.Second)
 				if calls != 1 {
 					t.Errorf("%d calls", calls)
 				}

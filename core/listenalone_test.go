@@ -33,7 +33,7 @@ func TestListenerAlone(t *testing.T) {
 			address := served(t, srv, func(ln net.Listener) net.Listener { return g.Listener(ln) })
 			dialed(t, address, func(net.Conn) {})
 			waitClosed(t, g)
-			log.take()
+			log.Take()
 			for _, path := range []string{"busy", "missing", "busy"} {
 				heard(t, address, strings.ReplaceAll(get, "%s", path))
 			}
@@ -41,9 +41,9 @@ func TestListenerAlone(t *testing.T) {
 			told := 0
 			for _, l := range toldBy(t, g, log) {
 				switch {
-				case l.level == slog.LevelWarn && strings.Contains(l.attrs["remedy"].String(), "Attach"):
+				case l.Level == slog.LevelWarn && strings.Contains(l.Attrs["remedy"].String(), "Attach"):
 					told++
-				case l.attrs["class"].String() == "bad_request":
+				case l.Attrs["class"].String() == "bad_request":
 					t.Errorf("told: %v", l)
 				}
 			}

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/quietws/quietws/core/internal/journal"
 	"github.com/quietws/quietws/core/internal/usererror"
 )
 
@@ -139,8 +140,8 @@ func (g *Guard) acceptFailed(err error) {
 	if last != 0 && now-last < int64(g.config.Collapse) || !g.starved.CompareAndSwap(last, now) {
 		return
 	}
-	g.journal.note(slog.LevelError, "cannot accept connections, retrying",
-		slog.String("error", logText(usererror.Text(err))),
+	g.journal.Note(slog.LevelError, "cannot accept connections, retrying",
+		slog.String("error", journal.Text(usererror.Text(err))),
 		slog.String("remedy", "raise the limit of open files (ulimit -n, LimitNOFILE=) or find what leaks them"))
 }
 
@@ -159,6 +160,6 @@ func (g *Guard) listensAlone() {
 	if !g.alone.CompareAndSwap(false, true) {
 		return
 	}
-	g.journal.note(slog.LevelWarn, "connections are watched, but no server is attached",
+	g.journal.Note(slog.LevelWarn, "connections are watched, but no server is attached",
 		slog.String("remedy", "call the guard's or the adapter's Attach before the server serves, or use Serve; with Guard.Listener alone requests and sessions are not seen"))
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
 // scripted is a listener whose Accept returns what it is told; after that it
@@ -79,8 +80,8 @@ func TestListenerSurvivesShortage(t *testing.T) {
 				wait = min(2*wait, time.Second)
 			}
 			lines := toldBy(t, g, log)
-			wantMessages(t, "a shortage is told once", lines, "cannot accept connections, retrying")
-			if lines[0].level != slog.LevelError || !strings.Contains(lines[0].attrs["error"].String(), errno.Error()) || lines[0].attrs["remedy"].String() == "" {
+			logtest.WantMessages(t, "a shortage is told once", lines, "cannot accept connections, retrying")
+			if lines[0].Level != slog.LevelError || !strings.Contains(lines[0].Attrs["error"].String(), errno.Error()) || lines[0].Attrs["remedy"].String() == "" {
 				t.Errorf("%v", lines[0])
 			}
 			if s := g.Snapshot(); s.AcceptErrors != 12 || s.Accepted != 1 {
@@ -94,7 +95,7 @@ func TestListenerSurvivesShortage(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			wantMessages(t, "the next shortage is another", toldBy(t, g, log), "cannot accept connections, retrying")
+			logtest.WantMessages(t, "the next shortage is another", toldBy(t, g, log), "cannot accept connections, retrying")
 			_, _ = nc.Close(), second.Close()
 		})
 	}
@@ -120,7 +121,7 @@ func TestListenerShortageThatComesAndGoes(t *testing.T) {
 		<-time.After(2 * defaultCollapse)
 		told := 0
 		for _, l := range toldBy(t, g, log) {
-			if strings.Contains(l.msg, "accept") {
+			if strings.Contains(l.Msg, "accept") {
 				told++
 			}
 		}

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
 // TestMain runs the tests and then fails if a goroutine of theirs is left. With
@@ -24,18 +26,18 @@ const starvedServer = "QUIETWS_TEST_STARVED_SERVER"
 
 // guardLog returns a guard and what it logs from level on. The test closes the
 // guard, or does not care.
-func guardLog(t testing.TB, c Config, level slog.Level) (*Guard, *logLines) {
+func guardLog(t testing.TB, c Config, level slog.Level) (*Guard, *logtest.Lines) {
 	t.Helper()
-	log := &logLines{level: level}
+	log := &logtest.Lines{Level: level}
 	c.Logger = slog.New(log)
 	return quietGuard(t, c), log
 }
 
 // told returns the lines logged so far.
-func toldBy(t testing.TB, g *Guard, log *logLines) []logLine {
+func toldBy(t testing.TB, g *Guard, log *logtest.Lines) []logtest.Line {
 	t.Helper()
-	if err := g.journal.flush(t.Context()); err != nil {
+	if err := g.journal.Flush(t.Context()); err != nil {
 		t.Fatalf("flush: %v", err)
 	}
-	return log.take()
+	return log.Take()
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/quietws/quietws/core/internal/journal"
 )
 
 // muxOwner knows which paths a mux has a pattern of exactly, or the framework
@@ -56,7 +58,7 @@ func (m *muxOwner) owns(h Head) (owned, asked bool) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.known) < maxHosts && len(key.host) <= maxText {
+	if len(m.known) < maxHosts && len(key.host) <= journal.MaxText {
 		key = hostPath{strings.Clone(key.host), strings.Clone(key.path)}
 		m.known[key] = &ownedPath{key, owned}
 	}

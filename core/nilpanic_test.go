@@ -23,7 +23,7 @@ func TestNilPanic(t *testing.T) {
 				t.Errorf("%s, %s: answered %q, without the guard %q", s.name, name, got, bare)
 			}
 			told := toldBy(t, g, log)
-			if s.attached && (len(told) != 1 || told[0].msg != "handler panicked" || !strings.Contains(told[0].attrs["stack"].String(), "nilpanic_test")) {
+			if s.attached && (len(told) != 1 || told[0].Msg != "handler panicked" || !strings.Contains(told[0].Attrs["stack"].String(), "nilpanic_test")) {
 				t.Errorf("%s, %s: told %v", s.name, name, told)
 			}
 		}

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/quietws/quietws/core/internal/journal"
 )
 
 // PathForm says in which form a framework's router compares the path of a request
@@ -104,10 +106,10 @@ func (f PathForm) in(keys map[string]usage, path string) usage {
 	if f&PathTrim != 0 {
 		path = trimSlashes(path)
 	}
-	if f&PathFold == 0 || len(path) > maxText {
+	if f&PathFold == 0 || len(path) > journal.MaxText {
 		return keys[path]
 	}
-	var key [maxText]byte
+	var key [journal.MaxText]byte
 	for i := range len(path) {
 		key[i] = byte(lower(rune(path[i])))
 	}

@@ -112,7 +112,7 @@ func (g *Guard) polled(key pollerKey, machine bool, status int) {
 	if !known || need <= g.config.Drain.room() || g.pollers.told.Swap(true) {
 		return
 	}
-	g.journal.note(slog.LevelInfo, "this drain is shorter than a prober needs",
+	g.journal.Note(slog.LevelInfo, "this drain is shorter than a prober needs",
 		slog.String("prober", proberWord(key.prober)), slog.String("remote", key.addr.String()),
 		slog.Duration("interval", interval.Round(time.Millisecond)), slog.Int("fall", g.config.Drain.Fall),
 		slog.Duration("timeout", g.config.Drain.Timeout),

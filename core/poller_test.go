@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/journal/logtest"
 	"github.com/quietws/quietws/core/internal/prober"
 )
 
@@ -350,16 +351,16 @@ func TestTooShortIsTold(t *testing.T) {
 			}
 			const told = "this drain is shorter than a prober needs"
 			lines := toldBy(t, g, log)
-			i := slices.IndexFunc(lines, func(l logLine) bool { return l.msg == told })
+			i := slices.IndexFunc(lines, func(l logtest.Line) bool { return l.Msg == told })
 			if (i >= 0) != row.told {
 				t.Fatalf("%s: told %v, want %v", row.rule, i >= 0, row.told)
 			}
 			if i < 0 {
 				return
 			}
-			wantAttrs(t, lines[i], map[string]string{"prober": "kubelet", "remote": "10.0.0.9", "interval": "10s", "fall": "3", "timeout": "9s",
+			logtest.WantAttrs(t, lines[i], map[string]string{"prober": "kubelet", "remote": "10.0.0.9", "interval": "10s", "fall": "3", "timeout": "9s",
 				"remedy": "let it ask more often or fall sooner, or set Config.Drain.Timeout, and the platform's grace period with it, to 33s or more"})
-			if slices.ContainsFunc(lines[i+1:], func(l logLine) bool { return l.msg == told }) {
+			if slices.ContainsFunc(lines[i+1:], func(l logtest.Line) bool { return l.Msg == told }) {
 				t.Errorf("%s: told twice", row.rule)
 			}
 		})

@@ -5,12 +5,12 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"log/slog"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/journal"
 	"github.com/quietws/quietws/core/internal/remedy"
 )
 
@@ -71,15 +71,15 @@ func classesTable(t *testing.T, say func(string) string) string {
 	for _, c := range event.Classes() {
 		level := ""
 		if belongs(c, event.NoReason) {
-			level = say(toldWord(c, event.NoReason))
+			level = say(journal.PolicyWord(c, event.NoReason))
 		}
 		hint := remedy.For(c, event.NoReason, "") + remedy.ForProbe(c)
 		row("**"+code(c.String())+"**", level, text(c.String()), cell(hint))
 		for _, r := range c.Reasons() {
-			row(code(r.String()), say(toldWord(c, r)), text("reason "+r.String()), cell(remedy.For(c, r, "")))
+			row(code(r.String()), say(journal.PolicyWord(c, r)), text("reason "+r.String()), cell(remedy.For(c, r, "")))
 			if r == event.ReasonUpgradeStripped {
 				for v := remedy.NoProxy + 1; v.String() != ""; v++ {
-					row(code(r.String())+", "+say("proxy")+" "+code(v.String()), say(toldWord(c, r)), traces(v, say), cell(v.Remedy()))
+					row(code(r.String())+", "+say("proxy")+" "+code(v.String()), say(journal.PolicyWord(c, r)), traces(v, say), cell(v.Remedy()))
 				}
 			}
 		}
@@ -92,20 +92,6 @@ func classesTable(t *testing.T, say func(string) string) string {
 		}
 	}
 	return b.String()
-}
-
-// toldWord is how a platform's event is told.
-func toldWord(c event.Class, r event.Reason) string {
-	level, how := told(&event.Event{Class: c, Reason: r, Platform: true}, ordinary)
-	switch how {
-	case tellNever:
-		return "–"
-	case tellCounted:
-		return "quiet"
-	case tellSight:
-		return "quiet after the first"
-	}
-	return map[slog.Level]string{slog.LevelDebug: "Debug", slog.LevelInfo: "Info", slog.LevelWarn: "Warn", slog.LevelError: "Error"}[level]
 }
 
 // traces are those by which a proxy is known.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/internal/head"
+	"github.com/quietws/quietws/core/internal/journal"
 	"github.com/quietws/quietws/core/internal/usererror"
 )
 
@@ -409,9 +410,9 @@ func (r *Request) panicked(v any, lent bool) (hijacked bool) {
 		}
 		// Where the server's log is ours its own line is swallowed; elsewhere
 		// that line tells it, and this one would be the second.
-		as := ordinary
+		as := journal.Ordinary
 		if !hijacked && !attached {
-			as = elsewhere
+			as = journal.Elsewhere
 		}
 		g.tellAs(&e, as)
 	}

@@ -17,6 +17,8 @@ import (
 	"unicode"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/journal"
+	"github.com/quietws/quietws/core/internal/journal/logtest"
 	"github.com/quietws/quietws/internal/plainws"
 )
 
@@ -113,12 +115,12 @@ func FuzzRequest(f *testing.F) {
 type memoryServer struct {
 	g     *Guard
 	ln    *memoryListener
-	lines *logLines
+	lines *logtest.Lines
 }
 
 func serveMemory(tb testing.TB) *memoryServer {
 	tb.Helper()
-	lines := &logLines{level: slog.LevelDebug}
+	lines := &logtest.Lines{Level: slog.LevelDebug}
 	g, err := New(Config{Logger: slog.New(lines), ProbePaths: []string{"/"}, TrustedProxies: prefixes("10.0.0.0/8"), MaxSessions: 2})
 	if err != nil {
 		tb.Fatal(err)
@@ -195,10 +197,10 @@ func (m *memoryServer) hear(t *testing.T, sent []byte, cut int, from string) (ev
 		t.Errorf("%.200q was answered with what it sent:\n%s", sent, heard)
 	}
 	for _, l := range lines {
-		for key, value := range l.attrs {
+		for key, value := range l.Attrs {
 			text := value.String()
 			ours := key == "remedy" || key == "stack" || strings.HasPrefix(key, "/") // which path is whose
-			if !ours && len(text) > maxText || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			if !ours && len(text) > journal.MaxText || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
 				t.Errorf("%.200q was logged with %s of %d bytes: %q", sent, key, len(text), text)
 			}
 		}

@@ -69,7 +69,7 @@ func (g *Guard) answerRoute(route Route, h Head, room *Answer) *Answer {
 func (g *Guard) askHealth(health Health, q HealthQuery, a *Answer) (ok bool) {
 	defer func() {
 		if v := recover(); v != nil {
-			g.journal.callbackPanicked("Health", v, debug.Stack())
+			g.journal.CallbackPanicked("Health", v, debug.Stack())
 			*a, ok = answerBroken, q.Route == RouteReady || q.Route == RouteStartup
 		}
 	}()

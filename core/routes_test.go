@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
 // healthFunc is a Health.
@@ -96,12 +97,12 @@ func TestTellRoutes(t *testing.T) {
 		h.ServeHTTP(httptest.NewRecorder(), asked("GET", "/app"))
 	}
 	lines := toldBy(t, g, log)
-	wantMessages(t, "told once", lines, "health routes")
-	wantAttrs(t, lines[0], map[string]string{"/up": "quietws", "/readyz": "application", "/healthz": "quietws", "/startupz": "-", "/": "-"})
+	logtest.WantMessages(t, "told once", lines, "health routes")
+	logtest.WantAttrs(t, lines[0], map[string]string{"/up": "quietws", "/readyz": "application", "/healthz": "quietws", "/startupz": "-", "/": "-"})
 
 	g, log = guardLog(t, Config{}, slog.LevelInfo)
 	g.Wrap(nothing).ServeHTTP(httptest.NewRecorder(), asked("GET", "/app"))
-	for path, who := range toldBy(t, g, log)[0].attrs {
+	for path, who := range toldBy(t, g, log)[0].Attrs {
 		if !strings.Contains(who.String(), "where the application has no route or middleware of its own") {
 			t.Errorf("%s is told to be %q: the handler cannot be asked", path, who)
 		}
@@ -116,7 +117,7 @@ func TestTellNoRoutes(t *testing.T) {
 	} {
 		g, log := guardLog(t, c, slog.LevelInfo)
 		g.Wrap(appRoutes()).ServeHTTP(httptest.NewRecorder(), asked("GET", "/app"))
-		wantMessages(t, "no health route", toldBy(t, g, log))
+		logtest.WantMessages(t, "no health route", toldBy(t, g, log))
 	}
 }
 
@@ -154,8 +155,8 @@ func TestHealthThatPanics(t *testing.T) {
 					t.Fatal("nothing was told")
 				}
 				for _, l := range lines {
-					wantMessages(t, "told", []logLine{l}, "callback panicked")
-					wantAttrs(t, l, map[string]string{"callback": "Health", "panic": "health"})
+					logtest.WantMessages(t, "told", []logtest.Line{l}, "callback panicked")
+					logtest.WantAttrs(t, l, map[string]string{"callback": "Health", "panic": "health"})
 				}
 			})
 		}

@@ -86,7 +86,7 @@ func (a Adapter) Serve(ctx context.Context, srv Server, listeners ...net.Listene
 		all = g.whole
 		address := addressOf(listeners...)
 		a.server.starts(address)
-		g.journal.note(slog.LevelInfo, "serving", slog.String("address", address))
+		g.journal.Note(slog.LevelInfo, "serving", slog.String("address", address))
 	}
 	failed := make(chan error, len(listeners))
 	for _, ln := range listeners {

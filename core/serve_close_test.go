@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
 // What comes after Close is counted and told to nobody: a handler may be slower
@@ -21,5 +22,5 @@ func TestAfterCloseNothingIsTold(t *testing.T) {
 	if n := g.Snapshot().Dropped; n != 3 {
 		t.Errorf("%d events are counted as dropped, want 3", n)
 	}
-	wantMessages(t, "only what came before", log.take(), "session ended")
+	logtest.WantMessages(t, "only what came before", log.Take(), "session ended")
 }

@@ -63,7 +63,7 @@ func (a Adapter) Server(keys ...any) (_ Adapter, first bool) {
 		return a, false
 	}
 	if slices.ContainsFunc(keys, serves) && !a.g.knows(keys) {
-		a.g.journal.note(slog.LevelWarn, "attached to a server that serves already: nothing of it is seen",
+		a.g.journal.Note(slog.LevelWarn, "attached to a server that serves already: nothing of it is seen",
 			slog.String("remedy", "call Attach before the server starts"))
 		return a, false
 	}
@@ -137,7 +137,7 @@ func (g *Guard) leaves(s *server) *drain {
 	}
 	g.mu.Unlock()
 	if others > 0 && started == 0 && !g.isDraining() && !g.unstarted.Swap(true) {
-		g.journal.note(slog.LevelWarn, "a server shuts down, and one that never started counts as serving: no drain of all begins",
+		g.journal.Note(slog.LevelWarn, "a server shuts down, and one that never started counts as serving: no drain of all begins",
 			slog.String("remedy", "attach only servers that serve, or call Guard.Drain before Shutdown"))
 	}
 	return d
@@ -241,7 +241,7 @@ func (g *Guard) usedAgain(by string) {
 	}
 	attrs := []slog.Attr{slog.String("by", by), slog.String("remedy", "make a new guard with core.New")}
 	if !g.closed.Load() {
-		g.journal.note(slog.LevelWarn, msgOverAgain, attrs...)
+		g.journal.Note(slog.LevelWarn, msgOverAgain, attrs...)
 		return
 	}
 	defer func() { _ = recover() }() // the log of a closed guard contains nothing any more

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
 // An attached server, and what tells that it has begun to serve.
@@ -21,10 +23,10 @@ func onMemory(g *Guard) (srv *http.Server, ln *memoryListener, serving chan stru
 }
 
 // warnings returns the lines at Warn and above.
-func warnings(t *testing.T, g *Guard, log *logLines) (found []logLine) {
+func warnings(t *testing.T, g *Guard, log *logtest.Lines) (found []logtest.Line) {
 	t.Helper()
 	for _, l := range toldBy(t, g, log) {
-		if l.level >= slog.LevelWarn {
+		if l.Level >= slog.LevelWarn {
 			found = append(found, l)
 		}
 	}
@@ -40,8 +42,8 @@ func TestAttachTooLate(t *testing.T) {
 	<-serving
 	g.Attach(srv)
 	lines := warnings(t, g, log)
-	wantMessages(t, "one line", lines, "attached to a server that serves already: nothing of it is seen")
-	wantAttrs(t, lines[0], map[string]string{"remedy": "call Attach before the server starts"})
+	logtest.WantMessages(t, "one line", lines, "attached to a server that serves already: nothing of it is seen")
+	logtest.WantAttrs(t, lines[0], map[string]string{"remedy": "call Attach before the server starts"})
 	if err := srv.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -60,7 +62,7 @@ func TestAttachTwiceIsNotTooLate(t *testing.T) {
 	go func() { served <- srv.Serve(ln) }()
 	<-serving
 	g.Attach(srv)
-	wantMessages(t, "nothing", warnings(t, g, log))
+	logtest.WantMessages(t, "nothing", warnings(t, g, log))
 	if err := srv.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -97,8 +99,8 @@ func TestGuardUsedAgain(t *testing.T) {
 				again(g)
 				again(g)
 				lines := warnings(t, g, log)
-				wantMessages(t, "one line, once", lines, msgOverAgain)
-				wantAttrs(t, lines[0], map[string]string{"by": use, "remedy": "make a new guard with core.New"})
+				logtest.WantMessages(t, "one line, once", lines, msgOverAgain)
+				logtest.WantAttrs(t, lines[0], map[string]string{"by": use, "remedy": "make a new guard with core.New"})
 			})
 		}
 		t.Run(name+"/Serve", func(t *testing.T) {
@@ -113,7 +115,7 @@ func TestGuardUsedAgain(t *testing.T) {
 			default:
 				t.Error("the listener is open")
 			}
-			wantMessages(t, "the error says it", warnings(t, g, log))
+			logtest.WantMessages(t, "the error says it", warnings(t, g, log))
 		})
 	}
 }
@@ -154,7 +156,7 @@ func TestServerThatNeverStarted(t *testing.T) {
 		if g.isDraining() != row.drains {
 			t.Errorf("%s: draining %v, want %v", row.rule, g.isDraining(), row.drains)
 		}
-		wantMessages(t, row.rule, warnings(t, g, log), row.want...)
+		logtest.WantMessages(t, row.rule, warnings(t, g, log), row.want...)
 		if err := srv.Shutdown(t.Context()); err != nil {
 			t.Error(err)
 		}
@@ -207,13 +209,13 @@ func TestSessionOpensWhenItsServerLeaves(t *testing.T) {
 			t.Errorf("goodbyes %v, want that of the server that left", said)
 		}
 		<-mine.server.drain.done
-		wantMessages(t, "the drain of one", toldBy(t, g, log), "health routes", "draining", "drained")
+		logtest.WantMessages(t, "the drain of one", toldBy(t, g, log), "health routes", "draining", "drained")
 		drained(t, g)
 		third, _ := g.Adapter().Server(new(int))
 		others.ShuttingDown()
 		third.ShuttingDown()
 		synctest.Wait()
-		wantMessages(t, "and of all", toldBy(t, g, log), "draining", "drained")
+		logtest.WantMessages(t, "and of all", toldBy(t, g, log), "draining", "drained")
 	})
 }
 
@@ -277,10 +279,10 @@ func TestServeSaysWhere(t *testing.T) {
 		t.Error(err)
 	}
 	lines := toldBy(t, g, log)
-	if len(lines) == 0 || lines[0].msg != "serving" {
+	if len(lines) == 0 || lines[0].Msg != "serving" {
 		t.Fatalf("%v", lines)
 	}
-	wantAttrs(t, lines[0], map[string]string{"address": a.Addr().String() + ", " + b.Addr().String()})
+	logtest.WantAttrs(t, lines[0], map[string]string{"address": a.Addr().String() + ", " + b.Addr().String()})
 }
 
 // A report is logged also where Close comes before the end of the drain, once.
@@ -294,15 +296,15 @@ func TestCloseReportsTheDrain(t *testing.T) {
 		if err := g.Close(); err != nil {
 			t.Error(err)
 		}
-		lines := log.take()
+		lines := log.Take()
 		last := lines[len(lines)-1]
-		if last.msg != "drained" {
+		if last.Msg != "drained" {
 			t.Fatalf("the last line is %v", last)
 		}
-		wantAttrs(t, last, map[string]string{"sessions": "2", "closed": "1", "dropped": "0", "open": "1", "duration": "1s"})
+		logtest.WantAttrs(t, last, map[string]string{"sessions": "2", "closed": "1", "dropped": "0", "open": "1", "duration": "1s"})
 		left.end(nil)
 		<-g.whole.done
-		if more := log.take(); len(more) > 0 {
+		if more := log.Take(); len(more) > 0 {
 			t.Errorf("and then %v", more)
 		}
 		if n := g.Snapshot().Dropped; n != 1 {

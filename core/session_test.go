@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/quietws/quietws/core/internal/journal/logtest"
 	"github.com/quietws/quietws/internal/plainws"
 )
 
@@ -65,9 +66,9 @@ func TestSessionOnDrain(t *testing.T) {
 		(*exchange)(s).goodbye()
 		check("a panic is contained", map[string]int{"beside a panic": 1})
 		lines := toldBy(t, g, log)
-		wantMessages(t, "and told", lines, "callback panicked")
+		logtest.WantMessages(t, "and told", lines, "callback panicked")
 		if len(lines) == 1 {
-			wantAttrs(t, lines[0], map[string]string{"callback": "OnDrain", "panic": "goodbye"})
+			logtest.WantAttrs(t, lines[0], map[string]string{"callback": "OnDrain", "panic": "goodbye"})
 		}
 
 		// One that blocks holds up neither the drain nor its neighbour.

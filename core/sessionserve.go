@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/quietws/quietws/core/internal/journal"
 	"github.com/quietws/quietws/core/internal/usererror"
 )
 
@@ -122,7 +123,7 @@ func (s *Session) Run(parent context.Context, ws Frames, f func(context.Context)
 // logged by [slog.Default]. It is for authors of adapters.
 func (s *Session) Panicked(v any) {
 	if s == nil {
-		slog.Error("panic in a WebSocket session", slog.String("panic", panicText(v)), slog.String("stack", string(debug.Stack())))
+		slog.Error("panic in a WebSocket session", slog.String("panic", journal.PanicText(v)), slog.String("stack", string(debug.Stack())))
 		return
 	}
 	r := Request{c: s.c, x: (*exchange)(s)}

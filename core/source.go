@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/quietws/quietws/core/internal/journal"
 	"github.com/quietws/quietws/core/internal/prober"
 )
 
@@ -115,8 +116,8 @@ func forwardedAddr(item string) (netip.Addr, bool) {
 // cut bounds what is kept of anything that the peer sent, so that the log can
 // still see that it was longer.
 func cut(s string) string {
-	if len(s) > maxText {
-		return strings.Clone(s[:maxText+1])
+	if len(s) > journal.MaxText {
+		return strings.Clone(s[:journal.MaxText+1])
 	}
 	return s
 }
@@ -144,10 +145,10 @@ func (x *exchange) methodWord() string {
 // keep returns s so that it outlives the request. net/http never reuses the
 // strings of a request.
 func keep(h Head, s string) string {
-	if len(s) > maxText {
+	if len(s) > journal.MaxText {
 		return cut(s)
 	}
-	if r, ok := h.(httpHead); ok && len(r.r.RequestURI) <= maxText { // it would be kept whole with any part of it
+	if r, ok := h.(httpHead); ok && len(r.r.RequestURI) <= journal.MaxText { // it would be kept whole with any part of it
 		return s
 	}
 	return strings.Clone(s)

@@ -12,6 +12,7 @@ import (
 	"unsafe"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/journal"
 )
 
 func prefixes(s ...string) (p []netip.Prefix) {
@@ -76,7 +77,7 @@ func TestForwarded(t *testing.T) {
 func TestForwardedIsBounded(t *testing.T) {
 	g := quietGuard(t, Config{TrustedProxies: prefixes("10.0.0.0/8")})
 	long := strings.Repeat("9", 1<<20)
-	if o := g.forwarded(netip.MustParseAddr("192.0.2.1"), long); len(o.forwarded) > maxText+1 {
+	if o := g.forwarded(netip.MustParseAddr("192.0.2.1"), long); len(o.forwarded) > journal.MaxText+1 {
 		t.Errorf("a claim of %d bytes is kept", len(o.forwarded))
 	}
 	// A zone is whatever its sender wrote, and of no use here.
@@ -145,7 +146,7 @@ func TestNoAddressIsNobody(t *testing.T) {
 func TestKeepIsBounded(t *testing.T) {
 	long := strings.Repeat("x", 1<<20)
 	for name, h := range map[string]Head{"net/http": httpHead{handshake()}, "another": pathHead("/")} {
-		if got := keep(h, long); len(got) > maxText+1 {
+		if got := keep(h, long); len(got) > journal.MaxText+1 {
 			t.Errorf("%s: a path of %d bytes is kept", name, len(got))
 		}
 		if got := keep(h, "/ws"); got != "/ws" {
@@ -176,7 +177,7 @@ func TestKeepHoldsNoLongLine(t *testing.T) {
 		x.fill(&e)
 		for name, kept := range map[string]string{"path": e.Path, "method": e.Method, "forwarded": e.Forwarded} {
 			for of, whole := range map[string]string{"request line": r.RequestURI, "method": r.Method, "field": r.Header.Get("X-Forwarded-For")} {
-				if len(whole) > maxText && within(kept, whole) {
+				if len(whole) > journal.MaxText && within(kept, whole) {
 					t.Errorf("%s: %s keeps the %s of %d bytes", row.rule, name, of, len(whole))
 				}
 			}

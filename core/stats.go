@@ -215,7 +215,7 @@ func (g *Guard) Snapshot() Snapshot {
 		LastSeen:     make(map[string]time.Time),
 		Drained:      make(map[string]uint64, drainOutcomes),
 		AcceptErrors: s.acceptErrors.Load(),
-		Dropped:      g.journal.dropped(),
+		Dropped:      g.journal.Dropped(),
 		SessionsOpen: uint64(max(s.sessions.Load(), 0)),
 		Draining:     g.isDraining(),
 		Ready:        g.ready(),

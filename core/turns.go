@@ -3,17 +3,8 @@ package core
 import (
 	"sync"
 	"sync/atomic"
-)
 
-// special says what the log needs to know of an event that is not in the event.
-type special uint8
-
-const (
-	ordinary   special = iota
-	elsewhere          // the server's own log has a line: counted and observed, but not printed
-	appFailing         // an HTTPProbe: the application's own health route began to fail
-	appPassing         // and passes again
-	offSocket          // an HTTPProbe: a library refused it on its WebSocket route, for the first time
+	"github.com/quietws/quietws/core/internal/journal"
 )
 
 // turns are the application's health routes that fail now, and who was told where
@@ -29,9 +20,9 @@ type turns struct {
 const maxTurns = 64
 
 // note notes what was answered on path and reports whether that is a change.
-func (t *turns) note(path string, ok bool) special {
+func (t *turns) note(path string, ok bool) journal.Special {
 	if ok && t.failing.Load() == 0 {
-		return ordinary
+		return journal.Ordinary
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -39,30 +30,30 @@ func (t *turns) note(path string, ok bool) special {
 	switch was := t.paths[path]; {
 	case ok && was:
 		delete(t.paths, path)
-		return appPassing
-	case !ok && !was && len(t.paths) < maxTurns && len(path) <= maxText:
+		return journal.AppPassing
+	case !ok && !was && len(t.paths) < maxTurns && len(path) <= journal.MaxText:
 		if t.paths == nil {
 			t.paths = make(map[string]bool)
 		}
 		t.paths[path] = true
-		return appFailing
+		return journal.AppFailing
 	}
-	return ordinary
+	return journal.Ordinary
 }
 
 // turnOf is what is to be said of a probe that the application answered. What a
 // stranger asks says nothing, and that all fails at a drain is no news.
-func (x *exchange) turnOf(status int, ok bool) special {
+func (x *exchange) turnOf(status int, ok bool) journal.Special {
 	g := x.g
 	switch {
 	case x.kind == Probe || !x.credited && !(x.app && x.platform) || status == 0 || g.isDraining():
-		return ordinary
+		return journal.Ordinary
 	case ok, x.ownFailure(status):
 		return g.turns.note(x.path, ok)
 	case x.offSocket(status) && !g.turns.refused[x.prober].Swap(true):
-		return offSocket
+		return journal.OffSocket
 	}
-	return ordinary
+	return journal.Ordinary
 }
 
 // ownFailure reports whether an answer other than 2xx and 3xx is the application's
@@ -71,7 +62,7 @@ func (x *exchange) ownFailure(status int) bool {
 	return x.app || x.exact && status == 503
 }
 
-// offSocket reports whether a WebSocket route, which is not Handler's, answered a
+// journal.OffSocket reports whether a WebSocket route, which is not Handler's, answered a
 // prober as it answers who is no WebSocket client. Balancers are set to expect that.
 func (x *exchange) offSocket(status int) bool {
 	return x.endpoint && !x.app && status >= 400 && status < 500

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/journal"
+	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
 // What fails is remembered until it passes, for a bounded number of paths.
@@ -15,13 +17,13 @@ func TestTurns(t *testing.T) {
 	var all turns
 	for _, step := range []struct {
 		ok   bool
-		want special
-	}{{true, ordinary}, {false, appFailing}, {false, ordinary}, {true, appPassing}, {true, ordinary}, {false, appFailing}} {
+		want journal.Special
+	}{{true, journal.Ordinary}, {false, journal.AppFailing}, {false, journal.Ordinary}, {true, journal.AppPassing}, {true, journal.Ordinary}, {false, journal.AppFailing}} {
 		if got := all.note("/health", step.ok); got != step.want {
 			t.Errorf("well %t: %d, want %d", step.ok, got, step.want)
 		}
 	}
-	if all.note("/"+strings.Repeat("a", maxText), false) != ordinary {
+	if all.note("/"+strings.Repeat("a", journal.MaxText), false) != journal.Ordinary {
 		t.Error("a long path is remembered")
 	}
 	for i := range 2 * maxTurns {
@@ -42,15 +44,17 @@ func TestTurnsWhileDraining(t *testing.T) {
 	q.Answered(503, nil)
 	q.Done(503, nil)
 	for _, l := range toldBy(t, g, log) {
-		if l.msg == msgAppFailing {
+		if l.Msg == appFails {
 			t.Errorf("%v", l)
 		}
 	}
 }
 
+const appFails = "the application's health route fails"
+
 // Who is told where to ask, and of whom it is not known who answered.
 func TestProbesThatTheApplicationAnswers(t *testing.T) {
-	const failing, offSocket = msgAppFailing, msgOffSocket
+	const failing, offSocket = appFails, "a probe of a WebSocket route: answered by the application, counted, no longer logged"
 	for _, row := range []struct {
 		rule    string
 		path    string
@@ -83,7 +87,7 @@ func TestProbesThatTheApplicationAnswers(t *testing.T) {
 		q.Wrap(&handsOver{}, r)
 		q.Answered(row.status, nil)
 		q.Done(row.status, nil)
-		lines := slices.DeleteFunc(toldBy(t, g, log), func(l logLine) bool { return l.msg == "health routes" })
+		lines := slices.DeleteFunc(toldBy(t, g, log), func(l logtest.Line) bool { return l.Msg == "health routes" })
 		if row.from == internet {
 			if len(lines) != 0 {
 				t.Errorf("%s: %v", row.rule, lines)
@@ -97,9 +101,9 @@ func TestProbesThatTheApplicationAnswers(t *testing.T) {
 		l := lines[0]
 		message := row.message
 		if message == "" {
-			message = messages[row.class].first
+			message = map[event.Class]string{event.HTTPProbe: "probe seen: counted, no longer logged", event.ProbeFailing: "probe failing"}[row.class]
 		}
-		if l.msg != message || l.attrs["class"].String() != row.class.String() || !strings.Contains(l.attrs["remedy"].String(), row.remedy) || row.remedy == "" && slices.Contains(l.keys, "remedy") {
+		if l.Msg != message || l.Attrs["class"].String() != row.class.String() || !strings.Contains(l.Attrs["remedy"].String(), row.remedy) || row.remedy == "" && slices.Contains(l.Keys, "remedy") {
 			t.Errorf("%s: %v", row.rule, l)
 		}
 	}

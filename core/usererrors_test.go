@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/journal"
+	"github.com/quietws/quietws/core/internal/journal/logtest"
 	"github.com/quietws/quietws/core/internal/usererror/hostile"
 )
 
@@ -29,17 +31,17 @@ func TestErrorsOfOthers(t *testing.T) {
 			unreadReason(Limits{}, err)
 			classify(facts{seen: true, tls: true, in: 5, tlsErr: err})
 			synctest.Test(t, func(t *testing.T) {
-				log := &logLines{}
-				j := newJournal(journalConfig{logger: slog.New(log)})
+				log := &logtest.Lines{}
+				j := journal.New(journal.Config{Logger: slog.New(log), Collapse: time.Minute, Summary: time.Hour, Suppressed: func(event.Class, uint64) {}})
 				for range 2 {
-					j.post(&event.Event{Class: event.UpgradeFailed, Err: err})
-					j.post(&event.Event{Class: event.SessionEnded, Err: err})
-					j.post(&event.Event{Class: event.HandlerPanic, Panic: err})
+					j.Post(&event.Event{Class: event.UpgradeFailed, Err: err})
+					j.Post(&event.Event{Class: event.SessionEnded, Err: err})
+					j.Post(&event.Event{Class: event.HandlerPanic, Panic: err})
 				}
-				if e := j.close(time.Second); e != nil {
+				if e := j.Close(time.Second); e != nil {
 					t.Error(e)
 				}
-				if j.dropped() != 0 || len(log.take()) == 0 {
+				if j.Dropped() != 0 || len(log.Take()) == 0 {
 					t.Error("its lines are lost")
 				}
 			})

@@ -14,7 +14,7 @@ import (
 // lie in buffers that the next request overwrites, and Gin and Echo use their
 // contexts again. So their text is made where they happened.
 
-// maxText is how much text of an error or a panic is kept.
+// journal.MaxText is how much text of an error or a panic is kept.
 const maxText = 8 << 10
 
 // fixed is an error of user code with the text that it had when it happened.

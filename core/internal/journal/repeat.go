@@ -1,4 +1,4 @@
-package core
+package journal
 
 import (
 	"log/slog"
@@ -104,7 +104,7 @@ func (f *failure) repeat(e *event.Event) {
 }
 
 // fail tells e if it is the first of its kind, and counts it if not.
-func (j *journal) fail(now time.Time, level slog.Level, e *event.Event) {
+func (j *Journal) fail(now time.Time, level slog.Level, e *event.Event) {
 	f, first := j.failures.open(keyOf(e), level, messages[e.Class].again)
 	if first {
 		f.pair.prober, f.remedy = e.Prober, e.Remedy
@@ -119,11 +119,11 @@ func (j *journal) fail(now time.Time, level slog.Level, e *event.Event) {
 }
 
 // observerPanicked tells a panic of the observer like a failure.
-func (j *journal) observerPanicked(now time.Time, e *event.Event, p any, stack []byte) {
+func (j *Journal) observerPanicked(now time.Time, e *event.Event, p any, stack []byte) {
 	f, first := j.failures.open(failureKey{source: "observe"}, slog.LevelError, msgObserverAgain)
 	if first {
 		j.write(now, slog.LevelError, msgObserver, slog.String("class", e.Class.String()),
-			slog.String("panic", panicText(p)), slog.String("stack", stackText(stack)))
+			slog.String("panic", PanicText(p)), slog.String("stack", stackText(stack)))
 	} else {
 		f.repeat(&event.Event{Remote: e.Remote, Client: e.Client, Path: e.Path, Panic: p})
 	}
@@ -132,9 +132,9 @@ func (j *journal) observerPanicked(now time.Time, e *event.Event, p any, stack [
 
 // callbackPanicked posts a panic of user code other than a handler's or the
 // observer's, such as what is called for each session at a drain.
-func (j *journal) callbackPanicked(what string, p any, stack []byte) {
-	text := panicText(p)
-	j.offer(new(event.Event), ordinary, &noteLine{
+func (j *Journal) CallbackPanicked(what string, p any, stack []byte) {
+	text := PanicText(p)
+	j.offer(new(event.Event), Ordinary, &noteLine{
 		at: time.Now(), level: slog.LevelError, msg: msgCallback, callback: what, panicked: text,
 		attrs: []slog.Attr{slog.String("callback", what), slog.String("panic", text), slog.String("stack", stackText(stack))},
 	})
@@ -142,7 +142,7 @@ func (j *journal) callbackPanicked(what string, p any, stack []byte) {
 
 // callbackAgain counts a callback's panic as a repeat, and reports whether it is
 // one.
-func (j *journal) callbackAgain(now time.Time, n *noteLine) bool {
+func (j *Journal) callbackAgain(now time.Time, n *noteLine) bool {
 	f, first := j.failures.open(failureKey{source: n.callback}, n.level, msgCallbackAgain)
 	j.window(now, f)
 	if first {
@@ -157,9 +157,9 @@ func (j *journal) callbackAgain(now time.Time, n *noteLine) bool {
 }
 
 // window starts the window of f if it has none.
-func (j *journal) window(now time.Time, f *failure) {
+func (j *Journal) window(now time.Time, f *failure) {
 	if f.end.IsZero() {
-		f.end = now.Add(j.collapse)
+		f.end = now.Add(j.Collapse)
 		j.arm(f.end)
 	}
 }
@@ -168,7 +168,7 @@ func (j *journal) window(now time.Time, f *failure) {
 // them. A window with repeats is followed by another, in which again nothing is
 // told at once: what goes on failing costs one line a window. A window without
 // repeats is the end of its kind, and the next of it is a first one again.
-func (j *journal) repeats(now time.Time, all bool) {
+func (j *Journal) repeats(now time.Time, all bool) {
 	var over []*failure
 	for k, f := range j.failures.kinds {
 		switch {
@@ -197,7 +197,7 @@ func (j *journal) repeats(now time.Time, all bool) {
 	}
 }
 
-func (j *journal) tellRepeats(now time.Time, f *failure) {
+func (j *Journal) tellRepeats(now time.Time, f *failure) {
 	attrs := make([]slog.Attr, 0, 10)
 	if f.pair.class != event.Undecided {
 		attrs = append(attrs, slog.String("class", f.pair.class.String()))
@@ -219,7 +219,7 @@ func (j *journal) tellRepeats(now time.Time, f *failure) {
 	for i, s := range f.samples {
 		samples[i] = s.text
 	}
-	attrs = append(attrs, slog.Duration("window", j.collapse), slog.Any("samples", samples))
+	attrs = append(attrs, slog.Duration("window", j.Collapse), slog.Any("samples", samples))
 	if f.remedy != "" {
 		attrs = append(attrs, slog.String("remedy", f.remedy))
 	}

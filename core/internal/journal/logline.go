@@ -1,4 +1,4 @@
-package core
+package journal
 
 import (
 	"bytes"
@@ -26,21 +26,21 @@ func lineAttrs(e *event.Event) []slog.Attr {
 	to = append(to, slog.String("remote", remoteWord(e.Remote)))
 	switch {
 	case e.Client.IsValid():
-		to = append(to, slog.String("client", logWord(e.Client.String())))
+		to = append(to, slog.String("client", Word(e.Client.String())))
 	case e.Forwarded != "":
-		to = append(to, slog.String("forwarded", logWord(e.Forwarded)))
+		to = append(to, slog.String("forwarded", Word(e.Forwarded)))
 	}
 	if e.Prober != "" || e.Class.Probe() {
 		to = append(to, slog.String("prober", pair{prober: e.Prober}.word()))
 	}
 	if e.Proxy != "" {
-		to = append(to, slog.String("proxy", logWord(e.Proxy)))
+		to = append(to, slog.String("proxy", Word(e.Proxy)))
 	}
 	if e.Method != "" {
-		to = append(to, slog.String("method", logWord(e.Method)))
+		to = append(to, slog.String("method", Word(e.Method)))
 	}
 	if e.Path != "" {
-		to = append(to, slog.String("path", logWord(e.Path)))
+		to = append(to, slog.String("path", Word(e.Path)))
 	}
 	if e.Class == event.SessionEnded || e.Class == event.Hijacked {
 		return append(to, sessionAttrs(e)...)
@@ -56,13 +56,13 @@ func lineAttrs(e *event.Event) []slog.Attr {
 			to = append(to, slog.String("field", h.Field))
 		}
 		if h.Origin != "" {
-			to = append(to, slog.String("origin", logWord(h.Origin)), slog.String("host", logWord(h.Host)))
+			to = append(to, slog.String("origin", Word(h.Origin)), slog.String("host", Word(h.Host)))
 		}
 	} else if e.Err != nil {
-		to = append(to, slog.String("error", logText(usererror.Text(e.Err))))
+		to = append(to, slog.String("error", Text(usererror.Text(e.Err))))
 	}
 	if e.Panic != nil {
-		to = append(to, slog.String("panic", panicText(e.Panic)))
+		to = append(to, slog.String("panic", PanicText(e.Panic)))
 	}
 	if len(e.Stack) > 0 {
 		to = append(to, slog.String("stack", stackText(e.Stack)))
@@ -86,7 +86,7 @@ func sessionAttrs(e *event.Event) (to []slog.Attr) {
 	to = append(to, slog.Duration("duration", e.Session.Duration),
 		slog.Int64("bytes_in", e.Session.BytesIn), slog.Int64("bytes_out", e.Session.BytesOut))
 	if e.Err != nil {
-		to = append(to, slog.String("error", logText(usererror.Text(e.Err))))
+		to = append(to, slog.String("error", Text(usererror.Text(e.Err))))
 	}
 	return to
 }
@@ -96,21 +96,21 @@ func sample(e *event.Event) string {
 	var b strings.Builder
 	b.WriteString(remoteWord(e.Remote))
 	if e.Client.IsValid() {
-		b.WriteString(" for " + logWord(e.Client.String()))
+		b.WriteString(" for " + Word(e.Client.String()))
 	}
 	if e.Method != "" {
-		b.WriteString(" " + logWord(e.Method))
+		b.WriteString(" " + Word(e.Method))
 	}
 	if e.Path != "" {
-		b.WriteString(" " + logWord(e.Path))
+		b.WriteString(" " + Word(e.Path))
 	}
 	if e.Status != 0 {
 		b.WriteString(" " + strconv.Itoa(e.Status))
 	}
 	if e.Panic != nil {
-		b.WriteString(": " + panicText(e.Panic))
+		b.WriteString(": " + PanicText(e.Panic))
 	} else if h, _ := e.Err.(*event.HandshakeError); e.Err != nil && h == nil { // the line has its reason
-		b.WriteString(": " + logText(usererror.Text(e.Err)))
+		b.WriteString(": " + Text(usererror.Text(e.Err)))
 	}
 	return b.String()
 }
@@ -119,11 +119,11 @@ func remoteWord(a netip.AddrPort) string {
 	if !a.IsValid() {
 		return "unknown"
 	}
-	return logWord(netip.AddrPortFrom(a.Addr().Unmap(), a.Port()).String())
+	return Word(netip.AddrPortFrom(a.Addr().Unmap(), a.Port()).String())
 }
 
-// panicText says what user code panicked with.
-func panicText(p any) string { return logText(usererror.ValueText(p)) }
+// PanicText says what user code panicked with.
+func PanicText(p any) string { return Text(usererror.ValueText(p)) }
 
 // stackText keeps the lines of a stack trace, which is this program's own text
 // and of no use on one line, and nothing else that a terminal obeys.

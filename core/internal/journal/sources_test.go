@@ -1,10 +1,11 @@
-package core
+package journal
 
 import (
 	"net/netip"
 	"testing"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
 func TestSourceOf(t *testing.T) {
@@ -13,8 +14,8 @@ func TestSourceOf(t *testing.T) {
 		event event.Event
 		want  netip.Addr
 	}{
-		{"the TCP peer", event.Event{Remote: from(1), Forwarded: "192.0.2.1"}, from(1).Addr()},
-		{"the client, where a proxy vouches for it", event.Event{Remote: from(1), Client: from(2).Addr()}, from(2).Addr()},
+		{"the TCP peer", event.Event{Remote: logtest.From(1), Forwarded: "192.0.2.1"}, logtest.From(1).Addr()},
+		{"the client, where a proxy vouches for it", event.Event{Remote: logtest.From(1), Client: logtest.From(2).Addr()}, logtest.From(2).Addr()},
 		{"without the zone, which is a stranger's text", event.Event{Client: netip.MustParseAddr("fe80::1%x y")}, netip.MustParseAddr("fe80::1")},
 		{"IPv4 in IPv6 is IPv4", event.Event{Remote: netip.MustParseAddrPort("[::ffff:10.0.0.1]:7")}, netip.MustParseAddr("10.0.0.1")},
 		{"nobody, where there are no addresses", event.Event{}, netip.Addr{}},
@@ -32,13 +33,13 @@ func TestSourceSet(t *testing.T) {
 		t.Error("the zero address counts as a source; on a unix socket everybody has it")
 	}
 	for i := range 2 {
-		s.add(from(i).Addr(), 2)
-		s.add(from(i).Addr(), 2)
+		s.add(logtest.From(i).Addr(), 2)
+		s.add(logtest.From(i).Addr(), 2)
 	}
 	if len(s.seen) != 2 || s.more {
 		t.Errorf("two addresses, each twice: %d, more %v", len(s.seen), s.more)
 	}
-	s.add(from(7).Addr(), 2)
+	s.add(logtest.From(7).Addr(), 2)
 	if len(s.seen) != 2 || !s.more {
 		t.Errorf("a third with a limit of two: %d, more %v", len(s.seen), s.more)
 	}

@@ -1,4 +1,4 @@
-package core
+package journal
 
 import (
 	"log/slog"
@@ -9,16 +9,17 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
 // bare posts n bare connects from one source within a moment.
-func bare(j *journal, source, n int, c event.Class) {
+func bare(j *Journal, source, n int, c event.Class) {
 	for i := range n {
 		e := event.Event{Class: c}
 		if source >= 0 {
-			e.Remote = from(source)
+			e.Remote = logtest.From(source)
 		}
-		j.post(&e)
+		j.Post(&e)
 		if i%500 == 0 {
 			synctest.Wait()
 		}
@@ -27,63 +28,63 @@ func bare(j *journal, source, n int, c event.Class) {
 }
 
 func TestFloodFromOneSource(t *testing.T) {
-	inJournal(t, journalConfig{summary: -1}, func(t *testing.T, j *journal, log *logLines) {
+	inJournal(t, Config{Summary: -1}, func(t *testing.T, j *Journal, log *logtest.Lines) {
 		bare(j, 1, 120, event.TCPProbe)
-		after(time.Minute)
+		logtest.After(time.Minute)
 		bare(j, 1, 120, event.TCPProbe)
-		wantMessages(t, "two a second are a prober's", log.take())
-		after(time.Minute)
+		logtest.WantMessages(t, "two a second are a prober's", log.Take())
+		logtest.After(time.Minute)
 
 		bare(j, 1, 60, event.TLSProbe)
 		bare(j, 2, 60, event.TLSProbe)
 		bare(j, 1, 61, event.TLSProbe)
-		got := log.take()
-		wantMessages(t, "the one above begins a flood, at once", got, msgFloodSource)
-		wantAttrs(t, got[0], map[string]string{"class": "tls_probe", "count": "121", "sources": "1", "top_source": "10.0.0.1",
+		got := log.Take()
+		logtest.WantMessages(t, "the one above begins a flood, at once", got, msgFloodSource)
+		logtest.WantAttrs(t, got[0], map[string]string{"class": "tls_probe", "count": "121", "sources": "1", "top_source": "10.0.0.1",
 			"top_count": "121", "window": "1m0s"})
-		if got[0].level != slog.LevelWarn {
-			t.Errorf("flood at %v, want WARN", got[0].level)
+		if got[0].Level != slog.LevelWarn {
+			t.Errorf("flood at %v, want WARN", got[0].Level)
 		}
 		bare(j, 1, 79, event.TCPProbe)
 		bare(j, 2, 90, event.TCPProbe)
-		wantMessages(t, "it is told once, a second source of it too", log.take())
-		after(time.Minute)
+		logtest.WantMessages(t, "it is told once, a second source of it too", log.Take())
+		logtest.After(time.Minute)
 		bare(j, 1, 300, event.TCPProbe)
-		wantMessages(t, "and not again while it lasts", log.take())
-		after(time.Minute)
-		wantMessages(t, "its end is known when a minute was calm", log.take())
+		logtest.WantMessages(t, "and not again while it lasts", log.Take())
+		logtest.After(time.Minute)
+		logtest.WantMessages(t, "its end is known when a minute was calm", log.Take())
 		bare(j, 1, 100, event.TCPProbe)
-		after(time.Minute)
-		got = log.take()
-		wantMessages(t, "and told then", got, msgFloodSourceOver)
-		wantAttrs(t, got[0], map[string]string{"count": "650", "sources": "2", "top_source": "10.0.0.1", "top_count": "300", "duration": "1m0s"})
-		if got[0].level != slog.LevelInfo {
-			t.Errorf("end of a flood at %v, want INFO", got[0].level)
+		logtest.After(time.Minute)
+		got = log.Take()
+		logtest.WantMessages(t, "and told then", got, msgFloodSourceOver)
+		logtest.WantAttrs(t, got[0], map[string]string{"count": "650", "sources": "2", "top_source": "10.0.0.1", "top_count": "300", "duration": "1m0s"})
+		if got[0].Level != slog.LevelInfo {
+			t.Errorf("end of a flood at %v, want INFO", got[0].Level)
 		}
 		bare(j, 1, 121, event.TCPProbe)
-		wantMessages(t, "the next is a new one", log.take(), msgFloodSource)
+		logtest.WantMessages(t, "the next is a new one", log.Take(), msgFloodSource)
 	})
 }
 
 func TestFloodInAll(t *testing.T) {
-	inJournal(t, journalConfig{summary: -1}, func(t *testing.T, j *journal, log *logLines) {
+	inJournal(t, Config{Summary: -1}, func(t *testing.T, j *Journal, log *logtest.Lines) {
 		for i := range 100 {
 			bare(j, i, 12, event.ProxyProbe)
 		}
-		after(time.Minute)
+		logtest.After(time.Minute)
 		for i := range 100 {
 			bare(j, i, 12, event.ProxyProbe)
 		}
-		wantMessages(t, "twenty a second in all are probers'", log.take())
+		logtest.WantMessages(t, "twenty a second in all are probers'", log.Take())
 		bare(j, 100, 1, event.ProxyProbe)
-		got := log.take()
-		wantMessages(t, "one more is a flood", got, msgFlood)
-		wantAttrs(t, got[0], map[string]string{"class": "proxy_probe", "count": "1201", "sources": "101", "top_count": "12"})
+		got := log.Take()
+		logtest.WantMessages(t, "one more is a flood", got, msgFlood)
+		logtest.WantAttrs(t, got[0], map[string]string{"class": "proxy_probe", "count": "1201", "sources": "101", "top_count": "12"})
 		bare(j, 101, 9, event.IdleConnect)
-		after(2 * time.Minute)
-		got = log.take()
-		wantMessages(t, "and over after a calm minute", got, msgFloodOver)
-		wantAttrs(t, got[0], map[string]string{"count": "1210", "sources": "102"})
+		logtest.After(2 * time.Minute)
+		got = log.Take()
+		logtest.WantMessages(t, "and over after a calm minute", got, msgFloodOver)
+		logtest.WantAttrs(t, got[0], map[string]string{"count": "1210", "sources": "102"})
 	})
 }
 
@@ -100,19 +101,19 @@ func TestFloodOfWhat(t *testing.T) {
 		{"answered health requests are not bare", event.HTTPProbe, 1, nil},
 		{"a refused handshake is a request", event.HandshakeRefused, 1, nil},
 	} {
-		inJournal(t, journalConfig{summary: -1}, func(t *testing.T, j *journal, log *logLines) {
+		inJournal(t, Config{Summary: -1}, func(t *testing.T, j *Journal, log *logtest.Lines) {
 			bare(j, r.source, 5000, r.class)
-			got := log.take()
-			wantMessages(t, r.rule, slices.DeleteFunc(got, func(l logLine) bool { return l.msg == messages[r.class].first }), r.want...)
+			got := log.Take()
+			logtest.WantMessages(t, r.rule, slices.DeleteFunc(got, func(l logtest.Line) bool { return l.Msg == messages[r.class].first }), r.want...)
 		})
 	}
 }
 
 func TestFloodIsBounded(t *testing.T) {
-	inJournal(t, journalConfig{summary: -1}, func(t *testing.T, j *journal, log *logLines) {
+	inJournal(t, Config{Summary: -1}, func(t *testing.T, j *Journal, log *logtest.Lines) {
 		const events = 100_000
 		for i := range events {
-			j.post(&event.Event{Class: event.TCPProbe, Remote: from(i)})
+			j.Post(&event.Event{Class: event.TCPProbe, Remote: logtest.From(i)})
 			if i%500 == 0 {
 				synctest.Wait()
 			}
@@ -122,10 +123,10 @@ func TestFloodIsBounded(t *testing.T) {
 				t.Errorf("%d sources in the minute, %d in the flood, want %d", n, m, maxFloodSources)
 			}
 		})
-		after(2 * time.Minute)
-		got := log.take()
-		wantMessages(t, "two lines for 100,000 connects", got, msgFlood, msgFloodOver)
-		wantAttrs(t, got[1], map[string]string{"count": "100000", "sources": "4096", "more_sources": "true"})
+		logtest.After(2 * time.Minute)
+		got := log.Take()
+		logtest.WantMessages(t, "two lines for 100,000 connects", got, msgFlood, msgFloodOver)
+		logtest.WantAttrs(t, got[1], map[string]string{"count": "100000", "sources": "4096", "more_sources": "true"})
 		inspect(t, j, func() {
 			if j.floods.from != nil {
 				t.Error("the table outlives the flood")
@@ -147,15 +148,15 @@ func TestFloodOfAnyKind(t *testing.T) {
 		{event.TLSFailed, event.ReasonTruncated, true}, {event.TLSFailed, event.ReasonAborted, true}, {event.ServerClosed, event.ReasonLimit, true},
 		{event.ServerClosed, event.ReasonDrain, false}, {event.ServerClosed, event.ReasonShutdown, false}, {event.HTTPProbe, event.NoReason, false}, {event.HandshakeRefused, event.ReasonBadKey, false},
 	} {
-		inJournal(t, journalConfig{summary: -1}, func(t *testing.T, j *journal, log *logLines) {
+		inJournal(t, Config{Summary: -1}, func(t *testing.T, j *Journal, log *logtest.Lines) {
 			for i := range floodInAll + 1 {
-				j.post(&event.Event{Class: row.class, Reason: row.reason, Remote: netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)}), 1)})
+				j.Post(&event.Event{Class: row.class, Reason: row.reason, Remote: netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)}), 1)})
 				if i%500 == 0 {
 					synctest.Wait()
 				}
 			}
 			synctest.Wait()
-			told := slices.ContainsFunc(log.take(), func(l logLine) bool { return l.msg == msgFlood && l.attrs["class"].String() == row.class.String() })
+			told := slices.ContainsFunc(log.Take(), func(l logtest.Line) bool { return l.Msg == msgFlood && l.Attrs["class"].String() == row.class.String() })
 			if told != row.counts {
 				t.Errorf("%v/%v: flood told %v", row.class, row.reason, told)
 			}

@@ -1,4 +1,4 @@
-package core
+package journal
 
 import (
 	"context"
@@ -10,16 +10,17 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/journal/logtest"
 	"github.com/quietws/quietws/core/internal/prober"
 )
 
 // probed is an answered probe as a request reports it; it says whether the
 // journal was given it.
-func probed(j *journal, a netip.AddrPort, p prober.Prober) (handed bool) {
-	if j.hushed(a.Addr(), p, RouteReady) {
+func probed(j *Journal, a netip.AddrPort, p prober.Prober) (handed bool) {
+	if j.Hushed(a.Addr(), p, 2) {
 		return false
 	}
-	j.post(&event.Event{Class: event.HTTPProbe, Platform: true, Remote: a, Prober: p.String(), Status: 200})
+	j.Post(&event.Event{Class: event.HTTPProbe, Platform: true, Remote: a, Prober: p.String(), Status: 200})
 	return true
 }
 
@@ -28,16 +29,16 @@ func probed(j *journal, a netip.AddrPort, p prober.Prober) (handed bool) {
 func TestHushLosesNoCount(t *testing.T) {
 	const rounds, sources = 20_000, 5
 	var suppressed uint64
-	c := journalConfig{summary: time.Minute, suppressed: func(_ event.Class, n uint64) { suppressed += n }}
-	inJournal(t, c, func(t *testing.T, j *journal, log *logLines) {
+	c := Config{Summary: time.Minute, Suppressed: func(_ event.Class, n uint64) { suppressed += n }}
+	inJournal(t, c, func(t *testing.T, j *Journal, log *logtest.Lines) {
 		handed, gaps := 0, 0
 		for i := range rounds {
 			for s := range sources {
-				if probed(j, from(s), prober.Kubelet) {
+				if probed(j, logtest.From(s), prober.Kubelet) {
 					handed++
 				}
 			}
-			if probed(j, from(sources), prober.HAProxy) {
+			if probed(j, logtest.From(sources), prober.HAProxy) {
 				handed++
 			}
 			switch {
@@ -45,16 +46,16 @@ func TestHushLosesNoCount(t *testing.T) {
 				gaps++
 				synctest.Wait()
 			case i%200 == 0:
-				after(5 * time.Millisecond)
+				logtest.After(5 * time.Millisecond)
 			}
 		}
 		if handed > 200 || gaps > 2 {
 			t.Errorf("%d of %d probes were handed over, %d times there was no window", handed, rounds*(sources+1), gaps)
 		}
-		after(2 * time.Minute)
-		lines := log.take()
-		wantMessages(t, "two sights and a summary", lines, msgSeen, msgSeen, msgSummary)
-		wantAttrs(t, lines[2], map[string]string{
+		logtest.After(2 * time.Minute)
+		lines := log.Take()
+		logtest.WantMessages(t, "two sights and a summary", lines, msgSeen, msgSeen, msgSummary)
+		logtest.WantAttrs(t, lines[2], map[string]string{
 			"http_probe.kubelet": "100000", "http_probe.haproxy": "20000", "sources": "6", "suppressed": "119998", "other": "-",
 		})
 		inspect(t, j, func() {
@@ -72,54 +73,54 @@ func TestHushLosesNoCount(t *testing.T) {
 // interval is in the summary of that one.
 func TestHushKeepsEachSummaryWhole(t *testing.T) {
 	const half = 30_020 // not whole windows, so that a summary comes within one
-	inJournal(t, journalConfig{summary: half * time.Millisecond}, func(t *testing.T, j *journal, log *logLines) {
+	inJournal(t, Config{Summary: half * time.Millisecond}, func(t *testing.T, j *Journal, log *logtest.Lines) {
 		for i := range 2 * half {
-			probed(j, from(1), prober.Kubelet) // the one that opens each window
+			probed(j, logtest.From(1), prober.Kubelet) // the one that opens each window
 			synctest.Wait()
-			probed(j, from(2), prober.Kubelet)
+			probed(j, logtest.From(2), prober.Kubelet)
 			if i >= half {
-				probed(j, from(1), prober.Envoy) // so that there is a second summary
+				probed(j, logtest.From(1), prober.Envoy) // so that there is a second summary
 			}
-			after(time.Millisecond)
+			logtest.After(time.Millisecond)
 		}
-		after(time.Minute)
-		lines := log.take()
-		wantMessages(t, "a summary of each half", lines, msgSeen, msgSummary, msgSeen, msgSummary)
-		wantAttrs(t, lines[1], map[string]string{"sources": "2", "http_probe.kubelet": "60040", "http_probe.envoy": "-"})
-		wantAttrs(t, lines[3], map[string]string{"sources": "2", "http_probe.kubelet": "60040", "http_probe.envoy": "30020"})
+		logtest.After(time.Minute)
+		lines := log.Take()
+		logtest.WantMessages(t, "a summary of each half", lines, msgSeen, msgSummary, msgSeen, msgSummary)
+		logtest.WantAttrs(t, lines[1], map[string]string{"sources": "2", "http_probe.kubelet": "60040", "http_probe.envoy": "-"})
+		logtest.WantAttrs(t, lines[3], map[string]string{"sources": "2", "http_probe.kubelet": "60040", "http_probe.envoy": "30020"})
 	})
 }
 
 // Who wants every probe gets every probe.
 func TestHushSparesNobodyWhoLooks(t *testing.T) {
-	debug := &logLines{level: slog.LevelDebug}
+	debug := &logtest.Lines{Level: slog.LevelDebug}
 	seen := 0
-	for rule, c := range map[string]journalConfig{
-		"an observer":    {observe: func(event.Event) { seen++ }},
-		"a log at Debug": {logger: slog.New(debug)},
+	for rule, c := range map[string]Config{
+		"an observer":    {Observe: func(event.Event) { seen++ }},
+		"a log at Debug": {Logger: slog.New(debug)},
 	} {
-		inJournal(t, c, func(t *testing.T, j *journal, _ *logLines) {
+		inJournal(t, c, func(t *testing.T, j *Journal, _ *logtest.Lines) {
 			for range 500 {
-				if !probed(j, from(1), prober.Kubelet) {
+				if !probed(j, logtest.From(1), prober.Kubelet) {
 					t.Fatalf("%s: a probe was not handed over", rule)
 				}
 				synctest.Wait()
 			}
 		})
 	}
-	if n := len(debug.take()); n != 500 || seen != 500 {
+	if n := len(debug.Take()); n != 500 || seen != 500 {
 		t.Errorf("%d lines at Debug and %d events, want 500 each", n, seen)
 	}
 }
 
 // At the pace of a prober there are no windows, and so no timer.
 func TestHushLeavesProbersAlone(t *testing.T) {
-	inJournal(t, journalConfig{summary: -1}, func(t *testing.T, j *journal, _ *logLines) {
+	inJournal(t, Config{Summary: -1}, func(t *testing.T, j *Journal, _ *logtest.Lines) {
 		for range 1000 {
-			if !probed(j, from(1), prober.Kubelet) {
+			if !probed(j, logtest.From(1), prober.Kubelet) {
 				t.Fatal("a probe was not handed over")
 			}
-			after(hushWindow)
+			logtest.After(hushWindow)
 		}
 		inspect(t, j, func() {
 			if j.hush.windows != 0 {
@@ -132,24 +133,24 @@ func TestHushLeavesProbersAlone(t *testing.T) {
 // A log that is turned to Debug shows every probe from the next window on.
 func TestHushSeesDebugTurnedOn(t *testing.T) {
 	var level slog.LevelVar
-	log := &logLines{}
+	log := &logtest.Lines{}
 	synctest.Test(t, func(t *testing.T) {
-		j := newJournal(journalConfig{logger: slog.New(levelled{log, &level})})
-		defer j.close(time.Second)
+		j := startJournal(Config{Logger: slog.New(levelled{log, &level})})
+		defer j.Close(time.Second)
 		for range 100 {
-			probed(j, from(1), prober.Kubelet)
+			probed(j, logtest.From(1), prober.Kubelet)
 			synctest.Wait()
 		}
-		if n := len(log.take()); n != 1 || j.hush.open.Load() == 0 {
+		if n := len(log.Take()); n != 1 || j.hush.open.Load() == 0 {
 			t.Errorf("%d lines, want the sight, and a window to be open", n)
 		}
 		level.Set(slog.LevelDebug)
-		after(hushWindow)
+		logtest.After(hushWindow)
 		for range 100 {
-			probed(j, from(1), prober.Kubelet)
+			probed(j, logtest.From(1), prober.Kubelet)
 			synctest.Wait()
 		}
-		if n := len(log.take()); n != 100 {
+		if n := len(log.Take()); n != 100 {
 			t.Errorf("%d lines, want 100", n)
 		}
 	})
@@ -157,7 +158,7 @@ func TestHushSeesDebugTurnedOn(t *testing.T) {
 
 // levelled is logLines with a level that changes.
 type levelled struct {
-	*logLines
+	*logtest.Lines
 	at *slog.LevelVar
 }
 
@@ -165,24 +166,24 @@ func (l levelled) Enabled(_ context.Context, level slog.Level) bool { return lev
 
 // Another prober, or the same from another source, is handed over at once.
 func TestHushTellsSourcesApart(t *testing.T) {
-	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, _ *logLines) {
+	inJournal(t, Config{}, func(t *testing.T, j *Journal, _ *logtest.Lines) {
 		for range 10 {
-			probed(j, from(1), prober.Kubelet)
+			probed(j, logtest.From(1), prober.Kubelet)
 			synctest.Wait()
 		}
-		if probed(j, from(1), prober.Kubelet) {
+		if probed(j, logtest.From(1), prober.Kubelet) {
 			t.Error("no window is open")
 		}
 		six := netip.MustParseAddrPort("[2001:db8::1]:1")
 		for _, row := range []struct {
 			a netip.AddrPort
 			p prober.Prober
-		}{{from(2), prober.Kubelet}, {from(1), prober.HAProxy}, {from(1), prober.None}, {six, prober.Kubelet}, {netip.AddrPort{}, prober.Kubelet}} {
+		}{{logtest.From(2), prober.Kubelet}, {logtest.From(1), prober.HAProxy}, {logtest.From(1), prober.None}, {six, prober.Kubelet}, {netip.AddrPort{}, prober.Kubelet}} {
 			if !probed(j, row.a, row.p) {
 				t.Errorf("%v from %v was not handed over", row.p, row.a)
 			}
 		}
-		if j.hushed(from(1).Addr(), prober.Kubelet, RouteLive) {
+		if j.Hushed(logtest.From(1).Addr(), prober.Kubelet, 1) {
 			t.Error("another route was not handed over")
 		}
 	})
@@ -193,32 +194,32 @@ func TestHushTellsSourcesApart(t *testing.T) {
 func TestHushEndsWhileTheLoggerBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		log := &logLines{before: func(r slog.Record) {
+		log := &logtest.Lines{Before: func(r slog.Record) {
 			if r.Message == "block" {
 				<-release
 			}
 		}}
-		j := newJournal(journalConfig{logger: slog.New(levelled{log, new(slog.LevelVar)})})
+		j := startJournal(Config{Logger: slog.New(levelled{log, new(slog.LevelVar)})})
 		for range 2 {
 			for range 10 {
-				probed(j, from(1), prober.Kubelet)
+				probed(j, logtest.From(1), prober.Kubelet)
 				synctest.Wait()
 			}
-			j.note(slog.LevelInfo, "block")
-			if probed(j, from(1), prober.Kubelet) {
+			j.Note(slog.LevelInfo, "block")
+			if probed(j, logtest.From(1), prober.Kubelet) {
 				t.Error("no window is open")
 			}
-			after(hushStuck)
-			if !probed(j, from(1), prober.Kubelet) {
+			logtest.After(hushStuck)
+			if !probed(j, logtest.From(1), prober.Kubelet) {
 				t.Error("the window is still open")
 			}
 			release <- struct{}{}
 			synctest.Wait()
 		}
-		if err := j.close(time.Second); err != nil {
+		if err := j.Close(time.Second); err != nil {
 			t.Error(err)
 		}
-		if j.hushed(from(1).Addr(), prober.Kubelet, RouteReady) {
+		if j.Hushed(logtest.From(1).Addr(), prober.Kubelet, 2) {
 			t.Error("a window is open after close")
 		}
 	})
@@ -227,23 +228,23 @@ func TestHushEndsWhileTheLoggerBlocks(t *testing.T) {
 // For the race detector, and once more that none is lost.
 func TestHushConcurrent(t *testing.T) {
 	var suppressed uint64
-	j := newJournal(journalConfig{logger: slog.New(&logLines{level: slog.LevelInfo}), suppressed: func(_ event.Class, n uint64) { suppressed += n }})
+	j := startJournal(Config{Logger: slog.New(&logtest.Lines{Level: slog.LevelInfo}), Suppressed: func(_ event.Class, n uint64) { suppressed += n }})
 	var wg sync.WaitGroup
 	for s := range 4 {
 		wg.Go(func() {
 			for i := range 5000 {
-				probed(j, from(s), prober.Kubelet)
+				probed(j, logtest.From(s), prober.Kubelet)
 				if i%100 == 0 {
-					_ = j.flush(t.Context())
+					_ = j.Flush(t.Context())
 				}
 			}
 		})
 	}
 	wg.Wait()
-	if err := j.close(10 * time.Second); err != nil {
+	if err := j.Close(10 * time.Second); err != nil {
 		t.Fatal(err)
 	}
-	if got := suppressed + j.dropped() + 1; got != 20_000 {
+	if got := suppressed + j.Dropped() + 1; got != 20_000 {
 		t.Errorf("%d of 20000 are accounted for", got)
 	}
 }

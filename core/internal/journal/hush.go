@@ -1,4 +1,4 @@
-package core
+package journal
 
 import (
 	"encoding/binary"
@@ -14,10 +14,10 @@ import (
 // hushWindow is how long the probes of one source on one route are counted
 // without being handed to the journal, once one of them was. No prober asks that
 // often, a crowd behind one address may.
-const hushWindow = pollBurst
+const hushWindow = 50 * time.Millisecond
 
 // hushStuck is how long a window may be open beyond its end, because the
-// journal waits for the logger: when a prober was last seen hangs on it.
+// Journal waits for the logger: when a prober was last seen hangs on it.
 const hushStuck = time.Second
 
 // windowMask is how much of a window's number is kept beside a source.
@@ -47,13 +47,13 @@ type hush struct {
 
 // hushed reports whether an answered probe from a by p is counted and no more.
 // If not it is to be handed over.
-func (j *journal) hushed(a netip.Addr, p prober.Prober, r Route) bool {
+func (j *Journal) Hushed(a netip.Addr, p prober.Prober, route uint8) bool {
 	window := j.hush.open.Load()
 	if window == 0 {
 		return false
 	}
 	b := a.As16()
-	h := mix(mix(binary.LittleEndian.Uint64(b[:8])^uint64(p)^uint64(r)<<8) ^ binary.LittleEndian.Uint64(b[8:]))
+	h := mix(mix(binary.LittleEndian.Uint64(b[:8])^uint64(p)^uint64(route)<<8) ^ binary.LittleEndian.Uint64(b[8:]))
 	at, mark := h>>56, h<<8&^windowMask|uint64(window&windowMask)
 	place := &j.hush.told[at]
 	for i := range uint64(4) {
@@ -79,7 +79,7 @@ func mix(x uint64) uint64 {
 
 // hushAfter opens a window where the answered probe in hand came soon after
 // another one.
-func (j *journal) hushAfter(now time.Time) {
+func (j *Journal) hushAfter(now time.Time) {
 	h := &j.hush
 	soon := now.Sub(h.latest) < hushWindow
 	h.latest = now
@@ -90,9 +90,9 @@ func (j *journal) hushAfter(now time.Time) {
 
 // openHush opens a window, in the place of one that is over, unless somebody
 // wants every probe.
-func (j *journal) openHush(now time.Time) {
+func (j *Journal) openHush(now time.Time) {
 	h := &j.hush
-	if j.observe != nil || j.closed.Load() || j.enabled(slog.LevelDebug) {
+	if j.Observe != nil || j.closed.Load() || j.enabled(slog.LevelDebug) {
 		h.open.Store(0)
 		h.end = time.Time{}
 		return
@@ -113,7 +113,7 @@ func (j *journal) openHush(now time.Time) {
 // endHush ends the running window if it is over, or at once. Where it is over
 // and probes were counted in it another one follows, without a gap in which all
 // of a crowd would be handed over.
-func (j *journal) endHush(now time.Time, atOnce bool) {
+func (j *Journal) endHush(now time.Time, atOnce bool) {
 	h := &j.hush
 	running := !h.end.IsZero()
 	if running && !atOnce && now.Before(h.end) {
@@ -133,7 +133,7 @@ func (j *journal) endHush(now time.Time, atOnce bool) {
 
 // takeHushed counts for the summary what was counted without the journal, and
 // reports whether there was something.
-func (j *journal) takeHushed(now time.Time) (some bool) {
+func (j *Journal) takeHushed(now time.Time) (some bool) {
 	h := &j.hush
 	for p := range h.counted {
 		n := h.counted[p].Load() - h.taken[p]
@@ -144,7 +144,7 @@ func (j *journal) takeHushed(now time.Time) (some bool) {
 		h.latest, some = now, true
 		j.depictMore(now, pair{event.HTTPProbe, prober.Prober(p).String()}, n)
 		j.picture.suppressed += n
-		j.suppressed(event.HTTPProbe, n)
+		j.Suppressed(event.HTTPProbe, n)
 	}
 	return some
 }

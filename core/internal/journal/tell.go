@@ -1,4 +1,4 @@
-package core
+package journal
 
 import (
 	"log/slog"
@@ -21,10 +21,21 @@ const (
 	tellWhole                   // the first of a kind whole and at once, repeats collapsed
 )
 
+// Special says what the log needs to know of an event that is not in the event.
+type Special uint8
+
+const (
+	Ordinary   Special = iota
+	Elsewhere          // the server's own log has a line: counted and observed, but not printed
+	AppFailing         // an HTTPProbe: the application's own health route began to fail
+	AppPassing         // and passes again
+	OffSocket          // an HTTPProbe: a library refused it on its WebSocket route, for the first time
+)
+
 // told is the column "told" of the table of classes: the level of an event,
 // and how it is told. It is the only place that knows.
-func told(e *event.Event, as special) (slog.Level, manner) {
-	if as == elsewhere {
+func told(e *event.Event, as Special) (slog.Level, manner) {
+	if as == Elsewhere {
 		return slog.LevelDebug, tellElsewhere
 	}
 	switch e.Class {
@@ -40,7 +51,7 @@ func told(e *event.Event, as special) (slog.Level, manner) {
 		}
 		return slog.LevelWarn, tellWhole
 	case event.HTTPProbe, event.ProxyProbe, event.TLSProbe, event.TCPProbe:
-		if as != ordinary {
+		if as != Ordinary {
 			return slog.LevelInfo, tellTurn
 		}
 		if e.Platform || e.Prober != "" {
@@ -66,6 +77,21 @@ func told(e *event.Event, as special) (slog.Level, manner) {
 		return slog.LevelDebug, tellCounted // the open internet must not write our log
 	}
 	return slog.LevelInfo, tellWhole
+}
+
+// PolicyWord is how an event of a class and reason is logged that a platform caused, for
+// the README: a level, "quiet after the first", "quiet" or "–".
+func PolicyWord(c event.Class, r event.Reason) string {
+	level, how := told(&event.Event{Class: c, Reason: r, Platform: true}, Ordinary)
+	switch how {
+	case tellNever:
+		return "–"
+	case tellCounted:
+		return "quiet"
+	case tellSight:
+		return "quiet after the first"
+	}
+	return map[slog.Level]string{slog.LevelDebug: "Debug", slog.LevelInfo: "Info", slog.LevelWarn: "Warn", slog.LevelError: "Error"}[level]
 }
 
 // refusedOnPurpose: the server goes down, or the application keeps somebody
@@ -114,7 +140,7 @@ const (
 )
 
 // messages has, per class, the message of an event and of its repeats.
-var messages = [classCount]struct{ first, again string }{
+var messages = map[event.Class]struct{ first, again string }{
 	event.Undecided:        {"connection without a class", "connection without a class: repeated"},
 	event.HandlerPanic:     {"handler panicked", "handler panicked: repeated"},
 	event.UpgradeFailed:    {"websocket upgrade failed", "websocket upgrade failed: repeated"},
@@ -133,11 +159,11 @@ var messages = [classCount]struct{ first, again string }{
 	event.TCPProbe:         {first: msgProbe},
 }
 
-var specialMessages = [...]string{appFailing: msgAppFailing, appPassing: msgAppPassing, offSocket: msgOffSocket}
+var specialMessages = [...]string{AppFailing: msgAppFailing, AppPassing: msgAppPassing, OffSocket: msgOffSocket}
 
 // tell writes what there is to write about one event.
-func (j *journal) tell(now time.Time, e *event.Event, as special) {
-	if int(e.Class) >= classCount {
+func (j *Journal) tell(now time.Time, e *event.Event, as Special) {
+	if e.Class.String() == event.Undecided.String() { // or none of the set
 		e.Class = event.Undecided
 	}
 	level, how := told(e, as)
@@ -156,7 +182,7 @@ func (j *journal) tell(now time.Time, e *event.Event, as special) {
 		j.debug(e)
 	case tellTurn:
 		j.depict(now, e, true)
-		if as == offSocket {
+		if as == OffSocket {
 			j.seen.first(e.Class, e.Prober) // it says what the line of a first sight says
 		}
 		j.write(e.Time, level, specialMessages[as], lineAttrs(e)...)
@@ -181,7 +207,7 @@ func (j *journal) tell(now time.Time, e *event.Event, as special) {
 	}
 }
 
-func (j *journal) debug(e *event.Event) {
+func (j *Journal) debug(e *event.Event) {
 	if j.enabled(slog.LevelDebug) {
 		j.write(e.Time, slog.LevelDebug, messages[e.Class].first, lineAttrs(e)...)
 	}
@@ -201,7 +227,7 @@ func (p pair) word() string {
 	if p.prober == "" {
 		return "unknown"
 	}
-	return logWord(p.prober)
+	return Word(p.prober)
 }
 
 // firstSights remembers which pairs have been told.

@@ -1,4 +1,4 @@
-package core
+package journal
 
 import (
 	"cmp"
@@ -34,8 +34,8 @@ type tally struct {
 }
 
 // depict counts e for the summary.
-func (j *journal) depict(now time.Time, e *event.Event, kept bool) {
-	if j.summary < 0 {
+func (j *Journal) depict(now time.Time, e *event.Event, kept bool) {
+	if j.Summary < 0 {
 		return
 	}
 	j.begin(now)
@@ -44,18 +44,18 @@ func (j *journal) depict(now time.Time, e *event.Event, kept bool) {
 }
 
 // depictMore counts n probes of a pair, whose sources the summary knows.
-func (j *journal) depictMore(now time.Time, k pair, n uint64) {
-	if j.summary >= 0 {
+func (j *Journal) depictMore(now time.Time, k pair, n uint64) {
+	if j.Summary >= 0 {
 		j.begin(now)
 		j.picture.count(k, n, true)
 	}
 }
 
 // begin makes sure that an interval of the summary runs.
-func (j *journal) begin(now time.Time) {
+func (j *Journal) begin(now time.Time) {
 	if p := &j.picture; p.since.IsZero() {
 		p.since = now
-		j.arm(now.Add(j.summary))
+		j.arm(now.Add(j.Summary))
 	}
 }
 
@@ -74,12 +74,12 @@ func (p *picture) count(k pair, n uint64, kept bool) {
 // summarize ends the interval if it is over, and prints it if what was kept
 // quiet differs from what the last printed one showed. The next interval
 // begins with the next event.
-func (j *journal) summarize(now time.Time) {
+func (j *Journal) summarize(now time.Time) {
 	p := &j.picture
 	if p.since.IsZero() {
 		return
 	}
-	if end := p.since.Add(j.summary); now.Before(end) {
+	if end := p.since.Add(j.Summary); now.Before(end) {
 		j.arm(end)
 		return
 	}

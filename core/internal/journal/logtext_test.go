@@ -1,4 +1,4 @@
-package core
+package journal
 
 import (
 	"strconv"
@@ -25,10 +25,10 @@ func TestLogWord(t *testing.T) {
 		{"a megabyte", long, `"` + long[:195] + `"...`, `"` + long[:195] + `"...`},
 		{"an escape is not cut in two", long[:193] + "\n" + "\n" + long, `"` + long[:193] + `\n"...`, `"` + long[:193] + `\n"...`},
 	} {
-		if got := logWord(r.in); got != r.word {
+		if got := Word(r.in); got != r.word {
 			t.Errorf("%s: logWord = %s, want %s", r.rule, got, r.word)
 		}
-		if got := logText(r.in); got != r.text {
+		if got := Text(r.in); got != r.text {
 			t.Errorf("%s: logText = %s, want %s", r.rule, got, r.text)
 		}
 	}
@@ -39,8 +39,8 @@ func FuzzLogWord(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		for _, got := range []string{logWord(s), logText(s)} {
-			if len(got) > maxText || !utf8.ValidString(got) {
+		for _, got := range []string{Word(s), Text(s)} {
+			if len(got) > MaxText || !utf8.ValidString(got) {
 				t.Fatalf("%q: %d bytes, valid %v", got, len(got), utf8.ValidString(got))
 			}
 			for _, r := range got {

@@ -1,4 +1,4 @@
-package core
+package journal
 
 import (
 	"errors"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
 func TestLineAttrs(t *testing.T) {
@@ -19,7 +20,7 @@ func TestLineAttrs(t *testing.T) {
 		want  string
 	}{
 		{"an event that knows nothing says so", event.Event{Class: event.UpgradeFailed}, `class=upgrade_failed remote=unknown status=0`},
-		{"a failure, whole", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonBadKey, Remote: from(1), Prober: "p", Method: "GET", Path: "/ws",
+		{"a failure, whole", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonBadKey, Remote: logtest.From(1), Prober: "p", Method: "GET", Path: "/ws",
 			Status: 400, Err: &event.HandshakeError{Reason: event.ReasonBadKey, Field: "Sec-Websocket-Key"}, Remedy: "do this", Session: event.SessionEnd{Duration: time.Second}},
 			`class=handshake_refused reason=bad_key remote=10.0.0.1:40001 prober=p method=GET path=/ws status=400 duration=1s field=Sec-Websocket-Key remedy=do this`},
 		{"a proxy that left a trace", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonUpgradeStripped, Proxy: "varnish", Method: "GET"},
@@ -68,10 +69,10 @@ func TestPanicText(t *testing.T) {
 		{"a number", 7, "7"},
 		{"an error", fmt.Errorf("e %d", 1), "e 1"},
 		{"a Stringer", describes{}, "described"},
-		{"a value that may still be changing is named, not read", &private{[]byte("x")}, "(*core.private)"},
+		{"a value that may still be changing is named, not read", &private{[]byte("x")}, "(*journal.private)"},
 		{"so is a map", map[string]int{"a": 1}, "(map[string]int)"},
 	} {
-		if got := panicText(r.value); got != r.want {
+		if got := PanicText(r.value); got != r.want {
 			t.Errorf("%s: %s, want %s", r.rule, got, r.want)
 		}
 	}
@@ -87,24 +88,24 @@ func TestStackTextIsCut(t *testing.T) {
 // Client text must not reach the log raw, whatever the handler does with it.
 func TestJournalForgedLines(t *testing.T) {
 	evil := "x\nlevel=ERROR msg=forged\r\x1b[31mred\x00\x7f\xff\u202e\u2028 class=session \"quoted\""
-	inJournal(t, journalConfig{logger: slog.New(&logLines{level: slog.LevelDebug}), collapse: time.Second}, func(t *testing.T, j *journal, log *logLines) {
+	inJournal(t, Config{Logger: slog.New(&logtest.Lines{Level: slog.LevelDebug}), Collapse: time.Second}, func(t *testing.T, j *Journal, log *logtest.Lines) {
 		zone := netip.MustParseAddr("fe80::1").WithZone("e\nvil")
 		for _, c := range event.Classes() {
 			for range 3 {
-				j.post(&event.Event{Class: c, Platform: true, Remote: netip.AddrPortFrom(zone, 1), Client: zone,
+				j.Post(&event.Event{Class: c, Platform: true, Remote: netip.AddrPortFrom(zone, 1), Client: zone,
 					Method: evil, Path: "/" + strings.Repeat(evil, 20000), Err: errors.New(evil), Prober: evil,
 					Panic: errors.New(evil), Stack: []byte("goroutine 1\n\tmain.go:1 \x1b[31m\xff")})
 			}
-			j.post(&event.Event{Class: c, Platform: true, Forwarded: evil, Panic: evil})
+			j.Post(&event.Event{Class: c, Platform: true, Forwarded: evil, Panic: evil})
 		}
 		handled(t, j)
-		after(time.Hour)
-		lines := log.take()
+		logtest.After(time.Hour)
+		lines := log.Take()
 		if len(lines) < 40 {
 			t.Fatalf("only %d lines: the table below proves nothing", len(lines))
 		}
 		for _, l := range lines {
-			for k, v := range l.attrs {
+			for k, v := range l.Attrs {
 				texts := []string{k, v.String()}
 				if s, ok := v.Any().([]string); ok {
 					texts = append(texts[:1], s...)
@@ -112,12 +113,12 @@ func TestJournalForgedLines(t *testing.T) {
 				for _, s := range texts {
 					if k == "stack" {
 						s = strings.NewReplacer("\n", "", "\t", "").Replace(s)
-					} else if k != "samples" && len(s) > maxText+len("10.0.0.1") && k != "remedy" {
-						t.Errorf("%s: %s has %d bytes", l.msg, k, len(s))
+					} else if k != "samples" && len(s) > MaxText+len("10.0.0.1") && k != "remedy" {
+						t.Errorf("%s: %s has %d bytes", l.Msg, k, len(s))
 					}
 					for _, r := range s {
 						if r < ' ' || r == 0x7f || r == '\ufffd' || r == '\u202e' || r == '\u2028' {
-							t.Fatalf("%s: attribute %s has %q raw: %q", l.msg, k, r, s)
+							t.Fatalf("%s: attribute %s has %q raw: %q", l.Msg, k, r, s)
 						}
 					}
 				}

@@ -1,4 +1,4 @@
-package core
+package journal
 
 import (
 	"log/slog"
@@ -60,7 +60,7 @@ func (f *flood) busiest(source netip.Addr, inMinute uint64) {
 }
 
 // flood counts a connection without a request, and tells the flood that begins with it.
-func (j *journal) flood(now time.Time, e *event.Event) {
+func (j *Journal) flood(now time.Time, e *event.Event) {
 	w := &j.floods
 	if w.end.IsZero() {
 		w.end = now.Add(floodMinute)
@@ -118,7 +118,7 @@ func (w *floodWatch) count(a netip.Addr) uint64 {
 
 // floodMinute ends the running minute if it is over, and with it a flood that
 // has stopped. While a flood is under way another minute follows at once.
-func (j *journal) floodMinute(now time.Time) {
+func (j *Journal) floodMinute(now time.Time) {
 	w := &j.floods
 	if w.end.IsZero() {
 		return
@@ -139,7 +139,7 @@ func (j *journal) floodMinute(now time.Time) {
 	j.arm(w.end)
 }
 
-func (j *journal) floodOver(now time.Time, f *flood, msg string) {
+func (j *Journal) floodOver(now time.Time, f *flood, msg string) {
 	if !f.since.IsZero() && !f.above {
 		attrs := append(f.attrs(event.Undecided), slog.Duration("duration", f.last.Sub(f.since)))
 		j.write(now, slog.LevelInfo, msg, attrs...)

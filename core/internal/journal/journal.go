@@ -1,7 +1,9 @@
-package core
+// Package journal turns events into log lines: the first of a kind at once, repeats
+// collapsed, what is quiet in summaries, floods told. Nothing that posts an event waits
+// for a log.
+package journal
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -12,19 +14,19 @@ import (
 	"github.com/quietws/quietws/core/event"
 )
 
-// queueSize is how many events may wait for the logger. It is reached only
+// QueueSize is how many events may wait for the logger. It is reached only
 // while the logger or Config.Observe is slower than the network.
-const queueSize = 1024
+const QueueSize = 1024
 
-type journalConfig struct {
-	logger  *slog.Logger
-	observe func(event.Event)
+type Config struct {
+	Logger  *slog.Logger
+	Observe func(event.Event)
 	// collapse is the window of a failure, summary the interval of the
 	// summaries; summary < 0: none.
-	collapse, summary time.Duration
+	Collapse, Summary time.Duration
 	// suppressed counts events that got no line of their own. It is called
 	// from the journal's goroutine and must be cheap.
-	suppressed func(event.Class, uint64)
+	Suppressed func(event.Class, uint64)
 }
 
 // A journal turns events into log lines. It owns one bounded queue and one
@@ -33,8 +35,8 @@ type journalConfig struct {
 // write: it ends when the queue is empty, and the next event, the timer or close
 // starts it again. What follows done belongs to that goroutine, which is why there
 // is no lock: turn hands it from one to the next.
-type journal struct {
-	journalConfig
+type Journal struct {
+	Config
 
 	once      sync.Once
 	started   atomic.Bool
@@ -70,7 +72,7 @@ const (
 // An entry is an event, a state line or the mark of a flush.
 type entry struct {
 	event   event.Event
-	as      special
+	as      Special
 	note    *noteLine
 	flushed chan struct{}
 }
@@ -103,34 +105,22 @@ type noteLine struct {
 	callback, panicked string // of a panic of user code, whose repeats are collapsed
 }
 
-// newJournal starts nothing: a guard that never sees an event has no goroutine.
-func newJournal(c journalConfig) *journal {
-	if c.logger == nil {
-		c.logger = slog.Default()
-	}
-	if c.collapse <= 0 {
-		c.collapse = defaultCollapse
-	}
-	if c.summary == 0 {
-		c.summary = defaultSummary
-	}
-	if c.suppressed == nil {
-		c.suppressed = func(event.Class, uint64) {}
-	}
-	return &journal{journalConfig: c, done: make(chan struct{})}
+// New starts nothing: a guard that never sees an event has no goroutine.
+func New(c Config) *Journal {
+	return &Journal{Config: c, done: make(chan struct{})}
 }
 
-func (j *journal) start() {
+func (j *Journal) start() {
 	j.run = j.loop
 	j.timer = time.AfterFunc(time.Hour, j.ring)
 	j.timer.Stop()
-	j.queue = make(chan *entry, queueSize)
+	j.queue = make(chan *entry, QueueSize)
 	j.started.Store(true)
 }
 
 // wake starts the goroutine if none runs. One that is about to end looks once
 // more, after it has given up its turn, for what came before.
-func (j *journal) wake() {
+func (j *Journal) wake() {
 	switch j.turn.Load() {
 	case turnFree:
 		if j.turn.CompareAndSwap(turnFree, turnTaken) {
@@ -151,7 +141,7 @@ func (j *journal) wake() {
 }
 
 // ring is what the timer calls.
-func (j *journal) ring() {
+func (j *Journal) ring() {
 	j.rung.Store(true)
 	j.wake()
 }
@@ -159,11 +149,11 @@ func (j *journal) ring() {
 // post hands over one event. It never blocks and may be called from anywhere,
 // Accept and Close too. An event that finds the queue full, or the journal
 // closed, is dropped and counted. What e refers to must not change any more.
-func (j *journal) post(e *event.Event) { j.postAs(e, ordinary) }
+func (j *Journal) Post(e *event.Event) { j.PostAs(e, Ordinary) }
 
 // postAs is post for an event of which there is more to say.
-func (j *journal) postAs(e *event.Event, as special) {
-	if e.Class == event.HTTP && j.observe == nil {
+func (j *Journal) PostAs(e *event.Event, as Special) {
+	if e.Class == event.HTTP && j.Observe == nil {
 		return // by far the most frequent, and nobody wants it
 	}
 	if e.Time.IsZero() {
@@ -175,11 +165,11 @@ func (j *journal) postAs(e *event.Event, as special) {
 // note writes a line about the server rather than about a connection: start,
 // drain, accept errors. It goes through the same queue, so that lines keep
 // their order, and is never collapsed. Its attributes are logged as they are.
-func (j *journal) note(level slog.Level, msg string, attrs ...slog.Attr) {
-	j.offer(new(event.Event), ordinary, &noteLine{at: time.Now(), level: level, msg: msg, attrs: attrs})
+func (j *Journal) Note(level slog.Level, msg string, attrs ...slog.Attr) {
+	j.offer(new(event.Event), Ordinary, &noteLine{at: time.Now(), level: level, msg: msg, attrs: attrs})
 }
 
-func (j *journal) offer(e *event.Event, as special, note *noteLine) {
+func (j *Journal) offer(e *event.Event, as Special, note *noteLine) {
 	if j.closed.Load() { // counted, but not told: nobody is there to tell it
 		j.late.Add(1)
 		return
@@ -198,38 +188,14 @@ func (j *journal) offer(e *event.Event, as special, note *noteLine) {
 
 // dropped is how many events and lines were lost: the queue was full, the
 // journal closed, or the log handler panicked.
-func (j *journal) dropped() uint64 { return j.lost.Load() + j.late.Load() }
-
-// flush waits until everything posted before has been handled. Repeats that
-// are being counted stay so.
-func (j *journal) flush(ctx context.Context) error {
-	if !j.started.Load() {
-		return nil
-	}
-	mark := make(chan struct{})
-	select {
-	case j.queue <- &entry{flushed: mark}:
-		j.wake()
-	case <-j.done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case <-mark:
-	case <-j.done:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	return nil
-}
+func (j *Journal) Dropped() uint64 { return j.lost.Load() + j.late.Load() }
 
 // close handles what is queued, writes the repeats that are still being
 // counted, and ends the goroutine for good. A logger that blocks for ever costs
 // its caller no more than timeout: then the error says so, and the goroutine ends
 // as soon as the logger lets go of it. Events posted meanwhile are dropped.
 // It may be called again, and before anything was posted.
-func (j *journal) close(timeout time.Duration) error {
+func (j *Journal) Close(timeout time.Duration) error {
 	j.closed.Store(true)
 	j.once.Do(func() { j.turn.Store(turnOver); close(j.done) })
 	j.wake()
@@ -245,7 +211,7 @@ func (j *journal) close(timeout time.Duration) error {
 }
 
 // loop handles what is there and ends.
-func (j *journal) loop() {
+func (j *Journal) loop() {
 	ended := false
 	defer func() {
 		// User code that calls runtime.Goexit, such as t.FailNow, must not take
@@ -278,14 +244,14 @@ func (j *journal) loop() {
 
 // giveUp gives up the turn, and reports whether it stays so: what came while it was
 // taken has started no other goroutine.
-func (j *journal) giveUp() bool {
+func (j *Journal) giveUp() bool {
 	j.turn.Store(turnFree)
 	done := len(j.queue) == 0 && !j.rung.Load() && !j.closed.Load()
 	return done || !j.turn.CompareAndSwap(turnFree, turnTaken)
 }
 
 // finish empties the queue and tells what is pending.
-func (j *journal) finish() {
+func (j *Journal) finish() {
 	for !j.abandoned.Load() {
 		select {
 		case j.now = <-j.queue:
@@ -303,7 +269,7 @@ func (j *journal) finish() {
 	j.endHush(time.Now(), true)
 }
 
-func (j *journal) handle() {
+func (j *Journal) handle() {
 	now := time.Now()
 	if !j.next.IsZero() && !now.Before(j.next) {
 		j.due(now) // the timer is only one of many that want the goroutine
@@ -316,7 +282,7 @@ func (j *journal) handle() {
 		j.line(now, j.now.note)
 	default:
 		j.tell(now, &j.now.event, j.now.as)
-		if j.observe != nil {
+		if j.Observe != nil {
 			// After the line: what the observer does to the stack or the error
 			// is then its own affair.
 			j.show(now, &j.now.event)
@@ -332,7 +298,7 @@ func (it *entry) putBack() {
 	entries.Put(it)
 }
 
-func (j *journal) line(now time.Time, n *noteLine) {
+func (j *Journal) line(now time.Time, n *noteLine) {
 	if n.callback != "" && j.callbackAgain(now, n) {
 		return
 	}
@@ -340,18 +306,18 @@ func (j *journal) line(now time.Time, n *noteLine) {
 }
 
 // show calls the observer and contains its panic.
-func (j *journal) show(now time.Time, e *event.Event) {
+func (j *Journal) show(now time.Time, e *event.Event) {
 	defer func() {
 		if p := recover(); p != nil {
 			j.observerPanicked(now, e, p, debug.Stack())
 		}
 	}()
-	j.observe(*e)
+	j.Observe(*e)
 }
 
 // due does what a deadline asks for. Each part arms the timer anew if it has
 // one left; if none has, no timer runs.
-func (j *journal) due(now time.Time) {
+func (j *Journal) due(now time.Time) {
 	j.next = time.Time{}
 	j.endHush(now, false)
 	j.repeats(now, false)
@@ -361,7 +327,7 @@ func (j *journal) due(now time.Time) {
 }
 
 // arm makes sure that due runs at that time or before.
-func (j *journal) arm(at time.Time) {
+func (j *Journal) arm(at time.Time) {
 	if j.next.IsZero() || at.Before(j.next) {
 		j.next = at
 		j.timer.Reset(time.Until(at))

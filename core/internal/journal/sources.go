@@ -1,4 +1,4 @@
-package core
+package journal
 
 import (
 	"log/slog"

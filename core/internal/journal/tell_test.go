@@ -1,4 +1,4 @@
-package core
+package journal
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/journal/logtest"
 	"github.com/quietws/quietws/core/internal/remedy"
 )
 
@@ -71,13 +72,13 @@ func TestTold(t *testing.T) {
 			{"but not that of anybody on the internet", e, debug, tellCounted},
 		}...)
 	}
-	if level, how := told(&event.Event{Class: event.HandlerPanic}, elsewhere); level != debug || how != tellElsewhere {
+	if level, how := told(&event.Event{Class: event.HandlerPanic}, Elsewhere); level != debug || how != tellElsewhere {
 		t.Errorf("one event, one line: what the server's own log has is %v, %v", level, how)
 	}
 	covered := map[event.Class]bool{}
 	for _, r := range rows {
 		covered[r.event.Class] = true
-		if level, how := told(&r.event, ordinary); level != r.level || how != r.how {
+		if level, how := told(&r.event, Ordinary); level != r.level || how != r.how {
 			t.Errorf("%s: told(%+v) = %v, %v; want %v, %v", r.rule, r.event, level, how, r.level, r.how)
 		}
 		if m := messages[r.event.Class]; r.how == tellWhole && (m.first == "" || m.again == "") || r.how == tellDebug && m.first == "" {
@@ -105,23 +106,23 @@ func TestNeverNoisierThanWithout(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var suppressed uint64
 			count := func(_ event.Class, n uint64) { suppressed += n }
-			inJournal(t, journalConfig{suppressed: count}, func(t *testing.T, j *journal, log *logLines) {
-				var all []logLine
+			inJournal(t, Config{Suppressed: count}, func(t *testing.T, j *Journal, log *logtest.Lines) {
+				var all []logtest.Line
 				for i := range 361 {
-					e.Remote = from(i % 3)
-					j.post(&e)
-					after(10 * time.Second)
+					e.Remote = logtest.From(i % 3)
+					j.Post(&e)
+					logtest.After(10 * time.Second)
 				}
-				all = log.take()
+				all = log.Take()
 				if len(all) > 3 {
-					wantMessages(t, "at most three lines in an hour", all, "three")
+					logtest.WantMessages(t, "at most three lines in an hour", all, "three")
 				}
 				for _, l := range all {
-					if l.level >= slog.LevelWarn {
+					if l.Level >= slog.LevelWarn {
 						t.Errorf("an hour of probes warned: %v", l)
 					}
 				}
-				_, how := told(&e, ordinary)
+				_, how := told(&e, Ordinary)
 				want := map[manner]uint64{tellSight: 360, tellCounted: 361}[how]
 				if suppressed != want {
 					t.Errorf("%d lines counted as suppressed, want %d: quiet is not silent", suppressed, want)
@@ -132,25 +133,25 @@ func TestNeverNoisierThanWithout(t *testing.T) {
 }
 
 func TestFirstSight(t *testing.T) {
-	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
-		post := func(rule string, e event.Event, want ...string) logLine {
+	inJournal(t, Config{}, func(t *testing.T, j *Journal, log *logtest.Lines) {
+		post := func(rule string, e event.Event, want ...string) logtest.Line {
 			t.Helper()
-			j.post(&e)
+			j.Post(&e)
 			handled(t, j)
-			got := log.take()
-			wantMessages(t, rule, got, want...)
+			got := log.Take()
+			logtest.WantMessages(t, rule, got, want...)
 			if len(got) == 0 {
-				return logLine{}
+				return logtest.Line{}
 			}
 			return got[0]
 		}
-		post("from the internet: not told, and it does not use up the first sight", event.Event{Class: event.TCPProbe, Remote: from(9)})
-		l := post("the first is told", event.Event{Class: event.TCPProbe, Platform: true, Remote: from(1)}, msgSeen)
-		wantAttrs(t, l, map[string]string{"class": "tcp_probe", "prober": "unknown", "remote": from(1).String(),
+		post("from the internet: not told, and it does not use up the first sight", event.Event{Class: event.TCPProbe, Remote: logtest.From(9)})
+		l := post("the first is told", event.Event{Class: event.TCPProbe, Platform: true, Remote: logtest.From(1)}, msgSeen)
+		logtest.WantAttrs(t, l, map[string]string{"class": "tcp_probe", "prober": "unknown", "remote": logtest.From(1).String(),
 			"remedy": hintOr(event.TCPProbe), "path": "-", "status": "-"})
-		post("the second is not, wherever it comes from", event.Event{Class: event.TCPProbe, Platform: true, Remote: from(2)})
-		l = post("another prober is news", event.Event{Class: event.HTTPProbe, Prober: "GoogleHC", Remote: from(1), Method: "GET", Path: "/healthz", Status: 200}, msgSeen)
-		wantAttrs(t, l, map[string]string{"prober": "GoogleHC", "path": "/healthz", "method": "GET", "status": "200", "remedy": hintOr(event.HTTPProbe)})
+		post("the second is not, wherever it comes from", event.Event{Class: event.TCPProbe, Platform: true, Remote: logtest.From(2)})
+		l = post("another prober is news", event.Event{Class: event.HTTPProbe, Prober: "GoogleHC", Remote: logtest.From(1), Method: "GET", Path: "/healthz", Status: 200}, msgSeen)
+		logtest.WantAttrs(t, l, map[string]string{"prober": "GoogleHC", "path": "/healthz", "method": "GET", "status": "200", "remedy": hintOr(event.HTTPProbe)})
 		post("the same prober in another class is news", event.Event{Class: event.TCPProbe, Prober: "GoogleHC"}, msgSeen)
 		post("and then no more", event.Event{Class: event.TCPProbe, Prober: "GoogleHC", Platform: true})
 	})
@@ -159,18 +160,18 @@ func TestFirstSight(t *testing.T) {
 func TestToldElsewhere(t *testing.T) {
 	var suppressed uint64
 	observed := 0
-	c := journalConfig{logger: slog.New(&logLines{level: slog.LevelDebug}), suppressed: func(_ event.Class, n uint64) { suppressed += n },
-		observe: func(event.Event) { observed++ }}
-	inJournal(t, c, func(t *testing.T, j *journal, log *logLines) {
-		j.postAs(&event.Event{Class: event.HandlerPanic}, elsewhere)
-		after(2 * time.Hour)
-		wantMessages(t, "no line, not at Debug and not in a summary of its own", log.take())
+	c := Config{Logger: slog.New(&logtest.Lines{Level: slog.LevelDebug}), Suppressed: func(_ event.Class, n uint64) { suppressed += n },
+		Observe: func(event.Event) { observed++ }}
+	inJournal(t, c, func(t *testing.T, j *Journal, log *logtest.Lines) {
+		j.PostAs(&event.Event{Class: event.HandlerPanic}, Elsewhere)
+		logtest.After(2 * time.Hour)
+		logtest.WantMessages(t, "no line, not at Debug and not in a summary of its own", log.Take())
 		if suppressed != 1 || observed != 1 {
 			t.Errorf("suppressed %d, observed %d; want 1 and 1: it is counted and observed all the same", suppressed, observed)
 		}
-		j.post(&event.Event{Class: event.HandlerPanic})
+		j.Post(&event.Event{Class: event.HandlerPanic})
 		handled(t, j)
-		wantMessages(t, "and one that is told only here is still the first", log.take(), "handler panicked")
+		logtest.WantMessages(t, "and one that is told only here is still the first", log.Take(), "handler panicked")
 	})
 }
 
@@ -183,44 +184,44 @@ func hintOr(c event.Class) string {
 }
 
 func TestDebugShowsEachOne(t *testing.T) {
-	log := &logLines{level: slog.LevelDebug}
-	inJournal(t, journalConfig{logger: slog.New(log)}, func(t *testing.T, j *journal, log *logLines) {
-		probe := event.Event{Class: event.TLSProbe, Platform: true, Remote: from(1)}
-		j.post(&probe)
-		j.post(&probe)
-		j.post(&event.Event{Class: event.BadRequest, Reason: event.ReasonTooLarge})
-		j.post(&event.Event{Class: event.HTTP})
-		j.post(&event.Event{Class: event.Hijacked, Path: "/connect"})
-		j.post(&event.Event{Class: event.SessionEnded, Path: "/ws", Prober: "gatus", Remote: from(3), Session: event.SessionEnd{
+	log := &logtest.Lines{Level: slog.LevelDebug}
+	inJournal(t, Config{Logger: slog.New(log)}, func(t *testing.T, j *Journal, log *logtest.Lines) {
+		probe := event.Event{Class: event.TLSProbe, Platform: true, Remote: logtest.From(1)}
+		j.Post(&probe)
+		j.Post(&probe)
+		j.Post(&event.Event{Class: event.BadRequest, Reason: event.ReasonTooLarge})
+		j.Post(&event.Event{Class: event.HTTP})
+		j.Post(&event.Event{Class: event.Hijacked, Path: "/connect"})
+		j.Post(&event.Event{Class: event.SessionEnded, Path: "/ws", Prober: "gatus", Remote: logtest.From(3), Session: event.SessionEnd{
 			End: "vanished", Code: 1006, Duration: time.Minute, BytesIn: 5, BytesOut: 7}})
-		j.post(&event.Event{Class: event.SessionEnded})
+		j.Post(&event.Event{Class: event.SessionEnded})
 		handled(t, j)
-		got := log.take()
-		wantMessages(t, "a line each, but none for an ordinary request", got, msgSeen, msgProbe,
+		got := log.Take()
+		logtest.WantMessages(t, "a line each, but none for an ordinary request", got, msgSeen, msgProbe,
 			"bytes that never became a request", "hijacked connection ended", "session ended", "session ended")
 		for i, l := range got[1:] {
-			if l.level != slog.LevelDebug {
-				t.Errorf("line %d is at %v, want DEBUG", i+1, l.level)
+			if l.Level != slog.LevelDebug {
+				t.Errorf("line %d is at %v, want DEBUG", i+1, l.Level)
 			}
 		}
-		wantAttrs(t, got[1], map[string]string{"class": "tls_probe", "prober": "unknown", "remedy": "-"})
-		wantAttrs(t, got[3], map[string]string{"class": "hijacked", "path": "/connect", "end": "-"})
-		wantAttrs(t, got[4], map[string]string{"end": "vanished", "code": "1006", "duration": "1m0s",
-			"bytes_in": "5", "bytes_out": "7", "prober": "gatus", "remote": from(3).String()})
-		wantAttrs(t, got[5], map[string]string{"end": "ended", "code": "0", "remote": "unknown", "prober": "-"})
+		logtest.WantAttrs(t, got[1], map[string]string{"class": "tls_probe", "prober": "unknown", "remedy": "-"})
+		logtest.WantAttrs(t, got[3], map[string]string{"class": "hijacked", "path": "/connect", "end": "-"})
+		logtest.WantAttrs(t, got[4], map[string]string{"end": "vanished", "code": "1006", "duration": "1m0s",
+			"bytes_in": "5", "bytes_out": "7", "prober": "gatus", "remote": logtest.From(3).String()})
+		logtest.WantAttrs(t, got[5], map[string]string{"end": "ended", "code": "0", "remote": "unknown", "prober": "-"})
 	})
 }
 
 // The cost of a level that is off is a question to the logger, not a line.
 func TestNoAttributesBelowTheLevel(t *testing.T) {
 	asked := 0
-	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
-		j.post(&event.Event{Class: event.HandshakeRefused, Reason: event.ReasonDraining, Err: countedError{&asked}})
+	inJournal(t, Config{}, func(t *testing.T, j *Journal, log *logtest.Lines) {
+		j.Post(&event.Event{Class: event.HandshakeRefused, Reason: event.ReasonDraining, Err: countedError{&asked}})
 		handled(t, j)
 		if asked != 0 {
 			t.Error("the text of an error was made for a line that nobody reads")
 		}
-		j.post(&event.Event{Class: event.HandshakeRefused, Reason: event.ReasonBadKey, Err: countedError{&asked}})
+		j.Post(&event.Event{Class: event.HandshakeRefused, Reason: event.ReasonBadKey, Err: countedError{&asked}})
 		handled(t, j)
 		if asked != 1 {
 			t.Errorf("Error was called %d times, want once", asked)
@@ -233,9 +234,9 @@ type countedError struct{ n *int }
 func (e countedError) Error() string { *e.n++; return "counted" }
 
 func TestFirstSightsAreBounded(t *testing.T) {
-	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
+	inJournal(t, Config{}, func(t *testing.T, j *Journal, log *logtest.Lines) {
 		for i := range 100_000 {
-			j.post(&event.Event{Class: event.HTTPProbe, Prober: strconv.Itoa(i)})
+			j.Post(&event.Event{Class: event.HTTPProbe, Prober: strconv.Itoa(i)})
 			if i%500 == 0 {
 				synctest.Wait()
 			}
@@ -244,7 +245,7 @@ func TestFirstSightsAreBounded(t *testing.T) {
 			if n := len(j.seen); n != maxSights {
 				t.Errorf("%d first sights are remembered, want %d", n, maxSights)
 			}
-			if n := len(log.take()); n != maxSights {
+			if n := len(log.Take()); n != maxSights {
 				t.Errorf("%d lines, want %d", n, maxSights)
 			}
 			if n := len(j.picture.pairs); n != maxPairs {
@@ -255,9 +256,21 @@ func TestFirstSightsAreBounded(t *testing.T) {
 }
 
 func TestUnknownClassIsLoud(t *testing.T) {
-	inJournal(t, journalConfig{}, func(t *testing.T, j *journal, log *logLines) {
-		j.post(&event.Event{Class: 200, Err: errors.New("x")})
+	inJournal(t, Config{}, func(t *testing.T, j *Journal, log *logtest.Lines) {
+		j.Post(&event.Event{Class: 200, Err: errors.New("x")})
 		handled(t, j)
-		wantMessages(t, "a class outside the set is told, and breaks nothing", log.take(), "connection without a class")
+		logtest.WantMessages(t, "a class outside the set is told, and breaks nothing", log.Take(), "connection without a class")
 	})
+}
+
+// What strangers send over HTTP/2 is counted, and does not write our log.
+func TestHTTP2OfTheInternetIsQuiet(t *testing.T) {
+	e := event.Event{Class: event.HandshakeRefused, Reason: event.ReasonHTTP2}
+	if level, how := told(&e, Ordinary); level.String() != "DEBUG" || how != tellCounted {
+		t.Errorf("told at %v, %v", level, how)
+	}
+	e.Method = "CONNECT"
+	if level, how := told(&e, Ordinary); level.String() != "WARN" || how != tellWhole {
+		t.Errorf("a request is told at %v, %v", level, how)
+	}
 }

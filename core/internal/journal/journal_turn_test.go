@@ -1,20 +1,15 @@
-package core
+package journal
 
 import (
-	"context"
-	"io"
 	"log/slog"
-	"net"
-	"net/http"
 	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
 // An application's leak tests must find nothing of a guard that it has not closed.
@@ -22,56 +17,25 @@ import (
 // may not even wait for a timer.
 func TestJournalGoroutineEndsByItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &logLines{level: slog.LevelInfo}
-		j := newJournal(journalConfig{logger: slog.New(log)})
+		log := &logtest.Lines{Level: slog.LevelInfo}
+		j := startJournal(Config{Logger: slog.New(log)})
 		for _, c := range event.Classes() {
-			j.post(&event.Event{Class: c, Platform: true})
-			j.post(&event.Event{Class: c, Platform: true})
+			j.Post(&event.Event{Class: c, Platform: true})
+			j.Post(&event.Event{Class: c, Platform: true})
 		}
 		synctest.Wait()
 		if turn := j.turn.Load(); turn != turnFree {
 			t.Errorf("the journal's goroutine is still there when all is told (turn %d)", turn)
 		}
-		log.take()
-		after(2 * time.Hour)
-		if len(log.take()) == 0 {
+		log.Take()
+		logtest.After(2 * time.Hour)
+		if len(log.Take()) == 0 {
 			t.Error("without the goroutine no window and no summary was told")
 		}
 		if turn := j.turn.Load(); turn != turnFree {
 			t.Errorf("the timer's turn has not ended (turn %d)", turn)
 		}
 	})
-}
-
-// The same of a whole server that was shut down and whose guard was not closed.
-func TestNoGoroutineIsLeftWithoutClose(t *testing.T) {
-	before := goleak.IgnoreCurrent()
-	g, err := New(Config{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	go func() { served <- g.Serve(ctx, &http.Server{Handler: http.NotFoundHandler()}, ln) }()
-	for _, text := range []string{"", "nonsense\r\n\r\n", "GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", upgradeGET} {
-		dialed(t, ln.Addr().String(), func(c net.Conn) {
-			_, _ = io.WriteString(c, text)
-			if text != "" {
-				_, _ = c.Read(make([]byte, 512))
-			}
-		})
-	}
-	cancel()
-	if err := <-served; err != nil {
-		t.Error(err)
-	}
-	if err := goleak.Find(before); err != nil {
-		t.Errorf("without Guard.Close: %v", err)
-	}
 }
 
 // The goroutine ends and comes back at any moment: no event may be lost or
@@ -81,8 +45,8 @@ func TestJournalHandOver(t *testing.T) {
 	var next [posters]int
 	all := make(chan struct{})
 	left := posters * each
-	room := make(chan struct{}, queueSize/2)
-	j := newJournal(journalConfig{logger: slog.New(slog.DiscardHandler), observe: func(e event.Event) {
+	room := make(chan struct{}, QueueSize/2)
+	j := startJournal(Config{Logger: slog.New(slog.DiscardHandler), Observe: func(e event.Event) {
 		poster, n := e.Status/each, e.Status%each
 		if n != next[poster] {
 			t.Errorf("poster %d: event %d came after %d", poster, n, next[poster]-1)
@@ -98,7 +62,7 @@ func TestJournalHandOver(t *testing.T) {
 		wg.Go(func() {
 			for n := range each {
 				room <- struct{}{}
-				j.post(&event.Event{Class: event.HTTP, Status: p*each + n})
+				j.Post(&event.Event{Class: event.HTTP, Status: p*each + n})
 				if n%3 == p%3 {
 					runtime.Gosched()
 				}
@@ -111,10 +75,10 @@ func TestJournalHandOver(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Fatalf("%d events are never handled", left)
 	}
-	if n := j.dropped(); n != 0 {
+	if n := j.Dropped(); n != 0 {
 		t.Errorf("%d were dropped", n)
 	}
-	if err := j.close(time.Second); err != nil {
+	if err := j.Close(time.Second); err != nil {
 		t.Error(err)
 	}
 }
@@ -123,19 +87,19 @@ func TestJournalHandOver(t *testing.T) {
 func TestJournalCountsWhatCloseGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		j := newJournal(journalConfig{logger: slog.New(&logLines{before: func(slog.Record) { <-release }})})
-		j.post(&event.Event{Class: event.HandlerPanic})
+		j := startJournal(Config{Logger: slog.New(&logtest.Lines{Before: func(slog.Record) { <-release }})})
+		j.Post(&event.Event{Class: event.HandlerPanic})
 		synctest.Wait()
 		for range 7 {
-			j.post(&event.Event{Class: event.TCPProbe})
+			j.Post(&event.Event{Class: event.TCPProbe})
 		}
-		if err := j.close(time.Second); err == nil {
+		if err := j.Close(time.Second); err == nil {
 			t.Error("no error, though the logger blocks")
 		}
-		j.post(&event.Event{Class: event.TCPProbe})
+		j.Post(&event.Event{Class: event.TCPProbe})
 		close(release)
 		synctest.Wait()
-		if n := j.dropped(); n != 8 {
+		if n := j.Dropped(); n != 8 {
 			t.Errorf("dropped() = %d, want the 7 that waited and the one after close", n)
 		}
 	})
@@ -146,15 +110,15 @@ func TestJournalCountsWhatCloseGivesUp(t *testing.T) {
 func TestJournalGivesUpOnlyWhatIsDone(t *testing.T) {
 	for _, row := range []struct {
 		came string
-		come func(*journal)
+		come func(*Journal)
 		ends bool
 	}{
-		{"nothing", func(*journal) {}, true},
-		{"an event", func(j *journal) { j.post(&event.Event{Class: event.TCPProbe}) }, false},
-		{"the timer", (*journal).ring, false},
-		{"close", func(j *journal) { j.closed.Store(true); j.wake() }, false},
+		{"nothing", func(*Journal) {}, true},
+		{"an event", func(j *Journal) { j.Post(&event.Event{Class: event.TCPProbe}) }, false},
+		{"the timer", (*Journal).ring, false},
+		{"close", func(j *Journal) { j.closed.Store(true); j.wake() }, false},
 	} {
-		j := newJournal(journalConfig{logger: slog.New(slog.DiscardHandler)})
+		j := startJournal(Config{Logger: slog.New(slog.DiscardHandler)})
 		j.once.Do(j.start)
 		j.turn.Store(turnTaken)
 		row.come(j)

@@ -1,31 +1,31 @@
-package core
+package journal
 
 import (
 	"strconv"
 	"unicode/utf8"
 )
 
-// maxText is how many bytes one attribute takes of anything that a peer may
+// MaxText is how many bytes one attribute takes of anything that a peer may
 // have had a hand in, quotes and escapes included.
-const maxText = 200
+const MaxText = 200
 
-// logWord makes s fit to be the value of an attribute, whoever wrote it and
-// whatever the handler does with it: at most [maxText] bytes, all printable.
+// Word makes s fit to be the value of an attribute, whoever wrote it and
+// whatever the handler does with it: at most [MaxText] bytes, all printable.
 // What is harmless stays as it is. Anything with a space, an equals sign, a
 // quote, a backslash, or beyond printable ASCII is quoted as a Go string, so
 // that it cannot pass for another attribute or another line. Three dots after
 // the closing quote say that it was cut.
-func logWord(s string) string { return logQuote(s, false) }
+func Word(s string) string { return logQuote(s, false) }
 
-// logText is logWord for prose, where spaces and equals signs are harmless.
-func logText(s string) string { return logQuote(s, true) }
+// Text is Word for prose, where spaces and equals signs are harmless.
+func Text(s string) string { return logQuote(s, true) }
 
 func logQuote(s string, prose bool) string {
-	if len(s) <= maxText && harmless(s, prose) {
+	if len(s) <= MaxText && harmless(s, prose) {
 		return s
 	}
-	const room = maxText - len(`"...`)
-	out := append(make([]byte, 0, maxText), '"')
+	const room = MaxText - len(`"...`)
+	out := append(make([]byte, 0, MaxText), '"')
 	for i := 0; i < len(s); {
 		_, n := utf8.DecodeRuneInString(s[i:])
 		var buf [16]byte
