@@ -32,20 +32,22 @@ func FuzzSession(f *testing.F) {
 	for seed := range uint64(50) {
 		f.Add(seed, seed%3 == 0, uint8(seed))
 	}
-	f.Fuzz(func(t *testing.T, seed uint64, closes bool, size uint8) {
-		r := rand.New(rand.NewPCG(seed, uint64(size)))
-		m := &model{t: t, r: r, s: new(Session), w: newWire()}
-		if r.IntN(2) == 0 {
-			m.answer = len(head101)
-		}
-		m.s.Start(m.answer == 0, false)
-		m.stream = randomFrames(r, int(size%24), false)
-		if closes {
-			m.stream = append(m.stream, frame(bye, []byte("\x03\xe8done"))...)
-		}
-		m.run()
-		m.check(closes)
-	})
+	f.Fuzz(runModel)
+}
+
+func runModel(t *testing.T, seed uint64, closes bool, size uint8) {
+	r := rand.New(rand.NewPCG(seed, uint64(size)))
+	m := &model{t: t, r: r, s: new(Session), w: newWire()}
+	if r.IntN(2) == 0 {
+		m.answer = len(head101)
+	}
+	m.s.Start(m.answer == 0, false)
+	m.stream = randomFrames(r, int(size%24), false)
+	if closes {
+		m.stream = append(m.stream, frame(bye, []byte("\x03\xe8done"))...)
+	}
+	m.run()
+	m.check(closes)
 }
 
 func (m *model) run() {

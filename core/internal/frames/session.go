@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Wire is the connection below a session, without the library's deadlines, and
-// the clock. Its methods are called under the session's locks: SetWriteDeadline
-// and Now must not block and none of them may call the session.
+// Wire is the connection below a session, and the clock. Its methods are called
+// under the session's locks: SetWriteDeadline and Now must not block, and none of
+// them may call the session.
 type Wire interface {
 	Write(p []byte) (int, error)
 	SetWriteDeadline(t time.Time) error
@@ -56,7 +56,7 @@ const (
 	tried               // the Write under way, or the last one, tried to write our close frame
 
 	// unusual are those of which a Write of one message has to know.
-	unusual = started | off | pending | begun | torn | halfPing
+	unusual = started | off | pending | begun | halfPing
 )
 
 func (s *Session) is(f uint32) bool { return s.flags.Load()&f != 0 }
@@ -84,16 +84,8 @@ func (s *Session) Start(answered, lasting bool) {
 // closed. What the peer sends is followed further.
 func (s *Session) Off() {
 	s.state.Lock()
-	defer s.state.Unlock()
-	s.turnOff()
-}
-
-func (s *Session) turnOff() {
-	if s.is(pending) && !s.is(begun) {
-		s.flags.Or(unfollowed)
-		s.flags.And(^pending)
-	}
 	s.flags.Or(off)
+	s.state.Unlock()
 }
 
 // Received follows bytes that came from the peer: what a Read returned, and once
@@ -111,7 +103,8 @@ func (s *Session) Received(p []byte, at int64) {
 
 // SetWriteDeadline sets the library's deadline for writing on w, or, while a frame
 // of ours is being written, after it. SetDeadline of a connection must go through
-// here too.
+// here too, and a deadline that was set before Start must be set again or be over:
+// what was not set here is not restored.
 func (s *Session) SetWriteDeadline(w Wire, t time.Time) error {
 	s.state.Lock()
 	defer s.state.Unlock()

@@ -86,7 +86,7 @@ func TestUnfollowed(t *testing.T) {
 			write(t, s, w, []byte("more\xff\x88\x00\x81"))
 			wantState(t, s.Push(w), Unfollowed)
 			wantGot(t, w, []byte(before), []byte("more\xff\x88\x00\x81"))
-			if f := s.Facts(); f.Ours || f.Sent != 0 {
+			if f := s.Facts(); f.Ours || f.Sent != 0 || f.Followed && f.Heard {
 				t.Errorf("%+v", f)
 			}
 		})

@@ -87,7 +87,7 @@ func (s *Session) noteSpecial() {
 		}
 	}
 	if s.out.Broken() {
-		s.turnOff()
+		s.flags.Or(off)
 	}
 }
 

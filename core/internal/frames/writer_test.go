@@ -136,6 +136,9 @@ func TestTorn(t *testing.T) {
 	if n, err := s.Write(w, msg, w.ms()); n != 3 || err == nil {
 		t.Fatal(n, err)
 	}
+	if f := s.Facts(); f.LastOut != w.ms() || f.MessagesOut != 0 {
+		t.Errorf("%+v", f)
+	}
 	wantState(t, closeWith(t, s, w), Failed)
 	if s.Ping(w) {
 		t.Error("a ping")
