@@ -16,7 +16,7 @@ import (
 // connOf is ConnOf, and finds the connections of attached servers that the
 // guard did not accept.
 func (g *Guard) connOf(nc net.Conn) *Conn {
-	if c := ConnOf(nc); c != nil && c.ln.g == g {
+	if c := ConnOf(nc); c != nil && guardOf(c) == g {
 		return c
 	}
 	return g.unseen.load(nc)
@@ -142,7 +142,7 @@ func (a Adapter) starting(srv *http.Server, ln net.Listener) {
 		}
 		srv.Handler = l
 	}
-	unseen := &listener{g: g}
+	unseen := &source{watch: g.watch}
 	for _, t := range []time.Duration{srv.ReadHeaderTimeout, srv.ReadTimeout} {
 		if t > 0 && unseen.timeout == 0 {
 			unseen.timeout = t
@@ -150,7 +150,7 @@ func (a Adapter) starting(srv *http.Server, ln net.Listener) {
 	}
 	g.headLimit.Store(int64(cmp.Or(srv.MaxHeaderBytes, http.DefaultMaxHeaderBytes)) + 4096) // as net/http has it
 	if srv.Protocols != nil && srv.Protocols.UnencryptedHTTP2() {
-		g.h2c.Store(true)
+		g.watch.h2c.Store(true)
 	}
 	srv.ErrorLog = g.ErrorLog(srv.ErrorLog)
 	connContext := srv.ConnContext
@@ -159,7 +159,7 @@ func (a Adapter) starting(srv *http.Server, ln net.Listener) {
 		if connContext != nil {
 			made := g.userContext(ctx, nc, connContext)
 			if made == nil {
-				if c != nil && c.is(flagShadow) { // its reads are not seen
+				if c != nil && c.came() == cameReported { // its reads are not seen
 					c.setEnd(readEnd, endClosed)
 				}
 				_ = nc.Close() // the server finds it closed
@@ -223,9 +223,9 @@ func (g *Guard) adoptable(nc net.Conn) *Conn {
 
 // attach makes nc known as a connection of a server that tells its states. It
 // returns nil for another guard's.
-func (g *Guard) attach(nc net.Conn, unseen *listener) *Conn {
+func (g *Guard) attach(nc net.Conn, unseen *source) *Conn {
 	c := ConnOf(nc)
-	if c != nil && c.ln.g != g {
+	if c != nil && guardOf(c) != g {
 		return nil
 	}
 	if c == nil {
@@ -233,15 +233,12 @@ func (g *Guard) attach(nc net.Conn, unseen *listener) *Conn {
 			g.notWatched(nc)
 			return nil
 		}
-		c = &Conn{Conn: nc, ln: unseen, accepted: g.now()}
-		c.refs.Store(1)
-		c.set(flagShadow)
 		g.stats.accepted.Add(1)
-		g.conns.add(c)
+		c = newConn(nc, unseen, cameReported)
 		g.unseen.store(nc, c)
 	}
 	c.lookAbove(nc)
-	c.set(flagAttached)
+	c.note(factAttached)
 	return c
 }
 
@@ -254,7 +251,7 @@ func (a Adapter) ConnState(nc net.Conn, state http.ConnState) {
 		return
 	}
 	c := a.g.connOf(nc)
-	if state == http.StateNew && (c == nil || !c.is(flagAttached)) {
+	if state == http.StateNew && (c == nil || !c.saw(factAttached)) {
 		c = a.g.adoptable(nc)
 	}
 	if c == nil {
@@ -264,15 +261,15 @@ func (a Adapter) ConnState(nc net.Conn, state http.ConnState) {
 	case http.StateActive:
 		c.active()
 	case http.StateHijacked:
-		c.hijackedBy(nc)
+		a.g.hijackedBy(c, nc)
 	case http.StateClosed:
 		a.g.unseen.delete(nc)
-		c.stayed()
+		a.g.stayed(c)
 		c.over()
 	case http.StateNew:
 		a.server.has(c)
-		if c.is(flagShadow) && c.hasLines(nc) {
-			a.g.conns.index(c)
+		if c.came() == cameReported && c.hasLines(nc) {
+			a.g.watch.conns.index(c)
 		}
 	}
 }
@@ -292,20 +289,20 @@ func isRaw(t *tls.Conn) bool {
 
 // hijackedBy runs when a server hands the connection over. From here on only
 // the connection itself can tell its end.
-func (c *Conn) hijackedBy(nc net.Conn) {
-	c.set(flagLeft)
-	c.leave(nc)
-	ordinary := c.current.Load() == nil // no layer watches the hijack
+func (g *Guard) hijackedBy(c *Conn, nc net.Conn) {
+	c.note(factHandedOver)
+	g.leave(c, nc)
+	ordinary := occupantOf(c) == nil // no layer watches the hijack
 	if ordinary {
-		c.set(flagHijacked)
+		c.mark(outcomeHijacked)
 	}
-	if c.is(flagShadow) {
-		c.ln.g.unseen.delete(nc)
+	if c.came() == cameReported {
+		g.unseen.delete(nc)
 		if ordinary { // it ends here, as far as anyone can see
 			c.over()
 		}
 	}
-	if c.is(flagClosed) { // before this; nothing else comes
+	if c.saw(factClosed) { // before this; nothing else comes
 		c.over()
 	}
 }

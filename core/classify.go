@@ -13,12 +13,13 @@ import (
 	"github.com/quietws/quietws/core/internal/usererror"
 )
 
-// facts is what is known of a connection when it is over. classify needs
-// nothing else.
-type facts struct {
-	flags   uint32
-	refused event.Reason // the most telling of its refused handshakes
-	unread  event.Reason // the server's own, for a request that it could not read
+// evidence is what is known of a connection when it is over. classify needs nothing
+// else.
+type evidence struct {
+	facts    fact
+	outcomes outcome
+	refused  event.Reason // the most telling of its refused handshakes
+	unread   event.Reason // the server's own, for a request that it could not read
 
 	head    []byte // the first bytes received, at most headSize
 	tail    uint64 // the last, where they matter
@@ -42,27 +43,29 @@ type facts struct {
 	h2c         bool // the server speaks HTTP/2 without TLS
 }
 
-func (f facts) is(flag uint32) bool { return f.flags&flag != 0 }
+func (f evidence) saw(one fact) bool { return f.facts&one != 0 }
+
+func (f evidence) had(one outcome) bool { return f.outcomes&one != 0 }
 
 // classify decides what a connection was: the first class that applies, in the
 // order of the classes.
-func classify(f facts) (event.Class, event.Reason) {
+func classify(f evidence) (event.Class, event.Reason) {
 	switch {
-	case f.is(flagPanic):
+	case f.had(outcomePanicked):
 		return event.HandlerPanic, event.NoReason
-	case f.is(flagUpgradeFailed):
+	case f.had(outcomeUpgradeFailed):
 		return event.UpgradeFailed, event.NoReason
-	case f.is(flagSession):
+	case f.had(outcomeSession):
 		return event.SessionEnded, event.NoReason
-	case f.is(flagHijacked):
+	case f.had(outcomeHijacked):
 		return event.Hijacked, event.NoReason
-	case f.is(flagRefused):
+	case f.had(outcomeRefused):
 		return event.HandshakeRefused, f.refused
-	case f.is(flagProbeFailing):
+	case f.had(outcomeProbeFailing):
 		return event.ProbeFailing, event.NoReason
-	case f.is(flagOrdinary):
+	case f.had(outcomeOrdinary):
 		return event.HTTP, event.NoReason
-	case f.is(flagProbe):
+	case f.had(outcomeProbe):
 		return event.HTTPProbe, event.NoReason
 	case f.untold && !f.tls && isHTTP(f.head) && !unaskedAnswer(f.status()):
 		return event.HTTP, event.NoReason
@@ -71,10 +74,10 @@ func classify(f facts) (event.Class, event.Reason) {
 	case !f.tls && f.status() >= 200 && f.status() < 400:
 		return event.HTTP, event.NoReason // the server answered well without calling anyone
 	}
-	if f.is(flagPreface) {
+	if f.saw(factPreface) {
 		return event.WrongProtocol, event.ReasonH2Preface
 	}
-	if f.is(flagDrained) {
+	if f.saw(factDrained) {
 		return event.ServerClosed, event.ReasonDrain
 	}
 	if f.unserved() {
@@ -90,7 +93,7 @@ func classify(f facts) (event.Class, event.Reason) {
 }
 
 // status is that of the first response on a plain port, 0 if there was none.
-func (f facts) status() int { return int(f.answer & answerStatus) }
+func (f evidence) status() int { return int(f.answer & answerStatus) }
 
 // unaskedAnswer reports whether a server answers so without calling a handler, 0: not
 // at all.
@@ -111,12 +114,12 @@ const (
 )
 
 // preamble finds probes and protocols by the first bytes.
-func (f facts) preamble() (event.Class, event.Reason) {
+func (f evidence) preamble() (event.Class, event.Reason) {
 	v2 := bytes.HasPrefix(f.head, []byte(proxyV2))
 	if v2 || bytes.HasPrefix(f.head, []byte(proxyV1)) {
 		local := v2 && len(f.head) == headSize && f.head[12] == 0x20 && f.in == proxyV2Length(f.head)
 		switch {
-		case local, f.is(flagPeerFirst), preambleAlone(f.head, f.in, f.tail) && (f.readEnd == endEOF || f.readEnd == endReset):
+		case local, f.saw(factPeerFirst), preambleAlone(f.head, f.in, f.tail) && (f.readEnd == endEOF || f.readEnd == endReset):
 			return event.ProxyProbe, event.NoReason
 		case !f.expectProxy:
 			return event.WrongProtocol, event.ReasonProxyPreamble
@@ -183,7 +186,7 @@ func isHTTP(head []byte) bool {
 }
 
 // aboveTLS decides for a connection without a request that TLS is above.
-func (f facts) aboveTLS() (event.Class, event.Reason) {
+func (f evidence) aboveTLS() (event.Class, event.Reason) {
 	closedHere := f.readEnd == endClosed || f.readEnd == endNone && usererror.Is(f.tlsErr, net.ErrClosed)
 	switch {
 	case f.tlsUnknown && f.answer&answerTLS == 0 && f.in > 0 && f.readEnd == endTimeout:
@@ -192,9 +195,9 @@ func (f facts) aboveTLS() (event.Class, event.Reason) {
 		return event.TLSFailed, event.ReasonTruncated // the ClientHello was never answered
 	case f.tlsErr == nil && f.unread != event.NoReason:
 		return event.BadRequest, f.unread
-	case f.tlsErr == nil && f.is(flagActive) && !f.h2 && f.readEnd == endTimeout:
+	case f.tlsErr == nil && f.saw(factActive) && !f.h2 && f.readEnd == endTimeout:
 		return event.BadRequest, event.ReasonTimeout
-	case f.tlsErr == nil && f.is(flagActive) && !f.h2:
+	case f.tlsErr == nil && f.saw(factActive) && !f.h2:
 		return event.BadRequest, event.ReasonUnknown
 	case f.tlsErr == nil && (f.in > 0 || !f.seen):
 		return f.bare(event.TLSProbe)
@@ -259,12 +262,12 @@ func alertNumber(err error) uint64 {
 }
 
 // plain decides for a connection without a request and without TLS.
-func (f facts) plain() (event.Class, event.Reason) {
+func (f evidence) plain() (event.Class, event.Reason) {
 	status := f.status()
 	switch {
 	case !f.seen && f.unread != event.NoReason:
 		return event.BadRequest, f.unread
-	case !f.seen && f.is(flagActive):
+	case !f.seen && f.saw(factActive):
 		return event.BadRequest, event.ReasonUnknown
 	case !f.seen:
 		return f.bare(event.TCPProbe)
@@ -278,7 +281,7 @@ func (f facts) plain() (event.Class, event.Reason) {
 		return event.BadRequest, event.ReasonTooLarge
 	case f.readEnd == endTimeout:
 		return event.BadRequest, event.ReasonTimeout
-	case f.is(flagPeerFirst) && (f.readEnd == endEOF || f.readEnd == endReset):
+	case f.saw(factPeerFirst) && (f.readEnd == endEOF || f.readEnd == endReset):
 		return event.BadRequest, event.ReasonTruncated
 	case status == 400 && f.answer&answerExplained == 0:
 		return event.BadRequest, event.ReasonMalformed
@@ -292,7 +295,7 @@ func (f facts) plain() (event.Class, event.Reason) {
 
 // bare tells a probe, which is gone at once, from a connection that idled and
 // from one that this server closed.
-func (f facts) bare(probe event.Class) (event.Class, event.Reason) {
+func (f evidence) bare(probe event.Class) (event.Class, event.Reason) {
 	switch {
 	case f.readEnd == endTimeout, f.timeout > 0 && f.age >= f.timeout:
 		return event.IdleConnect, event.NoReason

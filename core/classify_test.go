@@ -49,8 +49,8 @@ func clientHello(t testing.TB) []byte {
 }
 
 // arrived is what is known of a watched connection on which b came.
-func arrived(b []byte, change ...func(*facts)) facts {
-	f := facts{seen: true, head: b[:min(len(b), headSize)], in: int64(len(b)), age: time.Second}
+func arrived(b []byte, change ...func(*evidence)) evidence {
+	f := evidence{seen: true, head: b[:min(len(b), headSize)], in: int64(len(b)), age: time.Second}
 	for _, c := range change {
 		c(&f)
 	}
@@ -59,34 +59,34 @@ func arrived(b []byte, change ...func(*facts)) facts {
 
 // The ends of a connection, as far as they are the peer's: before the first
 // byte was written to it.
-func byFIN(f *facts)     { f.readEnd, f.flags = endEOF, f.flags|flagPeerFirst }
-func byRST(f *facts)     { f.readEnd, f.flags = endReset, f.flags|flagPeerFirst }
-func byTimeout(f *facts) { f.readEnd = endTimeout }
-func byServer(f *facts)  { f.readEnd = endClosed }
-func late(f *facts)      { f.age = probeAge + time.Millisecond }
-func active(f *facts)    { f.flags |= flagActive }
-func aboveIsTLS(f *facts) {
+func byFIN(f *evidence)     { f.readEnd, f.facts = endEOF, f.facts|factPeerFirst }
+func byRST(f *evidence)     { f.readEnd, f.facts = endReset, f.facts|factPeerFirst }
+func byTimeout(f *evidence) { f.readEnd = endTimeout }
+func byServer(f *evidence)  { f.readEnd = endClosed }
+func late(f *evidence)      { f.age = probeAge + time.Millisecond }
+func active(f *evidence)    { f.facts |= factActive }
+func aboveIsTLS(f *evidence) {
 	f.tls, f.tlsVersion = true, tls.VersionTLS13
 }
-func unseen(f *facts) { f.seen, f.head, f.in, f.out = false, nil, 0, 0 }
+func unseen(f *evidence) { f.seen, f.head, f.in, f.out = false, nil, 0, 0 }
 
-func answered(status int) func(*facts) {
-	return func(f *facts) { f.answer, f.out = uint32(status), 100 }
+func answered(status int) func(*evidence) {
+	return func(f *evidence) { f.answer, f.out = uint32(status), 100 }
 }
 
-func explained(f *facts) { f.answer |= answerExplained }
+func explained(f *evidence) { f.answer |= answerExplained }
 
 // leftAfter is the end of a peer that was answered, after these last bytes.
-func leftAfter(tail uint64) func(*facts) {
-	return func(f *facts) { f.tail, f.readEnd = tail, endEOF }
+func leftAfter(tail uint64) func(*evidence) {
+	return func(f *evidence) { f.tail, f.readEnd = tail, endEOF }
 }
 
 // failedTLS is a handshake that was never completed.
-func failedTLS(err error) func(*facts) {
-	return func(f *facts) { f.tls, f.tlsErr, f.tlsVersion = true, err, 0 }
+func failedTLS(err error) func(*evidence) {
+	return func(f *evidence) { f.tls, f.tlsErr, f.tlsVersion = true, err, 0 }
 }
 
-func flagged(flags uint32) func(*facts) { return func(f *facts) { f.flags |= flags } }
+func flagged(facts fact) func(*evidence) { return func(f *evidence) { f.facts |= facts } }
 
 var errRemoteAlert = &net.OpError{Op: "remote error", Err: tls.AlertError(42)}
 
@@ -96,19 +96,19 @@ func TestClassify(t *testing.T) {
 	junk := []byte("\x80\x00junk\r\n\r\n")
 	for _, row := range []struct {
 		rule   string
-		f      facts
+		f      evidence
 		class  event.Class
 		reason event.Reason
 	}{
 		// proxy_probe
 		{"PROXY v2 LOCAL and nothing after it, whoever closes", arrived(proxyV2Local, byServer), event.ProxyProbe, event.NoReason},
-		{"PROXY v2 LOCAL, answered 400 before the peer left", arrived(proxyV2Local, answered(400), func(f *facts) { f.readEnd = endEOF }), event.ProxyProbe, event.NoReason},
+		{"PROXY v2 LOCAL, answered 400 before the peer left", arrived(proxyV2Local, answered(400), func(f *evidence) { f.readEnd = endEOF }), event.ProxyProbe, event.NoReason},
 		{"PROXY v2 LOCAL with addresses after it, as its length says", arrived(append([]byte(proxyV2+"\x20\x11\x00\x0c"), make([]byte, 12)...), byTimeout), event.ProxyProbe, event.NoReason},
 		{"a v1 line whose sender is gone before our answer", arrived(lineProxyV1, byFIN), event.ProxyProbe, event.NoReason},
 		{"a v1 line whose sender reset before our answer", arrived(lineProxyV1, byRST), event.ProxyProbe, event.NoReason},
-		{"HAProxy's reset is seen on the write alone", arrived(lineProxyV1, flagged(flagPeerFirst)), event.ProxyProbe, event.NoReason},
+		{"HAProxy's reset is seen on the write alone", arrived(lineProxyV1, flagged(factPeerFirst)), event.ProxyProbe, event.NoReason},
 		{"a v2 header with addresses whose sender is gone before our answer", arrived(proxyV2Addrs, byRST), event.ProxyProbe, event.NoReason},
-		{"the same where a listener above expects it", arrived(proxyV2Addrs, byFIN, func(f *facts) { f.expectProxy = true }), event.ProxyProbe, event.NoReason},
+		{"the same where a listener above expects it", arrived(proxyV2Addrs, byFIN, func(f *evidence) { f.expectProxy = true }), event.ProxyProbe, event.NoReason},
 		{"PROXY v2 LOCAL to a TLS port", arrived(proxyV2Local, failedTLS(tls.RecordHeaderError{})), event.ProxyProbe, event.NoReason},
 
 		// wrong_protocol
@@ -130,7 +130,7 @@ func TestClassify(t *testing.T) {
 		{"a ClientHello to a plain port, its sender gone first", arrived(hello, byRST), event.WrongProtocol, event.ReasonTLSOnPlain},
 		{"a ClientHello to a plain port, never answered", arrived(hello, byTimeout), event.WrongProtocol, event.ReasonTLSOnPlain},
 		{"plain HTTP to a TLS port", arrived(getApp, failedTLS(tls.RecordHeaderError{})), event.WrongProtocol, event.ReasonHTTPOnTLS},
-		{"plain HTTP to a TLS port of which nobody told us", arrived(getApp, byFIN, func(f *facts) { f.tls, f.tlsUnknown = true, true }), event.WrongProtocol, event.ReasonHTTPOnTLS},
+		{"plain HTTP to a TLS port of which nobody told us", arrived(getApp, byFIN, func(f *evidence) { f.tls, f.tlsUnknown = true, true }), event.WrongProtocol, event.ReasonHTTPOnTLS},
 		{"an h2 preface in the clear to a TLS port", arrived(h2Start, failedTLS(tls.RecordHeaderError{})), event.WrongProtocol, event.ReasonHTTPOnTLS},
 
 		// tls_failed
@@ -141,8 +141,8 @@ func TestClassify(t *testing.T) {
 		{"a handshake cut by RST", arrived(hello[:40], byRST, failedTLS(syscall.ECONNRESET)), event.TLSFailed, event.ReasonTruncated},
 		{"a handshake that never went on", arrived(hello[:40], byTimeout, failedTLS(os.ErrDeadlineExceeded)), event.TLSFailed, event.ReasonTimeout},
 		{"junk to a TLS port", arrived(junk, failedTLS(tls.RecordHeaderError{})), event.TLSFailed, event.ReasonAborted},
-		{"a ClientHello that was never answered, with a TLS layer of which nobody told us", arrived(hello, byFIN, func(f *facts) { f.tls, f.tlsUnknown = true, true }), event.TLSFailed, event.ReasonTruncated},
-		{"the same, ended by the server's timeout", arrived(hello[:40], byTimeout, func(f *facts) { f.tls, f.tlsUnknown = true, true }), event.TLSFailed, event.ReasonTimeout},
+		{"a ClientHello that was never answered, with a TLS layer of which nobody told us", arrived(hello, byFIN, func(f *evidence) { f.tls, f.tlsUnknown = true, true }), event.TLSFailed, event.ReasonTruncated},
+		{"the same, ended by the server's timeout", arrived(hello[:40], byTimeout, func(f *evidence) { f.tls, f.tlsUnknown = true, true }), event.TLSFailed, event.ReasonTimeout},
 		{"a handshake that failed on a connection that is not watched", arrived(none, unseen, failedTLS(io.ErrUnexpectedEOF)), event.TLSFailed, event.ReasonTruncated},
 
 		// bad_request
@@ -152,7 +152,7 @@ func TestClassify(t *testing.T) {
 		{"half a head until the timeout", arrived(getApp[:20], byTimeout), event.BadRequest, event.ReasonTimeout},
 		{"half a head until the timeout, answered", arrived(getApp[:20], byTimeout, answered(408)), event.BadRequest, event.ReasonTimeout},
 		{"not HTTP", arrived(junk, answered(400)), event.BadRequest, event.ReasonMalformed},
-		{"not HTTP, and the peer left after the answer", arrived(junk, answered(400), func(f *facts) { f.readEnd = endEOF }), event.BadRequest, event.ReasonMalformed},
+		{"not HTTP, and the peer left after the answer", arrived(junk, answered(400), func(f *evidence) { f.readEnd = endEOF }), event.BadRequest, event.ReasonMalformed},
 		{"no Host: refused for what the head says", arrived(getApp, answered(400), explained), event.BadRequest, event.ReasonRefused},
 		{"417, 501, 505: refused for what the head says", arrived(getApp, answered(501)), event.BadRequest, event.ReasonRefused},
 		{"a head that is too large", arrived(getApp, answered(431)), event.BadRequest, event.ReasonTooLarge},
@@ -160,13 +160,13 @@ func TestClassify(t *testing.T) {
 		{"bytes inside TLS that were refused without telling anyone", arrived(hello, aboveIsTLS, active), event.BadRequest, event.ReasonUnknown},
 		{"half a head inside TLS until the timeout", arrived(hello, aboveIsTLS, active, byTimeout), event.BadRequest, event.ReasonTimeout},
 		{"bytes on a connection that is not watched", arrived(none, unseen, active), event.BadRequest, event.ReasonUnknown},
-		{"refused by a listener below, which took the bytes", arrived(none, func(f *facts) { f.readEnd = endOther }), event.BadRequest, event.ReasonRefused},
+		{"refused by a listener below, which took the bytes", arrived(none, func(f *evidence) { f.readEnd = endOther }), event.BadRequest, event.ReasonRefused},
 
 		// server_closed
-		{"silent, closed by the guard's drain", arrived(none, byServer, flagged(flagDrained)), event.ServerClosed, event.ReasonDrain},
-		{"half a head, closed by the guard's drain", arrived(getApp[:20], byServer, flagged(flagDrained)), event.ServerClosed, event.ReasonDrain},
-		{"handshaken, closed by the guard's drain", arrived(hello, aboveIsTLS, byServer, flagged(flagDrained)), event.ServerClosed, event.ReasonDrain},
-		{"in the middle of a handshake, closed by the guard's drain", arrived(hello, failedTLS(net.ErrClosed), byServer, flagged(flagDrained)), event.ServerClosed, event.ReasonDrain},
+		{"silent, closed by the guard's drain", arrived(none, byServer, flagged(factDrained)), event.ServerClosed, event.ReasonDrain},
+		{"half a head, closed by the guard's drain", arrived(getApp[:20], byServer, flagged(factDrained)), event.ServerClosed, event.ReasonDrain},
+		{"handshaken, closed by the guard's drain", arrived(hello, aboveIsTLS, byServer, flagged(factDrained)), event.ServerClosed, event.ReasonDrain},
+		{"in the middle of a handshake, closed by the guard's drain", arrived(hello, failedTLS(net.ErrClosed), byServer, flagged(factDrained)), event.ServerClosed, event.ReasonDrain},
 		{"answered before it was asked: over a limit", arrived(none, answered(503), byServer), event.ServerClosed, event.ReasonLimit},
 		{"silent, closed by the server", arrived(none, byServer), event.ServerClosed, event.ReasonShutdown},
 		{"silent, closed by the server before it read", arrived(none), event.ServerClosed, event.ReasonShutdown},
@@ -182,20 +182,20 @@ func TestClassify(t *testing.T) {
 		{"handshaken until the server's timeout", arrived(hello, aboveIsTLS, byTimeout), event.IdleConnect, event.NoReason},
 		{"silent on a TLS port until the server's timeout", arrived(none, failedTLS(os.ErrDeadlineExceeded), byTimeout), event.IdleConnect, event.NoReason},
 		{"silent on a TLS port, the peer left after more than five seconds", arrived(none, failedTLS(io.EOF), byFIN, late), event.IdleConnect, event.NoReason},
-		{"not watched, and as old as the server's timeout", arrived(none, unseen, func(f *facts) { f.timeout, f.age = time.Second, time.Second }), event.IdleConnect, event.NoReason},
+		{"not watched, and as old as the server's timeout", arrived(none, unseen, func(f *evidence) { f.timeout, f.age = time.Second, time.Second }), event.IdleConnect, event.NoReason},
 		{"not watched, on a TLS port, until the server's timeout", arrived(none, unseen, failedTLS(os.ErrDeadlineExceeded)), event.IdleConnect, event.NoReason},
 
 		// tls_probe
 		{"handshaken and closed", arrived(hello, aboveIsTLS, byFIN), event.TLSProbe, event.NoReason},
 		{"handshaken and reset", arrived(hello, aboveIsTLS, byRST), event.TLSProbe, event.NoReason},
-		{"handshaken and closed after five seconds to the millisecond", arrived(hello, aboveIsTLS, byFIN, func(f *facts) { f.age = probeAge }), event.TLSProbe, event.NoReason},
-		{"HTTP/2 negotiated, its preface sent, and closed", arrived(hello, aboveIsTLS, active, byFIN, func(f *facts) { f.h2 = true }), event.TLSProbe, event.NoReason},
+		{"handshaken and closed after five seconds to the millisecond", arrived(hello, aboveIsTLS, byFIN, func(f *evidence) { f.age = probeAge }), event.TLSProbe, event.NoReason},
+		{"HTTP/2 negotiated, its preface sent, and closed", arrived(hello, aboveIsTLS, active, byFIN, func(f *evidence) { f.h2 = true }), event.TLSProbe, event.NoReason},
 		{"handshaken and closed on a connection that is not watched", arrived(none, unseen, aboveIsTLS), event.TLSProbe, event.NoReason},
 
 		// tcp_probe
 		{"FIN", arrived(none, byFIN), event.TCPProbe, event.NoReason},
 		{"RST", arrived(none, byRST), event.TCPProbe, event.NoReason},
-		{"FIN after five seconds to the millisecond", arrived(none, byFIN, func(f *facts) { f.age = probeAge }), event.TCPProbe, event.NoReason},
+		{"FIN after five seconds to the millisecond", arrived(none, byFIN, func(f *evidence) { f.age = probeAge }), event.TCPProbe, event.NoReason},
 		{"FIN on a TLS port", arrived(none, failedTLS(io.EOF), byFIN), event.TCPProbe, event.NoReason},
 		{"RST on a TLS port", arrived(none, failedTLS(&net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}), byRST), event.TCPProbe, event.NoReason},
 		{"not watched", arrived(none, unseen), event.TCPProbe, event.NoReason},
@@ -214,25 +214,25 @@ func TestClassify(t *testing.T) {
 // Each class beats all that come after it in the table, whatever else is known.
 func TestClassifyPrecedence(t *testing.T) {
 	rows := []struct {
-		flag  uint32
+		outcome outcome
 		class event.Class
 	}{
-		{flagPanic, event.HandlerPanic},
-		{flagUpgradeFailed, event.UpgradeFailed},
-		{flagSession, event.SessionEnded},
-		{flagHijacked, event.Hijacked},
-		{flagRefused, event.HandshakeRefused},
-		{flagProbeFailing, event.ProbeFailing},
-		{flagOrdinary, event.HTTP},
-		{flagProbe, event.HTTPProbe},
+		{outcomePanicked, event.HandlerPanic},
+		{outcomeUpgradeFailed, event.UpgradeFailed},
+		{outcomeSession, event.SessionEnded},
+		{outcomeHijacked, event.Hijacked},
+		{outcomeRefused, event.HandshakeRefused},
+		{outcomeProbeFailing, event.ProbeFailing},
+		{outcomeOrdinary, event.HTTP},
+		{outcomeProbe, event.HTTPProbe},
 	}
 	hello := clientHello(t)
-	transport := []facts{
+	transport := []evidence{
 		arrived(proxyV2Local, byFIN),
 		arrived(lineProxyV1, answered(400)),
 		arrived(hello, failedTLS(errRemoteAlert)),
 		arrived(getApp[:9], byFIN, answered(400)),
-		arrived(nil, byServer, flagged(flagDrained)),
+		arrived(nil, byServer, flagged(factDrained)),
 		arrived(nil, byFIN, late),
 		arrived(hello, aboveIsTLS, byFIN),
 		arrived(nil, byFIN),
@@ -241,7 +241,7 @@ func TestClassifyPrecedence(t *testing.T) {
 		for _, f := range transport {
 			f.refused = event.ReasonBadKey
 			for _, below := range rows[i:] {
-				f.flags |= below.flag
+				f.outcomes |= below.outcome
 			}
 			if class, _ := classify(f); class != row.class {
 				t.Errorf("%v and everything below it: %v (%+v)", row.class, class, f)
@@ -251,7 +251,7 @@ func TestClassifyPrecedence(t *testing.T) {
 
 	for _, row := range []struct {
 		rule string
-		f    facts
+		f    evidence
 		want event.Class
 	}{
 		{"proxy_probe beats wrong_protocol: a preamble on a TLS port whose sender is gone",
@@ -278,7 +278,7 @@ func TestClassifyPrecedence(t *testing.T) {
 			arrived(hello, aboveIsTLS, byFIN), event.TLSProbe},
 		// The drain closes what stands about, in whatever state it is; that
 		// it did so is then what the connection was.
-		{"the drain's own close beats what else the bytes were", arrived(getApp[:9], byServer, flagged(flagDrained)), event.ServerClosed},
+		{"the drain's own close beats what else the bytes were", arrived(getApp[:9], byServer, flagged(factDrained)), event.ServerClosed},
 	} {
 		if class, _ := classify(row.f); class != row.want {
 			t.Errorf("%s: %v, want %v", row.rule, class, row.want)
@@ -291,7 +291,7 @@ func TestClassifyPrecedence(t *testing.T) {
 func TestClassifyEveryPrefix(t *testing.T) {
 	ends := []struct {
 		name   string
-		end    func(*facts)
+		end    func(*evidence)
 		peer   bool
 		reason event.Reason
 		none   event.Class
@@ -397,15 +397,15 @@ func belongs(c event.Class, r event.Reason) bool {
 func FuzzClassify(f *testing.F) {
 	for _, head := range [][]byte{nil, lineProxyV1, proxyV2Local, proxyV2Addrs, h2Start, getApp, getHealth, []byte("\x16\x03\x01")} {
 		for end := range byte(endOther + 1) {
-			f.Add(head, uint32(0), uint32(0), end, byte(1), byte(0), uint16(0), uint16(1000))
-			f.Add(head, flagPeerFirst, uint32(400), end, byte(1), byte(0), uint16(40), uint16(1000))
-			f.Add(head, flagActive, uint32(answerTLS), end, byte(3), end, uint16(40), uint16(7000))
+			f.Add(head, uint32(0), byte(0), uint32(0), end, byte(1), byte(0), uint16(0), uint16(1000))
+			f.Add(head, uint32(factPeerFirst), byte(0), uint32(400), end, byte(1), byte(0), uint16(40), uint16(1000))
+			f.Add(head, uint32(factActive), byte(outcomeProbe), uint32(answerTLS), end, byte(3), end, uint16(40), uint16(7000))
 		}
 	}
 	refusals := event.HandshakeRefused.Reasons()
-	f.Fuzz(func(t *testing.T, head []byte, flags, answer uint32, end, bits, tlsErr byte, out, age uint16) {
-		x := facts{
-			flags: flags, refused: refusals[int(tlsErr)%len(refusals)],
+	f.Fuzz(func(t *testing.T, head []byte, facts uint32, outcomes byte, answer uint32, end, bits, tlsErr byte, out, age uint16) {
+		x := evidence{
+			facts: fact(facts), outcomes: outcome(outcomes), refused: refusals[int(tlsErr)%len(refusals)],
 			head: head[:min(len(head), headSize)], in: int64(len(head)), out: int64(out),
 			seen: bits&1 != 0, tls: bits&2 != 0, tlsUnknown: bits&6 == 6, h2: bits&8 != 0, expectProxy: bits&16 != 0,
 			answer: answer, readEnd: endKind(end) % (endOther + 1), age: time.Duration(age) * time.Millisecond,
@@ -421,13 +421,13 @@ func FuzzClassify(f *testing.F) {
 		if !slices.Contains(event.Classes(), class) || !belongs(class, reason) {
 			t.Fatalf("%v with reason %q: %+v", class, reason, x)
 		}
-		if x.flags&flagsRequest != 0 && class > event.HTTPProbe || x.flags&flagsRequest == 0 && class <= event.HTTPProbe && class != event.HTTP && (class != event.Hijacked || x.tls || x.status() != 101) {
-			t.Fatalf("%v for a connection with request flags %b", class, x.flags&flagsRequest)
+		if x.outcomes != 0 && class > event.HTTPProbe || x.outcomes == 0 && class <= event.HTTPProbe && class != event.HTTP && (class != event.Hijacked || x.tls || x.status() != 101) {
+			t.Fatalf("%v for a connection with outcomes %b", class, x.outcomes)
 		}
 		if class == event.TCPProbe && (x.in > 0 || x.age > probeAge) {
 			t.Fatalf("a connection with %d bytes, gone after %v, is a tcp_probe", x.in, x.age)
 		}
-		if class.Probe() && class > event.HTTPProbe && x.is(flagDrained) {
+		if class.Probe() && class > event.HTTPProbe && x.saw(factDrained) {
 			t.Fatalf("what the drain closed is a %v", class)
 		}
 	})

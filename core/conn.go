@@ -26,14 +26,14 @@ type Conn struct {
 	net.Conn
 	ctx     context.Context          // what ConnContext was given; see connContext
 	tls     atomic.Pointer[tls.Conn] // the TLS connection above, once known
-	current atomic.Pointer[exchange] // the candidate in progress (HTTP/1), or the session
+	current atomic.Pointer[seat]     // who has it: the candidate in progress (HTTP/1), or the session
 	in, out atomic.Int64
-	refs    atomic.Int32 // 1 for being open, 1 for each unfinished request
-	flags   atomic.Uint32
+	refs    atomic.Int32  // 1 for being open, 1 for each unfinished request
+	facts   atomic.Uint32 // what was seen
 	answer  atomic.Uint32 // what was first written, see noteAnswer
 	headLen atomic.Uint32
 	tail    atomic.Uint64 // the last bytes received, while a TLS handshake or a PROXY line may come
-	ln      *listener     // the guard's own, g.unseen, for one that it did not accept
+	source  *source       // where it comes from
 
 	prev, next *Conn // the registry's list
 	hashNext   *Conn // the registry's index by address
@@ -42,16 +42,55 @@ type Conn struct {
 	head     [headSize]byte // the first bytes received
 	endAge   atomic.Uint32  // milliseconds from accept to the peer's end
 	ends     atomic.Uint32  // how reading and writing ended, and what was refused: see readEnd
-	hash     uint32         // in the registry's index, 0: not there
-	home     atomic.Uint32  // the registry's shard, and the number of the server: homeShard, homeServer
+	outcomes atomic.Uint32  // what its requests were
+	place    atomic.Uint32  // where it stands in the books: placeShard, placeServer, placeOrigin
 }
 
-// Conn.home has the shard of the registry in its lowest bits, and from homeServer
-// on the number of the server, 0 where that is not known.
+// Conn.place has the shard of the registry in its lowest bits, from placeServer on the
+// number of the server, 0 if that is not known, and from placeOrigin on the provenance.
 const (
-	homeShard  = 1<<homeServer - 1
-	homeServer = 8
+	placeShard  = 1<<placeServer - 1
+	placeServer = 8
+	maxServers  = 1<<(placeOrigin-placeServer) - 1 // those of further servers end with the last one
+	placeOrigin = 24
 )
+
+// provenance says how a connection came to the guard, and so what is seen of it.
+type provenance uint32
+
+const (
+	cameAccepted provenance = iota // by a listener of the guard's: everything
+	cameReported                   // by its server: no bytes
+	cameFollowed                   // by its server, and bytes from the hijack on
+	cameAdopted                    // at a hijack, with Middleware alone: bytes from there on, and it is not counted
+)
+
+func (c *Conn) came() provenance { return provenance(c.place.Load() >> placeOrigin) }
+
+func (c *Conn) setCame(p provenance) {
+	for {
+		old := c.place.Load()
+		if c.place.CompareAndSwap(old, old&(1<<placeOrigin-1)|uint32(p)<<placeOrigin) {
+			return
+		}
+	}
+}
+
+// shard is a number to spread connections by.
+func (c *Conn) shard() uint32 { return c.place.Load() & placeShard }
+
+// server is the number of its server, 0 if that is not known.
+func (c *Conn) server() uint32 { return c.place.Load() >> placeServer & maxServers }
+
+// setServer notes the number of its server.
+func (c *Conn) setServer(n uint32) {
+	for {
+		old := c.place.Load()
+		if c.place.CompareAndSwap(old, old&^(maxServers<<placeServer)|n<<placeServer) {
+			return
+		}
+	}
+}
 
 // headSize is enough for a PROXY v2 header without its addresses, the start of
 // an HTTP/2 preface and of a TLS record.
@@ -60,40 +99,54 @@ const headSize = 16
 // probeAge is how soon a prober that says nothing has left again.
 const probeAge = 5 * time.Second
 
-// The flags of a Conn: facts that are either seen or not.
+// fact is something that was seen of a connection, or not.
+type fact uint32
+
 const (
-	flagClosed       uint32 = 1 << iota // Close was called
-	flagDecided                         // the class is decided
-	flagAttached                        // ConnState tells when it is over
-	flagHijacked                        // left HTTP, by ConnState
-	flagActive                          // the server saw bytes above TLS
-	flagH2                              // HTTP/2
-	flagPastDeadline                    // the read deadline was set in the past
-	flagPeerFirst                       // the peer ended before anything was written
-	flagDrained                         // the guard closed it at a drain
-	flagPanic                           // a handler panicked
-	flagUpgradeFailed
-	flagSession
-	flagRefused
-	flagProbeFailing
-	flagOrdinary  // a request of the application's
-	flagProbe     // a request that was a health answer or a quiet prober's
-	flagShadow    // not accepted by the guard: bytes are not seen
-	flagUpgraded  // left HTTP by a WebSocket handshake
-	flagOver      // nothing more comes from the transport
-	flagUncounted // not accepted where the guard could count it: Middleware alone
-	flagSeenLate  // bytes are seen from the hijack on
-	flagLeft      // ConnState said hijacked
-	flagPreface   // the server took an HTTP/2 preface for a request
-	flagAgain     // the server said a second time that it is active: over HTTP/2 a stream began
+	factClosed       fact = 1 << iota // Close was called
+	factDecided                       // the class is decided
+	factAttached                      // ConnState tells when it is over
+	factActive                        // the server saw bytes above TLS
+	factAgain                         // the server said a second time that it is active: over HTTP/2 a stream began
+	factHttp2                         // HTTP/2
+	factPastDeadline                  // the read deadline was set in the past
+	factPeerFirst                     // the peer ended before anything was written
+	factDrained                       // the guard closed it at a drain
+	factPreface                       // the server took an HTTP/2 preface for a request
+	factUpgraded                      // left HTTP by a WebSocket handshake
+	factHandedOver                    // ConnState said hijacked
+	factOver                          // nothing more comes from the transport
+	factIndexed                       // in the registry's index
 )
 
-func (c *Conn) is(flag uint32) bool { return c.flags.Load()&flag != 0 }
+func (c *Conn) saw(f fact) bool { return c.facts.Load()&uint32(f) != 0 }
 
-// set sets flag and reports whether it was clear before.
-func (c *Conn) set(flag uint32) bool { return c.flags.Or(flag)&flag == 0 }
+// note notes f and reports whether it was new.
+func (c *Conn) note(f fact) bool { return c.facts.Or(uint32(f))&uint32(f) == 0 }
 
-func (c *Conn) clear(flag uint32) { c.flags.And(^flag) }
+func (c *Conn) forget(f fact) { c.facts.And(^uint32(f)) }
+
+// outcome is what one of the requests on a connection was. The first of this list that
+// a connection has decides its class.
+type outcome uint32
+
+const (
+	outcomePanicked      outcome = 1 << iota // a handler panicked
+	outcomeUpgradeFailed                     // a good handshake was not completed
+	outcomeSession                           // a WebSocket session
+	outcomeHijacked                          // left HTTP, and no WebSocket
+	outcomeRefused                           // a refused handshake
+	outcomeProbeFailing                      // a known prober was answered badly
+	outcomeOrdinary                          // a request of the application's
+	outcomeProbe                             // a health answer, or a quiet prober's
+
+	anyRequest = 1<<iota - 1 // the TLS handshake of such a connection was good
+)
+
+func (c *Conn) had(o outcome) bool { return c.outcomes.Load()&uint32(o) != 0 }
+
+// mark notes o and reports whether it was new.
+func (c *Conn) mark(o outcome) bool { return c.outcomes.Or(uint32(o))&uint32(o) == 0 }
 
 // Read implements net.Conn.
 func (c *Conn) Read(p []byte) (int, error) {
@@ -105,7 +158,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 // Write implements net.Conn.
 func (c *Conn) Write(p []byte) (int, error) {
 	first := c.unanswered()
-	upgrade := first && c.is(flagUpgraded)
+	upgrade := first && c.saw(factUpgraded)
 	if first && !upgrade {
 		c.noteAnswer(p)
 	}
@@ -120,7 +173,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 // Close implements net.Conn.
 func (c *Conn) Close() error {
 	c.lastLook()
-	first := c.set(flagClosed)
+	first := c.note(factClosed)
 	err := c.Conn.Close()
 	if first {
 		c.endSession(0)
@@ -149,10 +202,8 @@ func (c *Conn) NetConn() net.Conn { return c.Conn }
 // asked only after the first Read, and under no lock.
 func (c *Conn) remote() netip.AddrPort { return addrPort(c.Conn.RemoteAddr()) }
 
-// AddrPort returns the address of a TCP peer as [Head.Remote] has it, an IPv4
-// address as such, the zero AddrPort where a is no *net.TCPAddr.
-func AddrPort(a net.Addr) netip.AddrPort { return addrPort(a) }
-
+// addrPort is the address of a TCP peer, an IPv4 address as such, the zero AddrPort for
+// any other.
 func addrPort(a net.Addr) netip.AddrPort {
 	t, ok := a.(*net.TCPAddr)
 	if !ok || t == nil {
@@ -188,10 +239,10 @@ func (c *Conn) release() {
 // handshake has ended. Without it a handshake that runs is waited for in a
 // goroutine, since the one that closes may be the one that holds its lock.
 func (c *Conn) closed() {
-	if c.is(flagAttached) && !c.is(flagLeft) {
+	if c.saw(factAttached) && !c.saw(factHandedOver) {
 		return
 	}
-	if above := c.tls.Load(); above != nil && !c.is(flagOrdinary|flagProbe|flagSession|flagRefused|flagUpgradeFailed|flagHijacked) {
+	if above := c.tls.Load(); above != nil && !c.had(outcomeOrdinary|outcomeProbe|outcomeSession|outcomeRefused|outcomeUpgradeFailed|outcomeHijacked) {
 		go func() {
 			_ = above.ConnectionState()
 			c.over()
@@ -203,7 +254,7 @@ func (c *Conn) closed() {
 
 // over drops the reference for being open, once.
 func (c *Conn) over() {
-	if c.set(flagOver) {
+	if c.note(factOver) {
 		c.release()
 	}
 }

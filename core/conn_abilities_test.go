@@ -114,7 +114,7 @@ func TestConnWriteTo(t *testing.T) {
 		if n, err := io.Copy(&got, c); err != nil || n != int64(len(content)) || got.String() != content {
 			t.Errorf("%s: copied %d, %v", kind, n, err)
 		}
-		if f := c.facts(); f.in != int64(len(content)) || f.readEnd != endEOF {
+		if f := c.evidence(); f.in != int64(len(content)) || f.readEnd != endEOF {
 			t.Errorf("%s: counted %d bytes, end %d, want the peer's close", kind, f.in, f.readEnd)
 		}
 		_ = c.Close()
@@ -143,7 +143,7 @@ func TestConnCopyErrorsOfOthers(t *testing.T) {
 		if _, err := c.ReadFrom(failing{upstream}); !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("%s: ReadFrom returned %v", kind, err)
 		}
-		if c.peerGone() || c.is(flagPeerFirst) {
+		if c.peerGone() || c.saw(factPeerFirst) {
 			t.Errorf("%s: a reset of the source of a copy is taken for the peer's", kind)
 		}
 		if _, err := io.WriteString(client, "x"); err != nil {
@@ -153,7 +153,7 @@ func TestConnCopyErrorsOfOthers(t *testing.T) {
 		if _, err := c.WriteTo(failing{broken}); !errors.Is(err, syscall.EPIPE) {
 			t.Errorf("%s: WriteTo returned %v", kind, err)
 		}
-		if c.peerGone() || c.is(flagPeerFirst) || c.facts().readEnd != endNone {
+		if c.peerGone() || c.saw(factPeerFirst) || c.evidence().readEnd != endNone {
 			t.Errorf("%s: a reset of the target of a copy is taken for the peer's", kind)
 		}
 		_ = c.Close()
@@ -298,7 +298,7 @@ func TestConnCloseWrite(t *testing.T) {
 	if n, err := c.Read(make([]byte, 10)); n != 4 || err != nil {
 		t.Errorf("after CloseWrite read %d, %v", n, err)
 	}
-	if f := c.facts(); f.readEnd != endNone || f.is(flagClosed) {
+	if f := c.evidence(); f.readEnd != endNone || f.saw(factClosed) {
 		t.Error("half a close is taken for a whole one")
 	}
 	_ = c.Close()

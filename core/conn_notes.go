@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/internal/usererror"
 )
 
@@ -53,10 +54,10 @@ func (c *Conn) setEnd(which uint, kind endKind) endKind {
 // set: net/http ends its background read in that way, and such an expiry says
 // nothing about the peer.
 func (c *Conn) noteDeadline(t time.Time) {
-	if !t.IsZero() && (t.Before(c.ln.g.epoch) || !t.After(time.Now())) { // net/http ends a read by one long past: no need of a clock
-		c.set(flagPastDeadline)
-	} else if c.is(flagPastDeadline) {
-		c.clear(flagPastDeadline)
+	if !t.IsZero() && (t.Before(c.source.watch.epoch) || !t.After(time.Now())) { // net/http ends a read by one long past: no need of a clock
+		c.note(factPastDeadline)
+	} else if c.saw(factPastDeadline) {
+		c.forget(factPastDeadline)
 	}
 }
 
@@ -74,7 +75,7 @@ func (c *Conn) noteRead(p []byte, n int64, err error) {
 		switch {
 		case before < proxyV1Max && (before > 0 && c.tail.Load() != 0 || before == 0 && mayBeProxyV1(p)):
 			c.noteLine(p)
-		case !c.is(flagActive) && c.tls.Load() != nil:
+		case !c.saw(factActive) && c.tls.Load() != nil:
 			c.noteTail(p)
 		}
 	}
@@ -90,16 +91,16 @@ func (c *Conn) noteRead(p []byte, n int64, err error) {
 func (c *Conn) lastLook() {
 	head := c.head[:c.headLen.Load()]
 	if len(head) < len(proxyV1) || head[0] != proxyV1[0] && head[0] != proxyV2[0] || c.end(readEnd) != endNone ||
-		c.is(flagsRequest|flagClosed|flagDrained) || !preambleAlone(head, c.in.Load(), c.tail.Load()) {
+		c.saw(factClosed|factDrained) || c.had(anyRequest) || !preambleAlone(head, c.in.Load(), c.tail.Load()) {
 		return
 	}
 	// A server that closes all of its connections does so one after the other, and
 	// holds its lock meanwhile: of peers that stay it waits for one.
-	g := c.ln.g
-	if last := g.stayed.Load(); last != 0 && int64(g.now()) < last+int64(lookPause) {
+	w := c.source.watch
+	if last := w.stayed.Load(); last != 0 && int64(w.now()) < last+int64(lookPause) {
 		return
 	}
-	if g.stopped.Load() {
+	if w.stopped.Load() {
 		return
 	}
 	if c.Conn.SetReadDeadline(time.Now().Add(lastLooks)) != nil {
@@ -111,7 +112,7 @@ func (c *Conn) lastLook() {
 	case n > 0 || end == endEOF || end == endReset:
 		c.noteRead(more[:n], int64(n), err)
 	case end == endTimeout:
-		g.stayed.Store(int64(g.now()))
+		w.stayed.Store(int64(w.now()))
 	}
 }
 
@@ -150,10 +151,10 @@ func (c *Conn) noteTail(p []byte) {
 
 func (c *Conn) noteReadError(err error) {
 	kind := endOf(err)
-	if kind == endTimeout && c.is(flagPastDeadline) {
+	if kind == endTimeout && c.saw(factPastDeadline) {
 		return
 	}
-	if c.is(flagClosed) && kind != endTimeout {
+	if c.saw(factClosed) && kind != endTimeout {
 		kind = endClosed
 	}
 	if kind == endEOF || kind == endReset {
@@ -183,11 +184,11 @@ func (c *Conn) noteWrite(n int64, err error) {
 // while: at once for a close, and after a failed read or write when its caller
 // has had the time to see the error rather than the end of its context.
 func (c *Conn) endSession(after time.Duration) {
-	if !c.is(flagUpgraded) {
+	if !c.saw(factUpgraded) {
 		return
 	}
-	if x := c.current.Load(); x != nil {
-		x.endContext(after)
+	if s := c.current.Load(); s != nil {
+		s.occupant.endContext(after)
 	}
 }
 
@@ -198,17 +199,17 @@ const errorGrace = 100 * time.Millisecond
 // peerEnded notes when the peer was seen to be gone, once.
 func (c *Conn) peerEnded() {
 	if c.out.Load() == 0 {
-		c.set(flagPeerFirst)
+		c.note(factPeerFirst)
 	}
-	age := uint32(max(c.ln.g.now()-c.accepted, 0)/time.Millisecond) + 1
+	age := uint32(max(c.source.watch.now()-c.accepted, 0)/time.Millisecond) + 1
 	c.endAge.CompareAndSwap(0, age)
 }
 
 // first runs after the first Read returned. Only now may the address be asked:
 // go-proxyproto blocks for it until the preamble has come.
 func (c *Conn) first() {
-	if c.tls.Load() != nil || !c.is(flagAttached) || c.ln.g.h2c.Load() {
-		c.ln.g.conns.index(c)
+	if c.tls.Load() != nil || !c.saw(factAttached) || c.source.watch.h2c.Load() {
+		c.source.watch.conns.index(c)
 	}
 }
 
@@ -231,8 +232,8 @@ func (c *Conn) noteAnswer(p []byte) {
 	switch {
 	case len(p) >= 3 && p[0] >= 0x14 && p[0] <= 0x17 && p[1] == 3:
 		v = answerTLS
-		if !c.ln.tls.Load() && c.headLen.Load() > 0 && c.head[0] == 0x16 { // a record answers a record
-			c.ln.tls.Store(true)
+		if !c.source.tls.Load() && c.headLen.Load() > 0 && c.head[0] == 0x16 { // a record answers a record
+			c.source.tls.Store(true)
 		}
 	case len(p) >= 12 && string(p[:7]) == "HTTP/1." && p[8] == ' ':
 		if s := int(p[9]-'0')*100 + int(p[10]-'0')*10 + int(p[11]-'0'); s >= 100 && s <= 599 {
@@ -250,7 +251,7 @@ func (c *Conn) noteAnswer(p []byte) {
 // unanswered reports whether the first answer, or its status, is still to come.
 func (c *Conn) unanswered() bool {
 	a := c.answer.Load()
-	return (a == 0 || a&answerPart != 0) && !c.is(flagClosed)
+	return (a == 0 || a&answerPart != 0) && !c.saw(factClosed)
 }
 
 // longestAlert is more than any TLS record that carries an alert alone, and
@@ -262,9 +263,9 @@ const longestAlert = 64
 // parts that comes. Under TLS it cannot be read; that there is an answer, and not
 // only the alert of a close, shows in its length.
 func (c *Conn) noteUpgrade(p []byte) {
-	x, a := c.current.Load(), c.answer.Load()
+	s, a := c.current.Load(), c.answer.Load()
 	switch {
-	case x == nil:
+	case s == nil:
 		c.answer.Store(answerOther)
 	case c.plain():
 		for _, b := range p {
@@ -274,22 +275,20 @@ func (c *Conn) noteUpgrade(p []byte) {
 		}
 		c.answer.Store(a)
 		if a&answerStatus != 0 && a&answerPart == 0 {
-			x.confirm(int(a & answerStatus))
+			s.occupant.confirm(int(a & answerStatus))
 		}
 	case int(a&answerStatus)+len(p) < longestAlert:
 		c.answer.Store(answerPart | a + uint32(len(p)))
 	default:
 		c.answer.Store(answerOther)
-		if x.layer.Load() == nil { // else they are frames: the 101 was held back
-			x.confirm(0)
-		}
+		s.occupant.confirm(0)
 	}
 }
 
 // plain reports whether the bytes that pass are HTTP's: the request was readable, or
 // the connection is one that was handed over by the server as it reads it.
 func (c *Conn) plain() bool {
-	return c.is(flagUncounted|flagSeenLate) || c.tls.Load() == nil && (c.headLen.Load() == 0 || c.head[0] >= 'A' && c.head[0] <= 'Z')
+	return c.came() >= cameFollowed || c.tls.Load() == nil && (c.headLen.Load() == 0 || c.head[0] >= 'A' && c.head[0] <= 'Z')
 }
 
 // statusLine takes the next byte of a status line, "HTTP/1.1 101", and returns the
@@ -342,3 +341,35 @@ func endOf(err error) endKind {
 func proxyV2Length(head []byte) int64 {
 	return 16 + int64(binary.BigEndian.Uint16(head[14:16]))
 }
+
+// markRefused keeps the most telling reason of a connection: the first in the order of
+// the reasons.
+func (c *Conn) markRefused(r event.Reason) {
+	for {
+		old := c.ends.Load()
+		if was := event.Reason(old >> refusedFor & 0xff); was != 0 && was <= r {
+			break
+		}
+		if c.ends.CompareAndSwap(old, old&^(0xff<<refusedFor)|uint32(r)<<refusedFor) {
+			break
+		}
+	}
+	c.mark(outcomeRefused)
+}
+
+// asked reports whether a request, or a part of one, has come on c. In TLS, and
+// where the guard did not accept it, the first of a connection does not show.
+func (c *Conn) asked() bool {
+	return c.had(anyRequest) || c.tls.Load() == nil && c.in.Load() > 0 &&
+		!preambleAlone(c.head[:c.headLen.Load()], c.in.Load(), c.tail.Load())
+}
+
+// secured reports whether the TLS handshake above c is done, true where there is
+// none.
+func (c *Conn) secured() bool {
+	above := c.tls.Load()
+	return above == nil || above.ConnectionState().HandshakeComplete
+}
+
+// setUnread notes why the server could not read a request.
+func (c *Conn) setUnread(r event.Reason) { c.ends.Or(uint32(r) << unreadFor) }

@@ -38,7 +38,10 @@ func tcpPair(t testing.TB) (server, client *net.TCPConn) {
 }
 
 // watched returns nc as g's listener would return it.
-func watched(g *Guard, nc net.Conn) *Conn { return g.watch(nc, &listener{g: g}) }
+func watched(g *Guard, nc net.Conn) *Conn {
+	g.stats.accepted.Add(1)
+	return newConn(nc, &source{watch: g.watch}, cameAccepted)
+}
 
 // script is a connection whose reads and writes return what it is told.
 type script struct {
@@ -105,7 +108,7 @@ func TestConnFirstBytes(t *testing.T) {
 	all := string(lineProxyV1)
 	check := func(rule string, c *Conn, want string) {
 		t.Helper()
-		if f := c.facts(); string(f.head) != want[:min(len(want), headSize)] || f.in != int64(len(want)) {
+		if f := c.evidence(); string(f.head) != want[:min(len(want), headSize)] || f.in != int64(len(want)) {
 			t.Errorf("%s: head %q of %d bytes, want %q of %d", rule, f.head, f.in, want[:min(len(want), headSize)], len(want))
 		}
 		_ = c.Close()
@@ -151,7 +154,7 @@ func TestConnCounts(t *testing.T) {
 			t.Errorf("Write returned %d, %v, want %d, %v", n, err, want.n, want.err)
 		}
 	}
-	if f := c.facts(); f.in != 7 || f.out != 4 || string(f.head) != "1234567" {
+	if f := c.evidence(); f.in != 7 || f.out != 4 || string(f.head) != "1234567" {
 		t.Errorf("%d in, %d out, head %q", f.in, f.out, f.head)
 	}
 	below := errors.New("below")
@@ -209,7 +212,7 @@ func TestConnWhoEnded(t *testing.T) {
 		{"nothing happened", &script{}, func(*Conn) {}, endNone, false, false},
 		{"closed here", &script{reads: []step{{"", net.ErrClosed}}}, func(c *Conn) { _ = c.Close(); read(c) }, endClosed, false, false},
 		{"closed here while a read waited: whatever that returns", &script{reads: []step{{"", reset}}},
-			func(c *Conn) { c.set(flagClosed); read(c) }, endClosed, false, false},
+			func(c *Conn) { c.note(factClosed); read(c) }, endClosed, false, false},
 		{"the peer closed", &script{reads: []step{{"", io.EOF}}}, read, endEOF, true, true},
 		{"the peer reset", &script{reads: []step{{"", reset}}}, read, endReset, true, true},
 		{"the peer closed after an answer", &script{reads: []step{{"", io.EOF}}}, func(c *Conn) { write(c); read(c) }, endEOF, false, true},
@@ -226,10 +229,10 @@ func TestConnWhoEnded(t *testing.T) {
 	} {
 		c := watched(g, row.conn)
 		row.do(c)
-		f := c.facts()
-		if f.readEnd != row.end || f.is(flagPeerFirst) != row.peerFirst || c.peerGone() != row.gone {
+		f := c.evidence()
+		if f.readEnd != row.end || f.saw(factPeerFirst) != row.peerFirst || c.peerGone() != row.gone {
 			t.Errorf("%s: end %d, peer first %v, peer gone %v, want %d, %v, %v",
-				row.rule, f.readEnd, f.is(flagPeerFirst), c.peerGone(), row.end, row.peerFirst, row.gone)
+				row.rule, f.readEnd, f.saw(factPeerFirst), c.peerGone(), row.end, row.peerFirst, row.gone)
 		}
 		_ = c.Close()
 	}
@@ -282,7 +285,7 @@ func TestConnPastDeadlines(t *testing.T) {
 			if !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Fatalf("%s: Read returned %v", row.rule, err)
 			}
-			if got := c.facts().readEnd; got != row.want {
+			if got := c.evidence().readEnd; got != row.want {
 				t.Errorf("%s: the end is %d, want %d", row.rule, got, row.want)
 			}
 			_ = c.Close()
@@ -307,7 +310,7 @@ func TestConnAge(t *testing.T) {
 			<-time.After(2 * time.Second)
 			read(c)
 			<-time.After(7 * time.Second)
-			if age := c.facts().age; age != row.want {
+			if age := c.evidence().age; age != row.want {
 				t.Errorf("%s: age %v, want %v", row.rule, age, row.want)
 			}
 			_ = c.Close()
@@ -315,7 +318,7 @@ func TestConnAge(t *testing.T) {
 		c := watched(g, &script{reads: []step{{"", io.EOF}}})
 		read(c)
 		<-time.After(time.Hour)
-		if age := c.facts().age; age != 0 {
+		if age := c.evidence().age; age != 0 {
 			t.Errorf("gone at once: age %v", age)
 		}
 		_ = c.Close()
@@ -354,7 +357,7 @@ func TestConnNotesTheFirstAnswer(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		f := c.facts()
+		f := c.evidence()
 		flags := f.answer &^ uint32(answerStatus)
 		if row.more == answerTLS { // which alert it was may be noted as well
 			flags &= answerTLS
@@ -389,7 +392,7 @@ func TestConnCloseOnce(t *testing.T) {
 	if before.Closed[event.ServerClosed] != 1 || after.Closed[event.ServerClosed] != 1 || after.Open != 0 {
 		t.Errorf("closed %v, then %v: want one server_closed", before.Closed, after.Closed)
 	}
-	emptyRegistry(t, g.conns)
+	emptyRegistry(t, g.watch.conns)
 }
 
 // A request that is not finished holds the decision back, in whatever order
@@ -404,7 +407,7 @@ func TestConnWaitsForItsRequests(t *testing.T) {
 	}
 	read(c)
 	_ = c.Close()
-	if g.conns.len() != 1 {
+	if len(g.watch.conns.all()) != 1 {
 		t.Fatal("decided with two requests unfinished")
 	}
 	c.release()
@@ -412,10 +415,10 @@ func TestConnWaitsForItsRequests(t *testing.T) {
 		t.Error("a request cannot begin while another holds the decision back")
 	}
 	c.release()
-	if g.conns.len() != 1 {
+	if len(g.watch.conns.all()) != 1 {
 		t.Fatal("decided with a request unfinished")
 	}
-	c.set(flagOrdinary)
+	c.mark(outcomeOrdinary)
 	c.release()
 	if s := g.Snapshot(); s.Closed[event.HTTP] != 1 || s.Open != 0 {
 		t.Errorf("closed %v, open %d: want one http", s.Closed, s.Open)
@@ -423,7 +426,7 @@ func TestConnWaitsForItsRequests(t *testing.T) {
 	if c.begin() {
 		t.Error("a request began on a connection whose class is decided")
 	}
-	emptyRegistry(t, g.conns)
+	emptyRegistry(t, g.watch.conns)
 }
 
 // readers, writers, deadlines, closers and the drain at once, over real
@@ -452,18 +455,18 @@ func TestConnConcurrent(t *testing.T) {
 			for range 50 {
 				_, _ = c.Write(payload)
 				_ = c.SetReadDeadline(time.Now().Add(time.Hour))
-				_ = c.facts()
-				_ = g.conns.find(c.remote())
+				_ = c.evidence()
+				_ = g.watch.conns.find(c.remote())
 				runtime.Gosched()
 			}
 			_ = c.CloseWrite()
 		})
-		users.Go(func() { _ = g.conns.all(); _ = g.Snapshot() })
+		users.Go(func() { _ = g.watch.conns.all(); _ = g.Snapshot() })
 		users.Wait()
 		if got := in[0] + in[1]; got != 50*4096 || c.in.Load() != got || c.out.Load() != 50*4096 {
 			t.Errorf("read %d, counted %d in and %d out, want %d each", got, c.in.Load(), c.out.Load(), 50*4096)
 		}
-		if f := c.facts(); string(f.head) != strings.Repeat("x", headSize) {
+		if f := c.evidence(); string(f.head) != strings.Repeat("x", headSize) {
 			t.Errorf("head %q", f.head)
 		}
 		_, _ = c.Close(), client.Close()
@@ -471,7 +474,7 @@ func TestConnConcurrent(t *testing.T) {
 	if s := g.Snapshot(); s.Accepted != 20 || s.Open != 0 {
 		t.Errorf("accepted %d, open %d", s.Accepted, s.Open)
 	}
-	emptyRegistry(t, g.conns)
+	emptyRegistry(t, g.watch.conns)
 }
 
 // A server that closes a hundred connections, each of which began a PROXY line and

@@ -102,8 +102,8 @@ func TestTLSByAbility(t *testing.T) {
 			// What embeds a *tls.Conn has its NetConn.
 			t.Fatalf("%s: the watched connection is not found", name)
 		}
-		if !c.ln.tls.Load() || (c.tls.Load() == nil) != (name == "by other code") {
-			t.Errorf("%s: TLS is above, known %v, %v", name, c.ln.tls.Load(), c.tls.Load())
+		if !c.source.tls.Load() || (c.tls.Load() == nil) != (name == "by other code") {
+			t.Errorf("%s: TLS is above, known %v, %v", name, c.source.tls.Load(), c.tls.Load())
 		}
 		_ = got.Close()
 	}

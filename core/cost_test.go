@@ -51,8 +51,8 @@ func browserRequest(path string) *http.Request {
 // onConn returns r as it arrives on a watched connection of an attached server,
 // with its contexts nested as net/http nests them.
 func onConn(t testing.TB, g *Guard, r *http.Request) *http.Request {
-	c := g.watch(deadConn{}, &listener{g: g})
-	ctx := g.attach(c, &listener{g: g}).connected(context.Background())
+	c := watched(g, deadConn{})
+	ctx := g.attach(c, &source{watch: g.watch}).connected(context.Background())
 	ctx, cancelConn := context.WithCancel(context.WithValue(ctx, http.LocalAddrContextKey, net.Addr(nil)))
 	ctx, cancelRequest := context.WithCancel(ctx)
 	t.Cleanup(func() { cancelRequest(); cancelConn() })
@@ -143,23 +143,22 @@ func BenchmarkHealthAnswer(b *testing.B) {
 
 func BenchmarkConnection(b *testing.B) {
 	g := quietGuard(b, Config{})
-	ln := &listener{g: g}
 	b.Run("accept and close", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			c := g.watch(deadConn{}, ln)
+			c := watched(g, deadConn{})
 			_ = c.Close()
 		}
 	})
 	b.Run("read", func(b *testing.B) {
-		c := g.watch(zeros{}, ln)
+		c := watched(g, zeros{})
 		p := make([]byte, 512)
 		for b.Loop() {
 			_, _ = c.Read(p)
 		}
 	})
 	b.Run("write", func(b *testing.B) {
-		c := g.watch(zeros{}, ln)
+		c := watched(g, zeros{})
 		p := []byte("HTTP/1.1 200 OK\r\n\r\n")
 		for b.Loop() {
 			_, _ = c.Write(p)
@@ -171,12 +170,12 @@ func BenchmarkConnection(b *testing.B) {
 // by two and by many.
 func BenchmarkContention(b *testing.B) {
 	g := quietGuard(b, Config{})
-	ln, h := &listener{g: g}, g.Wrap(nothing)
+	h := g.Wrap(nothing)
 	for _, row := range []struct {
 		name  string
 		start func(*testing.B) (do func())
 	}{
-		{"connection", func(*testing.B) func() { return func() { _ = g.watch(deadConn{}, ln).Close() } }},
+		{"connection", func(*testing.B) func() { return func() { _ = watched(g, deadConn{}).Close() } }},
 		{"request", func(b *testing.B) func() {
 			w, r := &discard{make(http.Header)}, onConn(b, g, browserRequest("/app"))
 			return func() { h.ServeHTTP(w, r) }

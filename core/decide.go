@@ -6,108 +6,78 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
-	"github.com/quietws/quietws/core/internal/journal"
-	"github.com/quietws/quietws/core/internal/prober"
-	"github.com/quietws/quietws/core/internal/remedy"
 	"github.com/quietws/quietws/core/internal/usererror"
 )
 
-// decide runs once for each connection, when it is closed and no request on it
-// is unfinished: the class is counted, and told where no request told it.
+// end is what a connection was, and what of it is worth telling.
+type end struct {
+	Class     event.Class
+	Reason    event.Reason
+	Status    int   // of the server's own answer on a plain port, 0 if there was none
+	TLSErr    error // of a handshake that failed
+	Panicked  bool  // in that handshake, in a function of the application's
+	Bytes     bool  // some were received, of a request or of TLS, and nobody tells of requests
+	In        int64 // how many, where they are seen
+	Seen      bool  // they are
+	Uncounted bool  // the guard did not count it when it came
+	Unserved  bool  // refused over HTTP/2 before any handler was called
+}
+
+// decide runs once for each connection, when it is closed and no request on it is
+// unfinished.
 func (c *Conn) decide() {
-	if !c.set(flagDecided) {
+	if !c.note(factDecided) {
 		return
 	}
-	x := c.current.Load()
-	if x != nil && x.opened() {
-		x.settleSession(c)
+	if s := c.current.Load(); s != nil {
+		s.occupant.leave()
 	}
-	c.ln.g.conns.remove(c)
+	c.source.watch.conns.remove(c)
 	c.count()
 }
 
-// count is decide without what a session takes, of which the stack is deep
-// enough.
+// count is a function of its own so that its locals are not on the stack while the
+// occupant leaves.
 func (c *Conn) count() {
-	g := c.ln.g
-	f := c.facts()
+	f := c.evidence()
 	class, reason := classify(f)
-	if c.is(flagUncounted) {
-		return
-	}
-	if f.untold && f.in > 0 && (f.tls || isHTTP(f.head)) {
-		g.listensAlone()
-	}
-	g.stats.countClosed(c, class)
-	if class == event.HandshakeRefused && !f.is(flagRefused) {
-		c.refusedOverHTTP2("")
-	}
-	if toldByRequest(class) {
-		return
-	}
-	var e event.Event
-	as := journal.Ordinary
-	e.Class, e.Reason, e.Status, e.Time = class, reason, f.status(), time.Now()
-	c.fill(&e)
-	if class == event.TLSFailed {
-		if e.Err = f.tlsErr; panickedInTLS(f.tlsErr) {
-			as = journal.Elsewhere
-		}
-	}
-	if limit := g.headLimit.Load(); reason == event.ReasonTooLarge && f.seen && f.in < limit {
-		e.Remedy = remedy.ManyFields
-	}
-	if class.Probe() {
-		p := prober.Prober(0)
-		if e.Platform {
-			p = g.proberAt(e.Remote.Addr())
-		}
-		g.stats.countProbe(class, p, false)
-		if e.Platform {
-			g.sawProber(p, e.Time)
-		}
-	}
-	g.tellAs(&e, as)
+	c.source.watch.host.over(c, end{
+		Class: class, Reason: reason, Status: f.status(), TLSErr: f.tlsErr, Panicked: panickedInTLS(f.tlsErr),
+		Bytes: f.untold && f.in > 0 && (f.tls || isHTTP(f.head)), In: f.in, Seen: f.seen,
+		Uncounted: c.came() == cameAdopted, Unserved: class == event.HandshakeRefused && f.outcomes&outcomeRefused == 0,
+	})
 }
 
-// toldByRequest reports whether connections of this class were told when it
-// happened, by a request on them.
-func toldByRequest(c event.Class) bool {
-	switch c {
-	case event.HandlerPanic, event.UpgradeFailed, event.SessionEnded, event.HandshakeRefused, event.ProbeFailing, event.HTTP, event.HTTPProbe:
-		return true
-	}
-	return false
-}
-
-// facts gathers what is known of a connection that is over.
-func (c *Conn) facts() facts {
-	f := facts{
-		flags:       c.flags.Load(),
+// evidence gathers what is known of a connection that is over.
+func (c *Conn) evidence() evidence {
+	w := c.source.watch
+	f := evidence{
+		facts:       fact(c.facts.Load()),
+		outcomes:    outcome(c.outcomes.Load()),
 		refused:     event.Reason(c.ends.Load() >> refusedFor & 0xff),
 		unread:      event.Reason(c.ends.Load() >> unreadFor),
 		head:        c.head[:c.headLen.Load()],
 		tail:        c.tail.Load(),
 		in:          c.in.Load(),
 		out:         c.out.Load(),
-		seen:        !c.is(flagShadow | flagSeenLate | flagUncounted),
-		untold:      !c.ln.g.joined.Load(),
+		seen:        c.came() == cameAccepted,
+		untold:      !w.joined.Load(),
 		answer:      c.answer.Load(),
 		readEnd:     c.end(readEnd),
-		timeout:     c.ln.timeout,
-		expectProxy: c.ln.g.config.ExpectProxy,
-		h2:          c.is(flagH2),
-		h2c:         c.ln.g.h2c.Load(),
+		timeout:     c.source.timeout,
+		expectProxy: w.expectProxy,
+		h2:          c.saw(factHttp2),
+		h2c:         w.h2c.Load(),
 	}
 	if ms := c.endAge.Load(); ms != 0 {
 		f.age = time.Duration(ms-1) * time.Millisecond
 	} else {
-		f.age = c.ln.g.now() - c.accepted
+		f.age = w.now() - c.accepted
 	}
 	above := c.tls.Load()
-	f.tlsUnknown = above == nil && c.ln.tls.Load()
+	f.tlsUnknown = above == nil && c.source.tls.Load()
 	f.tls = above != nil || f.tlsUnknown
-	if above != nil && f.flags&flagsRequest == 0 && (f.in > 0 || !f.seen) { // no byte, no handshake
+	if above != nil && f.outcomes == 0 && (f.in > 0 || !f.seen) { // no byte, no handshake
 		state, err := tlsResult(above)
 		if err == errNoHandshake && !f.seen && c.ctx == nil {
 			err = net.ErrClosed // closed before its handshake, as fasthttp does at its limit
@@ -142,21 +112,8 @@ func clearAlert(err error, tail uint64) error {
 	return &net.OpError{Op: "remote error", Err: tls.AlertError(tail)}
 }
 
-// flagsRequest are the flags of a connection that had a request: its TLS
-// handshake was good.
-const flagsRequest = flagPanic | flagUpgradeFailed | flagSession | flagHijacked | flagRefused | flagProbeFailing | flagOrdinary | flagProbe
-
 // peerGone reports whether the peer was seen to be gone.
 func (c *Conn) peerGone() bool {
 	end := c.end(readEnd)
 	return end == endEOF || end == endReset || c.end(writeEnd) == endReset
-}
-
-// fill adds to e what the transport says of the peer.
-func (c *Conn) fill(e *event.Event) {
-	e.Remote = c.remote()
-	e.Platform = c.ln.g.platform(e.Remote.Addr()) || !e.Remote.IsValid() && isUnix(c.Conn.RemoteAddr())
-	if e.Prober == "" && e.Platform && e.Class.Probe() {
-		e.Prober = c.ln.g.proberAt(e.Remote.Addr()).String()
-	}
 }

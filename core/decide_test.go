@@ -137,7 +137,7 @@ func TestTLSReasonOfRealHandshakes(t *testing.T) {
 				_, err = above.Read(make([]byte, 1)) // TLS 1.3: the peer's refusal comes after this side is through
 				t.Fatalf("the handshake was good; the first read says %v", err)
 			}
-			f := c.facts()
+			f := c.evidence()
 			if got := tlsReason(f.tlsErr, f.tlsVersion, f.tlsPeer); got != row.want {
 				t.Errorf("tlsReason of %#v, version %x: %v, want %v", f.tlsErr, f.tlsVersion, got, row.want)
 			}
@@ -230,7 +230,7 @@ func TestDecideTells(t *testing.T) {
 				t.Errorf("%s, connection %d: %+v", row.rule, i, e)
 			}
 		}
-		emptyRegistry(t, g.conns)
+		emptyRegistry(t, g.watch.conns)
 	}
 }
 

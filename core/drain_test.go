@@ -201,7 +201,7 @@ func TestDrainSpread(t *testing.T) {
 					t.Errorf("%+v", e.Session)
 				}
 			}
-			emptyRegistry(t, g.conns)
+			emptyRegistry(t, g.watch.conns)
 		})
 	}
 }
@@ -279,7 +279,7 @@ func TestDrainReport(t *testing.T) {
 			"sessions": "5", "closed": "3", "answered": "1", "dropped": "2",
 			"notice": "0s", "goodbyes": "40ms", "closing": "7.96s", "duration": "8s",
 		})
-		emptyRegistry(t, g.conns)
+		emptyRegistry(t, g.watch.conns)
 	})
 }
 
@@ -345,7 +345,7 @@ func TestDrainHurry(t *testing.T) {
 				t.Fatalf("long after, by one who has no time: %+v, %v", r, err)
 			}
 		}
-		emptyRegistry(t, g.conns)
+		emptyRegistry(t, g.watch.conns)
 	})
 }
 
@@ -360,7 +360,7 @@ func TestDrainAtOnce(t *testing.T) {
 		if !errors.Is(err, context.Canceled) || r.Duration != 0 || r.Sessions != 1 {
 			t.Errorf("%+v, %v", r, err)
 		}
-		if !s.c.is(flagClosed) {
+		if !s.c.saw(factClosed) {
 			t.Error("the session's connection is open")
 		}
 		s.q.Done(0, nil)
@@ -411,7 +411,7 @@ func TestDrainEarlyAndLate(t *testing.T) {
 		if r.Sessions != 3 || r.Dropped != 0 || r.Duration > 4*time.Second {
 			t.Errorf("%+v: three sessions, and everybody left", r)
 		}
-		if !under.c.is(flagClosed) {
+		if !under.c.saw(factClosed) {
 			under.end(nil)
 		}
 	})
@@ -455,14 +455,14 @@ func TestDrainClosesWhatStandsAbout(t *testing.T) {
 
 	drained(t, g)
 	for name, c := range map[string]*Conn{"silent": silent, "half a head": half, "a preamble": preamble, "handshaken": handshaken} {
-		if !c.is(flagClosed) {
+		if !c.saw(factClosed) {
 			t.Errorf("%s: still open", name)
 		}
 	}
-	if serving.is(flagClosed) {
+	if serving.saw(factClosed) {
 		t.Error("a connection with a request in progress was closed")
 	}
-	serving.set(flagOrdinary)
+	serving.mark(outcomeOrdinary)
 	_ = serving.Close()
 	serving.release()
 	waitClosed(t, g)
@@ -505,7 +505,7 @@ func TestDrainWaitsForAHandshake(t *testing.T) {
 			} else if r.Duration, r.Closing = row.want.Duration, 0; !reflect.DeepEqual(r, row.want) {
 				t.Errorf("%s: %+v, want %+v", row.rule, r, row.want)
 			}
-			if !s.c.is(flagClosed) {
+			if !s.c.saw(factClosed) {
 				s.end(nil)
 			}
 		})

@@ -113,7 +113,7 @@ func (d *drain) run(n notice) {
 	d.mu.Lock()
 	d.report.Goodbyes = gone - told
 	d.mu.Unlock()
-	await(timeout, func() bool { return !g.conns.anySession(d.of) }, d.hurry)
+	await(timeout, func() bool { return !g.anySession(d.of) }, d.hurry)
 	cuts := d.cuts.Load()
 	if cuts {
 		d.cut()
@@ -262,17 +262,27 @@ func (d *drain) sayGoodbye(sessions []*exchange) {
 // openSessions returns the sessions that are open now, on one server or, where of
 // is nil, on all.
 func (g *Guard) openSessions(of *server) (open []*exchange) {
-	for _, c := range g.conns.all() {
-		if x := c.session(); x != nil && c.on(of) {
+	for _, c := range g.watch.conns.all() {
+		if x := sessionOn(c); x != nil && of.owns(c) {
 			open = append(open, x)
 		}
 	}
 	return open
 }
 
-// session returns the session on c, nil if there is none.
-func (c *Conn) session() *exchange {
-	if x := c.current.Load(); x != nil && x.opened() && !c.is(flagDecided) {
+// anySession reports whether a session is open, or a handshake under way, on one
+// server or, where of is nil, on any. One that ends is open until all that is known of
+// its end is noted.
+func (g *Guard) anySession(of *server) bool {
+	return g.watch.conns.any(func(c *Conn) bool {
+		x := occupantOf(c)
+		return x != nil && x.asks && of.owns(c)
+	})
+}
+
+// sessionOn returns the session on c, nil if there is none.
+func sessionOn(c *Conn) *exchange {
+	if x := occupantOf(c); x != nil && x.opened() && !c.saw(factDecided) {
 		return x
 	}
 	return nil
@@ -291,14 +301,14 @@ func (g *Guard) closeIdle(of *server, hurry <-chan struct{}) {
 // are not.
 func (g *Guard) closeIdleConns(of *server, youth time.Duration) (young int) {
 	now := g.now()
-	for _, c := range g.conns.all() {
+	for _, c := range g.watch.conns.all() {
 		switch {
-		case c.refs.Load() != 1 || c.is(flagsRequest|flagUpgraded|flagLeft|flagClosed) || !c.on(of):
+		case c.refs.Load() != 1 || c.saw(factUpgraded|factHandedOver|factClosed) || c.had(anyRequest) || !of.owns(c):
 		case now-c.accepted < youth:
 			young++
 		default:
-			c.set(flagDrained)
-			if t := c.tls.Load(); t != nil && c.is(flagShadow) {
+			c.note(factDrained)
+			if t := c.tls.Load(); t != nil && c.came() == cameReported {
 				_ = t.NetConn().Close() // its own Close would wait for the peer to read an alert
 			}
 			_ = c.Close()

@@ -192,7 +192,7 @@ func TestErrorLogPassesOn(t *testing.T) {
 	book.none(t, "each is one line")
 }
 
-// Where the connection is ours the facts decide what it was, and the server's
+// Where the connection is ours the evidence decide what it was, and the server's
 // own line would be the second.
 func TestErrorLogSwallows(t *testing.T) {
 	user, book := userLog()
@@ -221,11 +221,11 @@ func waitClosed(t *testing.T, g *Guard) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for late := time.After(10 * time.Second); g.conns.len() > 0 || g.Snapshot().Open > 0; {
+	for late := time.After(10 * time.Second); len(g.watch.conns.all()) > 0 || g.Snapshot().Open > 0; {
 		select {
 		case <-tick.C:
 		case <-late:
-			t.Fatalf("%d connections are still open after ten seconds", g.conns.len())
+			t.Fatalf("%d connections are still open after ten seconds", len(g.watch.conns.all()))
 		}
 	}
 }
@@ -308,7 +308,7 @@ func FuzzErrorLogLine(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	g.conns.index(registered(g, tcpAddr(ours)))
+	g.watch.conns.index(registered(g, tcpAddr(ours)))
 	f.Fuzz(func(t *testing.T, line string) {
 		var out bytes.Buffer
 		l := g.ErrorLog(log.New(&out, "", 0))

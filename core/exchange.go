@@ -21,6 +21,7 @@ import (
 type exchange struct {
 	g      *Guard
 	c      *Conn   // nil where the connection is not known
+	seat   seat    // what c has of it
 	answer *Answer // for Probe and Refuse
 
 	path   string
@@ -103,6 +104,9 @@ func (x *exchange) opened() bool { return x.is(stateOpened) }
 // confirm notes what was answered to a handshake after the hijack. status 0 is
 // an answer that cannot be read because TLS is above.
 func (x *exchange) confirm(status int) {
+	if status == 0 && x.layer.Load() != nil {
+		return // frames: the 101 was held back
+	}
 	x.awaitOver()
 	if status != 0 && status != http.StatusSwitchingProtocols {
 		x.status.CompareAndSwap(0, int32(status))
@@ -116,7 +120,7 @@ func (x *exchange) confirm(status int) {
 
 // accepted counts a handshake that was.
 func (x *exchange) accepted() {
-	x.mark(flagSession)
+	x.mark(outcomeSession)
 	if !x.endpoint {
 		x.g.learn(x.path, "")
 	}
@@ -167,10 +171,12 @@ func (x *exchange) settleProbe(status int) {
 	g := x.g
 	switch {
 	case x.preface: // not a request, unless it was hijacked
-		x.mark(flagPreface)
+		if x.c != nil {
+			x.c.note(factPreface)
+		}
 		return
 	case x.kind != Probe && !x.credited && !x.app: // its own health route, asked by a person
-		x.mark(flagOrdinary)
+		x.mark(outcomeOrdinary)
 		return
 	}
 	if !x.credited && x.platform && x.kind == Probe && prober.Contains(g.config.ProbeSources, x.address()) {
@@ -183,15 +189,15 @@ func (x *exchange) settleProbe(status int) {
 	ok := status >= 200 && status < 400
 	turn := x.turnOf(status, ok)
 	if ok && turn == journal.Ordinary && g.journal.Hushed(x.address(), p, uint8(x.route)) { // what is to be done was done a moment ago
-		x.mark(flagProbe)
+		x.mark(outcomeProbe)
 		g.stats.countProbe(event.HTTPProbe, p, false)
 		return
 	}
-	class, flag := event.HTTPProbe, flagProbe
+	class, outcome := event.HTTPProbe, outcomeProbe
 	if !ok && x.credited && status != 0 && !x.ownFailure(status) && !x.offSocket(status) && g.ready() {
-		class, flag = event.ProbeFailing, flagProbeFailing
+		class, outcome = event.ProbeFailing, outcomeProbeFailing
 	}
-	x.mark(flag)
+	x.mark(outcome)
 	if (x.route == RouteReady && x.kind == Probe || x.app) && (x.platform || x.credited) {
 		g.polled(pollerKey{x.address(), x.prober}, x.machine, status)
 	}
@@ -226,7 +232,7 @@ func (x *exchange) settleHandshake(status int) {
 	switch {
 	case x.kind == Refuse:
 	case !x.asks && (status < 400 || status >= 500):
-		x.mark(flagOrdinary) // the route serves more than WebSocket
+		x.mark(outcomeOrdinary) // the route serves more than WebSocket
 		return
 	case x.asks && !x.endpoint && status == http.StatusNotFound:
 		reason = event.ReasonNoRoute
@@ -240,13 +246,13 @@ func (x *exchange) settleHandshake(status int) {
 	case status != 0:
 		reason = event.ReasonApplication
 	case gone:
-		x.mark(flagOrdinary)
+		x.mark(outcomeOrdinary)
 		return
 	default:
 		class, reason = event.UpgradeFailed, event.ReasonStatusUnknown
 	}
 	if class == event.UpgradeFailed && gone {
-		x.mark(flagOrdinary)
+		x.mark(outcomeOrdinary)
 		return
 	}
 	e := event.Event{Class: class, Reason: reason, Status: status, Err: err}
@@ -261,7 +267,7 @@ func (x *exchange) settleHandshake(status int) {
 		if reason == event.ReasonHijackFailed && x.lent {
 			e.Remedy = remedy.Replayed
 		}
-		x.mark(flagUpgradeFailed)
+		x.mark(outcomeUpgradeFailed)
 		g.stats.handshakes[handshakeFailed][reason].Add(1)
 		if g.servedAt(x.path) != 0 || x.endpoint || status == http.StatusSwitchingProtocols {
 			g.stats.broken.Add(1)
@@ -280,10 +286,16 @@ func (x *exchange) handshakeError(reason event.Reason, status int) *event.Handsh
 	return e
 }
 
-// settleSession is called when the connection of a session ends, before its
-// class is decided.
-func (x *exchange) settleSession(c *Conn) {
-	g := x.g
+// leave is called when the connection of x is over, before its class is decided.
+func (x *exchange) leave() {
+	if x.opened() {
+		x.settleSession()
+	}
+}
+
+// settleSession says how a session ended.
+func (x *exchange) settleSession() {
+	g, c := x.g, x.c
 	if !x.loaned {
 		x.freeSlot()
 	}
@@ -299,9 +311,9 @@ func (x *exchange) settleSession(c *Conn) {
 		case status != 0: // the library answered after the hijack, and not 101
 			x.settleHandshake(status)
 		case c.end(writeEnd) == endReset: // its client was gone before it could be answered
-			c.set(flagOrdinary)
+			c.mark(outcomeOrdinary)
 		default:
-			c.set(flagUpgradeFailed)
+			c.mark(outcomeUpgradeFailed)
 			g.stats.handshakes[handshakeFailed][event.ReasonNothingWritten].Add(1)
 			if !x.early { // libraries close on a client that does not wait for the answer
 				g.stats.broken.Add(1)
@@ -363,9 +375,9 @@ func (x *exchange) cannotHijack(w http.ResponseWriter) {
 	x.heldBy(hiding(w))
 }
 
-func (x *exchange) mark(flag uint32) {
+func (x *exchange) mark(o outcome) {
 	if x.c != nil {
-		x.c.set(flag)
+		x.c.mark(o)
 	}
 }
 
@@ -375,19 +387,6 @@ func (x *exchange) markRefused(r event.Reason) {
 	if x.c != nil {
 		x.c.markRefused(r)
 	}
-}
-
-func (c *Conn) markRefused(r event.Reason) {
-	for {
-		old := c.ends.Load()
-		if was := event.Reason(old >> refusedFor & 0xff); was != 0 && was <= r {
-			break
-		}
-		if c.ends.CompareAndSwap(old, old&^(0xff<<refusedFor)|uint32(r)<<refusedFor) {
-			break
-		}
-	}
-	c.set(flagRefused)
 }
 
 // fill adds to e what is known of the request.

@@ -29,9 +29,8 @@ import (
 // foreign Origin.
 type Guard struct {
 	config  Config
-	epoch   time.Time
 	journal *journal.Journal
-	conns   *registry
+	watch   *watch
 	stats   stats
 
 	askedReady  lastSaid[bool]
@@ -50,20 +49,17 @@ type Guard struct {
 	refusing  atomic.Bool // and takes no session any more
 	pollers   pollers
 	turns     turns
-	stopped   atomic.Bool // no server accepts any more
 	drainCh   chan struct{}
 	whole     *drain
 	parting   atomic.Bool // the sessions of one of servers are ended alone
 	panics    panicked
-	h2c       atomic.Bool   // a server speaks HTTP/2 without TLS
 	headLimit atomic.Int64  // how many bytes a server of net/http reads of a head
 	starved   atomic.Int64  // when a shortage at Accept was last told
-	stayed    atomic.Int64  // when lastLook last waited in vain
 	slots     slots         // of Config.MaxSessions
 	awaited   atomic.Int64  // handshakes that are to be answered after the hijack
 	awaiting  atomic.Bool   // a timer looks at them
 	patience  time.Duration // with one of them: unansweredAfter
-	adopted   *listener     // of the sessions on connections that were not watched before
+	adopted   *source       // of the sessions on connections that were not watched before
 
 	opening  sync.Mutex // held while a session opens that was handed over
 	mu       sync.Mutex
@@ -71,7 +67,6 @@ type Guard struct {
 	askers   sync.Map    // Application.Key -> *asker
 	servers  []*server   // by their number less one
 	unseen   connTable   // those of attached servers that the guard did not accept
-	joined   atomic.Bool // somebody may tell of requests: Attach, Wrap or an adapter
 	alone    atomic.Bool // that nobody does was logged
 	strange  atomic.Bool // that some cannot be in it was logged
 	closed   atomic.Bool
@@ -105,9 +100,7 @@ func New(config Config) (*Guard, error) {
 	}
 	g := &Guard{
 		config:   config,
-		epoch:    time.Now(),
 		patience: unansweredAfter,
-		conns:    newRegistry(),
 		drainCh:  make(chan struct{}),
 		attached: make(map[any]*server),
 
@@ -115,7 +108,8 @@ func New(config Config) (*Guard, error) {
 	}
 	g.whole = newDrain(g, nil)
 	g.pollers.rare = config.Drain.room() / time.Duration(max(config.Drain.Fall, 1))
-	g.adopted = &listener{g: g}
+	g.watch = newWatch(g, config.ExpectProxy)
+	g.adopted = &source{watch: g.watch}
 	g.journal = journal.New(journal.Config{
 		Logger: config.Logger, Observe: config.Observe,
 		Collapse: config.Collapse, Summary: config.Summary,
@@ -171,7 +165,7 @@ func (g *Guard) ruleIn(f PathForm, path string) *pathRule {
 }
 
 // now is the time since the guard was made, by the monotonic clock.
-func (g *Guard) now() time.Duration { return time.Since(g.epoch) }
+func (g *Guard) now() time.Duration { return g.watch.now() }
 
 // Close prints what is pending, the repeats that are being counted too, and ends
 // the log. Call it last, when the servers have shut down. It does not touch

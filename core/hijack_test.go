@@ -161,7 +161,7 @@ func TestHijackKeepsEarlyBytes(t *testing.T) {
 		if err != nil || string(got) != early+"later" {
 			t.Errorf("read %q, %v, want %q", got, err, early+"later")
 		}
-		if f := c.facts(); f.in != int64(len("later")) || f.readEnd != endEOF {
+		if f := c.evidence(); f.in != int64(len("later")) || f.readEnd != endEOF {
 			t.Errorf("what came after the hijack was not seen: %d bytes, end %d", f.in, f.readEnd)
 		}
 		_, _ = rw.WriteString("answer")

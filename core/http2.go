@@ -1,7 +1,6 @@
 package core
 
 import (
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -19,14 +18,13 @@ import (
 
 // refusedOverHTTP2 tells that a handshake failed on c before any handler could see
 // it. said is what the server's log says of it, "" for nothing.
-func (c *Conn) refusedOverHTTP2(said string) {
-	g := c.ln.g
+func (g *Guard) refusedOverHTTP2(c *Conn, said string) {
 	var err error = &event.HandshakeError{Reason: event.ReasonHTTP2}
 	if said != "" {
 		err = serverSaid{err, "http2: " + said}
 	}
 	e := event.Event{Class: event.HandshakeRefused, Reason: event.ReasonHTTP2, Err: err, Time: time.Now()}
-	c.fill(&e)
+	g.fill(c, &e)
 	g.stats.handshakes[handshakeRefused][event.ReasonHTTP2].Add(1)
 	g.tell(&e)
 }
@@ -44,46 +42,19 @@ func (e serverSaid) Unwrap() error { return e.error }
 // error of an HTTP/2 connection, which names the peer. It reports whether the
 // guard tells it.
 func (g *Guard) brokenHTTP2(rest string) bool {
-	c := g.conns.find(addrIn(rest))
+	c := g.watch.conns.find(addrIn(rest))
 	if c == nil {
 		return false
 	}
 	_, said, _ := strings.Cut(rest, ": ")
 	c.markRefused(event.ReasonHTTP2)
-	c.refusedOverHTTP2(strings.TrimSpace(said))
+	g.refusedOverHTTP2(c, strings.TrimSpace(said))
 	return true
 }
 
 // lineBrokenH2 begins the line of net/http, and of golang.org/x/net/http2, about
 // an error of an HTTP/2 connection, up to the address.
 const lineBrokenH2 = "http2: server connection error from "
-
-// active notes that the server saw bytes above TLS. Over HTTP/2 that is said of
-// the preface first, and then whenever a stream begins and there is no other.
-func (c *Conn) active() {
-	switch {
-	case c.ctx == nil: // fasthttp says so before the first byte
-	case !c.is(flagActive):
-		c.set(flagActive)
-	case !c.is(flagAgain):
-		c.set(flagAgain)
-	}
-}
-
-// unserved reports whether a stream began of which no handler was told.
-func (f facts) unserved() bool {
-	return f.is(flagAgain) && (f.h2 || !f.tls && f.h2c)
-}
-
-// hasLines reports whether the server's log may have lines about c, for which it
-// has to be found by its address, and whether that can be asked without waiting.
-func (c *Conn) hasLines(nc net.Conn) bool {
-	if c.ln.g.h2c.Load() {
-		_, raw := nc.(*net.TCPConn)
-		return raw
-	}
-	return isRaw(c.tls.Load())
-}
 
 // extended reports whether a request is an extended CONNECT (RFC 8441 §4), the
 // handshake of HTTP/2. 2xx is what accepts it.

@@ -163,7 +163,7 @@ func (q *HTTPRequest) Recovered() {
 		return
 	}
 	switch {
-	case q.c != nil && q.c.is(flagAttached):
+	case q.c != nil && q.c.saw(factAttached):
 		q.Done(0, nil)
 	case q.begun:
 		q.aborted(v)
@@ -180,8 +180,8 @@ func (q *HTTPRequest) outermost() {
 		return
 	}
 	q.aborted(v)
-	if c := q.conn(); c != nil && c.is(flagAttached) && v != nil && v != http.ErrAbortHandler {
-		c.ln.g.panics.add(c.remote()) // the server's line about it comes next
+	if c := q.conn(); c != nil && c.saw(factAttached) && v != nil && v != http.ErrAbortHandler {
+		guardOf(c).panics.add(c.remote()) // the server's line about it comes next
 	}
 	panic(v)
 }
@@ -255,7 +255,7 @@ func (q *HTTPRequest) Contain(v any) (contained bool) {
 	case contained:
 		q.aborted(v)
 		return true
-	case q.c != nil && q.c.is(flagAttached): // the outermost layer learns of it
+	case q.c != nil && q.c.saw(factAttached): // the outermost layer learns of it
 		q.Done(0, nil)
 	case q.begun: // else the layer that began it does
 		q.aborted(v)
@@ -291,7 +291,7 @@ func (q *HTTPRequest) Session(ctx context.Context) (context.Context, *Session) {
 	}
 	ctx, cancel := context.WithCancelCause(x.sessionParent(ctx))
 	x.setCancel(cancel)
-	if x.c.is(flagClosed) {
+	if x.c.saw(factClosed) {
 		cancel(errSessionEnded)
 	}
 	return ctx, (*Session)(x)

@@ -90,8 +90,8 @@ func TestContainAndFinish(t *testing.T) {
 			g := quietGuard(t, Config{Observe: events.observe})
 			nc := &script{addr: tcpAddr("10.0.0.9:4711")}
 			c := watched(g, nc)
-			g.conns.index(c)
-			r := handshake(source("10.0.0.9:4711"))
+			g.watch.conns.index(c)
+			r := handshake(peerAt("10.0.0.9:4711"))
 			a := g.Adapter()
 			q := a.AtEndpoint(r, "/ws")
 			w, _ := q.Wrap(handed{ResponseRecorder: httptest.NewRecorder(), nc: c}, r)
@@ -108,7 +108,7 @@ func TestContainAndFinish(t *testing.T) {
 				w.WriteHeader(row.status) // as a framework's error handler does
 			}
 			if row.class == event.SessionEnded || row.class == event.HandlerPanic && row.panics == nil {
-				if open := !c.is(flagClosed); open != strings.Contains(row.rule, "left open") {
+				if open := !c.saw(factClosed); open != strings.Contains(row.rule, "left open") {
 					t.Errorf("the connection is open: %v", open)
 				}
 			}
@@ -143,11 +143,11 @@ func TestContainAndFinish(t *testing.T) {
 func TestContainGoexit(t *testing.T) {
 	g := quietGuard(t, Config{})
 	c := watched(g, &script{addr: tcpAddr("10.0.0.9:4711")})
-	g.conns.index(c)
+	g.watch.conns.index(c)
 	left := make(chan struct{})
 	go func() {
 		defer close(left)
-		q := g.Adapter().AtEndpoint(handshake(source("10.0.0.9:4711")), "/ws")
+		q := g.Adapter().AtEndpoint(handshake(peerAt("10.0.0.9:4711")), "/ws")
 		_ = contained(&q, func() error { runtime.Goexit(); return nil })
 	}()
 	<-left
@@ -174,8 +174,8 @@ func TestSessionContext(t *testing.T) {
 		g, _ := guardLog(t, Config{}, slog.LevelError)
 		row.conn.addr = tcpAddr("10.0.0.9:4711")
 		c := watched(g, row.conn)
-		g.conns.index(c)
-		r := handshake(source("10.0.0.9:4711"))
+		g.watch.conns.index(c)
+		r := handshake(peerAt("10.0.0.9:4711"))
 		r = r.WithContext(context.WithValue(r.Context(), key{}, "the application's"))
 		q := g.Adapter().AtHandler(r, "/ws", nil)
 		if ctx, s := q.Session(r.Context()); ctx != r.Context() || s != nil {
@@ -251,8 +251,8 @@ func TestUpgradeWithoutAClient(t *testing.T) {
 	} {
 		g := quietGuard(t, Config{})
 		c := watched(g, &script{addr: tcpAddr("10.0.0.9:4711"), writes: []step{row.write}})
-		g.conns.index(c)
-		r := handshake(source("10.0.0.9:4711"))
+		g.watch.conns.index(c)
+		r := handshake(peerAt("10.0.0.9:4711"))
 		q := g.Adapter().AtEndpoint(r, "/ws")
 		w, _ := q.Wrap(handed{ResponseRecorder: httptest.NewRecorder(), nc: c}, r)
 		err := contained(&q, func() error {

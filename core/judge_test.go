@@ -36,7 +36,7 @@ func bareHTTP10(r *http.Request) {
 func agent(ua string) func(*http.Request) {
 	return func(r *http.Request) { r.Header.Set("User-Agent", ua) }
 }
-func source(addr string) func(*http.Request) { return func(r *http.Request) { r.RemoteAddr = addr } }
+func peerAt(addr string) func(*http.Request) { return func(r *http.Request) { r.RemoteAddr = addr } }
 func at(path string) func(*http.Request)     { return func(r *http.Request) { r.URL.Path = path } }
 
 // appRoutes has an exact route, a subtree, a wildcard and a catch-all.
@@ -60,7 +60,7 @@ func TestJudge(t *testing.T) {
 	}{
 		// Requests of the application's.
 		{"a browser's request", Config{}, asked("GET", "/app"), Pass, 0, true},
-		{"a prober's User-Agent from the internet, on a path of the application's", Config{}, asked("GET", "/admin", agent(kubelet), source(internet)), Pass, 0, true},
+		{"a prober's User-Agent from the internet, on a path of the application's", Config{}, asked("GET", "/admin", agent(kubelet), peerAt(internet)), Pass, 0, true},
 		{"a known prober from a platform's address, on a path of the application's: its answer is looked at", Config{}, asked("GET", "/admin", agent(kubelet)), Pass, 0, false},
 		{"a path that begins like a health route", Config{}, asked("GET", "/livez/x"), Pass, 0, true},
 		{"a health route in other letters", Config{}, asked("GET", "/Livez"), Pass, 0, true},
@@ -80,35 +80,35 @@ func TestJudge(t *testing.T) {
 		{"a default path that only a catch-all has", Config{}, asked("GET", "/livez"), Probe, 200, false},
 		{"a default path that only a wildcard has", Config{}, asked("HEAD", "/healthz"), Probe, 200, false},
 		{"HAProxy asks by OPTIONS", Config{}, asked("OPTIONS", "/healthz"), Probe, 200, false},
-		{"from the internet too", Config{}, asked("GET", "/healthz", source(internet)), Probe, 200, false},
+		{"from the internet too", Config{}, asked("GET", "/healthz", peerAt(internet)), Probe, 200, false},
 		{"another method", Config{}, asked("POST", "/livez"), Probe, 405, false},
 		{"HAProxy's check as it comes: if the application has no answer it is ours", Config{}, asked("OPTIONS", "/", bareHTTP10), Pass, 0, false},
 		{"the same on a probe path", Config{ProbePaths: []string{"/"}}, asked("OPTIONS", "/", bareHTTP10), Probe, 200, false},
-		{"the same from the internet", Config{}, asked("OPTIONS", "/", bareHTTP10, source(internet)), Pass, 0, true},
+		{"the same from the internet", Config{}, asked("OPTIONS", "/", bareHTTP10, peerAt(internet)), Pass, 0, true},
 		{"the same by GET", Config{}, asked("GET", "/", bareHTTP10), Pass, 0, true},
 		{"a browser's question before another origin's request", Config{}, asked("OPTIONS", "/", agent("Mozilla/5.0 (X11) Gecko/1 Firefox/1.0")), Pass, 0, true},
 		{"a question about the whole server", Config{}, asked("OPTIONS", "/", at("*")), Pass, 0, false},
-		{"the same from the internet", Config{}, asked("OPTIONS", "/", at("*"), source(internet)), Pass, 0, true},
+		{"the same from the internet", Config{}, asked("OPTIONS", "/", at("*"), peerAt(internet)), Pass, 0, true},
 		{"a named path is answered before the application", Config{Routes: Routes{Ready: "/readyz"}}, asked("GET", "/readyz"), Probe, 200, false},
 		{"a named path of any name", Config{Routes: Routes{Ready: "/key"}}, asked("GET", "/key"), Probe, 200, false},
 		{"a probe path asked by a known prober", Config{ProbePaths: []string{"/"}}, asked("GET", "/", agent(kubelet)), Probe, 200, false},
 		{"a probe path asked by HEAD", Config{ProbePaths: []string{"/"}}, asked("HEAD", "/", agent(kubelet)), Probe, 200, false},
-		{"a probe path, from the internet: harmless", Config{ProbePaths: []string{"/"}}, asked("GET", "/", agent(kubelet), source(internet)), Probe, 200, false},
+		{"a probe path, from the internet: harmless", Config{ProbePaths: []string{"/"}}, asked("GET", "/", agent(kubelet), peerAt(internet)), Probe, 200, false},
 
 		// A request that asks to upgrade is never a probe.
-		{"a handshake", Config{}, handshake(source(inside)), Upgrade, 0, false},
-		{"a handshake with a prober's User-Agent", Config{}, handshake(source(inside), agent(kubelet)), Upgrade, 0, false},
-		{"a handshake on a health route", Config{}, handshake(source(inside), at("/livez")), Upgrade, 0, false},
-		{"a handshake on a named health route, by a prober", Config{Routes: Routes{Live: "/up"}}, handshake(source(inside), at("/up"), agent(kubelet)), Upgrade, 0, false},
-		{"a handshake on a probe path, by a prober", Config{ProbePaths: []string{"/ws"}}, handshake(source(inside), agent(kubelet)), Upgrade, 0, false},
-		{"what a proxy left of a handshake", Config{}, handshake(source(inside), with("Upgrade"), with("Connection"), agent(kubelet)), Upgrade, 0, false},
-		{"a bad handshake is the application's to refuse", Config{}, handshake(source(inside), with("Sec-Websocket-Version", "8")), Upgrade, 0, false},
+		{"a handshake", Config{}, handshake(peerAt(inside)), Upgrade, 0, false},
+		{"a handshake with a prober's User-Agent", Config{}, handshake(peerAt(inside), agent(kubelet)), Upgrade, 0, false},
+		{"a handshake on a health route", Config{}, handshake(peerAt(inside), at("/livez")), Upgrade, 0, false},
+		{"a handshake on a named health route, by a prober", Config{Routes: Routes{Live: "/up"}}, handshake(peerAt(inside), at("/up"), agent(kubelet)), Upgrade, 0, false},
+		{"a handshake on a probe path, by a prober", Config{ProbePaths: []string{"/ws"}}, handshake(peerAt(inside), agent(kubelet)), Upgrade, 0, false},
+		{"what a proxy left of a handshake", Config{}, handshake(peerAt(inside), with("Upgrade"), with("Connection"), agent(kubelet)), Upgrade, 0, false},
+		{"a bad handshake is the application's to refuse", Config{}, handshake(peerAt(inside), with("Sec-Websocket-Version", "8")), Upgrade, 0, false},
 
 		// ObserveOnly answers and refuses nothing.
 		{"observing: a health route", Config{ObserveOnly: true}, asked("GET", "/livez"), Pass, 0, false},
 		{"observing: a named one", Config{ObserveOnly: true, Routes: Routes{Live: "/up"}}, asked("GET", "/up"), Pass, 0, false},
 		{"observing: a probe path", Config{ObserveOnly: true, ProbePaths: []string{"/"}}, asked("GET", "/", agent(kubelet)), Pass, 0, false},
-		{"observing: a handshake", Config{ObserveOnly: true}, handshake(source(inside)), Upgrade, 0, false},
+		{"observing: a handshake", Config{ObserveOnly: true}, handshake(peerAt(inside)), Upgrade, 0, false},
 	} {
 		g := quietGuard(t, row.c)
 		q := g.layer(appRoutes()).a.BeginHTTP(row.r)
@@ -183,7 +183,7 @@ func TestJudgeProberAtARoute(t *testing.T) {
 		for _, from := range []string{inside, internet} {
 			g := quietGuard(t, Config{})
 			a := g.Adapter()
-			r := asked(m, "/ws", agent(kubelet), source(from))
+			r := asked(m, "/ws", agent(kubelet), peerAt(from))
 			answers := func(when string, status int, ours bool) {
 				t.Helper()
 				q := a.BeginHTTP(r)
@@ -233,7 +233,7 @@ func TestJudgeProberAtARoute(t *testing.T) {
 				t.Errorf("%s when it is known to be Handler's: kind %d", m, v.Kind)
 			}
 			again.Done(200, nil)
-			other := a.BeginHTTP(asked(m, "/ws", source(from)))
+			other := a.BeginHTTP(asked(m, "/ws", peerAt(from)))
 			if other.Candidate() {
 				t.Errorf("%s by a person is a candidate", m)
 			}
@@ -247,11 +247,11 @@ func TestJudgeRecyclesWhatNobodyHasFound(t *testing.T) {
 	g := quietGuard(t, Config{})
 	near, far := net.Pipe()
 	defer func() { _ = errors.Join(near.Close(), far.Close()) }()
-	c := g.watch(near, &listener{g: g})
+	c := newConn(near, &source{watch: g.watch}, cameAccepted)
 	a := g.Adapter()
-	h := httpHead{asked("GET", "/ws/1", agent(kubelet), source(inside))}
+	h := httpHead{asked("GET", "/ws/1", agent(kubelet), peerAt(inside))}
 	q := HTTPRequest{Request: a.begin(h, c, nil)}
-	x := c.current.Load()
+	x := occupantOf(c)
 	if x == nil {
 		t.Fatal("it is not found on its connection")
 	}
@@ -310,7 +310,7 @@ func TestServerCheckFromTheInternetAtEndpoint(t *testing.T) {
 		{"Endpoint", func(a Adapter, r *http.Request) HTTPRequest { return a.AtEndpoint(r, "/") }},
 		{"Handler", func(a Adapter, r *http.Request) HTTPRequest { return a.AtHandler(r, "/", new(Origins)) }},
 	} {
-		for _, r := range []*http.Request{asked("OPTIONS", "/", bareHTTP10, source(internet)), asked("OPTIONS", "/", at("*"), source(internet))} {
+		for _, r := range []*http.Request{asked("OPTIONS", "/", bareHTTP10, peerAt(internet)), asked("OPTIONS", "/", at("*"), peerAt(internet))} {
 			q := row.at(quietGuard(t, Config{}).Adapter(), r)
 			if v := q.Verdict(); q.Candidate() != (row.rule == "Handler") || q.Candidate() && (q.x.credited || q.x.route != NoRoute) {
 				t.Errorf("%s, %s %s: %+v", row.rule, r.Method, r.RequestURI, v)

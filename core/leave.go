@@ -29,7 +29,7 @@ func (r *Request) Leave(status int) {
 		if !x.own { // nor of the end of the session
 			x.untracked()
 		}
-	case !x.c.is(flagAttached):
+	case !x.c.saw(factAttached):
 		r.done = true
 		x.open(x.c)
 		r.release()
@@ -78,15 +78,15 @@ func (x *exchange) open(nc net.Conn) {
 }
 
 // leave runs when the server has handed the connection over.
-func (c *Conn) leave(nc net.Conn) {
-	x := c.current.Load()
+func (g *Guard) leave(c *Conn, nc net.Conn) {
+	x := occupantOf(c)
 	if x == nil || !x.is(stateLeaving) {
 		return
 	}
-	c.ln.g.unseen.delete(nc)
+	g.unseen.delete(nc)
 	x.open(nc)
 	x.left() // after that: SessionOn may come in between
-	if c.is(flagSeenLate) && !x.own {
+	if c.came() == cameFollowed && !x.own {
 		x.loaned = x.lendSlot(nc)
 		c.over() // it ends here, as far as anyone can see
 	}
@@ -95,8 +95,8 @@ func (c *Conn) leave(nc net.Conn) {
 
 // stayed runs when the server has closed the connection, which it then has not
 // handed over.
-func (c *Conn) stayed() {
-	x := c.current.Load()
+func (g *Guard) stayed(c *Conn) {
+	x := occupantOf(c)
 	if x == nil || !x.left() {
 		return
 	}
@@ -141,13 +141,13 @@ func (l *lentConn) Close() error {
 }
 
 // giveBack runs when the one that c was handed over to is through with it.
-func (c *Conn) giveBack() {
+func giveBack(c *Conn) {
 	if l, lent := c.Conn.(*lentConn); lent {
 		l.mu.Lock()
 		l.returned = true
 		l.mu.Unlock()
 	}
-	if c.is(flagSeenLate | flagUncounted) { // nobody else tells its end
+	if c.came() >= cameFollowed { // nobody else tells its end
 		_ = c.Close()
 	}
 }

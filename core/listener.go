@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -17,12 +16,8 @@ import (
 // listener watches what it accepts.
 type listener struct {
 	net.Listener
-	g   *Guard
-	tls atomic.Bool // TLS is above it
-
-	// timeout is, for the connections of a server that the guard did not
-	// accept, how long it waits for a request.
-	timeout time.Duration
+	g *Guard
+	source
 
 	once sync.Once
 	done chan struct{}
@@ -55,7 +50,7 @@ func (g *Guard) Listener(ln net.Listener) net.Listener {
 	if g == nil {
 		return ln
 	}
-	return &listener{Listener: ln, g: g, done: make(chan struct{})}
+	return &listener{Listener: ln, g: g, source: source{watch: g.watch}, done: make(chan struct{})}
 }
 
 // TLSListener returns ln, the raw listener, watched and TLS above it, as
@@ -67,7 +62,7 @@ func (g *Guard) TLSListener(ln net.Listener, config *tls.Config) net.Listener {
 	if g == nil {
 		return tls.NewListener(ln, config)
 	}
-	watched := &listener{Listener: ln, g: g, done: make(chan struct{})}
+	watched := &listener{Listener: ln, g: g, source: source{watch: g.watch}, done: make(chan struct{})}
 	watched.tls.Store(true)
 	return &tlsListener{Listener: tls.NewListener(watched, g.containedConfig(config))}
 }
@@ -96,14 +91,15 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err == nil {
 			c := ConnOf(nc)
 			switch {
-			case c != nil && c.ln.g == l.g: // watched below, as is right for TLS, or below go-proxyproto
+			case c != nil && guardOf(c) == l.g: // watched below, as is right for TLS, or below go-proxyproto
 				c.lookAbove(nc)
 				return nc, nil
 			case isTLS(nc):
 				_ = nc.Close()
 				return nil, errTLSBelow
 			}
-			return l.g.watch(nc, l), nil
+			l.g.stats.accepted.Add(1)
+			return newConn(nc, &l.source, cameAccepted), nil
 		}
 		if !passes(err) {
 			return nil, err
@@ -143,15 +139,6 @@ func (g *Guard) acceptFailed(err error) {
 	g.journal.Note(slog.LevelError, "cannot accept connections, retrying",
 		slog.String("error", journal.Text(usererror.Text(err))),
 		slog.String("remedy", "raise the limit of open files (ulimit -n, LimitNOFILE=) or find what leaks them"))
-}
-
-// watch makes the Conn of a connection that l accepted.
-func (g *Guard) watch(nc net.Conn, l *listener) *Conn {
-	c := &Conn{Conn: nc, ln: l, accepted: g.now()}
-	c.refs.Store(1)
-	g.stats.accepted.Add(1)
-	g.conns.add(c)
-	return c
 }
 
 // listensAlone logs, once, that connections are watched and nobody tells of the

@@ -199,7 +199,7 @@ func TestListenerOverTLS(t *testing.T) {
 	if s := g.Snapshot(); s.Accepted != 0 {
 		t.Errorf("%d accepted", s.Accepted)
 	}
-	emptyRegistry(t, g.conns)
+	emptyRegistry(t, g.watch.conns)
 }
 
 // above is a listener over another, as go-proxyproto's is.

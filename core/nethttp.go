@@ -64,7 +64,7 @@ func (c *connContext) Value(key any) any {
 	case connKey:
 		return (*Conn)(c)
 	case exchangeKey:
-		if x := c.current.Load(); x != nil {
+		if x := occupantOf((*Conn)(c)); x != nil {
 			return x
 		}
 		return nil
@@ -75,13 +75,13 @@ func (c *connContext) Value(key any) any {
 // httpConn returns the watched connection of r, nil if there is none. Without
 // Attach nobody told the request, and the peer's address has to find it.
 func (g *Guard) httpConn(r *http.Request) *Conn {
-	if c, ok := r.Context().Value(connKey{}).(*Conn); ok && c.ln.g == g {
+	if c, ok := r.Context().Value(connKey{}).(*Conn); ok && guardOf(c) == g {
 		return c
 	}
 	if g.stats.accepted.Load() == 0 {
 		return nil
 	}
-	return g.conns.find(httpHead{r}.Remote())
+	return g.watch.conns.find(httpHead{r}.Remote())
 }
 
 // layer is the outermost http.Handler.

@@ -15,7 +15,7 @@ import (
 )
 
 func TestHTTPHead(t *testing.T) {
-	r := handshake(with("Connection", "keep-alive", "Upgrade"), with("X-One", "1"), source("[::ffff:192.0.2.1]:4711"))
+	r := handshake(with("Connection", "keep-alive", "Upgrade"), with("X-One", "1"), peerAt("[::ffff:192.0.2.1]:4711"))
 	r.URL.Path, r.URL.RawQuery, r.Host = "/a b", "x=1&y", "example.com:80"
 	h := httpHead{r}
 	for name, want := range map[string]string{"Connection": "keep-alive, Upgrade", "X-One": "1", "X-None": "", "Host": "example.com:80"} {

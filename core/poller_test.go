@@ -20,7 +20,7 @@ import (
 // A question of a prober that is answered by the guard, as its layer does it.
 func question(h http.Handler, path, from, by string) int {
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, asked("GET", path, source(from), agent(by)))
+	h.ServeHTTP(w, asked("GET", path, peerAt(from), agent(by)))
 	return w.Code
 }
 

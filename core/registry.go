@@ -17,8 +17,7 @@ type registry struct {
 	lists [registryShards]struct {
 		mu   sync.Mutex
 		head *Conn
-		n    int
-		_    [40]byte // a cache line each
+		_    [48]byte // a cache line each
 	}
 	byAddr [registryShards]struct {
 		mu sync.Mutex
@@ -35,7 +34,7 @@ func newRegistry() *registry { return &registry{seed: maphash.MakeSeed()} }
 
 func (r *registry) add(c *Conn) {
 	shard := r.turn.Add(1) % registryShards
-	c.home.Store(shard)
+	c.place.Or(shard)
 	l := &r.lists[shard]
 	l.mu.Lock()
 	c.next = l.head
@@ -43,13 +42,12 @@ func (r *registry) add(c *Conn) {
 		l.head.prev = c
 	}
 	l.head = c
-	l.n++
 	l.mu.Unlock()
 }
 
 func (r *registry) remove(c *Conn) {
 	r.unindex(c)
-	l := &r.lists[c.home.Load()&homeShard]
+	l := &r.lists[c.place.Load()&placeShard]
 	l.mu.Lock()
 	if c.prev != nil {
 		c.prev.next = c.next
@@ -60,19 +58,7 @@ func (r *registry) remove(c *Conn) {
 		c.next.prev = c.prev
 	}
 	c.prev, c.next = nil, nil
-	l.n--
 	l.mu.Unlock()
-}
-
-// len is how many connections are open.
-func (r *registry) len() (n int) {
-	for i := range r.lists {
-		l := &r.lists[i]
-		l.mu.Lock()
-		n += l.n
-		l.mu.Unlock()
-	}
-	return n
 }
 
 // all returns the connections that are open now. What is done with them is
@@ -89,15 +75,14 @@ func (r *registry) all() (conns []*Conn) {
 	return conns
 }
 
-// anySession reports whether a session is open, or a handshake under way, on one
-// server or, where of is nil, on any. One that ends is open until all that is known
-// of its end is noted.
-func (r *registry) anySession(of *server) bool {
+// any reports whether yes is true for one of the connections that are open now. It is
+// called under a lock, and must neither wait nor close one.
+func (r *registry) any(yes func(*Conn) bool) bool {
 	for i := range r.lists {
 		l := &r.lists[i]
 		l.mu.Lock()
 		for c := l.head; c != nil; c = c.next {
-			if x := c.current.Load(); x != nil && x.asks && c.on(of) {
+			if yes(c) {
 				l.mu.Unlock()
 				return true
 			}
@@ -108,7 +93,7 @@ func (r *registry) anySession(of *server) bool {
 }
 
 func (r *registry) hash(a netip.AddrPort) uint32 {
-	return uint32(maphash.Comparable(r.seed, a)) | 1 // 0 says that a Conn is not indexed
+	return uint32(maphash.Comparable(r.seed, a))
 }
 
 // index makes c findable by its peer's address. Peers without one, as on a
@@ -116,7 +101,7 @@ func (r *registry) hash(a netip.AddrPort) uint32 {
 func (r *registry) index(c *Conn) {
 	a := c.remote()
 	if !a.IsValid() {
-		if c.tls.Load() != nil || c.ln.tls.Load() {
+		if c.tls.Load() != nil || c.source.tls.Load() {
 			r.setNameless(c, true)
 		}
 		return
@@ -125,13 +110,14 @@ func (r *registry) index(c *Conn) {
 	s := &r.byAddr[h>>1%registryShards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c.hash != 0 || c.is(flagDecided) {
+	if c.saw(factIndexed | factDecided) {
 		return
 	}
 	if s.m == nil {
 		s.m = make(map[uint32]*Conn)
 	}
-	c.hash, c.hashNext = h, s.m[h]
+	c.hashNext = s.m[h]
+	c.note(factIndexed)
 	s.m[h] = c
 }
 
@@ -141,11 +127,11 @@ func (r *registry) setNameless(c *Conn, open bool) {
 	mu.Lock()
 	defer mu.Unlock()
 	switch {
-	case open && c.hash == 0 && !c.is(flagDecided):
-		c.hash = 1
+	case open && !c.saw(factIndexed|factDecided):
+		c.note(factIndexed)
 		r.nameless.Add(1)
-	case !open && c.hash != 0:
-		c.hash = 0
+	case !open && c.saw(factIndexed):
+		c.forget(factIndexed)
 		r.nameless.Add(-1)
 	}
 }
@@ -160,10 +146,10 @@ func (r *registry) unindex(c *Conn) {
 	s := &r.byAddr[h>>1%registryShards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c.hash == 0 {
+	if !c.saw(factIndexed) {
 		return
 	}
-	c.hash = 0
+	c.forget(factIndexed)
 	if s.m[h] == c {
 		if c.hashNext == nil {
 			delete(s.m, h)

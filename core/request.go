@@ -31,8 +31,8 @@ func (r *Request) question() bool { return r.done && !r.begun && r.x == nil && r
 // Adapter returns what an adapter of a framework needs. Applications use the
 // adapter's package instead.
 func (g *Guard) Adapter() Adapter {
-	if g != nil && !g.joined.Load() {
-		g.joined.Store(true)
+	if g != nil && !g.watch.joined.Load() {
+		g.watch.joined.Store(true)
 	}
 	return Adapter{g: g}
 }
@@ -94,14 +94,14 @@ func (g *Guard) connUnder(h Head, nc net.Conn) *Conn {
 	}
 	c := g.connOf(nc)
 	if c == nil && g.stats.accepted.Load() != 0 {
-		c = g.conns.find(h.Remote())
+		c = g.watch.conns.find(h.Remote())
 	}
 	return c
 }
 
 func (a Adapter) begin(h Head, c *Conn, outer *exchange) Request {
-	if outer == nil && c != nil && !c.is(flagH2) {
-		outer = c.current.Load()
+	if outer == nil && c != nil && !c.saw(factHttp2) {
+		outer = occupantOf(c)
 	}
 	if outer != nil && !outer.preface && outer.http1 == head.IsHTTP1(h) { // else it is the request that became this connection, as with h2c
 		return Request{c: c, x: outer}
@@ -128,6 +128,23 @@ func (a Adapter) ordinary(c *Conn) Request {
 	return Request{c: c, begun: true}
 }
 
+// take makes x the one who has c.
+func (x *exchange) take(c *Conn) {
+	x.seat.occupant = x
+	c.current.Store(&x.seat)
+}
+
+// occupantOf is who has c, nil if nobody has.
+func occupantOf(c *Conn) *exchange {
+	if s := c.current.Load(); s != nil {
+		return s.occupant.(*exchange)
+	}
+	return nil
+}
+
+// guardOf is the guard that watches c.
+func guardOf(c *Conn) *Guard { return c.source.watch.host.(*Guard) }
+
 // remember makes a candidate findable from its connection, which has but one
 // request at a time over HTTP/1. One that is answered before any handler runs
 // need not be found.
@@ -137,9 +154,9 @@ func (r Request) remember() {
 	}
 	if r.x.http1 {
 		r.x.found = true
-		r.c.current.Store(r.x)
-	} else if !r.c.is(flagH2) {
-		r.c.set(flagH2)
+		r.x.take(r.c)
+	} else if !r.c.saw(factHttp2) {
+		r.c.note(factHttp2)
 	}
 }
 
@@ -234,7 +251,7 @@ func (r Request) Opened(nc net.Conn) net.Conn {
 	if c == nil && x == nil {
 		return nc
 	}
-	if c == nil || c.is(flagShadow) {
+	if c == nil || c.came() == cameReported {
 		c = r.adopt(c, nc)
 		nc = c
 	}
@@ -242,13 +259,13 @@ func (r Request) Opened(nc net.Conn) net.Conn {
 		x.c = c
 	}
 	if x == nil || !x.asks {
-		c.set(flagHijacked)
+		c.mark(outcomeHijacked)
 		return nc
 	}
-	c.current.Store(x)
+	x.take(c)
 	x.openedAt = x.g.now()
 	x.g.stats.sessions.Add(1)
-	c.set(flagUpgraded)
+	c.note(factUpgraded)
 	c.answer.Store(0) // the next write is the answer to the handshake
 	x.set(stateOpened)
 	if x.g.refusing.Load() { // its handshake was under way: its moment is now
@@ -269,17 +286,13 @@ func (r Request) Opened(nc net.Conn) net.Conn {
 func (r Request) adopt(c *Conn, nc net.Conn) *Conn {
 	if c == nil {
 		g := r.x.g
-		c = &Conn{Conn: nc, ln: g.adopted, accepted: g.now()}
-		c.refs.Store(1)
-		c.set(flagUncounted)
-		g.conns.add(c)
+		c = newConn(nc, g.adopted, cameAdopted)
 		if r.begun {
 			c.begin()
 		}
 		return c
 	}
-	c.clear(flagShadow)
-	c.set(flagSeenLate)
+	c.setCame(cameFollowed)
 	return c
 }
 
@@ -324,7 +337,7 @@ func (r *Request) DoneLater(over context.Context, err error) {
 	r.done = true
 	x.noteError(err)
 	if x.c != nil {
-		x.c.current.CompareAndSwap(x, nil)
+		x.c.current.CompareAndSwap(&x.seat, nil)
 	}
 	if x.set(stateLate) {
 		x.freeSlot()
@@ -367,11 +380,11 @@ func (r Request) release() {
 		return
 	}
 	if r.x == nil {
-		if !c.is(flagOrdinary) {
-			c.set(flagOrdinary)
+		if !c.had(outcomeOrdinary) {
+			c.mark(outcomeOrdinary)
 		}
 	} else if !r.x.opened() {
-		c.current.CompareAndSwap(r.x, nil)
+		c.current.CompareAndSwap(&r.x.seat, nil)
 	}
 	c.release()
 }
@@ -396,8 +409,8 @@ func (r *Request) panicked(v any, lent bool) (hijacked bool) {
 	var g *Guard
 	attached := false
 	if c != nil {
-		g, attached = c.ln.g, c.is(flagAttached)
-		c.set(flagPanic)
+		g, attached = guardOf(c), c.saw(factAttached)
+		c.mark(outcomePanicked)
 	} else {
 		g = x.g
 	}
@@ -406,7 +419,7 @@ func (r *Request) panicked(v any, lent bool) (hijacked bool) {
 		if x != nil {
 			x.fill(&e)
 		} else if c != nil {
-			c.fill(&e)
+			g.fill(c, &e)
 		}
 		// Where the server's log is ours its own line is swallowed; elsewhere
 		// that line tells it, and this one would be the second.

@@ -143,7 +143,7 @@ func (g *Guard) shutdown(d *drain, srv Server) error {
 		return nil
 	}
 	for range closeChecks { // handlers of what was closed return now: how it ended can be told yet
-		if !g.conns.anySession(d.of) {
+		if !g.anySession(d.of) {
 			break
 		}
 		t := time.NewTimer(drainCheck)

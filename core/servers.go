@@ -25,10 +25,6 @@ type server struct {
 	parting atomic.Bool // what opens on it now gets its goodbye at once
 }
 
-// maxServers is how many servers the connections of a guard are told apart by.
-// Those of further ones end with the last server.
-const maxServers = 1<<16 - 1
-
 // serverOf returns the record of a server, by one of the pointers that stand for
 // it, and whether it is new.
 func (g *Guard) serverOf(keys ...any) (s *server, first bool) {
@@ -41,7 +37,7 @@ func (g *Guard) serverOf(keys ...any) (s *server, first bool) {
 	}
 	if s == nil {
 		s, first = &server{g: g, late: g.isOver()}, true
-		g.stopped.Store(false)
+		g.watch.stopped.Store(false)
 		if len(g.servers) < maxServers {
 			g.servers = append(g.servers, s)
 			s.n = uint32(len(g.servers))
@@ -95,20 +91,20 @@ func serves(srv any) bool {
 
 // has notes that c is a connection of s.
 func (s *server) has(c *Conn) {
-	if s != nil && s.n != 0 && c.home.Load()>>homeServer != s.n {
-		c.home.Store(c.home.Load()&homeShard | s.n<<homeServer)
+	if s != nil && s.n != 0 && c.server() != s.n {
+		c.setServer(s.n)
 	}
 }
 
-// on reports whether c belongs to s. Everything belongs to a nil server.
-func (c *Conn) on(s *server) bool { return s == nil || s.n != 0 && c.home.Load()>>homeServer == s.n }
+// owns reports whether c belongs to s. Everything belongs to a nil server.
+func (s *server) owns(c *Conn) bool { return s == nil || s.n != 0 && c.server() == s.n }
 
 // parts returns the server of c if its sessions are being ended alone.
 func (g *Guard) parts(c *Conn) *server {
 	if !g.parting.Load() {
 		return nil
 	}
-	n := c.home.Load() >> homeServer
+	n := c.server()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if n == 0 || !g.servers[n-1].parting.Load() {
@@ -163,7 +159,7 @@ func (g *Guard) stops(s *server) (others, started int) {
 		}
 	}
 	if others == 0 {
-		g.stopped.Store(true)
+		g.watch.stopped.Store(true)
 	}
 	return others, started
 }

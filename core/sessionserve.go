@@ -98,7 +98,7 @@ func (s *Session) Run(parent context.Context, ws Frames, f func(context.Context)
 	ctx, cancel := context.WithCancelCause(context.WithValue(parent, exchangeKey{}, x))
 	defer cancel(errSessionEnded)
 	x.setCancel(cancel)
-	if x.c.is(flagClosed) {
+	if x.c.saw(factClosed) {
 		cancel(errSessionEnded)
 	}
 	if x.c.begin() { // a panic after f has closed the connection is one all the same
@@ -110,7 +110,7 @@ func (s *Session) Run(parent context.Context, ws Frames, f func(context.Context)
 			s.Settle()
 			s.Panicked(v)
 		}
-		x.c.giveBack()
+		giveBack(x.c)
 	}()
 	if err := s.Serve(closing, func() error { return f(ctx) }); err != nil {
 		x.noteError(err)

@@ -163,7 +163,7 @@ func TestSessionRun(t *testing.T) {
 		if ctx.Err() == nil {
 			t.Errorf("%s: the context goes on", row.rule)
 		}
-		if !s.c.is(flagDecided) { // nobody else tells the end
+		if !s.c.saw(factDecided) { // nobody else tells the end
 			t.Errorf("%s: the connection is open", row.rule)
 		}
 		_ = s.c.Close()

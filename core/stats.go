@@ -92,7 +92,7 @@ const (
 var drainWords = [drainOutcomes]string{"closed", "answered", "dropped"}
 
 func (s *stats) countClosed(c *Conn, class event.Class) {
-	s.stripes[c.home.Load()%statStripes].closed[class].Add(1)
+	s.stripes[c.shard()%statStripes].closed[class].Add(1)
 }
 
 func (s *stats) countProbe(class event.Class, p prober.Prober, failing bool) {

@@ -137,7 +137,7 @@ func TestSnapshotUnderConcurrency(t *testing.T) {
 			for k := range each {
 				c := registered(g, tcpAddr(netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(i*each+k)).String()))
 				if k%2 == 0 {
-					c.set(flagOrdinary)
+					c.mark(outcomeOrdinary)
 				}
 				_ = c.Close()
 			}
@@ -171,7 +171,7 @@ func TestSnapshotUnderConcurrency(t *testing.T) {
 	if s.Accepted != workers*each || s.Open != 0 || s.Closed[event.HTTP] != workers*each/2 || s.Closed[event.ServerClosed] != workers*each/2 {
 		t.Errorf("accepted %d, open %d, closed %v", s.Accepted, s.Open, s.Closed)
 	}
-	emptyRegistry(t, g.conns)
+	emptyRegistry(t, g.watch.conns)
 }
 
 // An adapter has a version of its own, and a folder in the place of the module has

@@ -79,7 +79,7 @@ func TestProbesThatTheApplicationAnswers(t *testing.T) {
 	} {
 		g, log := guardLog(t, Config{AppHealth: []string{"/listed"}}, slog.LevelInfo)
 		a := g.Adapter().Owner(func(h Head) (bool, bool) { return h.Path() == "/own" || h.Path() == "/listed", true })
-		r := asked("GET", row.path, agent(row.agent), source(row.from))
+		r := asked("GET", row.path, agent(row.agent), peerAt(row.from))
 		q := a.BeginHTTP(r)
 		if row.at {
 			q.Request = a.Endpoint(q.Request, httpHead{r}, row.path)

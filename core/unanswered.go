@@ -38,8 +38,8 @@ func (g *Guard) lookForUnanswered() {
 		return
 	}
 	next := time.Duration(0)
-	for _, c := range g.conns.all() {
-		x := c.current.Load()
+	for _, c := range g.watch.conns.all() {
+		x := occupantOf(c)
 		if x == nil || !x.is(stateAwaited) {
 			continue
 		}

@@ -61,30 +61,16 @@ func (a Adapter) Unread(m Message, err error, passed Limits, refused func()) {
 	default:
 		answer.write(m)
 	}
-	if c == nil || c.is(flagsRequest) {
+	if c == nil || c.had(anyRequest) {
 		return
 	}
 	c.setUnread(reason)
 	if strings.Contains(usererror.Text(err), h2Preface) { // some quote what they could not read
-		c.set(flagPreface)
+		c.note(factPreface)
 	}
-	if c.is(flagShadow) || c.tls.Load() != nil {
+	if c.came() == cameReported || c.tls.Load() != nil {
 		c.answer.Or(uint32(answer.Status))
 	}
-}
-
-// asked reports whether a request, or a part of one, has come on c. In TLS, and
-// where the guard did not accept it, the first of a connection does not show.
-func (c *Conn) asked() bool {
-	return c.is(flagsRequest) || c.tls.Load() == nil && c.in.Load() > 0 &&
-		!preambleAlone(c.head[:c.headLen.Load()], c.in.Load(), c.tail.Load())
-}
-
-// secured reports whether the TLS handshake above c is done, true where there is
-// none.
-func (c *Conn) secured() bool {
-	above := c.tls.Load()
-	return above == nil || above.ConnectionState().HandshakeComplete
 }
 
 // unreadReason sorts the error of reading a request by its type.
@@ -105,5 +91,3 @@ var (
 	answerMalformed = textAnswer(http.StatusBadRequest, "bad request\n")
 	answerTimeout   = textAnswer(http.StatusRequestTimeout, "request timeout\n")
 )
-
-func (c *Conn) setUnread(r event.Reason) { c.ends.Or(uint32(r) << unreadFor) }

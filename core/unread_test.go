@@ -42,10 +42,10 @@ func TestUnread(t *testing.T) {
 		if got := event.Reason(c.ends.Load() >> unreadFor); got != row.reason || m.status != row.status || m.body != row.body {
 			t.Errorf("%s: reason %v, answered %d %q; want %v, %d, %q", row.rule, got, m.status, m.body, row.reason, row.status, row.body)
 		}
-		if preface := strings.Contains(row.rule, "preface"); preface != c.is(flagPreface) {
+		if preface := strings.Contains(row.rule, "preface"); preface != c.saw(factPreface) {
 			t.Errorf("%s: a preface: %t", row.rule, !preface)
 		}
-		if row.passed.Body != c.is(flagOrdinary) {
+		if row.passed.Body != c.had(outcomeOrdinary) {
 			t.Errorf("%s: a request: %t", row.rule, !row.passed.Body)
 		}
 		_ = c.Close()
@@ -60,8 +60,8 @@ func TestUnreadUnderTLS(t *testing.T) {
 	c.lookAbove(tls.Server(c, &tls.Config{}))
 	m := newLetter(handshake(with("Upgrade")), c)
 	g.Adapter().Unread(m, errors.New("error when reading request headers: tls: first record does not look like a TLS handshake"), Limits{}, func() { t.Error("the application is asked") })
-	if c.answer.Load() != 0 || c.ends.Load()>>unreadFor != 0 || !c.is(flagClosed) {
-		t.Errorf("answered %d, reason %d, closed %t", c.answer.Load(), c.ends.Load()>>unreadFor, c.is(flagClosed))
+	if c.answer.Load() != 0 || c.ends.Load()>>unreadFor != 0 || !c.saw(factClosed) {
+		t.Errorf("answered %d, reason %d, closed %t", c.answer.Load(), c.ends.Load()>>unreadFor, c.saw(factClosed))
 	}
 }
 

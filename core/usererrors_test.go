@@ -29,7 +29,7 @@ func TestErrorsOfOthers(t *testing.T) {
 			}
 			tlsReason(err, 0, true)
 			unreadReason(Limits{}, err)
-			classify(facts{seen: true, tls: true, in: 5, tlsErr: err})
+			classify(evidence{seen: true, tls: true, in: 5, tlsErr: err})
 			synctest.Test(t, func(t *testing.T) {
 				log := &logtest.Lines{}
 				j := journal.New(journal.Config{Logger: slog.New(log), Collapse: time.Minute, Summary: time.Hour, Suppressed: func(event.Class, uint64) {}})

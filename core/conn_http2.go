@@ -1,0 +1,30 @@
+package core
+
+import "net"
+
+// active notes that the server saw bytes above TLS. Over HTTP/2 that is said of
+// the preface first, and then whenever a stream begins and there is no other.
+func (c *Conn) active() {
+	switch {
+	case c.ctx == nil: // fasthttp says so before the first byte
+	case !c.saw(factActive):
+		c.note(factActive)
+	case !c.saw(factAgain):
+		c.note(factAgain)
+	}
+}
+
+// unserved reports whether a stream began of which no handler was told.
+func (f evidence) unserved() bool {
+	return f.saw(factAgain) && (f.h2 || !f.tls && f.h2c)
+}
+
+// hasLines reports whether the server's log may have lines about c, for which it
+// has to be found by its address, and whether that can be asked without waiting.
+func (c *Conn) hasLines(nc net.Conn) bool {
+	if c.source.watch.h2c.Load() {
+		_, raw := nc.(*net.TCPConn)
+		return raw
+	}
+	return isRaw(c.tls.Load())
+}

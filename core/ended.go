@@ -1,0 +1,69 @@
+package core
+
+import (
+	"time"
+
+	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/journal"
+	"github.com/quietws/quietws/core/internal/prober"
+	"github.com/quietws/quietws/core/internal/remedy"
+)
+
+// over counts a connection, and logs what no request on it has logged.
+func (g *Guard) over(c *Conn, end end) {
+	if end.Uncounted {
+		return
+	}
+	if end.Bytes {
+		g.listensAlone()
+	}
+	g.stats.countClosed(c, end.Class)
+	if end.Unserved {
+		g.refusedOverHTTP2(c, "")
+	}
+	if toldByRequest(end.Class) {
+		return
+	}
+	var e event.Event
+	as := journal.Ordinary
+	e.Class, e.Reason, e.Status, e.Time = end.Class, end.Reason, end.Status, time.Now()
+	g.fill(c, &e)
+	if e.Class == event.TLSFailed {
+		if e.Err = end.TLSErr; end.Panicked {
+			as = journal.Elsewhere
+		}
+	}
+	if limit := g.headLimit.Load(); e.Reason == event.ReasonTooLarge && end.Seen && end.In < limit {
+		e.Remedy = remedy.ManyFields
+	}
+	if e.Class.Probe() {
+		p := prober.None
+		if e.Platform {
+			p = g.proberAt(e.Remote.Addr())
+		}
+		g.stats.countProbe(e.Class, p, false)
+		if e.Platform {
+			g.sawProber(p, e.Time)
+		}
+	}
+	g.tellAs(&e, as)
+}
+
+// toldByRequest reports whether connections of this class were told when it
+// happened, by a request on them.
+func toldByRequest(c event.Class) bool {
+	switch c {
+	case event.HandlerPanic, event.UpgradeFailed, event.SessionEnded, event.HandshakeRefused, event.ProbeFailing, event.HTTP, event.HTTPProbe:
+		return true
+	}
+	return false
+}
+
+// fill adds to e what the transport says of the peer.
+func (g *Guard) fill(c *Conn, e *event.Event) {
+	e.Remote = c.remote()
+	e.Platform = g.platform(e.Remote.Addr()) || !e.Remote.IsValid() && isUnix(c.Conn.RemoteAddr())
+	if e.Prober == "" && e.Platform && e.Class.Probe() {
+		e.Prober = g.proberAt(e.Remote.Addr()).String()
+	}
+}
