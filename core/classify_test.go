@@ -215,7 +215,7 @@ func TestClassify(t *testing.T) {
 func TestClassifyPrecedence(t *testing.T) {
 	rows := []struct {
 		outcome outcome
-		class event.Class
+		class   event.Class
 	}{
 		{outcomePanicked, event.HandlerPanic},
 		{outcomeUpgradeFailed, event.UpgradeFailed},

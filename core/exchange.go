@@ -63,7 +63,7 @@ type exchange struct {
 	err    atomic.Pointer[error]
 	layer  atomic.Pointer[string] // what stands between the handler and the server
 
-	w writer // net/http
+	w response // net/http
 
 	// The session that it has become.
 	mu       sync.Mutex

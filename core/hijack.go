@@ -21,22 +21,26 @@ func writeAnswer(w http.ResponseWriter, r *http.Request, a *Answer) {
 	}
 }
 
-// writer is the ResponseWriter of a candidate. Its variants have the abilities
-// of the one below.
-type writer struct {
-	http.ResponseWriter
-	x      *exchange
+// response is where the answer to a request of net/http goes.
+type response struct {
+	to     http.ResponseWriter // of the layer outside, nil while there is none
 	r      *http.Request
 	opened func(status int)
 }
 
+// writer is a candidate seen as its ResponseWriter, which so takes no memory of its
+// own. Its variants have the abilities of the one below.
+type writer exchange
+
+func (w *writer) Header() http.Header { return w.w.to.Header() }
+
 // Unwrap is for http.ResponseController.
-func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *writer) Unwrap() http.ResponseWriter { return w.w.to }
 
 func (w *writer) WriteHeader(status int) {
-	x := w.x
+	x := (*exchange)(w)
 	switch {
-	case w.x.is(stateReplaced), x.opened(): // after a hijack there is nothing to write to
+	case x.is(stateReplaced), x.opened(): // after a hijack there is nothing to write to
 		return
 	case status == http.StatusSwitchingProtocols:
 		if x.status.Load() != 0 { // it came past a layer that repeats it now
@@ -53,34 +57,36 @@ func (w *writer) WriteHeader(status int) {
 			w.replace(x.answer)
 			return
 		}
-		if a, ok := (Request{x: x}).Fallback(httpHead{w.r}, status); ok {
+		if a, ok := (Request{x: x}).Fallback(httpHead{w.w.r}, status); ok {
 			w.replace(&a)
 			return
 		}
-		x.answering(httpHead{w.r}, status, w.Header())
+		x.answering(httpHead{w.w.r}, status, w.Header())
 		defer Request{x: x}.Answered(status)
 	}
-	w.ResponseWriter.WriteHeader(status)
+	w.w.to.WriteHeader(status)
 }
 
 // replace writes our answer in the place of the application's.
 func (w *writer) replace(a *Answer) {
-	w.x.set(stateReplaced)
+	x := (*exchange)(w)
+	x.set(stateReplaced)
 	clear(w.Header())
-	w.x.status.Store(int32(a.Status))
-	if w.opened != nil {
-		w.opened(a.Status)
+	x.status.Store(int32(a.Status))
+	if w.w.opened != nil {
+		w.w.opened(a.Status)
 	}
-	writeAnswer(w.ResponseWriter, w.r, a)
+	writeAnswer(w.w.to, w.w.r, a)
 }
 
 // mayHijack reports whether the connection is the application's to take. It runs
 // before a hijack, not around one: see hijacked.
 func (w *writer) mayHijack() bool {
-	if w.x.is(stateReplaced) {
+	x := (*exchange)(w)
+	if x.is(stateReplaced) {
 		return false
 	}
-	if x := w.x; x.status.Load() == 0 && !x.admit(http.StatusSwitchingProtocols) {
+	if x.status.Load() == 0 && !x.admit(http.StatusSwitchingProtocols) {
 		w.replace(x.answer)
 		return false
 	}
@@ -91,29 +97,30 @@ func (w *writer) Write(p []byte) (int, error) {
 	if !w.ready() {
 		return len(p), nil
 	}
-	return w.ResponseWriter.Write(p)
+	return w.w.to.Write(p)
 }
 
 func (w *writer) WriteString(s string) (int, error) {
 	if !w.ready() {
 		return len(s), nil
 	}
-	if sw, ok := w.ResponseWriter.(interface{ WriteString(string) (int, error) }); ok {
+	if sw, ok := w.w.to.(interface{ WriteString(string) (int, error) }); ok {
 		return sw.WriteString(s)
 	}
-	return w.ResponseWriter.Write([]byte(s))
+	return w.w.to.Write([]byte(s))
 }
 
 // ready reports whether a write is the application's answer, rather than one
 // after a hijack or after our answer: such a write is dropped.
 func (w *writer) ready() bool {
-	if w.x.is(stateReplaced) || w.x.opened() {
+	x := (*exchange)(w)
+	if x.is(stateReplaced) || x.opened() {
 		return false
 	}
-	if w.x.status.Load() == 0 {
+	if x.status.Load() == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
-	return !w.x.is(stateReplaced)
+	return !x.is(stateReplaced)
 }
 
 func (w *writer) flush() { _ = w.flushError() }
@@ -123,25 +130,26 @@ func (w *writer) flushError() error {
 	if !w.ready() {
 		return nil
 	}
-	return http.NewResponseController(w.ResponseWriter).Flush()
+	return http.NewResponseController(w.w.to).Flush()
 }
 
 // hijacked is what follows a hijack, and not around one: net/http writes the answer
 // to a handshake from there, which is where a session's stack is deepest, and a
 // few hundred bytes more on it would double it for as long as the session lives.
 func (w *writer) hijacked(nc net.Conn, rw *bufio.ReadWriter, err error) (net.Conn, *bufio.ReadWriter, error) {
+	x := (*exchange)(w)
 	if err != nil {
-		w.x.cannotHijack(w.ResponseWriter)
-		w.x.noteError(err)
+		x.cannotHijack(w.w.to)
+		x.noteError(err)
 		return nc, rw, err
 	}
-	w.x.early = rw != nil && rw.Reader.Buffered() > 0
-	watched := Request{c: w.x.c, x: w.x, begun: true}.Opened(nc)
+	x.early = rw != nil && rw.Reader.Buffered() > 0
+	watched := Request{c: x.c, x: x, begun: true}.Opened(nc)
 	if c, ok := watched.(*Conn); ok && nc != net.Conn(c) { // nc itself may be of a type that cannot be compared
 		redirect(rw, watched)
 	}
-	if w.opened != nil {
-		w.opened(http.StatusSwitchingProtocols)
+	if w.w.opened != nil {
+		w.w.opened(http.StatusSwitchingProtocols)
 	}
 	return watched, rw, nil
 }
@@ -159,7 +167,7 @@ func redirect(rw *bufio.ReadWriter, watched net.Conn) {
 
 // closeNotify is for frameworks that still ask for it.
 func (w *writer) closeNotify() <-chan bool {
-	if cn, ok := w.ResponseWriter.(interface{ CloseNotify() <-chan bool }); ok {
+	if cn, ok := w.w.to.(interface{ CloseNotify() <-chan bool }); ok {
 		return cn.CloseNotify()
 	}
 	return nil
@@ -167,7 +175,8 @@ func (w *writer) closeNotify() <-chan bool {
 
 type flushWriter writer
 
-func (w *flushWriter) Unwrap() http.ResponseWriter       { return w.ResponseWriter }
+func (w *flushWriter) Header() http.Header               { return w.w.to.Header() }
+func (w *flushWriter) Unwrap() http.ResponseWriter       { return w.w.to }
 func (w *flushWriter) WriteHeader(status int)            { (*writer)(w).WriteHeader(status) }
 func (w *flushWriter) Write(p []byte) (int, error)       { return (*writer)(w).Write(p) }
 func (w *flushWriter) WriteString(s string) (int, error) { return (*writer)(w).WriteString(s) }
@@ -178,7 +187,8 @@ func (w *flushWriter) CloseNotify() <-chan bool { return (*writer)(w).closeNotif
 
 type bareHijackWriter writer
 
-func (w *bareHijackWriter) Unwrap() http.ResponseWriter       { return w.ResponseWriter }
+func (w *bareHijackWriter) Header() http.Header               { return w.w.to.Header() }
+func (w *bareHijackWriter) Unwrap() http.ResponseWriter       { return w.w.to }
 func (w *bareHijackWriter) WriteHeader(status int)            { (*writer)(w).WriteHeader(status) }
 func (w *bareHijackWriter) Write(p []byte) (int, error)       { return (*writer)(w).Write(p) }
 func (w *bareHijackWriter) WriteString(s string) (int, error) { return (*writer)(w).WriteString(s) }
@@ -187,12 +197,13 @@ func (w *bareHijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, event.ErrSaturated
 	}
 	(*writer)(w).beforeHijack()
-	return (*writer)(w).hijacked(hijackerOf(w.ResponseWriter).Hijack())
+	return (*writer)(w).hijacked(hijackerOf(w.w.to).Hijack())
 }
 
 type hijackWriter writer
 
-func (w *hijackWriter) Unwrap() http.ResponseWriter       { return w.ResponseWriter }
+func (w *hijackWriter) Header() http.Header               { return w.w.to.Header() }
+func (w *hijackWriter) Unwrap() http.ResponseWriter       { return w.w.to }
 func (w *hijackWriter) WriteHeader(status int)            { (*writer)(w).WriteHeader(status) }
 func (w *hijackWriter) Write(p []byte) (int, error)       { return (*writer)(w).Write(p) }
 func (w *hijackWriter) WriteString(s string) (int, error) { return (*writer)(w).WriteString(s) }
@@ -204,7 +215,7 @@ func (w *hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, event.ErrSaturated
 	}
 	(*writer)(w).beforeHijack()
-	return (*writer)(w).hijacked(hijackerOf(w.ResponseWriter).Hijack())
+	return (*writer)(w).hijacked(hijackerOf(w.w.to).Hijack())
 }
 
 // isOurs reports whether w is the ResponseWriter of the layer that began a request.

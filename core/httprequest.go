@@ -83,7 +83,7 @@ func (q *HTTPRequest) Wrap(w http.ResponseWriter, r *http.Request) (http.Respons
 		x.cannotHijack(w)
 	}
 	if !q.begun {
-		if x.asks && x.w.ResponseWriter != nil && !isOurs(w) && canHijack(w) {
+		if x.asks && x.w.to != nil && !isOurs(w) && canHijack(w) {
 			w = &past{ResponseWriter: w, x: x}
 		}
 		return w, r
@@ -96,17 +96,17 @@ func (q *HTTPRequest) Wrap(w http.ResponseWriter, r *http.Request) (http.Respons
 		}
 		r = r.WithContext(context.WithValue(ctx, exchangeKey{}, x))
 	}
-	x.w = writer{ResponseWriter: w, x: x, r: r}
+	x.w = response{to: w, r: r}
 	_, flushes := w.(http.Flusher)
 	switch {
 	case canHijack(w) && flushes:
-		return (*hijackWriter)(&x.w), r
+		return (*hijackWriter)(x), r
 	case flushes:
-		return (*flushWriter)(&x.w), r
+		return (*flushWriter)(x), r
 	case canHijack(w):
-		return (*bareHijackWriter)(&x.w), r
+		return (*bareHijackWriter)(x), r
 	}
-	return &x.w, r
+	return (*writer)(x), r
 }
 
 // OnOpened registers f to be called inside Hijack, with 101, and where the guard

@@ -20,15 +20,15 @@ import (
 // server, which sends it from inside Hijack. Where a layer holds it, a Handler's is
 // given to the server; of any other it is noted which layer it was.
 func (w *writer) beforeHijack() {
-	x := w.x
+	x := (*exchange)(w)
 	switch x.status.Load() {
 	case http.StatusSwitchingProtocols:
-		switch below, layers := bottom(w.ResponseWriter); {
+		switch below, layers := bottom(w.w.to); {
 		case layers == 0 || !unwritten(below):
 		case x.own:
 			switchProtocols(below, w.Header())
 		default:
-			x.heldBy(layersOf(w.ResponseWriter))
+			x.heldBy(layersOf(w.w.to))
 			x.status.Store(0)
 		}
 	case 0:
@@ -59,7 +59,7 @@ func (p *past) Flush() { _ = http.NewResponseController(p.ResponseWriter).Flush(
 func (p *past) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	switch held := p.told && p.x.status.Load() == 0; {
 	case held && p.x.own:
-		switchProtocols(&p.x.w, p.Header())
+		switchProtocols((*writer)(p.x), p.Header())
 	case held:
 		p.x.heldBy(layersOf(p.ResponseWriter))
 	}
