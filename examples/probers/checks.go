@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -60,6 +61,7 @@ func haproxyProber() group {
 			}
 			<-time.After(b.long)
 			stats, err := proxy.stats()
+			err = errors.Join(err, proxy.rest(len(all)))
 			proxy.kill()
 			if err != nil {
 				return err
