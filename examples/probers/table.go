@@ -147,7 +147,11 @@ func (b *bench) runGroup(g group) ([]*trial, error) {
 		}
 	}
 	each(all, (*trial).start)
-	defer each(all, func(t *trial) error { t.end(); return nil })
+	defer func() { // those that have failed too
+		for _, t := range all {
+			t.end()
+		}
+	}()
 	if g.all != nil {
 		var together []*trial
 		for _, t := range all {
