@@ -3,7 +3,6 @@ package core
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"log/slog"
 	"net"
 	"net/http"
@@ -160,7 +159,7 @@ func (a Adapter) starting(srv *http.Server, ln net.Listener) {
 			made := g.userContext(ctx, nc, connContext)
 			if made == nil {
 				if c != nil && c.came() == cameReported { // its reads are not seen
-					c.setEnd(readEnd, endClosed)
+					c.closedUnseen()
 				}
 				_ = nc.Close() // the server finds it closed
 				return ctx
@@ -203,10 +202,10 @@ func (g *Guard) userContext(ctx context.Context, nc net.Conn, connContext func(c
 
 // connected runs in the accept loop: it must not ask for addresses.
 func (c *Conn) connected(ctx context.Context) context.Context {
-	if c == nil || c.ctx != nil { // known already
+	if c == nil || c.context() != nil { // known already
 		return ctx
 	}
-	c.ctx = ctx
+	c.setContext(ctx)
 	return (*connContext)(c)
 }
 
@@ -272,19 +271,6 @@ func (a Adapter) ConnState(nc net.Conn, state http.ConnState) {
 			a.g.watch.conns.index(c)
 		}
 	}
-}
-
-// isRaw reports whether t stands on a connection of the net package, whose address
-// can be asked for without waiting.
-func isRaw(t *tls.Conn) bool {
-	if t == nil {
-		return false
-	}
-	switch t.NetConn().(type) {
-	case *net.TCPConn, *net.UnixConn:
-		return true
-	}
-	return false
 }
 
 // hijackedBy runs when a server hands the connection over. From here on only

@@ -1,6 +1,9 @@
 package core
 
-import "net"
+import (
+	"crypto/tls"
+	"net"
+)
 
 // active notes that the server saw bytes above TLS. Over HTTP/2 that is said of
 // the preface first, and then whenever a stream begins and there is no other.
@@ -27,4 +30,17 @@ func (c *Conn) hasLines(nc net.Conn) bool {
 		return raw
 	}
 	return isRaw(c.tls.Load())
+}
+
+// isRaw reports whether t stands on a connection of the net package, whose address
+// can be asked for without waiting.
+func isRaw(t *tls.Conn) bool {
+	if t == nil {
+		return false
+	}
+	switch t.NetConn().(type) {
+	case *net.TCPConn, *net.UnixConn:
+		return true
+	}
+	return false
 }

@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// maxLayers is how many layers of connections or listeners are looked through.
+// maxLayers is how many layers of connections are looked through.
 const maxLayers = 8
 
 // ConnOf returns the watched connection that nc is or stands on, nil if there

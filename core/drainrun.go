@@ -303,12 +303,12 @@ func (g *Guard) closeIdleConns(of *server, youth time.Duration) (young int) {
 	now := g.now()
 	for _, c := range g.watch.conns.all() {
 		switch {
-		case c.refs.Load() != 1 || c.saw(factUpgraded|factHandedOver|factClosed) || c.had(anyRequest) || !of.owns(c):
+		case !c.idle() || c.saw(factUpgraded|factHandedOver|factClosed) || c.had(anyRequest) || !of.owns(c):
 		case now-c.accepted < youth:
 			young++
 		default:
 			c.note(factDrained)
-			if t := c.tls.Load(); t != nil && c.came() == cameReported {
+			if t := c.above(); t != nil && c.came() == cameReported {
 				_ = t.NetConn().Close() // its own Close would wait for the peer to read an alert
 			}
 			_ = c.Close()

@@ -310,7 +310,7 @@ func (x *exchange) settleSession() {
 		case panicked:
 		case status != 0: // the library answered after the hijack, and not 101
 			x.settleHandshake(status)
-		case c.end(writeEnd) == endReset: // its client was gone before it could be answered
+		case c.goneAtWrite(): // its client was gone before it could be answered
 			c.mark(outcomeOrdinary)
 		default:
 			c.mark(outcomeUpgradeFailed)
@@ -335,7 +335,7 @@ func (x *exchange) settleSession() {
 		end = endedClosed
 	case code == 1006, c.peerGone():
 		end = endedVanished
-	case c.end(readEnd) == endTimeout:
+	case c.timedOut():
 		end = endedTimeout
 	}
 	if end == endedVanished {

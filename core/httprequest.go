@@ -301,7 +301,7 @@ func (q *HTTPRequest) Session(ctx context.Context) (context.Context, *Session) {
 // ends with the handler, when the session has ended anyway. Where nothing else
 // can end it, what it would keep of its children is saved.
 func (x *exchange) sessionParent(ctx context.Context) context.Context {
-	if base := x.c.ctx; base == nil || base.Done() != nil || ctx != x.w.r.Context() {
+	if base := x.c.context(); base == nil || base.Done() != nil || ctx != x.w.r.Context() {
 		return ctx
 	}
 	return (*sessionValues)(x)

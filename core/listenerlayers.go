@@ -10,7 +10,7 @@ import (
 // listener that nobody watches. It is false where that cannot be seen.
 func isTLSListener(ln net.Listener) bool {
 	isTLS := false
-	for range maxLayers {
+	for range maxListeners {
 		switch ln.(type) {
 		case *listener, *tlsListener:
 			return false
@@ -42,3 +42,6 @@ func listenerIn(ln net.Listener) net.Listener {
 	inner, _ := v.FieldByIndex(f.Index).Interface().(net.Listener)
 	return inner
 }
+
+// maxListeners is how many layers of listeners are looked through.
+const maxListeners = 8

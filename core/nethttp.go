@@ -55,9 +55,9 @@ type connKey struct{}
 // itself a context saves an allocation for each connection.
 type connContext Conn
 
-func (c *connContext) Deadline() (time.Time, bool) { return c.ctx.Deadline() }
-func (c *connContext) Done() <-chan struct{}       { return c.ctx.Done() }
-func (c *connContext) Err() error                  { return c.ctx.Err() }
+func (c *connContext) Deadline() (time.Time, bool) { return (*Conn)(c).context().Deadline() }
+func (c *connContext) Done() <-chan struct{}       { return (*Conn)(c).context().Done() }
+func (c *connContext) Err() error                  { return (*Conn)(c).context().Err() }
 
 func (c *connContext) Value(key any) any {
 	switch key.(type) {
@@ -69,7 +69,7 @@ func (c *connContext) Value(key any) any {
 		}
 		return nil
 	}
-	return c.ctx.Value(key)
+	return (*Conn)(c).context().Value(key)
 }
 
 // httpConn returns the watched connection of r, nil if there is none. Without

@@ -136,6 +136,9 @@ func (r *registry) setNameless(c *Conn, open bool) {
 	}
 }
 
+// anyNameless reports whether a connection is open that cannot be found by an address.
+func (r *registry) anyNameless() bool { return r.nameless.Load() > 0 }
+
 func (r *registry) unindex(c *Conn) {
 	a := c.remote()
 	if !a.IsValid() {

@@ -131,19 +131,19 @@ func (a Adapter) ordinary(c *Conn) Request {
 // take makes x the one who has c.
 func (x *exchange) take(c *Conn) {
 	x.seat.occupant = x
-	c.current.Store(&x.seat)
+	c.take(&x.seat)
 }
 
 // occupantOf is who has c, nil if nobody has.
 func occupantOf(c *Conn) *exchange {
-	if s := c.current.Load(); s != nil {
+	if s := c.occupied(); s != nil {
 		return s.occupant.(*exchange)
 	}
 	return nil
 }
 
 // guardOf is the guard that watches c.
-func guardOf(c *Conn) *Guard { return c.source.watch.host.(*Guard) }
+func guardOf(c *Conn) *Guard { return c.watched().host.(*Guard) }
 
 // remember makes a candidate findable from its connection, which has but one
 // request at a time over HTTP/1. One that is answered before any handler runs
@@ -266,7 +266,7 @@ func (r Request) Opened(nc net.Conn) net.Conn {
 	x.openedAt = x.g.now()
 	x.g.stats.sessions.Add(1)
 	c.note(factUpgraded)
-	c.answer.Store(0) // the next write is the answer to the handshake
+	c.awaitAnswer()
 	x.set(stateOpened)
 	if x.g.refusing.Load() { // its handshake was under way: its moment is now
 		x.g.whole.joins(x)
@@ -337,7 +337,7 @@ func (r *Request) DoneLater(over context.Context, err error) {
 	r.done = true
 	x.noteError(err)
 	if x.c != nil {
-		x.c.current.CompareAndSwap(&x.seat, nil)
+		x.c.leaveTo(&x.seat)
 	}
 	if x.set(stateLate) {
 		x.freeSlot()
@@ -384,7 +384,7 @@ func (r Request) release() {
 			c.mark(outcomeOrdinary)
 		}
 	} else if !r.x.opened() {
-		c.current.CompareAndSwap(&r.x.seat, nil)
+		c.leaveTo(&r.x.seat)
 	}
 	c.release()
 }

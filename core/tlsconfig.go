@@ -3,12 +3,7 @@ package core
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 )
-
-// errTLSPanicked is the error of a handshake in which a function of tls.Config
-// panicked. The panic has its own line in the log.
-var errTLSPanicked = errors.New("quietws: a function of tls.Config panicked")
 
 // containedConfig returns config with its functions contained: net/http recovers
 // their panics, but fasthttp runs a handshake where a panic ends the process. A

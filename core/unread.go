@@ -44,9 +44,7 @@ func (a Adapter) Unread(m Message, err error, passed Limits, refused func()) {
 		q.Done(m.Status(), nil)
 		return
 	case bare, !c.secured(): // nothing was asked, and nothing is to be answered
-		c.lastLook() // before the error hides that the peer may be leaving
-		c.setEnd(readEnd, endOf(err))
-		_ = c.Close()                          // m.Conn() is the server's to close, once
+		c.giveUp(err)                          // m.Conn() is the server's to close, once
 		m.SetStatusCode(http.StatusBadRequest) // of what the server writes all the same, to nobody
 		return
 	}
@@ -68,8 +66,8 @@ func (a Adapter) Unread(m Message, err error, passed Limits, refused func()) {
 	if strings.Contains(usererror.Text(err), h2Preface) { // some quote what they could not read
 		c.note(factPreface)
 	}
-	if c.came() == cameReported || c.tls.Load() != nil {
-		c.answer.Or(uint32(answer.Status))
+	if c.came() == cameReported || c.above() != nil {
+		c.setAnswered(answer.Status)
 	}
 }
 
@@ -80,7 +78,7 @@ func unreadReason(passed Limits, err error) event.Reason {
 		return event.ReasonTooLarge
 	case usererror.IsTimeout(err):
 		return event.ReasonTimeout
-	case usererror.Is(err, io.EOF, io.ErrUnexpectedEOF), endOf(err) == endReset:
+	case usererror.Is(err, io.EOF, io.ErrUnexpectedEOF), isReset(err):
 		return event.ReasonTruncated
 	}
 	return event.ReasonMalformed
