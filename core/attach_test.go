@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn/conntest"
 	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
@@ -281,7 +282,7 @@ func TestHooksGetTheirConnection(t *testing.T) {
 		g.Attach(srv)
 		top := g.Listener(ln)
 		if secure {
-			top = g.TLSListener(ln, testTLS(t))
+			top = g.TLSListener(ln, conntest.TLS(t))
 		}
 		served := make(chan struct{})
 		go func() {

@@ -14,40 +14,10 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn/conntest"
 )
 
 // The first bytes of what comes to a port.
-var (
-	lineProxyV1  = []byte("PROXY TCP4 192.0.2.1 198.51.100.1 51423 443\r\n")
-	proxyV2Local = []byte(proxyV2 + "\x20\x00\x00\x00")
-	proxyV2Addrs = []byte(proxyV2 + "\x21\x11\x00\x0c\xc0\x00\x02\x01\xc6\x33\x64\x01\xc8\xdf\x01\xbb")
-	h2Start      = []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
-	getApp       = []byte("GET /app HTTP/1.1\r\nHost: example.com\r\n\r\n")
-	getHealth    = []byte("GET /readyz HTTP/1.1\r\nHost: 10.0.0.7:8080\r\nUser-Agent: kube-probe/1.30\r\nConnection: close\r\n\r\n")
-)
-
-// clientHello returns the first record of a TLS client.
-func clientHello(t testing.TB) []byte {
-	t.Helper()
-	server, client := net.Pipe()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = tls.Client(client, &tls.Config{ServerName: "example.com"}).Handshake()
-	}()
-	head := make([]byte, 5)
-	if _, err := io.ReadFull(server, head); err != nil {
-		t.Fatal(err)
-	}
-	rest := make([]byte, int(head[3])<<8|int(head[4]))
-	if _, err := io.ReadFull(server, rest); err != nil {
-		t.Fatal(err)
-	}
-	_ = server.Close()
-	<-done
-	return append(head, rest...)
-}
-
 // arrived is what is known of a watched connection on which b came.
 func arrived(b []byte, change ...func(*evidence)) evidence {
 	f := evidence{seen: true, head: b[:min(len(b), headSize)], in: int64(len(b)), age: time.Second}
@@ -92,7 +62,7 @@ var errRemoteAlert = &net.OpError{Op: "remote error", Err: tls.AlertError(42)}
 
 func TestClassify(t *testing.T) {
 	none := []byte(nil)
-	hello := clientHello(t)
+	hello := conntest.ClientHello(t)
 	junk := []byte("\x80\x00junk\r\n\r\n")
 	for _, row := range []struct {
 		rule   string
@@ -101,37 +71,37 @@ func TestClassify(t *testing.T) {
 		reason event.Reason
 	}{
 		// proxy_probe
-		{"PROXY v2 LOCAL and nothing after it, whoever closes", arrived(proxyV2Local, byServer), event.ProxyProbe, event.NoReason},
-		{"PROXY v2 LOCAL, answered 400 before the peer left", arrived(proxyV2Local, answered(400), func(f *evidence) { f.readEnd = endEOF }), event.ProxyProbe, event.NoReason},
+		{"PROXY v2 LOCAL and nothing after it, whoever closes", arrived(conntest.ProxyV2Local, byServer), event.ProxyProbe, event.NoReason},
+		{"PROXY v2 LOCAL, answered 400 before the peer left", arrived(conntest.ProxyV2Local, answered(400), func(f *evidence) { f.readEnd = endEOF }), event.ProxyProbe, event.NoReason},
 		{"PROXY v2 LOCAL with addresses after it, as its length says", arrived(append([]byte(proxyV2+"\x20\x11\x00\x0c"), make([]byte, 12)...), byTimeout), event.ProxyProbe, event.NoReason},
-		{"a v1 line whose sender is gone before our answer", arrived(lineProxyV1, byFIN), event.ProxyProbe, event.NoReason},
-		{"a v1 line whose sender reset before our answer", arrived(lineProxyV1, byRST), event.ProxyProbe, event.NoReason},
-		{"HAProxy's reset is seen on the write alone", arrived(lineProxyV1, flagged(factPeerFirst)), event.ProxyProbe, event.NoReason},
-		{"a v2 header with addresses whose sender is gone before our answer", arrived(proxyV2Addrs, byRST), event.ProxyProbe, event.NoReason},
-		{"the same where a listener above expects it", arrived(proxyV2Addrs, byFIN, func(f *evidence) { f.expectProxy = true }), event.ProxyProbe, event.NoReason},
-		{"PROXY v2 LOCAL to a TLS port", arrived(proxyV2Local, failedTLS(tls.RecordHeaderError{})), event.ProxyProbe, event.NoReason},
+		{"a v1 line whose sender is gone before our answer", arrived(conntest.LineProxyV1, byFIN), event.ProxyProbe, event.NoReason},
+		{"a v1 line whose sender reset before our answer", arrived(conntest.LineProxyV1, byRST), event.ProxyProbe, event.NoReason},
+		{"HAProxy's reset is seen on the write alone", arrived(conntest.LineProxyV1, flagged(factPeerFirst)), event.ProxyProbe, event.NoReason},
+		{"a v2 header with addresses whose sender is gone before our answer", arrived(conntest.ProxyV2Addrs, byRST), event.ProxyProbe, event.NoReason},
+		{"the same where a listener above expects it", arrived(conntest.ProxyV2Addrs, byFIN, func(f *evidence) { f.expectProxy = true }), event.ProxyProbe, event.NoReason},
+		{"PROXY v2 LOCAL to a TLS port", arrived(conntest.ProxyV2Local, failedTLS(tls.RecordHeaderError{})), event.ProxyProbe, event.NoReason},
 
 		// wrong_protocol
-		{"a v1 line that was answered, and its sender left without more", arrived(lineProxyV1, answered(400), leftAfter('\r'<<8|'\n')), event.ProxyProbe, event.NoReason},
-		{"half a v1 line that was answered, on a TLS port, and its sender left", arrived(lineProxyV1[:20], failedTLS(tls.RecordHeaderError{}), leftAfter('2'<<8|'.')), event.ProxyProbe, event.NoReason},
-		{"half a v2 header that was answered, and its sender left", arrived(proxyV2Addrs[:14], answered(400), leftAfter(0)), event.ProxyProbe, event.NoReason},
-		{"a v2 header with half its addresses that was answered, and its sender left", arrived(proxyV2Addrs[:20], answered(400), leftAfter(0)), event.ProxyProbe, event.NoReason},
-		{"more than the longest v1 line and no end of it", arrived(append(bytes.Clone(lineProxyV1[:20]), make([]byte, proxyV1Max)...), answered(400), leftAfter(0)), event.WrongProtocol, event.ReasonProxyPreamble},
-		{"the same after more than the line", arrived(lineProxyV1, answered(400), leftAfter(tailMore)), event.WrongProtocol, event.ReasonProxyPreamble},
-		{"v2 addresses that were answered, and their sender left without more", arrived(proxyV2Addrs, answered(400), leftAfter(0)), event.ProxyProbe, event.NoReason},
-		{"the same after more than those", arrived(append(bytes.Clone(proxyV2Addrs), "GET"...), answered(400), leftAfter(0)), event.WrongProtocol, event.ReasonProxyPreamble},
-		{"a v1 line that was answered", arrived(lineProxyV1, answered(400)), event.WrongProtocol, event.ReasonProxyPreamble},
-		{"a v2 header with addresses that was answered", arrived(proxyV2Addrs, answered(400)), event.WrongProtocol, event.ReasonProxyPreamble},
-		{"PROXY v2 LOCAL and a byte after it", arrived(append(bytes.Clone(proxyV2Local), 'G'), answered(400)), event.WrongProtocol, event.ReasonProxyPreamble},
-		{"a v1 line to a TLS port", arrived(lineProxyV1, failedTLS(tls.RecordHeaderError{})), event.WrongProtocol, event.ReasonProxyPreamble},
-		{"HTTP/2 with prior knowledge", arrived(h2Start, answered(505)), event.WrongProtocol, event.ReasonH2Preface},
-		{"HTTP/2 with prior knowledge that net/http took for a request", arrived(h2Start, byFIN), event.WrongProtocol, event.ReasonH2Preface},
+		{"a v1 line that was answered, and its sender left without more", arrived(conntest.LineProxyV1, answered(400), leftAfter('\r'<<8|'\n')), event.ProxyProbe, event.NoReason},
+		{"half a v1 line that was answered, on a TLS port, and its sender left", arrived(conntest.LineProxyV1[:20], failedTLS(tls.RecordHeaderError{}), leftAfter('2'<<8|'.')), event.ProxyProbe, event.NoReason},
+		{"half a v2 header that was answered, and its sender left", arrived(conntest.ProxyV2Addrs[:14], answered(400), leftAfter(0)), event.ProxyProbe, event.NoReason},
+		{"a v2 header with half its addresses that was answered, and its sender left", arrived(conntest.ProxyV2Addrs[:20], answered(400), leftAfter(0)), event.ProxyProbe, event.NoReason},
+		{"more than the longest v1 line and no end of it", arrived(append(bytes.Clone(conntest.LineProxyV1[:20]), make([]byte, proxyV1Max)...), answered(400), leftAfter(0)), event.WrongProtocol, event.ReasonProxyPreamble},
+		{"the same after more than the line", arrived(conntest.LineProxyV1, answered(400), leftAfter(tailMore)), event.WrongProtocol, event.ReasonProxyPreamble},
+		{"v2 addresses that were answered, and their sender left without more", arrived(conntest.ProxyV2Addrs, answered(400), leftAfter(0)), event.ProxyProbe, event.NoReason},
+		{"the same after more than those", arrived(append(bytes.Clone(conntest.ProxyV2Addrs), "GET"...), answered(400), leftAfter(0)), event.WrongProtocol, event.ReasonProxyPreamble},
+		{"a v1 line that was answered", arrived(conntest.LineProxyV1, answered(400)), event.WrongProtocol, event.ReasonProxyPreamble},
+		{"a v2 header with addresses that was answered", arrived(conntest.ProxyV2Addrs, answered(400)), event.WrongProtocol, event.ReasonProxyPreamble},
+		{"PROXY v2 LOCAL and a byte after it", arrived(append(bytes.Clone(conntest.ProxyV2Local), 'G'), answered(400)), event.WrongProtocol, event.ReasonProxyPreamble},
+		{"a v1 line to a TLS port", arrived(conntest.LineProxyV1, failedTLS(tls.RecordHeaderError{})), event.WrongProtocol, event.ReasonProxyPreamble},
+		{"HTTP/2 with prior knowledge", arrived(conntest.H2Start, answered(505)), event.WrongProtocol, event.ReasonH2Preface},
+		{"HTTP/2 with prior knowledge that net/http took for a request", arrived(conntest.H2Start, byFIN), event.WrongProtocol, event.ReasonH2Preface},
 		{"a ClientHello to a plain port", arrived(hello, answered(400)), event.WrongProtocol, event.ReasonTLSOnPlain},
 		{"a ClientHello to a plain port, its sender gone first", arrived(hello, byRST), event.WrongProtocol, event.ReasonTLSOnPlain},
 		{"a ClientHello to a plain port, never answered", arrived(hello, byTimeout), event.WrongProtocol, event.ReasonTLSOnPlain},
-		{"plain HTTP to a TLS port", arrived(getApp, failedTLS(tls.RecordHeaderError{})), event.WrongProtocol, event.ReasonHTTPOnTLS},
-		{"plain HTTP to a TLS port of which nobody told us", arrived(getApp, byFIN, func(f *evidence) { f.tls, f.tlsUnknown = true, true }), event.WrongProtocol, event.ReasonHTTPOnTLS},
-		{"an h2 preface in the clear to a TLS port", arrived(h2Start, failedTLS(tls.RecordHeaderError{})), event.WrongProtocol, event.ReasonHTTPOnTLS},
+		{"plain HTTP to a TLS port", arrived(conntest.GetApp, failedTLS(tls.RecordHeaderError{})), event.WrongProtocol, event.ReasonHTTPOnTLS},
+		{"plain HTTP to a TLS port of which nobody told us", arrived(conntest.GetApp, byFIN, func(f *evidence) { f.tls, f.tlsUnknown = true, true }), event.WrongProtocol, event.ReasonHTTPOnTLS},
+		{"an h2 preface in the clear to a TLS port", arrived(conntest.H2Start, failedTLS(tls.RecordHeaderError{})), event.WrongProtocol, event.ReasonHTTPOnTLS},
 
 		// tls_failed
 		{"the peer's alert: it refused the certificate", arrived(hello, failedTLS(errRemoteAlert)), event.TLSFailed, event.ReasonRefused},
@@ -146,17 +116,17 @@ func TestClassify(t *testing.T) {
 		{"a handshake that failed on a connection that is not watched", arrived(none, unseen, failedTLS(io.ErrUnexpectedEOF)), event.TLSFailed, event.ReasonTruncated},
 
 		// bad_request
-		{"half a head, then FIN", arrived(getApp[:20], byFIN), event.BadRequest, event.ReasonTruncated},
-		{"half a head, then FIN, and net/http answers 400 all the same", arrived(getApp[:20], byFIN, answered(400)), event.BadRequest, event.ReasonTruncated},
-		{"half a head, then RST", arrived(getApp[:20], byRST), event.BadRequest, event.ReasonTruncated},
-		{"half a head until the timeout", arrived(getApp[:20], byTimeout), event.BadRequest, event.ReasonTimeout},
-		{"half a head until the timeout, answered", arrived(getApp[:20], byTimeout, answered(408)), event.BadRequest, event.ReasonTimeout},
+		{"half a head, then FIN", arrived(conntest.GetApp[:20], byFIN), event.BadRequest, event.ReasonTruncated},
+		{"half a head, then FIN, and net/http answers 400 all the same", arrived(conntest.GetApp[:20], byFIN, answered(400)), event.BadRequest, event.ReasonTruncated},
+		{"half a head, then RST", arrived(conntest.GetApp[:20], byRST), event.BadRequest, event.ReasonTruncated},
+		{"half a head until the timeout", arrived(conntest.GetApp[:20], byTimeout), event.BadRequest, event.ReasonTimeout},
+		{"half a head until the timeout, answered", arrived(conntest.GetApp[:20], byTimeout, answered(408)), event.BadRequest, event.ReasonTimeout},
 		{"not HTTP", arrived(junk, answered(400)), event.BadRequest, event.ReasonMalformed},
 		{"not HTTP, and the peer left after the answer", arrived(junk, answered(400), func(f *evidence) { f.readEnd = endEOF }), event.BadRequest, event.ReasonMalformed},
-		{"no Host: refused for what the head says", arrived(getApp, answered(400), explained), event.BadRequest, event.ReasonRefused},
-		{"417, 501, 505: refused for what the head says", arrived(getApp, answered(501)), event.BadRequest, event.ReasonRefused},
-		{"a head that is too large", arrived(getApp, answered(431)), event.BadRequest, event.ReasonTooLarge},
-		{"a body that is too large for a server that reads it before the head is judged", arrived(getApp, answered(413)), event.BadRequest, event.ReasonTooLarge},
+		{"no Host: refused for what the head says", arrived(conntest.GetApp, answered(400), explained), event.BadRequest, event.ReasonRefused},
+		{"417, 501, 505: refused for what the head says", arrived(conntest.GetApp, answered(501)), event.BadRequest, event.ReasonRefused},
+		{"a head that is too large", arrived(conntest.GetApp, answered(431)), event.BadRequest, event.ReasonTooLarge},
+		{"a body that is too large for a server that reads it before the head is judged", arrived(conntest.GetApp, answered(413)), event.BadRequest, event.ReasonTooLarge},
 		{"bytes inside TLS that were refused without telling anyone", arrived(hello, aboveIsTLS, active), event.BadRequest, event.ReasonUnknown},
 		{"half a head inside TLS until the timeout", arrived(hello, aboveIsTLS, active, byTimeout), event.BadRequest, event.ReasonTimeout},
 		{"bytes on a connection that is not watched", arrived(none, unseen, active), event.BadRequest, event.ReasonUnknown},
@@ -164,13 +134,13 @@ func TestClassify(t *testing.T) {
 
 		// server_closed
 		{"silent, closed by the guard's drain", arrived(none, byServer, flagged(factDrained)), event.ServerClosed, event.ReasonDrain},
-		{"half a head, closed by the guard's drain", arrived(getApp[:20], byServer, flagged(factDrained)), event.ServerClosed, event.ReasonDrain},
+		{"half a head, closed by the guard's drain", arrived(conntest.GetApp[:20], byServer, flagged(factDrained)), event.ServerClosed, event.ReasonDrain},
 		{"handshaken, closed by the guard's drain", arrived(hello, aboveIsTLS, byServer, flagged(factDrained)), event.ServerClosed, event.ReasonDrain},
 		{"in the middle of a handshake, closed by the guard's drain", arrived(hello, failedTLS(net.ErrClosed), byServer, flagged(factDrained)), event.ServerClosed, event.ReasonDrain},
 		{"answered before it was asked: over a limit", arrived(none, answered(503), byServer), event.ServerClosed, event.ReasonLimit},
 		{"silent, closed by the server", arrived(none, byServer), event.ServerClosed, event.ReasonShutdown},
 		{"silent, closed by the server before it read", arrived(none), event.ServerClosed, event.ReasonShutdown},
-		{"half a head, closed by the server without an answer", arrived(getApp[:20], byServer), event.ServerClosed, event.ReasonShutdown},
+		{"half a head, closed by the server without an answer", arrived(conntest.GetApp[:20], byServer), event.ServerClosed, event.ReasonShutdown},
 		{"silent on a TLS port, closed by the server", arrived(none, failedTLS(net.ErrClosed), byServer), event.ServerClosed, event.ReasonShutdown},
 		{"handshaken, closed by the server", arrived(hello, aboveIsTLS, byServer), event.ServerClosed, event.ReasonShutdown},
 
@@ -226,12 +196,12 @@ func TestClassifyPrecedence(t *testing.T) {
 		{outcomeOrdinary, event.HTTP},
 		{outcomeProbe, event.HTTPProbe},
 	}
-	hello := clientHello(t)
+	hello := conntest.ClientHello(t)
 	transport := []evidence{
-		arrived(proxyV2Local, byFIN),
-		arrived(lineProxyV1, answered(400)),
+		arrived(conntest.ProxyV2Local, byFIN),
+		arrived(conntest.LineProxyV1, answered(400)),
 		arrived(hello, failedTLS(errRemoteAlert)),
-		arrived(getApp[:9], byFIN, answered(400)),
+		arrived(conntest.GetApp[:9], byFIN, answered(400)),
 		arrived(nil, byServer, flagged(factDrained)),
 		arrived(nil, byFIN, late),
 		arrived(hello, aboveIsTLS, byFIN),
@@ -255,19 +225,19 @@ func TestClassifyPrecedence(t *testing.T) {
 		want event.Class
 	}{
 		{"proxy_probe beats wrong_protocol: a preamble on a TLS port whose sender is gone",
-			arrived(lineProxyV1, failedTLS(tls.RecordHeaderError{}), byFIN), event.ProxyProbe},
+			arrived(conntest.LineProxyV1, failedTLS(tls.RecordHeaderError{}), byFIN), event.ProxyProbe},
 		{"wrong_protocol beats tls_failed: HTTP on a TLS port cut by FIN",
-			arrived(getApp[:4], failedTLS(io.ErrUnexpectedEOF), byFIN), event.WrongProtocol},
+			arrived(conntest.GetApp[:4], failedTLS(io.ErrUnexpectedEOF), byFIN), event.WrongProtocol},
 		{"wrong_protocol beats bad_request: a ClientHello that was answered 400",
 			arrived(hello, answered(400)), event.WrongProtocol},
 		{"wrong_protocol beats idle_connect: a preface that waits for the timeout",
-			arrived(h2Start, byTimeout, late), event.WrongProtocol},
+			arrived(conntest.H2Start, byTimeout, late), event.WrongProtocol},
 		{"tls_failed beats idle_connect: half a hello, and the peer leaves late",
 			arrived(hello[:40], failedTLS(io.ErrUnexpectedEOF), byFIN, late), event.TLSFailed},
 		{"bad_request beats server_closed: answered, then closed by the server",
-			arrived(getApp[:9], answered(400), byServer), event.BadRequest},
+			arrived(conntest.GetApp[:9], answered(400), byServer), event.BadRequest},
 		{"bad_request beats idle_connect: half a head, and the peer leaves late",
-			arrived(getApp[:9], byFIN, late), event.BadRequest},
+			arrived(conntest.GetApp[:9], byFIN, late), event.BadRequest},
 		{"bad_request beats tls_probe: bytes inside TLS",
 			arrived(hello, aboveIsTLS, active, byFIN), event.BadRequest},
 		{"server_closed beats idle_connect: silent for long, closed by the server",
@@ -278,7 +248,7 @@ func TestClassifyPrecedence(t *testing.T) {
 			arrived(hello, aboveIsTLS, byFIN), event.TLSProbe},
 		// The drain closes what stands about, in whatever state it is; that
 		// it did so is then what the connection was.
-		{"the drain's own close beats what else the bytes were", arrived(getApp[:9], byServer, flagged(factDrained)), event.ServerClosed},
+		{"the drain's own close beats what else the bytes were", arrived(conntest.GetApp[:9], byServer, flagged(factDrained)), event.ServerClosed},
 	} {
 		if class, _ := classify(row.f); class != row.want {
 			t.Errorf("%s: %v, want %v", row.rule, class, row.want)
@@ -307,13 +277,13 @@ func TestClassifyEveryPrefix(t *testing.T) {
 		class event.Class
 		why   event.Reason
 	}{
-		{"PROXY v1", lineProxyV1, 6, event.ProxyProbe, event.NoReason},
-		{"PROXY v2 with addresses", proxyV2Addrs, 12, event.ProxyProbe, event.NoReason},
-		{"PROXY v2 LOCAL", proxyV2Local, 12, event.ProxyProbe, event.NoReason},
-		{"ClientHello", clientHello(t), 3, event.WrongProtocol, event.ReasonTLSOnPlain},
-		{"h2 preface", h2Start, 14, event.WrongProtocol, event.ReasonH2Preface},
-		{"GET", getApp, len(getApp), event.HTTP, event.NoReason},
-		{"a health request", getHealth, len(getHealth), event.HTTPProbe, event.NoReason},
+		{"PROXY v1", conntest.LineProxyV1, 6, event.ProxyProbe, event.NoReason},
+		{"PROXY v2 with addresses", conntest.ProxyV2Addrs, 12, event.ProxyProbe, event.NoReason},
+		{"PROXY v2 LOCAL", conntest.ProxyV2Local, 12, event.ProxyProbe, event.NoReason},
+		{"ClientHello", conntest.ClientHello(t), 3, event.WrongProtocol, event.ReasonTLSOnPlain},
+		{"h2 preface", conntest.H2Start, 14, event.WrongProtocol, event.ReasonH2Preface},
+		{"GET", conntest.GetApp, len(conntest.GetApp), event.HTTP, event.NoReason},
+		{"a health request", conntest.GetHealth, len(conntest.GetHealth), event.HTTPProbe, event.NoReason},
 	} {
 		request := row.class == event.HTTP || row.class == event.HTTPProbe
 		for n := range len(row.bytes) + 1 {
@@ -326,7 +296,7 @@ func TestClassifyEveryPrefix(t *testing.T) {
 				case n == 0:
 					class, reason = end.none, event.NoReason
 				case n < row.whole:
-				case row.class != event.ProxyProbe, end.peer, bytes.Equal(row.bytes[:n], proxyV2Local):
+				case row.class != event.ProxyProbe, end.peer, bytes.Equal(row.bytes[:n], conntest.ProxyV2Local):
 					class, reason = row.class, row.why
 				default: // the sender is still there
 					class, reason = event.WrongProtocol, event.ReasonProxyPreamble
@@ -395,7 +365,7 @@ func belongs(c event.Class, r event.Reason) bool {
 // FuzzClassify: whatever is known of a connection, it ends in exactly one class
 // with a reason that the class can have, and a request is never forgotten.
 func FuzzClassify(f *testing.F) {
-	for _, head := range [][]byte{nil, lineProxyV1, proxyV2Local, proxyV2Addrs, h2Start, getApp, getHealth, []byte("\x16\x03\x01")} {
+	for _, head := range [][]byte{nil, conntest.LineProxyV1, conntest.ProxyV2Local, conntest.ProxyV2Addrs, conntest.H2Start, conntest.GetApp, conntest.GetHealth, []byte("\x16\x03\x01")} {
 		for end := range byte(endOther + 1) {
 			f.Add(head, uint32(0), byte(0), uint32(0), end, byte(1), byte(0), uint16(0), uint16(1000))
 			f.Add(head, uint32(factPeerFirst), byte(0), uint32(400), end, byte(1), byte(0), uint16(40), uint16(1000))

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/quietws/quietws/core/internal/conn/conntest"
 )
 
 // spyTCP is a TCP connection that tells which of its abilities was used.
@@ -61,7 +63,7 @@ func TestConnReadFrom(t *testing.T) {
 		t.Fatal(err)
 	}
 	g := quietGuard(t, Config{})
-	tcpServer, tcpClient := tcpPair(t)
+	tcpServer, tcpClient := conntest.TCPPair(t)
 	spy := &spyTCP{TCPConn: tcpServer}
 	unixServer, unixClient := unixPair(t)
 	for kind, ends := range map[string][2]net.Conn{"tcp": {spy, tcpClient}, "unix": {unixServer, unixClient}} {
@@ -101,7 +103,7 @@ func TestConnReadFrom(t *testing.T) {
 func TestConnWriteTo(t *testing.T) {
 	content := strings.Repeat("0123456789abcdef", 1<<12)
 	g := quietGuard(t, Config{})
-	tcpServer, tcpClient := tcpPair(t)
+	tcpServer, tcpClient := conntest.TCPPair(t)
 	spy := &spyTCP{TCPConn: tcpServer}
 	unixServer, unixClient := unixPair(t)
 	for kind, ends := range map[string][2]net.Conn{"tcp": {spy, tcpClient}, "unix": {unixServer, unixClient}} {
@@ -135,7 +137,7 @@ func TestConnCopyErrorsOfOthers(t *testing.T) {
 	g := quietGuard(t, Config{})
 	upstream := &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
 	for kind, pair := range map[string]func() (net.Conn, net.Conn){
-		"tcp":  func() (net.Conn, net.Conn) { s, c := tcpPair(t); return s, c },
+		"tcp":  func() (net.Conn, net.Conn) { s, c := conntest.TCPPair(t); return s, c },
 		"unix": func() (net.Conn, net.Conn) { return unixPair(t) },
 	} {
 		server, client := pair()
@@ -189,7 +191,7 @@ func TestConnCopySeesThePeer(t *testing.T) {
 			return err
 		},
 	} {
-		server, client := tcpPair(t)
+		server, client := conntest.TCPPair(t)
 		c := watched(g, server)
 		if err := client.SetLinger(0); err != nil {
 			t.Fatal(err)
@@ -239,7 +241,7 @@ func TestConnAbilities(t *testing.T) {
 		"CloseRead":          func(c *Conn) error { return c.CloseRead() },
 		"CloseWrite":         func(c *Conn) error { return c.CloseWrite() },
 	}
-	tcpServer, _ := tcpPair(t)
+	tcpServer, _ := conntest.TCPPair(t)
 	unixServer, _ := unixPair(t)
 	pipe, other := net.Pipe()
 	t.Cleanup(func() { _, _ = pipe.Close(), other.Close() })
@@ -284,7 +286,7 @@ func TestConnAbilities(t *testing.T) {
 // CloseWrite is what spares an early answer of net/http from becoming a reset.
 func TestConnCloseWrite(t *testing.T) {
 	g := quietGuard(t, Config{})
-	server, client := tcpPair(t)
+	server, client := conntest.TCPPair(t)
 	c := watched(g, server)
 	if err := c.CloseWrite(); err != nil {
 		t.Fatal(err)

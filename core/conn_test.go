@@ -15,81 +15,14 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn/conntest"
 )
-
-// tcpPair returns both ends of a connection over loopback.
-func tcpPair(t testing.TB) (server, client *net.TCPConn) {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	c, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _, _ = s.Close(), c.Close() })
-	return s.(*net.TCPConn), c.(*net.TCPConn)
-}
 
 // watched returns nc as g's listener would return it.
 func watched(g *Guard, nc net.Conn) *Conn {
 	g.stats.accepted.Add(1)
 	return newConn(nc, &source{watch: g.watch}, cameAccepted)
 }
-
-// script is a connection whose reads and writes return what it is told.
-type script struct {
-	net.Conn
-	addr   net.Addr
-	reads  []step
-	writes []step
-	close  error
-	wrote  []byte
-	closed chan struct{} // closed by Close, if not nil
-}
-
-type step struct {
-	data string
-	err  error
-}
-
-func (s *script) Read(p []byte) (int, error) {
-	if len(s.reads) == 0 {
-		return 0, errors.New("the script has no further read")
-	}
-	now := s.reads[0]
-	s.reads = s.reads[1:]
-	return copy(p, now.data), now.err
-}
-
-func (s *script) Write(p []byte) (int, error) {
-	n := len(p)
-	var err error
-	if len(s.writes) > 0 {
-		n, err = len(s.writes[0].data), s.writes[0].err
-		s.writes = s.writes[1:]
-	}
-	s.wrote = append(s.wrote, p[:n]...)
-	return n, err
-}
-
-func (s *script) Close() error {
-	if s.closed != nil {
-		close(s.closed)
-	}
-	return s.close
-}
-
-func (s *script) RemoteAddr() net.Addr             { return s.addr }
-func (s *script) SetDeadline(time.Time) error      { return nil }
-func (s *script) SetReadDeadline(time.Time) error  { return nil }
-func (s *script) SetWriteDeadline(time.Time) error { return nil }
 
 // readAll reads from c in pieces of at most size bytes until an error.
 func readAll(c *Conn, size int) (got []byte, err error) {
@@ -105,7 +38,7 @@ func readAll(c *Conn, size int) (got []byte, err error) {
 // The first bytes are the same however they arrive.
 func TestConnFirstBytes(t *testing.T) {
 	g := quietGuard(t, Config{})
-	all := string(lineProxyV1)
+	all := string(conntest.LineProxyV1)
 	check := func(rule string, c *Conn, want string) {
 		t.Helper()
 		if f := c.evidence(); string(f.head) != want[:min(len(want), headSize)] || f.in != int64(len(want)) {
@@ -114,24 +47,24 @@ func TestConnFirstBytes(t *testing.T) {
 		_ = c.Close()
 	}
 	for cut := range len(all) + 1 {
-		c := watched(g, &script{reads: []step{{all[:cut], nil}, {"", nil}, {all[cut:], io.EOF}}})
+		c := watched(g, &conntest.Script{Reads: []conntest.Step{{Data: all[:cut], Err: nil}, {Data: "", Err: nil}, {Data: all[cut:], Err: io.EOF}}})
 		if got, err := readAll(c, 100); err != io.EOF || string(got) != all {
 			t.Fatalf("read %q, %v", got, err)
 		}
 		check("in two reads", c, all)
 
-		c = watched(g, &script{reads: []step{{all[:cut], io.EOF}}})
+		c = watched(g, &conntest.Script{Reads: []conntest.Step{{Data: all[:cut], Err: io.EOF}}})
 		_, _ = readAll(c, 100)
 		check("with the end in the same read", c, all[:cut])
 	}
 	for size := 1; size <= 2*headSize; size++ {
-		var steps []step
+		var steps []conntest.Step
 		for rest := all; rest != ""; {
 			n := min(size, len(rest))
-			steps = append(steps, step{rest[:n], nil})
+			steps = append(steps, conntest.Step{Data: rest[:n], Err: nil})
 			rest = rest[n:]
 		}
-		c := watched(g, &script{reads: append(steps, step{"", io.EOF})})
+		c := watched(g, &conntest.Script{Reads: append(steps, conntest.Step{Data: "", Err: io.EOF})})
 		_, _ = readAll(c, size)
 		check("in small reads", c, all)
 	}
@@ -139,9 +72,9 @@ func TestConnFirstBytes(t *testing.T) {
 
 func TestConnCounts(t *testing.T) {
 	g := quietGuard(t, Config{})
-	c := watched(g, &script{
-		reads:  []step{{"12345", nil}, {"", nil}, {"67", syscall.ECONNRESET}},
-		writes: []step{{"abc", nil}, {"d", syscall.EPIPE}, {"", syscall.EPIPE}},
+	c := watched(g, &conntest.Script{
+		Reads:  []conntest.Step{{Data: "12345", Err: nil}, {Data: "", Err: nil}, {Data: "67", Err: syscall.ECONNRESET}},
+		Writes: []conntest.Step{{Data: "abc", Err: nil}, {Data: "d", Err: syscall.EPIPE}, {Data: "", Err: syscall.EPIPE}},
 	})
 	if _, err := readAll(c, 10); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("the error of the connection below came up as %v", err)
@@ -158,7 +91,7 @@ func TestConnCounts(t *testing.T) {
 		t.Errorf("%d in, %d out, head %q", f.in, f.out, f.head)
 	}
 	below := errors.New("below")
-	c.Conn.(*script).close = below
+	c.Conn.(*conntest.Script).CloseErr = below
 	if err := c.Close(); err != below {
 		t.Errorf("Close returned %v, want what the connection below returned", err)
 	}
@@ -203,29 +136,29 @@ func TestConnWhoEnded(t *testing.T) {
 	reset := os.NewSyscallError("read", syscall.ECONNRESET)
 	for _, row := range []struct {
 		rule      string
-		conn      *script
+		conn      *conntest.Script
 		do        func(*Conn)
 		end       endKind
 		peerFirst bool
 		gone      bool
 	}{
-		{"nothing happened", &script{}, func(*Conn) {}, endNone, false, false},
-		{"closed here", &script{reads: []step{{"", net.ErrClosed}}}, func(c *Conn) { _ = c.Close(); read(c) }, endClosed, false, false},
-		{"closed here while a read waited: whatever that returns", &script{reads: []step{{"", reset}}},
+		{"nothing happened", &conntest.Script{}, func(*Conn) {}, endNone, false, false},
+		{"closed here", &conntest.Script{Reads: []conntest.Step{{Data: "", Err: net.ErrClosed}}}, func(c *Conn) { _ = c.Close(); read(c) }, endClosed, false, false},
+		{"closed here while a read waited: whatever that returns", &conntest.Script{Reads: []conntest.Step{{Data: "", Err: reset}}},
 			func(c *Conn) { c.note(factClosed); read(c) }, endClosed, false, false},
-		{"the peer closed", &script{reads: []step{{"", io.EOF}}}, read, endEOF, true, true},
-		{"the peer reset", &script{reads: []step{{"", reset}}}, read, endReset, true, true},
-		{"the peer closed after an answer", &script{reads: []step{{"", io.EOF}}}, func(c *Conn) { write(c); read(c) }, endEOF, false, true},
-		{"the peer was gone when we wrote", &script{writes: []step{{"", syscall.EPIPE}}}, write, endNone, true, true},
-		{"the peer closed, then we, and a read after that", &script{reads: []step{{"", io.EOF}, {"", net.ErrClosed}}},
+		{"the peer closed", &conntest.Script{Reads: []conntest.Step{{Data: "", Err: io.EOF}}}, read, endEOF, true, true},
+		{"the peer reset", &conntest.Script{Reads: []conntest.Step{{Data: "", Err: reset}}}, read, endReset, true, true},
+		{"the peer closed after an answer", &conntest.Script{Reads: []conntest.Step{{Data: "", Err: io.EOF}}}, func(c *Conn) { write(c); read(c) }, endEOF, false, true},
+		{"the peer was gone when we wrote", &conntest.Script{Writes: []conntest.Step{{Data: "", Err: syscall.EPIPE}}}, write, endNone, true, true},
+		{"the peer closed, then we, and a read after that", &conntest.Script{Reads: []conntest.Step{{Data: "", Err: io.EOF}, {Data: "", Err: net.ErrClosed}}},
 			func(c *Conn) { read(c); _ = c.Close(); read(c) }, endEOF, true, true},
-		{"the peer reset, and a read ran into a deadline after that", &script{reads: []step{{"", reset}, {"", os.ErrDeadlineExceeded}}},
+		{"the peer reset, and a read ran into a deadline after that", &conntest.Script{Reads: []conntest.Step{{Data: "", Err: reset}, {Data: "", Err: os.ErrDeadlineExceeded}}},
 			func(c *Conn) { read(c); read(c) }, endReset, true, true},
-		{"a deadline, and the peer closed later", &script{reads: []step{{"", os.ErrDeadlineExceeded}, {"", io.EOF}}},
+		{"a deadline, and the peer closed later", &conntest.Script{Reads: []conntest.Step{{Data: "", Err: os.ErrDeadlineExceeded}, {Data: "", Err: io.EOF}}},
 			func(c *Conn) { read(c); read(c) }, endEOF, true, true},
-		{"a deadline", &script{reads: []step{{"", os.ErrDeadlineExceeded}}}, read, endTimeout, false, false},
-		{"a deadline for writing", &script{writes: []step{{"", os.ErrDeadlineExceeded}}}, write, endNone, false, false},
-		{"the peer vanished without a word", &script{reads: []step{{"", keepAliveTimedOut}}}, read, endReset, true, true},
+		{"a deadline", &conntest.Script{Reads: []conntest.Step{{Data: "", Err: os.ErrDeadlineExceeded}}}, read, endTimeout, false, false},
+		{"a deadline for writing", &conntest.Script{Writes: []conntest.Step{{Data: "", Err: os.ErrDeadlineExceeded}}}, write, endNone, false, false},
+		{"the peer vanished without a word", &conntest.Script{Reads: []conntest.Step{{Data: "", Err: keepAliveTimedOut}}}, read, endReset, true, true},
 	} {
 		c := watched(g, row.conn)
 		row.do(c)
@@ -306,7 +239,7 @@ func TestConnAge(t *testing.T) {
 			{"the peer left", io.EOF, 2 * time.Second},
 			{"the server's timeout", os.ErrDeadlineExceeded, 9 * time.Second},
 		} {
-			c := watched(g, &script{reads: []step{{"", row.err}}})
+			c := watched(g, &conntest.Script{Reads: []conntest.Step{{Data: "", Err: row.err}}})
 			<-time.After(2 * time.Second)
 			read(c)
 			<-time.After(7 * time.Second)
@@ -315,7 +248,7 @@ func TestConnAge(t *testing.T) {
 			}
 			_ = c.Close()
 		}
-		c := watched(g, &script{reads: []step{{"", io.EOF}}})
+		c := watched(g, &conntest.Script{Reads: []conntest.Step{{Data: "", Err: io.EOF}}})
 		read(c)
 		<-time.After(time.Hour)
 		if age := c.evidence().age; age != 0 {
@@ -351,7 +284,7 @@ func TestConnNotesTheFirstAnswer(t *testing.T) {
 		{"less than a status line", []string{"HTTP/1.1 40"}, 0, answerOther},
 		{"HTTP/2 frames", []string{"\x00\x00\x12\x04\x00\x00\x00\x00\x00"}, 0, answerOther},
 	} {
-		c := watched(g, &script{})
+		c := watched(g, &conntest.Script{})
 		for _, w := range row.writes {
 			if _, err := c.Write([]byte(w)); err != nil {
 				t.Fatal(err)
@@ -399,7 +332,7 @@ func TestConnCloseOnce(t *testing.T) {
 // the two ends come.
 func TestConnWaitsForItsRequests(t *testing.T) {
 	g := quietGuard(t, Config{})
-	c := watched(g, &script{reads: []step{{"", io.EOF}}})
+	c := watched(g, &conntest.Script{Reads: []conntest.Step{{Data: "", Err: io.EOF}}})
 	for range 2 {
 		if !c.begin() {
 			t.Fatal("a request cannot begin on an open connection")
@@ -434,7 +367,7 @@ func TestConnWaitsForItsRequests(t *testing.T) {
 func TestConnConcurrent(t *testing.T) {
 	g := quietGuard(t, Config{})
 	for range 20 {
-		server, client := tcpPair(t)
+		server, client := conntest.TCPPair(t)
 		c := watched(g, server)
 		payload := bytes.Repeat([]byte("x"), 4096)
 		var users sync.WaitGroup

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn/conntest"
 )
 
 // wrapping is what listeners such as cmux's and netutil.LimitListener return.
@@ -81,18 +82,18 @@ func TestGuardBelowAndAbove(t *testing.T) {
 // TLS below the guard is found by what connections can do, and TLS above it by
 // what they embed.
 func TestTLSByAbility(t *testing.T) {
-	config := testTLS(t)
+	config := conntest.TLS(t)
 	for name, over := range map[string]func(net.Listener) net.Listener{
 		"tls.Conn":      func(ln net.Listener) net.Listener { return tls.NewListener(ln, config) },
 		"embedded":      func(ln net.Listener) net.Listener { return securer{tls.NewListener(ln, config)} },
 		"by other code": func(ln net.Listener) net.Listener { return stater{ln} },
 	} {
 		g := quietGuard(t, Config{})
-		nc, _ := tcpPair(t)
+		nc, _ := conntest.TCPPair(t)
 		if got, err := g.Listener(over(&scripted{script: []any{nc}, closed: make(chan struct{})})).Accept(); !errors.Is(err, errTLSBelow) {
 			t.Errorf("%s: Accept returned %v, %v", name, got, err)
 		}
-		above, _ := tcpPair(t)
+		above, _ := conntest.TCPPair(t)
 		got, err := g.Listener(over(g.Listener(&scripted{script: []any{above}, closed: make(chan struct{})}))).Accept()
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -111,7 +112,7 @@ func TestTLSByAbility(t *testing.T) {
 
 // A TLS listener is an error of Serve, at once, and not of its first connection.
 func TestServeRefusesTLSListener(t *testing.T) {
-	config := testTLS(t)
+	config := conntest.TLS(t)
 	raw := func() net.Listener {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn/conntest"
 	"github.com/quietws/quietws/core/internal/remedy"
 )
 
@@ -36,7 +37,7 @@ func serverTLS(t *testing.T, change func(*tls.Config)) *tls.Config {
 // The reasons for a failed TLS handshake, from the errors of real ones: what
 // this server's tls.Conn has stored decides, by type and without text.
 func TestTLSReasonOfRealHandshakes(t *testing.T) {
-	hello := clientHello(t)
+	hello := conntest.ClientHello(t)
 	say := func(p []byte, more ...string) func(net.Conn) {
 		return func(c net.Conn) {
 			_, _ = c.Write(p)
@@ -48,7 +49,7 @@ func TestTLSReasonOfRealHandshakes(t *testing.T) {
 	client := func(config *tls.Config) func(net.Conn) {
 		return func(c net.Conn) { _ = tls.Client(c, config).Handshake() }
 	}
-	own := testTLS(t)
+	own := conntest.TLS(t)
 	for _, row := range []struct {
 		rule   string
 		server func(*tls.Config)
@@ -106,7 +107,7 @@ func TestTLSReasonOfRealHandshakes(t *testing.T) {
 		{"a hello that cannot be read", nil, say([]byte("\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00")), "", event.ReasonAborted},
 	} {
 		t.Run(row.rule, func(t *testing.T) {
-			server, peer := tcpPair(t)
+			server, peer := conntest.TCPPair(t)
 			config := serverTLS(t, row.server)
 			// A short deadline only where it is what ends the handshake.
 			deadline := 10 * time.Second
@@ -206,17 +207,17 @@ func TestToldByRequest(t *testing.T) {
 func TestDecideTells(t *testing.T) {
 	for _, row := range []struct {
 		rule  string
-		steps []step
+		steps []conntest.Step
 		want  event.Class
 	}{
-		{"a bare connect", []step{{"", io.EOF}}, event.TCPProbe},
-		{"half a head", []step{{"GET /", nil}, {"", syscall.ECONNRESET}}, event.BadRequest},
-		{"silent until the timeout", []step{{"", os.ErrDeadlineExceeded}}, event.IdleConnect},
+		{"a bare connect", []conntest.Step{{Data: "", Err: io.EOF}}, event.TCPProbe},
+		{"half a head", []conntest.Step{{Data: "GET /", Err: nil}, {Data: "", Err: syscall.ECONNRESET}}, event.BadRequest},
+		{"silent until the timeout", []conntest.Step{{Data: "", Err: os.ErrDeadlineExceeded}}, event.IdleConnect},
 	} {
 		events := new(book)
 		g := quietGuard(t, Config{Observe: events.observe})
-		for _, peer := range []net.Addr{tcpAddr("192.168.1.7:4711"), tcpAddr("203.0.113.7:4711"), &net.UnixAddr{Name: "@", Net: "unix"}} {
-			c := watched(g, &script{addr: peer, reads: slices.Clone(row.steps)})
+		for _, peer := range []net.Addr{conntest.TCPAddr("192.168.1.7:4711"), conntest.TCPAddr("203.0.113.7:4711"), &net.UnixAddr{Name: "@", Net: "unix"}} {
+			c := watched(g, &conntest.Script{Addr: peer, Reads: slices.Clone(row.steps)})
 			_, _ = readAll(c, 10)
 			_ = c.Close()
 		}
@@ -253,7 +254,7 @@ func TestTooManyFields(t *testing.T) {
 			srv.BaseContext(ln)
 			_ = ln.Close()
 		}
-		server, client := tcpPair(t)
+		server, client := conntest.TCPPair(t)
 		c := watched(g, server)
 		if _, err := client.Write([]byte("GET / HTTP/1.1\r\n" + strings.Repeat("A: b\r\n", row.size/6))); err != nil {
 			t.Fatal(err)

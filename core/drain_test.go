@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn/conntest"
 	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
@@ -35,7 +36,7 @@ type fakeSession struct {
 func began(t *testing.T, g *Guard) *fakeSession {
 	t.Helper()
 	gone := make(chan struct{})
-	c := watched(g, &script{addr: tcpAddr("192.0.2.1:1000"), closed: gone})
+	c := watched(g, &conntest.Script{Addr: conntest.TCPAddr("192.0.2.1:1000"), Closed: gone})
 	q := g.Adapter().Begin(httpHead{handshake()}, c)
 	if q.Verdict().Kind != Upgrade {
 		t.Fatalf("a handshake was judged %+v", q.Verdict())
@@ -436,7 +437,7 @@ func TestDrainClosesWhatStandsAbout(t *testing.T) {
 	}
 	silent, _ := pipe("")
 	half, _ := pipe("GET /ws HTTP/1.1\r\nHost: a\r\n")
-	preamble, _ := pipe(string(lineProxyV1))
+	preamble, _ := pipe(string(conntest.LineProxyV1))
 	serving, _ := pipe("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	if !serving.begin() {
 		t.Fatal("a request cannot begin")

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn/conntest"
 	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
@@ -308,7 +309,7 @@ func FuzzErrorLogLine(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	g.watch.conns.index(registered(g, tcpAddr(ours)))
+	g.watch.conns.index(registered(g, conntest.TCPAddr(ours)))
 	f.Fuzz(func(t *testing.T, line string) {
 		var out bytes.Buffer
 		l := g.ErrorLog(log.New(&out, "", 0))
@@ -372,9 +373,9 @@ func TestErrorLogOfUnixSockets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		top := tls.NewListener(ln, testTLS(t))
+		top := tls.NewListener(ln, conntest.TLS(t))
 		if listen {
-			top = g.TLSListener(ln, testTLS(t))
+			top = g.TLSListener(ln, conntest.TLS(t))
 		}
 		served := make(chan struct{})
 		go func() {

@@ -10,6 +10,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/quietws/quietws/core/internal/conn/conntest"
 )
 
 // The abilities that a ResponseWriter may have.
@@ -95,7 +97,7 @@ func (h handed) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // if they had been made.
 func TestWriterAfterHijack(t *testing.T) {
 	g := quietGuard(t, Config{})
-	below := handed{ResponseRecorder: httptest.NewRecorder(), nc: &script{}}
+	below := handed{ResponseRecorder: httptest.NewRecorder(), nc: &conntest.Script{}}
 	r := handshake()
 	q := g.Adapter().BeginHTTP(r)
 	opened := 0
@@ -142,7 +144,7 @@ func TestWriterAfterHijack(t *testing.T) {
 func TestHijackKeepsEarlyBytes(t *testing.T) {
 	for _, early := range []string{"", "\x81", "\x81\x85\x01\x02\x03\x04hello", strings.Repeat("x", 4096)} {
 		g := quietGuard(t, Config{})
-		below := handed{httptest.NewRecorder(), &script{reads: []step{{"later", io.EOF}}}, early}
+		below := handed{httptest.NewRecorder(), &conntest.Script{Reads: []conntest.Step{{Data: "later", Err: io.EOF}}}, early}
 		r := handshake()
 		q := g.Adapter().BeginHTTP(r)
 		w, _ := q.Wrap(below, r)
@@ -166,7 +168,7 @@ func TestHijackKeepsEarlyBytes(t *testing.T) {
 		}
 		_, _ = rw.WriteString("answer")
 		_ = rw.Flush()
-		if wrote := below.nc.(*script).wrote; !bytes.Equal(wrote, []byte("answer")) || c.out.Load() != 6 {
+		if wrote := below.nc.(*conntest.Script).Wrote; !bytes.Equal(wrote, []byte("answer")) || c.out.Load() != 6 {
 			t.Errorf("wrote %q, counted %d", wrote, c.out.Load())
 		}
 		_ = nc.Close()

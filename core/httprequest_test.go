@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn/conntest"
 	"github.com/quietws/quietws/internal/plainws"
 )
 
@@ -88,7 +89,7 @@ func TestContainAndFinish(t *testing.T) {
 		t.Run(row.rule, func(t *testing.T) {
 			events := new(book)
 			g := quietGuard(t, Config{Observe: events.observe})
-			nc := &script{addr: tcpAddr("10.0.0.9:4711")}
+			nc := &conntest.Script{Addr: conntest.TCPAddr("10.0.0.9:4711")}
 			c := watched(g, nc)
 			g.watch.conns.index(c)
 			r := handshake(peerAt("10.0.0.9:4711"))
@@ -142,7 +143,7 @@ func TestContainAndFinish(t *testing.T) {
 // like one that returns.
 func TestContainGoexit(t *testing.T) {
 	g := quietGuard(t, Config{})
-	c := watched(g, &script{addr: tcpAddr("10.0.0.9:4711")})
+	c := watched(g, &conntest.Script{Addr: conntest.TCPAddr("10.0.0.9:4711")})
 	g.watch.conns.index(c)
 	left := make(chan struct{})
 	go func() {
@@ -163,16 +164,16 @@ func TestSessionContext(t *testing.T) {
 	type key struct{}
 	for _, row := range []struct {
 		rule string
-		conn *script
+		conn *conntest.Script
 		end  func(*Conn)
 	}{
-		{"closed by this server", &script{}, func(c *Conn) { _ = c.Close() }},
-		{"a read failed", &script{reads: []step{{"", io.EOF}}}, read},
-		{"a write failed", &script{writes: []step{{"", io.ErrClosedPipe}}}, write},
-		{"closed before it was asked for", &script{}, nil},
+		{"closed by this server", &conntest.Script{}, func(c *Conn) { _ = c.Close() }},
+		{"a read failed", &conntest.Script{Reads: []conntest.Step{{Data: "", Err: io.EOF}}}, read},
+		{"a write failed", &conntest.Script{Writes: []conntest.Step{{Data: "", Err: io.ErrClosedPipe}}}, write},
+		{"closed before it was asked for", &conntest.Script{}, nil},
 	} {
 		g, _ := guardLog(t, Config{}, slog.LevelError)
-		row.conn.addr = tcpAddr("10.0.0.9:4711")
+		row.conn.Addr = conntest.TCPAddr("10.0.0.9:4711")
 		c := watched(g, row.conn)
 		g.watch.conns.index(c)
 		r := handshake(peerAt("10.0.0.9:4711"))
@@ -242,15 +243,15 @@ func TestWrapPathThatTheApplicationRewrites(t *testing.T) {
 func TestUpgradeWithoutAClient(t *testing.T) {
 	for _, row := range []struct {
 		rule  string
-		write step
+		write conntest.Step
 		class event.Class
 	}{
-		{"the client had reset", step{"", syscall.ECONNRESET}, event.HTTP},
-		{"the client had closed", step{"", syscall.EPIPE}, event.HTTP},
-		{"the write took too long", step{"", os.ErrDeadlineExceeded}, event.UpgradeFailed},
+		{"the client had reset", conntest.Step{Data: "", Err: syscall.ECONNRESET}, event.HTTP},
+		{"the client had closed", conntest.Step{Data: "", Err: syscall.EPIPE}, event.HTTP},
+		{"the write took too long", conntest.Step{Data: "", Err: os.ErrDeadlineExceeded}, event.UpgradeFailed},
 	} {
 		g := quietGuard(t, Config{})
-		c := watched(g, &script{addr: tcpAddr("10.0.0.9:4711"), writes: []step{row.write}})
+		c := watched(g, &conntest.Script{Addr: conntest.TCPAddr("10.0.0.9:4711"), Writes: []conntest.Step{row.write}})
 		g.watch.conns.index(c)
 		r := handshake(peerAt("10.0.0.9:4711"))
 		q := g.Adapter().AtEndpoint(r, "/ws")

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn/conntest"
 	"github.com/quietws/quietws/core/probetest"
 	"github.com/quietws/quietws/internal/plainws"
 )
@@ -247,7 +248,7 @@ func TestTheAnswerToAHandshakeIsSeen(t *testing.T) {
 				continue // nothing to cut
 			}
 			g := quietGuard(t, Config{})
-			server, client := tcpPair(t)
+			server, client := conntest.TCPPair(t)
 			received := make(chan []byte)
 			go func() { p, _ := io.ReadAll(client); received <- p }()
 			q := g.Adapter().BeginHTTP(handshake())
@@ -374,7 +375,7 @@ func TestUnansweredHandshakes(t *testing.T) {
 		opened := func() (*Conn, Request) {
 			r := handshake()
 			q := g.Adapter().BeginHTTP(r)
-			return q.Opened(&script{}).(*Conn), q.Request
+			return q.Opened(&conntest.Script{}).(*Conn), q.Request
 		}
 		told := func() (n int) {
 			synctest.Wait()
@@ -426,7 +427,7 @@ func TestUnansweredHandshakes(t *testing.T) {
 func TestUnderTLSFramesAreNoAnswer(t *testing.T) {
 	for _, held := range []bool{false, true} {
 		g := quietGuard(t, Config{})
-		c := watched(g, &script{reads: []step{{"\x16\x03\x01", nil}}})
+		c := watched(g, &conntest.Script{Reads: []conntest.Step{{Data: "\x16\x03\x01", Err: nil}}})
 		read(c)
 		q := g.Adapter().Begin(httpHead{handshake()}, c)
 		if held {

@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/http"
 	"testing"
+
+	"github.com/quietws/quietws/core/internal/conn/conntest"
 )
 
 // hijackedConn is what fasthttp hands over.
@@ -41,7 +43,7 @@ func TestLeave(t *testing.T) {
 		t.Run(row.rule, func(t *testing.T) {
 			g := quietGuard(t, Config{MaxSessions: 5})
 			a := g.Adapter()
-			nc := &script{}
+			nc := &conntest.Script{}
 			m := newLetter(handshake(onPath("/nowhere")), nil)
 			switch {
 			case row.listened:

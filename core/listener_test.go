@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn/conntest"
 	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
@@ -44,7 +45,7 @@ func (l *scripted) Accept() (net.Conn, error) {
 }
 
 func (l *scripted) Close() error   { l.once.Do(func() { close(l.closed) }); return nil }
-func (l *scripted) Addr() net.Addr { return tcpAddr("127.0.0.1:80") }
+func (l *scripted) Addr() net.Addr { return conntest.TCPAddr("127.0.0.1:80") }
 
 // acceptError is an error as the net package returns it.
 func acceptError(errno syscall.Errno) error {
@@ -62,7 +63,7 @@ func TestListenerSurvivesShortage(t *testing.T) {
 			for range 12 {
 				below.script = append(below.script, acceptError(errno))
 			}
-			conn := &script{}
+			conn := &conntest.Script{}
 			below.script = append(below.script, conn)
 			ln := g.Listener(below)
 			nc, err := ln.Accept()
@@ -90,7 +91,7 @@ func TestListenerSurvivesShortage(t *testing.T) {
 
 			// Long after, a second shortage is told again.
 			<-time.After(2 * defaultCollapse)
-			below.script = []any{acceptError(errno), &script{}}
+			below.script = []any{acceptError(errno), &conntest.Script{}}
 			second, err := ln.Accept()
 			if err != nil {
 				t.Fatal(err)
@@ -108,7 +109,7 @@ func TestListenerShortageThatComesAndGoes(t *testing.T) {
 		g, log := guardLog(t, Config{}, slog.LevelDebug)
 		below := &scripted{closed: make(chan struct{})}
 		for range 100 {
-			below.script = append(below.script, acceptError(syscall.EMFILE), &script{})
+			below.script = append(below.script, acceptError(syscall.EMFILE), &conntest.Script{})
 		}
 		ln := g.Listener(below)
 		for range 100 {
@@ -214,7 +215,7 @@ func (l above) Accept() (net.Conn, error) {
 // the guard's own is not counted again; another guard's is.
 func TestListenerOverAWatchedOne(t *testing.T) {
 	g, other := quietGuard(t, Config{}), quietGuard(t, Config{})
-	below := &scripted{script: []any{&script{}, &script{}}, closed: make(chan struct{})}
+	below := &scripted{script: []any{&conntest.Script{}, &conntest.Script{}}, closed: make(chan struct{})}
 	once, twice := g.Listener(above{g.Listener(below)}), other.Listener(above{g.Listener(below)})
 	for _, row := range []struct {
 		ln     net.Listener
@@ -256,7 +257,7 @@ type hidden interface{ net.Conn }
 
 func TestConnOf(t *testing.T) {
 	g := quietGuard(t, Config{})
-	c := watched(g, &script{})
+	c := watched(g, &conntest.Script{})
 	defer func() { _ = c.Close() }()
 	secure := func(nc net.Conn) net.Conn { return tls.Server(nc, &tls.Config{}) }
 	for rule, nc := range map[string]net.Conn{
@@ -269,7 +270,7 @@ func TestConnOf(t *testing.T) {
 		}
 	}
 	for rule, nc := range map[string]net.Conn{
-		"nil": nil, "another connection": &script{}, "under TLS": secure(&script{}), "a Raw of nothing": rawConn{nil}, "one that stands on itself": &deepConn{},
+		"nil": nil, "another connection": &conntest.Script{}, "under TLS": secure(&conntest.Script{}), "a Raw of nothing": rawConn{nil}, "one that stands on itself": &deepConn{},
 		"hidden by a wrapper that shows nothing": struct{ hidden }{c},
 	} {
 		if got := ConnOf(nc); got != nil {

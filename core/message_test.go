@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn/conntest"
 )
 
 // letter is a Message on paper: what a server like fasthttp knows of one request.
@@ -137,7 +138,7 @@ func TestPanicAround(t *testing.T) {
 	var events []event.Event
 	g := quietGuard(t, Config{Observe: func(e event.Event) { events = append(events, e) }})
 	a := g.Adapter()
-	m := newLetter(handshake(onPath("/panic")), watched(g, &script{}))
+	m := newLetter(handshake(onPath("/panic")), watched(g, &conntest.Script{}))
 	func() {
 		returned := false
 		defer a.Recover(m, &returned)

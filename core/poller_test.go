@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn/conntest"
 	"github.com/quietws/quietws/core/internal/journal/logtest"
 	"github.com/quietws/quietws/core/internal/prober"
 )
@@ -181,7 +182,7 @@ func TestDrainNoticeForProbesByTCP(t *testing.T) {
 	for from, want := range map[string]time.Duration{"168.63.129.16:1000": noticeLeast, "10.0.0.9:1000": 0, "192.0.2.1:1000": 0} {
 		synctest.Test(t, func(t *testing.T) {
 			g := quietGuard(t, Config{})
-			c := watched(g, &script{addr: tcpAddr(from), reads: []step{{"", io.EOF}}})
+			c := watched(g, &conntest.Script{Addr: conntest.TCPAddr(from), Reads: []conntest.Step{{Data: "", Err: io.EOF}}})
 			_, _ = c.Read(make([]byte, 1))
 			_ = c.Close()
 			if n := g.Snapshot().Closed[event.TCPProbe]; n != 1 {

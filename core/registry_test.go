@@ -6,26 +6,17 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
+	"github.com/quietws/quietws/core/internal/conn/conntest"
 )
 
-// addrConn is a connection that has nothing but its peer's address.
-type addrConn struct {
-	net.Conn
-	addr net.Addr
-}
-
-func (c addrConn) RemoteAddr() net.Addr { return c.addr }
-func (c addrConn) Close() error         { return nil }
-
-func tcpAddr(s string) *net.TCPAddr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(s)) }
-
 // registered returns a Conn of g that is in the registry.
-func registered(g *Guard, peer net.Addr) *Conn { return watched(g, addrConn{addr: peer}) }
+func registered(g *Guard, peer net.Addr) *Conn { return watched(g, conntest.AddrConn{Addr: peer}) }
 
 func TestRegistryFind(t *testing.T) {
 	g := quietGuard(t, Config{})
 	r := g.watch.conns
-	known, other := registered(g, tcpAddr("192.0.2.1:1000")), registered(g, tcpAddr("192.0.2.1:1001"))
+	known, other := registered(g, conntest.TCPAddr("192.0.2.1:1000")), registered(g, conntest.TCPAddr("192.0.2.1:1001"))
 	address := netip.MustParseAddrPort("192.0.2.1:1000")
 	if r.find(address) != nil {
 		t.Error("a connection is found before it was indexed: its address may not be asked yet")
@@ -150,7 +141,7 @@ func TestRegistryLists(t *testing.T) {
 	r := g.watch.conns
 	var conns []*Conn
 	for i := range 4 * registryShards {
-		conns = append(conns, registered(g, tcpAddr(netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(i)).String())))
+		conns = append(conns, registered(g, conntest.TCPAddr(netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(i)).String())))
 	}
 	for i, step := range []int{3, 2, 1} {
 		for k := i; k < len(conns); k += step {

@@ -17,6 +17,7 @@ import (
 	"unicode"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn/conntest"
 	"github.com/quietws/quietws/core/internal/journal"
 	"github.com/quietws/quietws/core/internal/journal/logtest"
 	"github.com/quietws/quietws/internal/plainws"
@@ -39,7 +40,7 @@ func (l *memoryListener) Accept() (net.Conn, error) {
 }
 
 func (l *memoryListener) Close() error   { l.once.Do(func() { close(l.closed) }); return nil }
-func (l *memoryListener) Addr() net.Addr { return tcpAddr("127.0.0.1:80") }
+func (l *memoryListener) Addr() net.Addr { return conntest.TCPAddr("127.0.0.1:80") }
 
 // spoken is a connection whose peer says its piece, in two parts, and closes
 // its side; what it is told is kept.
@@ -71,7 +72,7 @@ func (s *spoken) Write(p []byte) (int, error) {
 }
 
 func (s *spoken) Close() error                     { return nil }
-func (s *spoken) LocalAddr() net.Addr              { return tcpAddr("127.0.0.1:80") }
+func (s *spoken) LocalAddr() net.Addr              { return conntest.TCPAddr("127.0.0.1:80") }
 func (s *spoken) RemoteAddr() net.Addr             { return s.addr }
 func (s *spoken) SetDeadline(time.Time) error      { return nil }
 func (s *spoken) SetReadDeadline(time.Time) error  { return nil }
@@ -89,7 +90,7 @@ func FuzzRequest(f *testing.F) {
 		"GET / HTTP/1.0\r\n\r\n", "GET /readyz HTTP/1.1\r\nHost: a\r\nUser-Agent: kube-probe/1.30@\r\n\r\nGET /livez HTTP/1.1\r\nHost: a\r\n\r\n",
 		"HEAD /ws HTTP/1.1\r\nHost: a\r\nUser-Agent: GoogleHC/1.0\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS /healthz HTTP/1.1\r\nHost: a\r\n\r\n",
 		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabc", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n@",
-		string(lineProxyV1) + string(getApp), string(proxyV2Local), string(proxyV2Addrs) + string(getApp), string(h2Start), "\x16\x03\x01\x02\x00\x01",
+		string(conntest.LineProxyV1) + string(conntest.GetApp), string(conntest.ProxyV2Local), string(conntest.ProxyV2Addrs) + string(conntest.GetApp), string(conntest.H2Start), "\x16\x03\x01\x02\x00\x01",
 		upgradeGET, upgradeGET + "\x82\x80\x01\x02\x03\x04" + "\x88\x82\x00\x00\x00\x00\x03\xe8", strings.Replace(upgradeGET, "/ws", "/own", 1) + "\x88\x80\x00\x00\x00\x00",
 		strings.Replace(upgradeGET, "Upgrade: websocket\r\n", "X-@: @\r\nOrigin: https://@\r\n", 1), strings.Replace(upgradeGET, goodKey, "@", 1),
 		strings.Replace(upgradeGET, "HTTP/1.1", "HTTP/1.0", 1), strings.Replace(upgradeGET, ": 13", ": 8@", 1), strings.Replace(upgradeGET, "GET", "POST", 1),
@@ -167,7 +168,7 @@ func serveMemory(tb testing.TB) *memoryServer {
 func (m *memoryServer) hear(t *testing.T, sent []byte, cut int, from string) (event.Class, string) {
 	t.Helper()
 	i := min(cut, len(sent))
-	c := &spoken{parts: [][]byte{sent[:i], sent[i:]}, addr: tcpAddr(from)}
+	c := &spoken{parts: [][]byte{sent[:i], sent[i:]}, addr: conntest.TCPAddr(from)}
 	before := m.g.Snapshot()
 	m.ln.conns <- c
 	after := before
@@ -217,12 +218,12 @@ func TestRequestSplitAtEveryOffset(t *testing.T) {
 		class  event.Class
 		answer string
 	}{
-		{string(getApp), event.HTTP, "HTTP/1.1 200 OK\r\n"},
-		{string(getHealth), event.HTTPProbe, "HTTP/1.1 200 OK\r\n"},
+		{string(conntest.GetApp), event.HTTP, "HTTP/1.1 200 OK\r\n"},
+		{string(conntest.GetHealth), event.HTTPProbe, "HTTP/1.1 200 OK\r\n"},
 		{upgradeGET + "\x88\x82\x00\x00\x00\x00\x03\xe8", event.SessionEnded, "HTTP/1.1 101 Switching Protocols\r\n"},
 		{strings.Replace(upgradeGET, ": 13", ": 8", 1), event.HandshakeRefused, "HTTP/1.1 400 Bad Request\r\n"},
-		{string(lineProxyV1), event.ProxyProbe, "HTTP/1.1 400 Bad Request\r\n"},
-		{string(lineProxyV1) + string(getApp), event.WrongProtocol, "HTTP/1.1 400 Bad Request\r\n"},
+		{string(conntest.LineProxyV1), event.ProxyProbe, "HTTP/1.1 400 Bad Request\r\n"},
+		{string(conntest.LineProxyV1) + string(conntest.GetApp), event.WrongProtocol, "HTTP/1.1 400 Bad Request\r\n"},
 		{"\x16\x03\x01\x00\x05\r\n\r\n", event.WrongProtocol, "HTTP/1.1 400 Bad Request\r\n"},
 	} {
 		for cut := range len(row.sent) {
@@ -261,7 +262,7 @@ func TestRequestJunk(t *testing.T) {
 		"a terminal's bell":       {"GET /\x07\x1b[31m" + canary + " HTTP/1.1\r\nHost: a\r\n\r\n", event.BadRequest},
 		"line breaks in the path": {strings.Replace(upgradeGET, "/ws", "/elsewhere%0d%0aclass=http%1b[31m"+canary, 1), event.HandshakeRefused},
 		"no newline at all":       {strings.Repeat(canary, 100), event.BadRequest},
-		"half a PROXY preamble":   {string(proxyV2Addrs[:14]), event.ProxyProbe}, // refused at its first line
+		"half a PROXY preamble":   {string(conntest.ProxyV2Addrs[:14]), event.ProxyProbe}, // refused at its first line
 		"a binary frame first":    {"\x82\x80\x01\x02\x03\x04" + canary, event.BadRequest},
 	} {
 		for _, from := range []string{"127.0.0.1:1000", "203.0.113.9:1000"} {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn/conntest"
 	"github.com/quietws/quietws/core/probetest"
 )
 
@@ -58,7 +59,7 @@ func TestServeDrains(t *testing.T) {
 		})}
 		go func() { served <- g.Serve(ctx, srv, ln) }()
 		var peers []net.Conn
-		for _, said := range []string{"", "GET / HT", string(getApp)} {
+		for _, said := range []string{"", "GET / HT", string(conntest.GetApp)} {
 			server, peer := net.Pipe()
 			ln.conns <- server
 			if _, err := io.WriteString(peer, said); err != nil {

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/quietws/quietws/core/internal/conn/conntest"
 	"github.com/quietws/quietws/internal/plainws"
 )
 
@@ -140,7 +141,7 @@ func TestSessionRun(t *testing.T) {
 		}, code: 4002, err: &plainws.CloseError{Code: 4002}},
 	} {
 		g := quietGuard(t, Config{})
-		nc := &script{closed: make(chan struct{})}
+		nc := &conntest.Script{Closed: make(chan struct{})}
 		m := newLetter(handshake(), nil)
 		q := g.Adapter().Handler(g.Adapter().BeginMessage(m), m, "/ws", nil)
 		kept := q
@@ -168,7 +169,7 @@ func TestSessionRun(t *testing.T) {
 		}
 		_ = s.c.Close()
 		select {
-		case <-nc.closed:
+		case <-nc.Closed:
 			t.Errorf("%s: the connection was closed, which is the server's to do", row.rule)
 		default:
 		}

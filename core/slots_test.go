@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn/conntest"
 )
 
 // Which requests take a place of Config.MaxSessions at a WebSocket route, and at the
@@ -91,7 +92,7 @@ func TestSlotIsGivenBack(t *testing.T) {
 		}
 	}
 	g := quietGuard(t, Config{MaxSessions: 1})
-	nc := watched(g, &script{})
+	nc := watched(g, &conntest.Script{})
 	h := httpHead{handshake()}
 	q := g.Adapter().Endpoint(g.Adapter().Begin(h, nc), h, "/ws")
 	q.Opened(nc)
@@ -195,7 +196,7 @@ func TestSlotOfASessionThatNobodyFollows(t *testing.T) {
 	other := quietGuard(t, Config{MaxSessions: 1})
 	a = other.Adapter()
 	for range 3 {
-		session(&script{}, 101)
+		session(&conntest.Script{}, 101)
 	}
 	if n := other.slots.taken.Load(); n != 0 {
 		t.Errorf("%d places are taken for ever", n)

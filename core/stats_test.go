@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn/conntest"
 	"github.com/quietws/quietws/core/internal/prober"
 )
 
@@ -65,7 +66,7 @@ func TestSnapshotOfNothing(t *testing.T) {
 // The maps are the caller's.
 func TestSnapshotIsACopy(t *testing.T) {
 	g := quietGuard(t, Config{})
-	_ = registered(g, tcpAddr("127.0.0.1:1")).Close()
+	_ = registered(g, conntest.TCPAddr("127.0.0.1:1")).Close()
 	s := g.Snapshot()
 	clear(s.Closed)
 	clear(s.Drained)
@@ -135,7 +136,7 @@ func TestSnapshotUnderConcurrency(t *testing.T) {
 	for i := range workers {
 		users.Go(func() {
 			for k := range each {
-				c := registered(g, tcpAddr(netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(i*each+k)).String()))
+				c := registered(g, conntest.TCPAddr(netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(i*each+k)).String()))
 				if k%2 == 0 {
 					c.mark(outcomeOrdinary)
 				}

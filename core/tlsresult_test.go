@@ -1,48 +1,19 @@
 package core
 
 import (
-	"bytes"
 	"crypto/tls"
 	"errors"
 	"io"
 	"log"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn/conntest"
 )
-
-// twoHellos returns a ClientHello for a server name, and a second one behind it.
-func twoHellos(t testing.TB, name string) []byte {
-	t.Helper()
-	client, server := net.Pipe()
-	defer func() { _ = client.Close() }()
-	go func() {
-		_ = tls.Client(client, &tls.Config{ServerName: name, MaxVersion: tls.VersionTLS12}).Handshake()
-	}()
-	p := make([]byte, 4096)
-	n, err := server.Read(p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = server.Close()
-	second := bytes.Clone(p[:n])
-	second[2] = 3 // the version of a record that is not the first
-	return append(p[:n], second...)
-}
-
-// testTLS is a server's configuration.
-func testTLS(t testing.TB) *tls.Config {
-	t.Helper()
-	s := httptest.NewUnstartedServer(http.NotFoundHandler())
-	s.StartTLS()
-	s.Close()
-	return &tls.Config{Certificates: s.TLS.Certificates}
-}
 
 // The result of a handshake is read, and no handshake is run for it: not where one
 // panicked and the next ClientHello waits in the buffer, and not where none has
@@ -52,14 +23,14 @@ func TestTLSResultRunsNothing(t *testing.T) {
 		t.Error("tls.Conn has no field handshakeErr any more: the errors of TLS handshakes are unknown")
 	}
 	var calls atomic.Int32
-	config := testTLS(t)
+	config := conntest.TLS(t)
 	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		calls.Add(1)
 		panic("a bug of the application's")
 	}
-	hellos := twoHellos(t, "evil.example")
+	hellos := conntest.TwoHellos(t, "evil.example")
 
-	server, client := tcpPair(t)
+	server, client := conntest.TCPPair(t)
 	if _, err := client.Write(hellos); err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +43,7 @@ func TestTLSResultRunsNothing(t *testing.T) {
 		t.Errorf("after a panic: %v, and the function was called %d times", err, calls.Load())
 	}
 
-	server, client = tcpPair(t)
+	server, client = conntest.TCPPair(t)
 	if _, err := client.Write(hellos); err != nil {
 		t.Fatal(err)
 	}
@@ -80,11 +51,11 @@ func TestTLSResultRunsNothing(t *testing.T) {
 		t.Errorf("before a handshake: %v, and the function was called %d times", err, calls.Load()-1)
 	}
 
-	server, client = tcpPair(t)
+	server, client = conntest.TCPPair(t)
 	if _, err := client.Write([]byte("GET / HTTP/1.1\r\n\r\n")); err != nil {
 		t.Fatal(err)
 	}
-	failed := tls.Server(server, testTLS(t))
+	failed := tls.Server(server, conntest.TLS(t))
 	want := failed.Handshake()
 	if _, err := tlsResult(failed); want == nil || !errors.Is(err, want) {
 		t.Errorf("after %v: %v", want, err)
@@ -94,7 +65,7 @@ func TestTLSResultRunsNothing(t *testing.T) {
 // However a server is watched, a panic in the tls.Config ends one connection, and
 // the function is called once for it.
 func TestPanicInTLS(t *testing.T) {
-	hellos := twoHellos(t, "evil.example")
+	hellos := conntest.TwoHellos(t, "evil.example")
 	for _, s := range stands4 {
 		for name, listen := range map[string]func(*Guard, net.Listener, *tls.Config) net.Listener{
 			"tls.NewListener": func(g *Guard, ln net.Listener, c *tls.Config) net.Listener {
@@ -108,7 +79,7 @@ func TestPanicInTLS(t *testing.T) {
 			t.Run(s.name+"/"+name, func(t *testing.T) {
 				g := quietGuard(t, Config{})
 				var calls atomic.Int32
-				config := testTLS(t)
+				config := conntest.TLS(t)
 				config.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
 					if h.ServerName == "evil.example" {
 						calls.Add(1)
@@ -150,12 +121,12 @@ func TestPanicInTLS(t *testing.T) {
 // session tickets go on working.
 func TestContainedConfigChangesNothing(t *testing.T) {
 	g := quietGuard(t, Config{})
-	plain := testTLS(t)
+	plain := conntest.TLS(t)
 	if g.containedConfig(plain) != plain || g.containedConfig(nil) != nil {
 		t.Error("a config without functions was copied")
 	}
 	refused := errors.New("refused")
-	config := testTLS(t)
+	config := conntest.TLS(t)
 	config.GetCertificate = func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		if h.ServerName == "no.example" {
 			return nil, refused
@@ -172,7 +143,7 @@ func TestContainedConfigChangesNothing(t *testing.T) {
 	contained := g.containedConfig(config)
 	cache := tls.NewLRUClientSessionCache(1)
 	shake := func(name string) error {
-		server, client := tcpPair(t)
+		server, client := conntest.TCPPair(t)
 		done := make(chan error, 1)
 		s := tls.Server(server, contained)
 		go func() {

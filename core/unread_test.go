@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn/conntest"
 )
 
 // What a server could not read is sorted by type, nothing of it is answered, and
@@ -36,7 +37,7 @@ func TestUnread(t *testing.T) {
 		{"a reset before anything came, and nobody to answer", Limits{}, transport(syscall.ECONNRESET), event.NoReason, 400, ""},
 	} {
 		g := quietGuard(t, Config{})
-		c := watched(g, &script{})
+		c := watched(g, &conntest.Script{})
 		m := newLetter(handshake(with("Upgrade"), with("Sec-Websocket-Key"), onPath("/")), c)
 		g.Adapter().Unread(m, row.err, row.passed, func() { m.status, m.body = 413, "mine" })
 		if got := event.Reason(c.ends.Load() >> unreadFor); got != row.reason || m.status != row.status || m.body != row.body {
@@ -56,7 +57,7 @@ func TestUnread(t *testing.T) {
 // says what it was.
 func TestUnreadUnderTLS(t *testing.T) {
 	g := quietGuard(t, Config{})
-	c := watched(g, &script{closed: make(chan struct{})})
+	c := watched(g, &conntest.Script{Closed: make(chan struct{})})
 	c.lookAbove(tls.Server(c, &tls.Config{}))
 	m := newLetter(handshake(with("Upgrade")), c)
 	g.Adapter().Unread(m, errors.New("error when reading request headers: tls: first record does not look like a TLS handshake"), Limits{}, func() { t.Error("the application is asked") })
@@ -69,7 +70,7 @@ func TestUnreadUnderTLS(t *testing.T) {
 func TestUnreadPreambleUnderTLS(t *testing.T) {
 	events := make(chan event.Event, 1)
 	g := quietGuard(t, Config{Observe: func(e event.Event) { events <- e }})
-	server, client := tcpPair(t)
+	server, client := conntest.TCPPair(t)
 	c := watched(g, server)
 	above := tls.Server(c, &tls.Config{})
 	c.lookAbove(above)
