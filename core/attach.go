@@ -166,7 +166,7 @@ func (a Adapter) starting(srv *http.Server, ln net.Listener) {
 			}
 			ctx = made
 		}
-		return c.connected(ctx)
+		return connected(c, ctx)
 	}
 	if connState := srv.ConnState; connState != nil {
 		srv.ConnState = func(nc net.Conn, state http.ConnState) {
@@ -201,7 +201,7 @@ func (g *Guard) userContext(ctx context.Context, nc net.Conn, connContext func(c
 }
 
 // connected runs in the accept loop: it must not ask for addresses.
-func (c *Conn) connected(ctx context.Context) context.Context {
+func connected(c *Conn, ctx context.Context) context.Context {
 	if c == nil || c.context() != nil { // known already
 		return ctx
 	}

@@ -62,12 +62,12 @@ func TestConnReadFrom(t *testing.T) {
 	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g := quietGuard(t, Config{})
+	g := newRecorder(t)
 	tcpServer, tcpClient := conntest.TCPPair(t)
 	spy := &spyTCP{TCPConn: tcpServer}
 	unixServer, unixClient := unixPair(t)
 	for kind, ends := range map[string][2]net.Conn{"tcp": {spy, tcpClient}, "unix": {unixServer, unixClient}} {
-		c, client := watched(g, ends[0]), ends[1]
+		c, client := recorded(g, ends[0]), ends[1]
 		file, err := os.Open(name)
 		if err != nil {
 			t.Fatal(err)
@@ -102,12 +102,12 @@ func TestConnReadFrom(t *testing.T) {
 
 func TestConnWriteTo(t *testing.T) {
 	content := strings.Repeat("0123456789abcdef", 1<<12)
-	g := quietGuard(t, Config{})
+	g := newRecorder(t)
 	tcpServer, tcpClient := conntest.TCPPair(t)
 	spy := &spyTCP{TCPConn: tcpServer}
 	unixServer, unixClient := unixPair(t)
 	for kind, ends := range map[string][2]net.Conn{"tcp": {spy, tcpClient}, "unix": {unixServer, unixClient}} {
-		c, client := watched(g, ends[0]), ends[1]
+		c, client := recorded(g, ends[0]), ends[1]
 		go func() {
 			_, _ = io.WriteString(client, content)
 			_ = client.(interface{ CloseWrite() error }).CloseWrite()
@@ -134,14 +134,14 @@ func (f failing) Write([]byte) (int, error) { return 0, f.err }
 // ReadFrom and WriteTo also return what went wrong at the other end of the
 // copy, such as a proxy's upstream: that is no fact about this peer.
 func TestConnCopyErrorsOfOthers(t *testing.T) {
-	g := quietGuard(t, Config{})
+	g := newRecorder(t)
 	upstream := &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
 	for kind, pair := range map[string]func() (net.Conn, net.Conn){
 		"tcp":  func() (net.Conn, net.Conn) { s, c := conntest.TCPPair(t); return s, c },
 		"unix": func() (net.Conn, net.Conn) { return unixPair(t) },
 	} {
 		server, client := pair()
-		c := watched(g, server)
+		c := recorded(g, server)
 		if _, err := c.ReadFrom(failing{upstream}); !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("%s: ReadFrom returned %v", kind, err)
 		}
@@ -164,7 +164,7 @@ func TestConnCopyErrorsOfOthers(t *testing.T) {
 
 // But what the peer itself does in the middle of a copy is one.
 func TestConnCopySeesThePeer(t *testing.T) {
-	g := quietGuard(t, Config{})
+	g := newRecorder(t)
 	name := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(name, make([]byte, 1<<20), 0o600); err != nil {
 		t.Fatal(err)
@@ -183,7 +183,7 @@ func TestConnCopySeesThePeer(t *testing.T) {
 			}
 		},
 		"another source to it": func(c *Conn) error {
-			_, err := c.ReadFrom(zeros{})
+			_, err := c.ReadFrom(unending{})
 			return err
 		},
 		"from it": func(c *Conn) error {
@@ -192,7 +192,7 @@ func TestConnCopySeesThePeer(t *testing.T) {
 		},
 	} {
 		server, client := conntest.TCPPair(t)
-		c := watched(g, server)
+		c := recorded(g, server)
 		if err := client.SetLinger(0); err != nil {
 			t.Fatal(err)
 		}
@@ -210,7 +210,7 @@ func TestConnCopySeesThePeer(t *testing.T) {
 // What *net.TCPConn and *net.UnixConn can do a Conn above them can; elsewhere
 // it is an error, not a panic and no recursion.
 func TestConnAbilities(t *testing.T) {
-	g := quietGuard(t, Config{})
+	g := newRecorder(t)
 	abilities := map[string]func(*Conn) error{
 		"SyscallConn": func(c *Conn) error {
 			raw, err := c.SyscallConn()
@@ -259,9 +259,9 @@ func TestConnAbilities(t *testing.T) {
 		{"tcp", tcpServer, strings.Join(order, " ")},
 		{"unix", unixServer, "SyscallConn File SetReadBuffer SetWriteBuffer CloseRead CloseWrite"},
 		{"pipe", pipe, ""},
-		{"a Conn on a Conn", watched(g, tcpServer), ""},
+		{"a Conn on a Conn", recorded(g, tcpServer), ""},
 	} {
-		c := watched(g, row.conn)
+		c := recorded(g, row.conn)
 		for _, name := range order {
 			err := abilities[name](c)
 			switch {
@@ -285,9 +285,9 @@ func TestConnAbilities(t *testing.T) {
 
 // CloseWrite is what spares an early answer of net/http from becoming a reset.
 func TestConnCloseWrite(t *testing.T) {
-	g := quietGuard(t, Config{})
+	g := newRecorder(t)
 	server, client := conntest.TCPPair(t)
-	c := watched(g, server)
+	c := recorded(g, server)
 	if err := c.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
@@ -305,3 +305,8 @@ func TestConnCloseWrite(t *testing.T) {
 	}
 	_ = c.Close()
 }
+
+// unending is a reader without an end.
+type unending struct{}
+
+func (unending) Read(p []byte) (int, error) { return len(p), nil }

@@ -373,3 +373,6 @@ func (c *Conn) secured() bool {
 
 // setUnread notes why the server could not read a request.
 func (c *Conn) setUnread(r event.Reason) { c.ends.Or(uint32(r) << unreadFor) }
+
+// unread is why the server could not read a request, NoReason if it could.
+func (c *Conn) unread() event.Reason { return event.Reason(c.ends.Load() >> unreadFor) }

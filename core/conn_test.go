@@ -18,12 +18,6 @@ import (
 	"github.com/quietws/quietws/core/internal/conn/conntest"
 )
 
-// watched returns nc as g's listener would return it.
-func watched(g *Guard, nc net.Conn) *Conn {
-	g.stats.accepted.Add(1)
-	return newConn(nc, &source{watch: g.watch}, cameAccepted)
-}
-
 // readAll reads from c in pieces of at most size bytes until an error.
 func readAll(c *Conn, size int) (got []byte, err error) {
 	for err == nil {
@@ -37,7 +31,7 @@ func readAll(c *Conn, size int) (got []byte, err error) {
 
 // The first bytes are the same however they arrive.
 func TestConnFirstBytes(t *testing.T) {
-	g := quietGuard(t, Config{})
+	g := newRecorder(t)
 	all := string(conntest.LineProxyV1)
 	check := func(rule string, c *Conn, want string) {
 		t.Helper()
@@ -47,13 +41,13 @@ func TestConnFirstBytes(t *testing.T) {
 		_ = c.Close()
 	}
 	for cut := range len(all) + 1 {
-		c := watched(g, &conntest.Script{Reads: []conntest.Step{{Data: all[:cut], Err: nil}, {Data: "", Err: nil}, {Data: all[cut:], Err: io.EOF}}})
+		c := recorded(g, &conntest.Script{Reads: []conntest.Step{{Data: all[:cut], Err: nil}, {Data: "", Err: nil}, {Data: all[cut:], Err: io.EOF}}})
 		if got, err := readAll(c, 100); err != io.EOF || string(got) != all {
 			t.Fatalf("read %q, %v", got, err)
 		}
 		check("in two reads", c, all)
 
-		c = watched(g, &conntest.Script{Reads: []conntest.Step{{Data: all[:cut], Err: io.EOF}}})
+		c = recorded(g, &conntest.Script{Reads: []conntest.Step{{Data: all[:cut], Err: io.EOF}}})
 		_, _ = readAll(c, 100)
 		check("with the end in the same read", c, all[:cut])
 	}
@@ -64,15 +58,15 @@ func TestConnFirstBytes(t *testing.T) {
 			steps = append(steps, conntest.Step{Data: rest[:n], Err: nil})
 			rest = rest[n:]
 		}
-		c := watched(g, &conntest.Script{Reads: append(steps, conntest.Step{Data: "", Err: io.EOF})})
+		c := recorded(g, &conntest.Script{Reads: append(steps, conntest.Step{Data: "", Err: io.EOF})})
 		_, _ = readAll(c, size)
 		check("in small reads", c, all)
 	}
 }
 
 func TestConnCounts(t *testing.T) {
-	g := quietGuard(t, Config{})
-	c := watched(g, &conntest.Script{
+	g := newRecorder(t)
+	c := recorded(g, &conntest.Script{
 		Reads:  []conntest.Step{{Data: "12345", Err: nil}, {Data: "", Err: nil}, {Data: "67", Err: syscall.ECONNRESET}},
 		Writes: []conntest.Step{{Data: "abc", Err: nil}, {Data: "d", Err: syscall.EPIPE}, {Data: "", Err: syscall.EPIPE}},
 	})
@@ -132,7 +126,7 @@ func TestEndOf(t *testing.T) {
 // Who ended the connection is what the first of them did; what fails on a
 // closed connection says nothing about the peer.
 func TestConnWhoEnded(t *testing.T) {
-	g := quietGuard(t, Config{})
+	g := newRecorder(t)
 	reset := os.NewSyscallError("read", syscall.ECONNRESET)
 	for _, row := range []struct {
 		rule      string
@@ -160,7 +154,7 @@ func TestConnWhoEnded(t *testing.T) {
 		{"a deadline for writing", &conntest.Script{Writes: []conntest.Step{{Data: "", Err: os.ErrDeadlineExceeded}}}, write, endNone, false, false},
 		{"the peer vanished without a word", &conntest.Script{Reads: []conntest.Step{{Data: "", Err: keepAliveTimedOut}}}, read, endReset, true, true},
 	} {
-		c := watched(g, row.conn)
+		c := recorded(g, row.conn)
 		row.do(c)
 		f := c.evidence()
 		if f.readEnd != row.end || f.saw(factPeerFirst) != row.peerFirst || c.peerGone() != row.gone {
@@ -205,10 +199,10 @@ func TestConnPastDeadlines(t *testing.T) {
 			func(c *Conn) error { return both(c, soon()) }}, endTimeout},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			g := quietGuard(t, Config{})
+			g := newRecorder(t)
 			a, b := net.Pipe()
 			defer func() { _ = b.Close() }()
-			c := watched(g, a)
+			c := recorded(g, a)
 			for _, set := range row.sets {
 				if err := set(c); err != nil {
 					t.Fatal(err)
@@ -230,7 +224,7 @@ func TestConnPastDeadlines(t *testing.T) {
 // that at which somebody got round to closing it.
 func TestConnAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := quietGuard(t, Config{})
+		g := newRecorder(t)
 		for _, row := range []struct {
 			rule string
 			err  error
@@ -239,7 +233,7 @@ func TestConnAge(t *testing.T) {
 			{"the peer left", io.EOF, 2 * time.Second},
 			{"the server's timeout", os.ErrDeadlineExceeded, 9 * time.Second},
 		} {
-			c := watched(g, &conntest.Script{Reads: []conntest.Step{{Data: "", Err: row.err}}})
+			c := recorded(g, &conntest.Script{Reads: []conntest.Step{{Data: "", Err: row.err}}})
 			<-time.After(2 * time.Second)
 			read(c)
 			<-time.After(7 * time.Second)
@@ -248,7 +242,7 @@ func TestConnAge(t *testing.T) {
 			}
 			_ = c.Close()
 		}
-		c := watched(g, &conntest.Script{Reads: []conntest.Step{{Data: "", Err: io.EOF}}})
+		c := recorded(g, &conntest.Script{Reads: []conntest.Step{{Data: "", Err: io.EOF}}})
 		read(c)
 		<-time.After(time.Hour)
 		if age := c.evidence().age; age != 0 {
@@ -261,7 +255,7 @@ func TestConnAge(t *testing.T) {
 // The first thing that a server writes tells what it answered without calling
 // anyone.
 func TestConnNotesTheFirstAnswer(t *testing.T) {
-	g := quietGuard(t, Config{})
+	g := newRecorder(t)
 	for _, row := range []struct {
 		rule   string
 		writes []string
@@ -284,7 +278,7 @@ func TestConnNotesTheFirstAnswer(t *testing.T) {
 		{"less than a status line", []string{"HTTP/1.1 40"}, 0, answerOther},
 		{"HTTP/2 frames", []string{"\x00\x00\x12\x04\x00\x00\x00\x00\x00"}, 0, answerOther},
 	} {
-		c := watched(g, &conntest.Script{})
+		c := recorded(g, &conntest.Script{})
 		for _, w := range row.writes {
 			if _, err := c.Write([]byte(w)); err != nil {
 				t.Fatal(err)
@@ -306,10 +300,10 @@ func TestConnNotesTheFirstAnswer(t *testing.T) {
 
 // Close decides once, however many call it, and what comes after it is no fact.
 func TestConnCloseOnce(t *testing.T) {
-	g := quietGuard(t, Config{})
+	g := newRecorder(t)
 	a, b := net.Pipe()
 	defer func() { _ = b.Close() }()
-	c := watched(g, a)
+	c := recorded(g, a)
 	go func() { _, _ = b.Write([]byte("GET")) }()
 	read(c)
 	var closers sync.WaitGroup
@@ -317,22 +311,22 @@ func TestConnCloseOnce(t *testing.T) {
 		closers.Go(func() { _ = c.Close() })
 	}
 	closers.Wait()
-	before := g.Snapshot()
+	before := g.of(event.ServerClosed)
 	_ = c.Close()
 	read(c)
 	write(c)
-	after := g.Snapshot()
-	if before.Closed[event.ServerClosed] != 1 || after.Closed[event.ServerClosed] != 1 || after.Open != 0 {
-		t.Errorf("closed %v, then %v: want one server_closed", before.Closed, after.Closed)
+	after := g.of(event.ServerClosed)
+	if before != 1 || after != 1 || g.open() != 0 {
+		t.Errorf("%d server_closed, then %d: want one", before, after)
 	}
-	emptyRegistry(t, g.watch.conns)
+	noneLeft(t, g.watch.conns)
 }
 
 // A request that is not finished holds the decision back, in whatever order
 // the two ends come.
 func TestConnWaitsForItsRequests(t *testing.T) {
-	g := quietGuard(t, Config{})
-	c := watched(g, &conntest.Script{Reads: []conntest.Step{{Data: "", Err: io.EOF}}})
+	g := newRecorder(t)
+	c := recorded(g, &conntest.Script{Reads: []conntest.Step{{Data: "", Err: io.EOF}}})
 	for range 2 {
 		if !c.begin() {
 			t.Fatal("a request cannot begin on an open connection")
@@ -353,22 +347,22 @@ func TestConnWaitsForItsRequests(t *testing.T) {
 	}
 	c.mark(outcomeOrdinary)
 	c.release()
-	if s := g.Snapshot(); s.Closed[event.HTTP] != 1 || s.Open != 0 {
-		t.Errorf("closed %v, open %d: want one http", s.Closed, s.Open)
+	if n := g.of(event.HTTP); n != 1 || g.open() != 0 {
+		t.Errorf("%d http, %d open: want one http", n, g.open())
 	}
 	if c.begin() {
 		t.Error("a request began on a connection whose class is decided")
 	}
-	emptyRegistry(t, g.watch.conns)
+	noneLeft(t, g.watch.conns)
 }
 
 // readers, writers, deadlines, closers and the drain at once, over real
 // sockets.
 func TestConnConcurrent(t *testing.T) {
-	g := quietGuard(t, Config{})
+	g := newRecorder(t)
 	for range 20 {
 		server, client := conntest.TCPPair(t)
-		c := watched(g, server)
+		c := recorded(g, server)
 		payload := bytes.Repeat([]byte("x"), 4096)
 		var users sync.WaitGroup
 		users.Go(func() {
@@ -394,7 +388,7 @@ func TestConnConcurrent(t *testing.T) {
 			}
 			_ = c.CloseWrite()
 		})
-		users.Go(func() { _ = g.watch.conns.all(); _ = g.Snapshot() })
+		users.Go(func() { _ = g.watch.conns.all(); _ = g.open() })
 		users.Wait()
 		if got := in[0] + in[1]; got != 50*4096 || c.in.Load() != got || c.out.Load() != 50*4096 {
 			t.Errorf("read %d, counted %d in and %d out, want %d each", got, c.in.Load(), c.out.Load(), 50*4096)
@@ -404,22 +398,22 @@ func TestConnConcurrent(t *testing.T) {
 		}
 		_, _ = c.Close(), client.Close()
 	}
-	if s := g.Snapshot(); s.Accepted != 20 || s.Open != 0 {
-		t.Errorf("accepted %d, open %d", s.Accepted, s.Open)
+	if n := g.open(); g.accepted != 20 || n != 0 {
+		t.Errorf("accepted %d, open %d", g.accepted, n)
 	}
-	emptyRegistry(t, g.watch.conns)
+	noneLeft(t, g.watch.conns)
 }
 
 // A server that closes a hundred connections, each of which began a PROXY line and
 // stayed, holds its lock meanwhile: it waits for one of them at most.
 func TestCloseWaitsForOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := quietGuard(t, Config{})
+		g := newRecorder(t)
 		var conns []*Conn
 		for range 100 {
 			server, client := net.Pipe()
 			defer func() { _ = client.Close() }()
-			c := watched(g, server)
+			c := recorded(g, server)
 			go func() { _, _ = io.WriteString(client, "PROXY ") }()
 			if _, err := c.Read(make([]byte, 16)); err != nil {
 				t.Fatal(err)
@@ -437,7 +431,7 @@ func TestCloseWaitsForOne(t *testing.T) {
 		// Long after, a peer that leaves is seen to leave again.
 		<-time.After(2 * lookPause)
 		server, client := net.Pipe()
-		c := watched(g, server)
+		c := recorded(g, server)
 		go func() { _, _ = io.WriteString(client, "PROXY ") }()
 		_, _ = c.Read(make([]byte, 16))
 		time.AfterFunc(lastLooks/2, func() { _ = client.Close() })

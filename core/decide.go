@@ -55,7 +55,7 @@ func (c *Conn) evidence() evidence {
 		facts:       fact(c.facts.Load()),
 		outcomes:    outcome(c.outcomes.Load()),
 		refused:     event.Reason(c.ends.Load() >> refusedFor & 0xff),
-		unread:      event.Reason(c.ends.Load() >> unreadFor),
+		unread:      c.unread(),
 		head:        c.head[:c.headLen.Load()],
 		tail:        c.tail.Load(),
 		in:          c.in.Load(),

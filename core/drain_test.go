@@ -448,7 +448,7 @@ func TestDrainClosesWhatStandsAbout(t *testing.T) {
 	defer cert.Close()
 	handshaken, peer := pipe("")
 	above := tls.Server(handshaken, cert.TLS)
-	handshaken.tls.Store(above)
+	handshaken.lookAbove(above)
 	go func() { _ = tls.Client(peer, &tls.Config{InsecureSkipVerify: true}).Handshake() }()
 	if err := above.HandshakeContext(t.Context()); err != nil {
 		t.Fatal(err)

@@ -163,8 +163,8 @@ func TestHijackKeepsEarlyBytes(t *testing.T) {
 		if err != nil || string(got) != early+"later" {
 			t.Errorf("read %q, %v, want %q", got, err, early+"later")
 		}
-		if f := c.evidence(); f.in != int64(len("later")) || f.readEnd != endEOF {
-			t.Errorf("what came after the hijack was not seen: %d bytes, end %d", f.in, f.readEnd)
+		if n := c.in.Load(); n != int64(len("later")) || !c.peerGone() {
+			t.Errorf("what came after the hijack was not seen: %d bytes, the peer gone %t", n, c.peerGone())
 		}
 		_, _ = rw.WriteString("answer")
 		_ = rw.Flush()

@@ -168,8 +168,8 @@ func TestSessionContext(t *testing.T) {
 		end  func(*Conn)
 	}{
 		{"closed by this server", &conntest.Script{}, func(c *Conn) { _ = c.Close() }},
-		{"a read failed", &conntest.Script{Reads: []conntest.Step{{Data: "", Err: io.EOF}}}, read},
-		{"a write failed", &conntest.Script{Writes: []conntest.Step{{Data: "", Err: io.ErrClosedPipe}}}, write},
+		{"a readFrom failed", &conntest.Script{Reads: []conntest.Step{{Data: "", Err: io.EOF}}}, read},
+		{"a writeTo failed", &conntest.Script{Writes: []conntest.Step{{Data: "", Err: io.ErrClosedPipe}}}, write},
 		{"closed before it was asked for", &conntest.Script{}, nil},
 	} {
 		g, _ := guardLog(t, Config{}, slog.LevelError)

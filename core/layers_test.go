@@ -85,7 +85,7 @@ func hijackSession(w http.ResponseWriter, r *http.Request) {
 // it. Handler's leaves whatever is in between. Where another's is held back that is
 // logged while the client still waits, and the line names the layer.
 func TestALayerThatHoldsTheStatus(t *testing.T) {
-	certificate := serverTLS(t, nil)
+	certificate := conntest.ServerTLS(t, nil)
 	coder := http.HandlerFunc(bareSession)
 	for _, row := range []struct {
 		name  string
@@ -428,7 +428,7 @@ func TestUnderTLSFramesAreNoAnswer(t *testing.T) {
 	for _, held := range []bool{false, true} {
 		g := quietGuard(t, Config{})
 		c := watched(g, &conntest.Script{Reads: []conntest.Step{{Data: "\x16\x03\x01", Err: nil}}})
-		read(c)
+		readFrom(c)
 		q := g.Adapter().Begin(httpHead{handshake()}, c)
 		if held {
 			q.x.heldBy("a layer")

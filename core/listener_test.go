@@ -63,14 +63,14 @@ func TestListenerSurvivesShortage(t *testing.T) {
 			for range 12 {
 				below.script = append(below.script, acceptError(errno))
 			}
-			conn := &conntest.Script{}
-			below.script = append(below.script, conn)
+			next := &conntest.Script{}
+			below.script = append(below.script, next)
 			ln := g.Listener(below)
 			nc, err := ln.Accept()
 			if err != nil {
 				t.Fatalf("%v was returned", err)
 			}
-			if c := ConnOf(nc); c == nil || c.NetConn() != conn {
+			if c := ConnOf(nc); c == nil || c.NetConn() != next {
 				t.Errorf("Accept returned %v", nc)
 			}
 			wait := 5 * time.Millisecond
@@ -307,7 +307,7 @@ func TestTLSListener(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := ConnOf(nc)
-		if c == nil || c.tls.Load() != nc {
+		if c == nil || c.above() != nc {
 			t.Fatal("the watched connection does not know the tls.Conn above it")
 		}
 		shaken := make(chan struct{})

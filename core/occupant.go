@@ -26,6 +26,9 @@ func (c *Conn) setContext(ctx context.Context) { c.ctx = ctx }
 // above is the TLS connection above c, nil if there is none or it is not known.
 func (c *Conn) above() *tls.Conn { return c.tls.Load() }
 
+// isUnderTLS reports whether TLS is above c, known or not.
+func (c *Conn) isUnderTLS() bool { return c.tls.Load() != nil || c.source.tls.Load() }
+
 // idle reports whether no request on c is unfinished and it is not over.
 func (c *Conn) idle() bool { return c.refs.Load() == 1 }
 

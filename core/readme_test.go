@@ -70,7 +70,7 @@ func classesTable(t *testing.T, say func(string) string) string {
 	b.WriteString(strings.Repeat("|---", 4) + "|\n")
 	for _, c := range event.Classes() {
 		level := ""
-		if belongs(c, event.NoReason) {
+		if c == event.UpgradeFailed || c.Reasons() == nil {
 			level = say(journal.PolicyWord(c, event.NoReason))
 		}
 		hint := remedy.For(c, event.NoReason, "") + remedy.ForProbe(c)

@@ -101,7 +101,7 @@ func (r *registry) hash(a netip.AddrPort) uint32 {
 func (r *registry) index(c *Conn) {
 	a := c.remote()
 	if !a.IsValid() {
-		if c.tls.Load() != nil || c.source.tls.Load() {
+		if c.isUnderTLS() {
 			r.setNameless(c, true)
 		}
 		return

@@ -10,13 +10,13 @@ import (
 	"github.com/quietws/quietws/core/internal/conn/conntest"
 )
 
-// registered returns a Conn of g that is in the registry.
-func registered(g *Guard, peer net.Addr) *Conn { return watched(g, conntest.AddrConn{Addr: peer}) }
+// recordedAt returns a Conn of a peer, in the registry.
+func recordedAt(r *recorder, peer net.Addr) *Conn { return recorded(r, conntest.AddrConn{Addr: peer}) }
 
 func TestRegistryFind(t *testing.T) {
-	g := quietGuard(t, Config{})
+	g := newRecorder(t)
 	r := g.watch.conns
-	known, other := registered(g, conntest.TCPAddr("192.0.2.1:1000")), registered(g, conntest.TCPAddr("192.0.2.1:1001"))
+	known, other := recordedAt(g, conntest.TCPAddr("192.0.2.1:1000")), recordedAt(g, conntest.TCPAddr("192.0.2.1:1001"))
 	address := netip.MustParseAddrPort("192.0.2.1:1000")
 	if r.find(address) != nil {
 		t.Error("a connection is found before it was indexed: its address may not be asked yet")
@@ -46,11 +46,11 @@ func TestRegistryFind(t *testing.T) {
 		t.Error("a connection that is over was indexed again: nobody would take it out")
 	}
 	_ = other.Close()
-	emptyRegistry(t, r)
+	noneLeft(t, r)
 }
 
-// emptyRegistry checks that nothing is left anywhere.
-func emptyRegistry(t *testing.T, r *registry) {
+// noneLeft checks that nothing is left anywhere.
+func noneLeft(t *testing.T, r *registry) {
 	t.Helper()
 	if all := r.all(); len(all) != 0 {
 		t.Errorf("all returns %d connections of none", len(all))
@@ -65,20 +65,20 @@ func emptyRegistry(t *testing.T, r *registry) {
 // Peers on unix sockets have no address, and go-proxyproto lets any peer name
 // one.
 func TestRegistryOddAddresses(t *testing.T) {
-	g := quietGuard(t, Config{})
+	g := newRecorder(t)
 	r := g.watch.conns
 	var conns []*Conn
 	for _, a := range []net.Addr{
 		nil, (*net.TCPAddr)(nil), &net.TCPAddr{}, &net.UnixAddr{Name: "@", Net: "unix"}, &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1},
 	} {
-		c := registered(g, a)
+		c := recordedAt(g, a)
 		conns = append(conns, c)
 		r.index(c)
 		if a := c.remote(); a.IsValid() && r.find(a) != c {
 			t.Errorf("%v is valid and not found", a)
 		}
 	}
-	mapped := registered(g, &net.TCPAddr{IP: net.ParseIP("::ffff:192.0.2.7"), Port: 7})
+	mapped := recordedAt(g, &net.TCPAddr{IP: net.ParseIP("::ffff:192.0.2.7"), Port: 7})
 	r.index(mapped)
 	if r.find(netip.MustParseAddrPort("192.0.2.7:7")) != mapped {
 		t.Error("a peer on a dual-stack socket is found by its IPv4 address")
@@ -86,13 +86,13 @@ func TestRegistryOddAddresses(t *testing.T) {
 	for _, c := range append(conns, mapped) {
 		_ = c.Close()
 	}
-	emptyRegistry(t, r)
+	noneLeft(t, r)
 }
 
 // Several connections may say that they come from one address, and different
 // addresses may share a hash.
 func TestRegistryCollisions(t *testing.T) {
-	g := quietGuard(t, Config{})
+	g := newRecorder(t)
 	r := g.watch.conns
 	byHash := make(map[uint32]netip.AddrPort)
 	var pair []netip.AddrPort
@@ -113,7 +113,7 @@ func TestRegistryCollisions(t *testing.T) {
 	for _, order := range [][]int{{0, 1, 2, 3}, {3, 2, 1, 0}, {1, 3, 0, 2}, {2, 0, 3, 1}} {
 		var conns []*Conn
 		for i := range 4 { // two of each address
-			c := registered(g, net.TCPAddrFromAddrPort(pair[i%2]))
+			c := recordedAt(g, net.TCPAddrFromAddrPort(pair[i%2]))
 			r.index(c)
 			conns = append(conns, c)
 		}
@@ -131,17 +131,17 @@ func TestRegistryCollisions(t *testing.T) {
 			_ = conns[i].Close()
 			left = slices.DeleteFunc(left, func(c *Conn) bool { return c == conns[i] })
 		}
-		emptyRegistry(t, r)
+		noneLeft(t, r)
 	}
 }
 
 // Removal takes out of the list what it should, wherever it stands.
 func TestRegistryLists(t *testing.T) {
-	g := quietGuard(t, Config{})
+	g := newRecorder(t)
 	r := g.watch.conns
 	var conns []*Conn
 	for i := range 4 * registryShards {
-		conns = append(conns, registered(g, conntest.TCPAddr(netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(i)).String())))
+		conns = append(conns, recordedAt(g, conntest.TCPAddr(netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(i)).String())))
 	}
 	for i, step := range []int{3, 2, 1} {
 		for k := i; k < len(conns); k += step {
@@ -164,11 +164,11 @@ func TestRegistryLists(t *testing.T) {
 			t.Fatalf("%d open, %d counted, %d listed", open, len(r.all()), len(all))
 		}
 	}
-	emptyRegistry(t, r)
+	noneLeft(t, r)
 }
 
 func TestRegistryConcurrent(t *testing.T) {
-	g := quietGuard(t, Config{})
+	g := newRecorder(t)
 	r := g.watch.conns
 	var users sync.WaitGroup
 	for i := range 8 {
@@ -176,7 +176,7 @@ func TestRegistryConcurrent(t *testing.T) {
 			for k := range 300 {
 				// Every second one shares its address with another goroutine's.
 				a := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i / 2)}), uint16(k))
-				c := registered(g, net.TCPAddrFromAddrPort(a))
+				c := recordedAt(g, net.TCPAddrFromAddrPort(a))
 				r.index(c)
 				if found := r.find(a); found == nil || found.remote() != a {
 					t.Errorf("%v finds %v while it is open", a, found)
@@ -190,5 +190,5 @@ func TestRegistryConcurrent(t *testing.T) {
 		})
 	}
 	users.Wait()
-	emptyRegistry(t, r)
+	noneLeft(t, r)
 }

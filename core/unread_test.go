@@ -40,7 +40,7 @@ func TestUnread(t *testing.T) {
 		c := watched(g, &conntest.Script{})
 		m := newLetter(handshake(with("Upgrade"), with("Sec-Websocket-Key"), onPath("/")), c)
 		g.Adapter().Unread(m, row.err, row.passed, func() { m.status, m.body = 413, "mine" })
-		if got := event.Reason(c.ends.Load() >> unreadFor); got != row.reason || m.status != row.status || m.body != row.body {
+		if got := c.unread(); got != row.reason || m.status != row.status || m.body != row.body {
 			t.Errorf("%s: reason %v, answered %d %q; want %v, %d, %q", row.rule, got, m.status, m.body, row.reason, row.status, row.body)
 		}
 		if preface := strings.Contains(row.rule, "preface"); preface != c.saw(factPreface) {
@@ -57,12 +57,13 @@ func TestUnread(t *testing.T) {
 // says what it was.
 func TestUnreadUnderTLS(t *testing.T) {
 	g := quietGuard(t, Config{})
-	c := watched(g, &conntest.Script{Closed: make(chan struct{})})
+	below := &conntest.Script{Closed: make(chan struct{})}
+	c := watched(g, below)
 	c.lookAbove(tls.Server(c, &tls.Config{}))
 	m := newLetter(handshake(with("Upgrade")), c)
 	g.Adapter().Unread(m, errors.New("error when reading request headers: tls: first record does not look like a TLS handshake"), Limits{}, func() { t.Error("the application is asked") })
-	if c.answer.Load() != 0 || c.ends.Load()>>unreadFor != 0 || !c.saw(factClosed) {
-		t.Errorf("answered %d, reason %d, closed %t", c.answer.Load(), c.ends.Load()>>unreadFor, c.saw(factClosed))
+	if len(below.Wrote) > 0 || c.unread() != event.NoReason || !c.saw(factClosed) {
+		t.Errorf("wrote %q, reason %v, closed %t", below.Wrote, c.unread(), c.saw(factClosed))
 	}
 }
 

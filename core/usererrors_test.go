@@ -21,15 +21,7 @@ func TestErrorsOfOthers(t *testing.T) {
 			if passes(err) || closeCode(err) != 0 {
 				t.Error("it is none of these")
 			}
-			if kind := endOf(err); kind != endOther {
-				t.Errorf("the end %v", kind)
-			}
-			if e := clearAlert(err, 0); e == nil {
-				t.Error("the error is lost")
-			}
-			tlsReason(err, 0, true)
 			unreadReason(Limits{}, err)
-			classify(evidence{seen: true, tls: true, in: 5, tlsErr: err})
 			synctest.Test(t, func(t *testing.T) {
 				log := &logtest.Lines{}
 				j := journal.New(journal.Config{Logger: slog.New(log), Collapse: time.Minute, Summary: time.Hour, Suppressed: func(event.Class, uint64) {}})

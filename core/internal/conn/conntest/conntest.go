@@ -152,3 +152,17 @@ func ClientHello(t testing.TB) []byte {
 	<-done
 	return append(head, rest...)
 }
+
+// ServerTLS returns a certificate's configuration, changed.
+func ServerTLS(t testing.TB, change func(*tls.Config)) *tls.Config {
+	t.Helper()
+	s := httptest.NewUnstartedServer(nil)
+	s.StartTLS()
+	defer s.Close()
+	c := s.TLS.Clone()
+	c.NextProtos = []string{"http/1.1"}
+	if change != nil {
+		change(c)
+	}
+	return c
+}

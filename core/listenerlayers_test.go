@@ -103,8 +103,8 @@ func TestTLSByAbility(t *testing.T) {
 			// What embeds a *tls.Conn has its NetConn.
 			t.Fatalf("%s: the watched connection is not found", name)
 		}
-		if !c.source.tls.Load() || (c.tls.Load() == nil) != (name == "by other code") {
-			t.Errorf("%s: TLS is above, known %v, %v", name, c.source.tls.Load(), c.tls.Load())
+		if !c.isUnderTLS() || (c.above() == nil) != (name == "by other code") {
+			t.Errorf("%s: TLS is above, known %v, %v", name, c.isUnderTLS(), c.above())
 		}
 		_ = got.Close()
 	}

@@ -1,0 +1,56 @@
+package core
+
+import (
+	"net"
+	"sync"
+	"testing"
+
+	"github.com/quietws/quietws/core/event"
+)
+
+// recorder is a Host that keeps what its connections were.
+type recorder struct {
+	watch *watch
+
+	mu       sync.Mutex
+	accepted uint64
+	closed   map[event.Class]uint64
+}
+
+func newRecorder(testing.TB) *recorder {
+	r := &recorder{closed: make(map[event.Class]uint64)}
+	r.watch = newWatch(r, false)
+	return r
+}
+
+func (r *recorder) over(_ *Conn, e end) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed[e.Class]++
+}
+
+// of returns how many connections ended in a class.
+func (r *recorder) of(c event.Class) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closed[c]
+}
+
+// open returns how many have not ended.
+func (r *recorder) open() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.accepted
+	for _, k := range r.closed {
+		n -= k
+	}
+	return n
+}
+
+// recorded returns nc as a listener of r would return it.
+func recorded(r *recorder, nc net.Conn) *Conn {
+	r.mu.Lock()
+	r.accepted++
+	r.mu.Unlock()
+	return newConn(nc, &source{watch: r.watch}, cameAccepted)
+}
