@@ -1,90 +1,119 @@
-// Package journal turns events into log lines: the first of a kind at once, repeats
-// collapsed, what is quiet in summaries, floods told. Nothing that posts an event waits
-// for a log.
+// Package journal turns events into log lines. The first event of a kind is logged at
+// once and in full, repeats are collapsed into one line, quiet events appear in the
+// summary, and a flood gets one line at its start and one at its end. Posting an event
+// never waits for the logger.
+//
+// What to change where:
+//
+//   - the level of a class, and whether it is logged in full, once or only counted: policyOf (policy.go)
+//   - the texts of the lines: policy.go; their attributes: attrs.go
+//   - when a repeat is collapsed, and what makes two failures the same: repeats.go
+//   - when a summary is printed: summary.go
+//   - what counts as a flood: floods.go
+//   - when probes are counted without being posted: bursts.go
+//
+// Each of these parts has its own state. It takes the time and an event, returns the
+// lines to write, and has a deadline. Only [Journal] has the queue, the goroutine, the
+// timer and the logger: turn.go runs the goroutine, handle.go asks the parts, line.go
+// writes.
 package journal
 
 import (
-	"fmt"
 	"log/slog"
-	"runtime/debug"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/prober"
 )
 
-// QueueSize is how many events may wait for the logger. It is reached only
-// while the logger or Config.Observe is slower than the network.
+// QueueSize is how many events may wait for the logger. The queue fills only when the
+// logger or Config.Observe is slower than the network.
 const QueueSize = 1024
 
+// Config is what a Journal needs from its guard. Logger and Suppressed must be set, and
+// Collapse must be positive.
 type Config struct {
-	Logger  *slog.Logger
+	Logger *slog.Logger
+	// Observe gets every event after its line is written; nil for none.
 	Observe func(event.Event)
-	// collapse is the window of a failure, summary the interval of the
-	// summaries; summary < 0: none.
-	Collapse, Summary time.Duration
-	// suppressed counts events that got no line of their own. It is called
-	// from the journal's goroutine and must be cheap.
+	// Collapse is how long repeats of a failure are counted before they get a line.
+	Collapse time.Duration
+	// Summary is the time between two summaries; negative for none.
+	Summary time.Duration
+	// Suppressed counts events that got no line of their own. It is called from the
+	// journal's goroutine and must be cheap.
 	Suppressed func(event.Class, uint64)
 }
 
-// A journal turns events into log lines. It owns one bounded queue and one
-// goroutine, so that nothing that accepts, serves or closes a connection ever
-// waits for a logger. The goroutine is there only while there is something to
-// write: it ends when the queue is empty, and the next event, the timer or close
-// starts it again. What follows done belongs to that goroutine, which is why there
-// is no lock: turn hands it from one to the next.
+// Journal turns events into log lines. It has one bounded queue and one goroutine, so
+// that accepting, serving and closing connections never wait for a logger. The
+// goroutine exists only while there is something to write: it ends when the queue is
+// empty, and the next event, the timer or Close starts it again.
 type Journal struct {
-	Config
+	config Config
+	done   chan struct{} // closed when the last goroutine has ended
 
-	once      sync.Once
+	// Shared by all goroutines. queue and run are set once, by start.
+	startOnce sync.Once
+	queue     chan *entry
+	run       func() // loop; a method value would allocate at each start
 	started   atomic.Bool
-	turn      atomic.Int32 // whose turn it is: turnFree and so on
-	rung      atomic.Bool  // the timer went off
+	turn      atomic.Int32 // which goroutine may run: turnFree and so on
+	rung      atomic.Bool  // the timer has fired
 	closed    atomic.Bool
-	abandoned atomic.Bool // close gave up waiting: stop at the next entry
-	lost      atomic.Uint64
-	late      atomic.Uint64 // came when it was closed
-	queue     chan *entry   // made at the first post
-	run       func()        // loop, made once: a method value would allocate at each start
-	done      chan struct{}
+	abandoned atomic.Bool   // Close stopped waiting: end at the next entry
+	lost      atomic.Uint64 // lines that were lost and are to be reported
+	late      atomic.Uint64 // events that came after Close: counted, not reported
+	bursts    bursts        // partly shared, see there
 
-	now      *entry // the one in hand
-	timer    *time.Timer
-	next     time.Time // what timer is set to; zero: it is not running
-	seen     firstSights
-	failures failureTable
-	picture  picture
-	floods   floodWatch
-	hush     hush
-	lostTold uint64
-	lostNext time.Time // no second line about lost ones before
+	// The rest belongs to the goroutine whose turn it is, so it needs no lock.
+	now     *entry // the entry being handled
+	timer   *time.Timer
+	next    time.Time // when timer fires; zero: it does not run
+	seen    onceTable
+	repeats repeats
+	summary summary
+	floods  floods
+	losses  losses
 }
 
-// The values of journal.turn.
-const (
-	turnFree  int32 = iota // no goroutine runs
-	turnTaken              // one does
-	turnOver               // close has ended the last one
-)
+// New returns a Journal and starts nothing: a guard that never sees an event has no
+// goroutine.
+func New(c Config) *Journal {
+	return &Journal{
+		config:  c,
+		done:    make(chan struct{}),
+		repeats: repeats{window: c.Collapse},
+		summary: summary{every: c.Summary},
+		losses:  losses{window: c.Collapse},
+	}
+}
 
-// An entry is an event, a state line or the mark of a flush.
+// An entry is an event, a line that is ready, or the mark of a Flush.
 type entry struct {
 	event   event.Event
 	as      Special
-	note    *noteLine
+	note    *note
 	flushed chan struct{}
 }
 
-// entries are those that nobody has in hand, *entry. A queue of entries
-// themselves would have a third of a megabyte, which each collection reads: in a
-// server whose heap is as small as Go lets it be, that is one collection in six.
+// A note is a line that does not come from an event.
+type note struct {
+	line
+	callback, panicText string // of a panic of user code, whose repeats are collapsed
+}
+
+// entries holds the free entries, *entry. A queue of entries rather than pointers would
+// take a third of a megabyte, and each garbage collection would scan it. In a server
+// with a very small heap that adds one collection in six.
 var entries sync.Pool
 
-// newEntry returns one that is empty. They are made four at a time, for a burst
-// that comes before the journal's goroutine is awake: few allocations, and no more
-// kept by one that waits.
+// newEntry returns an empty entry. Entries are made four at a time, for a burst that
+// comes before the journal's goroutine is awake: few allocations, and an entry that
+// waits keeps only three others alive.
 func newEntry() *entry {
 	if it, ok := entries.Get().(*entry); ok {
 		return it
@@ -96,65 +125,21 @@ func newEntry() *entry {
 	return &more[0]
 }
 
-type noteLine struct {
-	at    time.Time
-	level slog.Level
-	msg   string
-	attrs []slog.Attr
-
-	callback, panicked string // of a panic of user code, whose repeats are collapsed
+// putBack empties the entry and makes it free.
+func (it *entry) putBack() {
+	*it = entry{}
+	entries.Put(it)
 }
 
-// New starts nothing: a guard that never sees an event has no goroutine.
-func New(c Config) *Journal {
-	return &Journal{Config: c, done: make(chan struct{})}
-}
-
-func (j *Journal) start() {
-	j.run = j.loop
-	j.timer = time.AfterFunc(time.Hour, j.ring)
-	j.timer.Stop()
-	j.queue = make(chan *entry, QueueSize)
-	j.started.Store(true)
-}
-
-// wake starts the goroutine if none runs. One that is about to end looks once
-// more, after it has given up its turn, for what came before.
-func (j *Journal) wake() {
-	switch j.turn.Load() {
-	case turnFree:
-		if j.turn.CompareAndSwap(turnFree, turnTaken) {
-			go j.run()
-		}
-	case turnOver: // what close gave up, or was posted while it ended
-		for {
-			select {
-			case it := <-j.queue:
-				j.late.Add(1)
-				it.putBack()
-				continue
-			default:
-			}
-			return
-		}
-	}
-}
-
-// ring is what the timer calls.
-func (j *Journal) ring() {
-	j.rung.Store(true)
-	j.wake()
-}
-
-// post hands over one event. It never blocks and may be called from anywhere,
-// Accept and Close too. An event that finds the queue full, or the journal
-// closed, is dropped and counted. What e refers to must not change any more.
+// Post hands over one event. It never blocks and may be called from anywhere, including
+// Accept and Close. If the queue is full or the journal is closed, the event is dropped
+// and counted. Nothing that e refers to may change after the call.
 func (j *Journal) Post(e *event.Event) { j.PostAs(e, Ordinary) }
 
-// postAs is post for an event of which there is more to say.
+// PostAs is Post for an event that needs more than the event itself says.
 func (j *Journal) PostAs(e *event.Event, as Special) {
-	if e.Class == event.HTTP && j.Observe == nil {
-		return // by far the most frequent, and nobody wants it
+	if e.Class == event.HTTP && j.config.Observe == nil {
+		return // by far the most frequent event, and it has no line
 	}
 	if e.Time.IsZero() {
 		e.Time = time.Now()
@@ -162,174 +147,50 @@ func (j *Journal) PostAs(e *event.Event, as Special) {
 	j.offer(e, as, nil)
 }
 
-// note writes a line about the server rather than about a connection: start,
-// drain, accept errors. It goes through the same queue, so that lines keep
-// their order, and is never collapsed. Its attributes are logged as they are.
+// Note writes a line about the server rather than about a connection: start, drain,
+// accept errors. Notes use the same queue as events, so the lines keep their order.
+// They are never collapsed, and their attributes are logged as they are.
 func (j *Journal) Note(level slog.Level, msg string, attrs ...slog.Attr) {
-	j.offer(new(event.Event), Ordinary, &noteLine{at: time.Now(), level: level, msg: msg, attrs: attrs})
+	j.offer(new(event.Event), Ordinary, &note{line: line{time.Now(), level, msg, attrs}})
 }
 
-func (j *Journal) offer(e *event.Event, as Special, note *noteLine) {
-	if j.closed.Load() { // counted, but not told: nobody is there to tell it
+// CallbackPanicked posts a panic of user code other than a handler or the observer, for
+// example of a function that is called for each session at a drain. what names the
+// callback.
+func (j *Journal) CallbackPanicked(what string, p any, stack []byte) {
+	text := PanicText(p)
+	j.offer(new(event.Event), Ordinary, &note{
+		callback: what, panicText: text,
+		line: line{time.Now(), slog.LevelError, msgCallback, []slog.Attr{
+			slog.String("callback", what), slog.String("panic", text), slog.String("stack", stackText(stack)),
+		}},
+	})
+}
+
+// Hushed reports whether an answered probe by p from a is one of a burst. If so, it has
+// been counted and must not be posted. If not, post it.
+func (j *Journal) Hushed(a netip.Addr, p prober.Prober, route uint8) bool {
+	return j.bursts.suppress(a, p, route)
+}
+
+// Dropped returns how many events and lines were lost since the start: the queue was
+// full, the journal was closed, or the log handler panicked.
+func (j *Journal) Dropped() uint64 { return j.lost.Load() + j.late.Load() }
+
+// offer puts an event or a note into the queue, or counts it as lost.
+func (j *Journal) offer(e *event.Event, as Special, n *note) {
+	if j.closed.Load() { // counted, but no line will report it any more
 		j.late.Add(1)
 		return
 	}
-	j.once.Do(j.start)
+	j.startOnce.Do(j.start)
 	it := newEntry()
-	it.event, it.as, it.note = *e, as, note
+	it.event, it.as, it.note = *e, as, n
 	select {
-	case j.queue <- it: // nil, hence never ready, if close came first
+	case j.queue <- it: // a nil queue is never ready: Close came first
 		j.wake()
 	default:
 		j.lost.Add(1)
 		it.putBack()
-	}
-}
-
-// dropped is how many events and lines were lost: the queue was full, the
-// journal closed, or the log handler panicked.
-func (j *Journal) Dropped() uint64 { return j.lost.Load() + j.late.Load() }
-
-// close handles what is queued, writes the repeats that are still being
-// counted, and ends the goroutine for good. A logger that blocks for ever costs
-// its caller no more than timeout: then the error says so, and the goroutine ends
-// as soon as the logger lets go of it. Events posted meanwhile are dropped.
-// It may be called again, and before anything was posted.
-func (j *Journal) Close(timeout time.Duration) error {
-	j.closed.Store(true)
-	j.once.Do(func() { j.turn.Store(turnOver); close(j.done) })
-	j.wake()
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
-	select {
-	case <-j.done:
-		return nil
-	case <-timer.C:
-	}
-	j.abandoned.Store(true)
-	return fmt.Errorf("quietws: the log was not written within %v: Config.Logger or Config.Observe blocks", timeout)
-}
-
-// loop handles what is there and ends.
-func (j *Journal) loop() {
-	ended := false
-	defer func() {
-		// User code that calls runtime.Goexit, such as t.FailNow, must not take
-		// the log with it.
-		if !ended {
-			go j.run()
-		}
-	}()
-	for !j.closed.Load() {
-		if j.rung.Load() && j.rung.Swap(false) {
-			j.due(time.Now())
-		}
-		select {
-		case j.now = <-j.queue:
-			j.handle()
-			continue
-		default:
-		}
-		if j.giveUp() {
-			ended = true
-			return
-		}
-	}
-	j.finish()
-	ended = true
-	j.turn.Store(turnOver)
-	close(j.done)
-	j.wake()
-}
-
-// giveUp gives up the turn, and reports whether it stays so: what came while it was
-// taken has started no other goroutine.
-func (j *Journal) giveUp() bool {
-	j.turn.Store(turnFree)
-	done := len(j.queue) == 0 && !j.rung.Load() && !j.closed.Load()
-	return done || !j.turn.CompareAndSwap(turnFree, turnTaken)
-}
-
-// finish empties the queue and tells what is pending.
-func (j *Journal) finish() {
-	for !j.abandoned.Load() {
-		select {
-		case j.now = <-j.queue:
-			j.handle()
-			continue
-		default:
-		}
-		j.timer.Stop()
-		j.endHush(time.Now(), true)
-		j.repeats(time.Now(), true)
-		j.tellLost(time.Now(), true)
-		return
-	}
-	j.timer.Stop()
-	j.endHush(time.Now(), true)
-}
-
-func (j *Journal) handle() {
-	now := time.Now()
-	if !j.next.IsZero() && !now.Before(j.next) {
-		j.due(now) // the timer is only one of many that want the goroutine
-	}
-	switch {
-	case j.now.flushed != nil:
-		j.endHush(now, true)
-		close(j.now.flushed)
-	case j.now.note != nil:
-		j.line(now, j.now.note)
-	default:
-		j.tell(now, &j.now.event, j.now.as)
-		if j.Observe != nil {
-			// After the line: what the observer does to the stack or the error
-			// is then its own affair.
-			j.show(now, &j.now.event)
-		}
-	}
-	j.now.putBack()
-	j.tellLost(now, false)
-}
-
-// putBack gives it to who needs one next. What it had is let go.
-func (it *entry) putBack() {
-	*it = entry{}
-	entries.Put(it)
-}
-
-func (j *Journal) line(now time.Time, n *noteLine) {
-	if n.callback != "" && j.callbackAgain(now, n) {
-		return
-	}
-	j.write(n.at, n.level, n.msg, n.attrs...)
-}
-
-// show calls the observer and contains its panic.
-func (j *Journal) show(now time.Time, e *event.Event) {
-	defer func() {
-		if p := recover(); p != nil {
-			j.observerPanicked(now, e, p, debug.Stack())
-		}
-	}()
-	j.Observe(*e)
-}
-
-// due does what a deadline asks for. Each part arms the timer anew if it has
-// one left; if none has, no timer runs.
-func (j *Journal) due(now time.Time) {
-	j.next = time.Time{}
-	j.endHush(now, false)
-	j.repeats(now, false)
-	j.summarize(now)
-	j.floodMinute(now)
-	j.tellLost(now, false)
-}
-
-// arm makes sure that due runs at that time or before.
-func (j *Journal) arm(at time.Time) {
-	if j.next.IsZero() || at.Before(j.next) {
-		j.next = at
-		j.timer.Reset(time.Until(at))
 	}
 }

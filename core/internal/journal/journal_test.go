@@ -15,7 +15,7 @@ import (
 	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
-// startJournal starts one with what a guard sets by default where c says nothing.
+// startJournal makes a Journal with a guard's defaults for what c leaves out.
 func startJournal(c Config) *Journal {
 	c.Collapse = cmp.Or(c.Collapse, time.Minute)
 	c.Summary = cmp.Or(c.Summary, time.Hour)
@@ -25,7 +25,7 @@ func startJournal(c Config) *Journal {
 	return New(c)
 }
 
-// inJournal runs f with a journal on a fake clock and closes it after.
+// inJournal runs f with a Journal on a fake clock and then closes it.
 func inJournal(t *testing.T, c Config, f func(t *testing.T, j *Journal, log *logtest.Lines)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -51,11 +51,12 @@ func handled(t *testing.T, j *Journal) {
 	}
 }
 
-// inspect reads what belongs to the journal's goroutine. The flush before and
-// the one after order that with what the goroutine does.
+// inspect reads what belongs to the journal's goroutine, after it has ended and before
+// it starts again. It needs a bubble of synctest.
 func inspect(t *testing.T, j *Journal, read func()) {
 	t.Helper()
 	handled(t, j)
+	synctest.Wait()
 	read()
 	handled(t, j)
 }
@@ -64,7 +65,7 @@ func TestJournalNothingBeforeTheFirstEvent(t *testing.T) {
 	before := runtime.NumGoroutine()
 	j := startJournal(Config{Logger: slog.New(slog.DiscardHandler)})
 	if j.queue != nil || runtime.NumGoroutine() > before {
-		t.Error("newJournal made the queue or a goroutine; a guard that sees nothing must cost nothing")
+		t.Error("New made the queue or a goroutine; a guard that sees nothing must cost nothing")
 	}
 	if err := j.Flush(t.Context()); err != nil {
 		t.Errorf("flush before the first event: %v", err)
@@ -92,7 +93,7 @@ func TestJournalKeepsOrder(t *testing.T) {
 		j.Note(slog.LevelInfo, "two")
 		handled(t, j)
 		got := log.Take()
-		logtest.WantMessages(t, "notes and events are told in the order of their posting; notes are never collapsed",
+		logtest.WantMessages(t, "notes and events are logged in the order in which they were posted; notes are never collapsed",
 			got, "one", "handler panicked", "two", "two")
 		logtest.WantAttrs(t, got[0], map[string]string{"n": "1"})
 	})
@@ -114,7 +115,7 @@ func TestJournalUsesTheTimeOfTheEvent(t *testing.T) {
 	})
 }
 
-// A logger that blocks for ever must cost the server nothing but log lines.
+// A logger that blocks forever may cost the server log lines and nothing else.
 func TestJournalBlockedLogger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
@@ -154,7 +155,7 @@ func TestJournalBlockedLogger(t *testing.T) {
 	})
 }
 
-// post is called from everywhere at once, and close may come at any time.
+// Post may be called from many goroutines at once, and Close at any time.
 func TestJournalConcurrent(t *testing.T) {
 	log := &logtest.Lines{Level: slog.LevelDebug}
 	j := startJournal(Config{Logger: slog.New(log)})
@@ -195,15 +196,15 @@ func TestJournalNoTimerWhileNothingHappens(t *testing.T) {
 			if !j.next.IsZero() {
 				t.Errorf("two hours later a timer is set to %v", j.next)
 			}
-			if n := len(j.failures.kinds); n != 0 || j.floods.from != nil || j.picture.pairs != nil {
-				t.Errorf("two hours later there are still %d kinds of failure, flood table %v, picture %v", n, j.floods.from, j.picture.pairs)
+			if n := len(j.repeats.kinds); n != 0 || j.floods.from != nil || j.summary.pairs != nil {
+				t.Errorf("two hours later there are still %d kinds of failure, flood table %v, summary %v", n, j.floods.from, j.summary.pairs)
 			}
 		})
 	})
 }
 
-// The timer is one of several things that want the goroutine. A window that is
-// over must not take in events that came after it.
+// The goroutine may reach an event before the timer's turn comes. A window that is over
+// must not count events that came after it.
 func TestJournalDeadlineBeforeEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})

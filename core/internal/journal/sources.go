@@ -7,8 +7,8 @@ import (
 	"github.com/quietws/quietws/core/event"
 )
 
-// sourceOf is who an event is from, the zero Addr if there are no addresses.
-// A zone is left out: in a forwarded address it is whatever its sender wrote.
+// sourceOf returns the address that an event is from, the zero Addr if there is none.
+// The zone is left out: in a forwarded address it is any text that the sender wrote.
 func sourceOf(e *event.Event) netip.Addr {
 	a := e.Client
 	if !a.IsValid() {
@@ -23,8 +23,7 @@ type sourceSet struct {
 	more bool // there were more than the limit
 }
 
-// add notes a, which is ignored if it is the zero Addr: on a unix socket
-// everybody has the same.
+// add adds a. It ignores the zero Addr, which all peers on a unix socket have.
 func (s *sourceSet) add(a netip.Addr, limit int) {
 	if !a.IsValid() {
 		return

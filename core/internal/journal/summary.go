@@ -8,113 +8,113 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/prober"
 )
 
-// The bounds of a summary.
+// The limits of a summary.
 const (
 	maxPairs          = 64   // pairs of class and prober that it names
 	maxSummarySources = 4096 // different addresses that it counts
 )
 
-// picture is what happened in the running interval of the summary. All events
-// are counted, but the ones that have lines of their own do not by themselves
-// make a summary worth printing.
-type picture struct {
-	since      time.Time // zero: nothing happened since the last summary
+// summary counts the events of one interval. The interval begins with the first event
+// after the last one. At its end there is a line if the pairs that were kept quiet
+// differ from those of the last line. Events that have lines of their own are counted,
+// but are no reason for a summary.
+type summary struct {
+	every      time.Duration // negative: no summaries
+	since, end time.Time     // the interval, end is the deadline; zero: nothing happened yet
 	pairs      map[pair]tally
 	other      uint64 // events of pairs beyond maxPairs
 	sources    sourceSet
 	suppressed uint64
-	printed    map[pair]struct{} // what the last printed summary showed as kept quiet
+	printed    map[pair]struct{} // the quiet pairs of the last line
 }
 
+// A tally counts the events of one pair.
 type tally struct {
-	n    uint64
-	kept bool // kept quiet
+	n     uint64
+	quiet bool // kept quiet
 }
 
-// depict counts e for the summary.
-func (j *Journal) depict(now time.Time, e *event.Event, kept bool) {
-	if j.Summary < 0 {
+// add counts e.
+func (s *summary) add(now time.Time, e *event.Event, quiet bool) {
+	if s.every < 0 {
 		return
 	}
-	j.begin(now)
-	j.picture.sources.add(sourceOf(e), maxSummarySources)
-	j.picture.count(pair{e.Class, e.Prober}, 1, kept)
+	s.begin(now)
+	s.sources.add(sourceOf(e), maxSummarySources)
+	s.count(pair{e.Class, e.Prober}, 1, quiet)
 }
 
-// depictMore counts n probes of a pair, whose sources the summary knows.
-func (j *Journal) depictMore(now time.Time, k pair, n uint64) {
-	if j.Summary >= 0 {
-		j.begin(now)
-		j.picture.count(k, n, true)
+// addProbes counts n answered probes by p that were not posted. The summary has their
+// sources already.
+func (s *summary) addProbes(now time.Time, p prober.Prober, n uint64) {
+	if s.every >= 0 {
+		s.begin(now)
+		s.count(pair{event.HTTPProbe, p.String()}, n, true)
 	}
 }
 
-// begin makes sure that an interval of the summary runs.
-func (j *Journal) begin(now time.Time) {
-	if p := &j.picture; p.since.IsZero() {
-		p.since = now
-		j.arm(now.Add(j.Summary))
+// begin begins an interval if none runs.
+func (s *summary) begin(now time.Time) {
+	if s.since.IsZero() {
+		s.since, s.end = now, now.Add(s.every)
 	}
 }
 
-func (p *picture) count(k pair, n uint64, kept bool) {
-	t, known := p.pairs[k]
-	if !known && len(p.pairs) >= maxPairs {
-		p.other += n
+func (s *summary) count(k pair, n uint64, quiet bool) {
+	t, known := s.pairs[k]
+	if !known && len(s.pairs) >= maxPairs {
+		s.other += n
 		return
 	}
-	if p.pairs == nil {
-		p.pairs = make(map[pair]tally)
+	if s.pairs == nil {
+		s.pairs = make(map[pair]tally)
 	}
-	p.pairs[k] = tally{t.n + n, t.kept || kept}
+	s.pairs[k] = tally{t.n + n, t.quiet || quiet}
 }
 
-// summarize ends the interval if it is over, and prints it if what was kept
-// quiet differs from what the last printed one showed. The next interval
-// begins with the next event.
-func (j *Journal) summarize(now time.Time) {
-	p := &j.picture
-	if p.since.IsZero() {
-		return
-	}
-	if end := p.since.Add(j.Summary); now.Before(end) {
-		j.arm(end)
-		return
-	}
-	j.endHush(now, true) // what it counted belongs to this interval
-	kept := make(map[pair]struct{})
-	for k, t := range p.pairs {
-		if t.kept {
-			kept[k] = struct{}{}
+// over reports whether the interval is over.
+func (s *summary) over(now time.Time) bool {
+	return !s.end.IsZero() && !now.Before(s.end)
+}
+
+// take ends the interval and returns its line. changed is false if it has none. lost is
+// how many lines were lost since the start.
+func (s *summary) take(now time.Time, lost uint64) (l line, changed bool) {
+	quiet := make(map[pair]struct{})
+	for k, t := range s.pairs {
+		if t.quiet {
+			quiet[k] = struct{}{}
 		}
 	}
-	if len(kept) > 0 && !maps.Equal(kept, p.printed) {
-		j.write(now, slog.LevelInfo, msgSummary, p.attrs(now, j.lost.Load())...)
-		p.printed = kept
+	if changed = len(quiet) > 0 && !maps.Equal(quiet, s.printed); changed {
+		l = line{now, slog.LevelInfo, msgSummary, s.attrs(now, lost)}
+		s.printed = quiet
 	}
-	j.picture = picture{printed: p.printed}
+	*s = summary{every: s.every, printed: s.printed}
+	return l, changed
 }
 
-func (p *picture) attrs(now time.Time, lost uint64) []slog.Attr {
-	to := []slog.Attr{slog.Duration("window", now.Sub(p.since))}
-	to = p.sources.attrs(to)
-	sorted := slices.SortedFunc(maps.Keys(p.pairs), func(a, b pair) int {
+func (s *summary) attrs(now time.Time, lost uint64) []slog.Attr {
+	to := []slog.Attr{slog.Duration("window", now.Sub(s.since))}
+	to = s.sources.attrs(to)
+	sorted := slices.SortedFunc(maps.Keys(s.pairs), func(a, b pair) int {
 		return cmp.Or(cmp.Compare(a.class, b.class), cmp.Compare(a.prober, b.prober))
 	})
 	for i := 0; i < len(sorted); {
 		class := sorted[i].class
 		var group []slog.Attr
 		for ; i < len(sorted) && sorted[i].class == class; i++ {
-			group = append(group, slog.Uint64(sorted[i].word(), p.pairs[sorted[i]].n))
+			group = append(group, slog.Uint64(sorted[i].word(), s.pairs[sorted[i]].n))
 		}
 		to = append(to, slog.Attr{Key: class.String(), Value: slog.GroupValue(group...)})
 	}
-	if p.other > 0 {
-		to = append(to, slog.Uint64("other", p.other))
+	if s.other > 0 {
+		to = append(to, slog.Uint64("other", s.other))
 	}
-	to = append(to, slog.Uint64("suppressed", p.suppressed))
+	to = append(to, slog.Uint64("suppressed", s.suppressed))
 	if lost > 0 {
 		to = append(to, slog.Uint64("dropped", lost)) // since the start
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
-func TestSummaryOnlyWhenThePictureChanged(t *testing.T) {
+func TestSummaryOnlyAfterAChange(t *testing.T) {
 	c := Config{Summary: time.Hour}
 	inJournal(t, c, func(t *testing.T, j *Journal, log *logtest.Lines) {
 		hour := func(rule string, want []string, events ...event.Event) []logtest.Line {
@@ -30,25 +30,25 @@ func TestSummaryOnlyWhenThePictureChanged(t *testing.T) {
 		tcp := event.Event{Class: event.TCPProbe, Platform: true}
 		google := event.Event{Class: event.HTTPProbe, Prober: "GoogleHC", Status: 200}
 		public := event.Event{Class: event.TCPProbe}
-		got := hour("the first hour is told", []string{msgSeen, msgSeen, msgSummary}, tcp, google)
+		got := hour("the first hour is logged", []string{msgSeen, msgSeen, msgSummary}, tcp, google)
 		logtest.WantAttrs(t, got[2], map[string]string{"window": "1h0m0s", "sources": "2", "tcp_probe.unknown": "60",
 			"http_probe.GoogleHC": "60", "suppressed": "118", "dropped": "-"})
 		if got[2].Level != slog.LevelInfo {
 			t.Errorf("summary at %v", got[2].Level)
 		}
 		hour("the same again is not", nil, tcp, google)
-		hour("a source more does not change the picture", nil, tcp, google, public)
-		got = hour("a prober less does", []string{msgSummary}, tcp)
+		hour("one more source is no change", nil, tcp, google, public)
+		got = hour("one prober less is", []string{msgSummary}, tcp)
 		logtest.WantAttrs(t, got[0], map[string]string{"tcp_probe.unknown": "60", "http_probe.GoogleHC": "-", "suppressed": "60"})
-		hour("nothing at all is not told", nil)
-		hour("and after it the last printed picture still holds", nil, tcp)
+		hour("nothing at all is not logged", nil)
+		hour("and after it the last printed summary still holds", nil, tcp)
 		bad := event.Event{Class: event.BadRequest}
 		got = hour("what the internet does is seen here only", []string{msgSummary}, tcp, bad)
 		logtest.WantAttrs(t, got[0], map[string]string{"bad_request.unknown": "60"})
 	})
 }
 
-// One event, one line: a failure that has its own is no reason for a summary,
+// One event, one line: a failure that has a line of its own is no reason for a summary,
 // but a summary that is printed counts it.
 func TestSummaryAndFailures(t *testing.T) {
 	inJournal(t, Config{}, func(t *testing.T, j *Journal, log *logtest.Lines) {
@@ -76,7 +76,7 @@ func TestSummaryOff(t *testing.T) {
 	})
 }
 
-func TestSummaryTellsWhatWasLost(t *testing.T) {
+func TestSummaryCountsLostLines(t *testing.T) {
 	inJournal(t, Config{}, func(t *testing.T, j *Journal, log *logtest.Lines) {
 		j.lost.Add(3)
 		j.Post(&event.Event{Class: event.TCPProbe})
@@ -97,7 +97,7 @@ func TestSummaryIsBounded(t *testing.T) {
 			}
 		}
 		inspect(t, j, func() {
-			if n, m := len(j.picture.pairs), len(j.picture.sources.seen); n != maxPairs || m != maxSummarySources {
+			if n, m := len(j.summary.pairs), len(j.summary.sources.seen); n != maxPairs || m != maxSummarySources {
 				t.Errorf("%d pairs and %d sources, want %d and %d", n, m, maxPairs, maxSummarySources)
 			}
 		})

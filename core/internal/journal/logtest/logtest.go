@@ -1,3 +1,4 @@
+// Package logtest has a log handler that keeps its lines, for tests of the log.
 package logtest
 
 import (
@@ -11,7 +12,7 @@ import (
 	"time"
 )
 
-// logLine is one line as a handler got it, groups joined with dots.
+// Line is one line as a handler got it. The keys of groups are joined with dots.
 type Line struct {
 	Time  time.Time
 	Level slog.Level
@@ -30,7 +31,7 @@ func (l Line) String() string {
 	return s
 }
 
-// logLines is a slog.Handler that keeps what it gets.
+// Lines is a slog.Handler that keeps what it gets.
 type Lines struct {
 	mu     sync.Mutex
 	Level  slog.Level
@@ -65,7 +66,7 @@ func (h *Lines) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// take returns the lines since the last take.
+// Take returns the lines since the last Take.
 func (h *Lines) Take() []Line {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -74,12 +75,13 @@ func (h *Lines) Take() []Line {
 	return l
 }
 
-// after lets d of fake time go by, and what is due in it be told.
+// After lets d of fake time pass, and waits until all that is due in it has happened.
 func After(d time.Duration) {
 	<-time.After(d)
 	synctest.Wait()
 }
 
+// WantMessages checks the messages of lines.
 func WantMessages(t *testing.T, rule string, got []Line, want ...string) {
 	t.Helper()
 	ok := len(got) == len(want)
@@ -98,7 +100,7 @@ func WantMessages(t *testing.T, rule string, got []Line, want ...string) {
 	}
 }
 
-// wantAttrs checks attributes by their text; "-" means that there is none.
+// WantAttrs checks attributes by their text; "-" means that there is none.
 func WantAttrs(t *testing.T, l Line, want map[string]string) {
 	t.Helper()
 	for k, v := range want {
@@ -109,6 +111,7 @@ func WantAttrs(t *testing.T, l Line, want map[string]string) {
 	}
 }
 
+// From returns an address, a different one for each n.
 func From(n int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}), uint16(40000+n%1000))
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
-// bare posts n bare connects from one source within a moment.
+// bare posts n bare connections from one source at once.
 func bare(j *Journal, source, n int, c event.Class) {
 	for i := range n {
 		e := event.Event{Class: c}
@@ -32,14 +32,14 @@ func TestFloodFromOneSource(t *testing.T) {
 		bare(j, 1, 120, event.TCPProbe)
 		logtest.After(time.Minute)
 		bare(j, 1, 120, event.TCPProbe)
-		logtest.WantMessages(t, "two a second are a prober's", log.Take())
+		logtest.WantMessages(t, "two a second may be a prober", log.Take())
 		logtest.After(time.Minute)
 
 		bare(j, 1, 60, event.TLSProbe)
 		bare(j, 2, 60, event.TLSProbe)
 		bare(j, 1, 61, event.TLSProbe)
 		got := log.Take()
-		logtest.WantMessages(t, "the one above begins a flood, at once", got, msgFloodSource)
+		logtest.WantMessages(t, "one more begins a flood, at once", got, msgFloodSource)
 		logtest.WantAttrs(t, got[0], map[string]string{"class": "tls_probe", "count": "121", "sources": "1", "top_source": "10.0.0.1",
 			"top_count": "121", "window": "1m0s"})
 		if got[0].Level != slog.LevelWarn {
@@ -47,7 +47,7 @@ func TestFloodFromOneSource(t *testing.T) {
 		}
 		bare(j, 1, 79, event.TCPProbe)
 		bare(j, 2, 90, event.TCPProbe)
-		logtest.WantMessages(t, "it is told once, a second source of it too", log.Take())
+		logtest.WantMessages(t, "it is logged once, a second source of it too", log.Take())
 		logtest.After(time.Minute)
 		bare(j, 1, 300, event.TCPProbe)
 		logtest.WantMessages(t, "and not again while it lasts", log.Take())
@@ -56,7 +56,7 @@ func TestFloodFromOneSource(t *testing.T) {
 		bare(j, 1, 100, event.TCPProbe)
 		logtest.After(time.Minute)
 		got = log.Take()
-		logtest.WantMessages(t, "and told then", got, msgFloodSourceOver)
+		logtest.WantMessages(t, "and logged then", got, msgFloodSourceOver)
 		logtest.WantAttrs(t, got[0], map[string]string{"count": "650", "sources": "2", "top_source": "10.0.0.1", "top_count": "300", "duration": "1m0s"})
 		if got[0].Level != slog.LevelInfo {
 			t.Errorf("end of a flood at %v, want INFO", got[0].Level)
@@ -66,7 +66,7 @@ func TestFloodFromOneSource(t *testing.T) {
 	})
 }
 
-func TestFloodInAll(t *testing.T) {
+func TestFloodFromAll(t *testing.T) {
 	inJournal(t, Config{Summary: -1}, func(t *testing.T, j *Journal, log *logtest.Lines) {
 		for i := range 100 {
 			bare(j, i, 12, event.ProxyProbe)
@@ -75,7 +75,7 @@ func TestFloodInAll(t *testing.T) {
 		for i := range 100 {
 			bare(j, i, 12, event.ProxyProbe)
 		}
-		logtest.WantMessages(t, "twenty a second in all are probers'", log.Take())
+		logtest.WantMessages(t, "twenty a second from all may be probers", log.Take())
 		bare(j, 100, 1, event.ProxyProbe)
 		got := log.Take()
 		logtest.WantMessages(t, "one more is a flood", got, msgFlood)
@@ -135,8 +135,8 @@ func TestFloodIsBounded(t *testing.T) {
 	})
 }
 
-// One byte does not hide a flood: whatever brings no request counts, from
-// anywhere. What this server closes by itself at a drain does not.
+// A byte does not hide a flood: every connection without a request counts, from any
+// source. What this server closes at a drain does not.
 func TestFloodOfAnyKind(t *testing.T) {
 	for _, row := range []struct {
 		class  event.Class
@@ -149,16 +149,16 @@ func TestFloodOfAnyKind(t *testing.T) {
 		{event.ServerClosed, event.ReasonDrain, false}, {event.ServerClosed, event.ReasonShutdown, false}, {event.HTTPProbe, event.NoReason, false}, {event.HandshakeRefused, event.ReasonBadKey, false},
 	} {
 		inJournal(t, Config{Summary: -1}, func(t *testing.T, j *Journal, log *logtest.Lines) {
-			for i := range floodInAll + 1 {
+			for i := range floodFromAll + 1 {
 				j.Post(&event.Event{Class: row.class, Reason: row.reason, Remote: netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)}), 1)})
 				if i%500 == 0 {
 					synctest.Wait()
 				}
 			}
 			synctest.Wait()
-			told := slices.ContainsFunc(log.Take(), func(l logtest.Line) bool { return l.Msg == msgFlood && l.Attrs["class"].String() == row.class.String() })
-			if told != row.counts {
-				t.Errorf("%v/%v: flood told %v", row.class, row.reason, told)
+			logged := slices.ContainsFunc(log.Take(), func(l logtest.Line) bool { return l.Msg == msgFlood && l.Attrs["class"].String() == row.class.String() })
+			if logged != row.counts {
+				t.Errorf("%v/%v: flood logged %v", row.class, row.reason, logged)
 			}
 		})
 	}

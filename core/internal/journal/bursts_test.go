@@ -14,9 +14,8 @@ import (
 	"github.com/quietws/quietws/core/internal/prober"
 )
 
-// probed is an answered probe as a request reports it; it says whether the
-// journal was given it.
-func probed(j *Journal, a netip.AddrPort, p prober.Prober) (handed bool) {
+// probed reports an answered probe as a request does, and whether it was posted.
+func probed(j *Journal, a netip.AddrPort, p prober.Prober) (posted bool) {
 	if j.Hushed(a.Addr(), p, 2) {
 		return false
 	}
@@ -24,55 +23,55 @@ func probed(j *Journal, a netip.AddrPort, p prober.Prober) (handed bool) {
 	return true
 }
 
-// However many probes come and however fast, the summary and the counts are
-// those of all of them, and nearly none is handed over.
-func TestHushLosesNoCount(t *testing.T) {
+// However many probes come and however fast, the summary and the counts include all of
+// them, and almost none is posted.
+func TestBurstsLoseNoCount(t *testing.T) {
 	const rounds, sources = 20_000, 5
 	var suppressed uint64
 	c := Config{Summary: time.Minute, Suppressed: func(_ event.Class, n uint64) { suppressed += n }}
 	inJournal(t, c, func(t *testing.T, j *Journal, log *logtest.Lines) {
-		handed, gaps := 0, 0
+		posted, gaps := 0, 0
 		for i := range rounds {
 			for s := range sources {
 				if probed(j, logtest.From(s), prober.Kubelet) {
-					handed++
+					posted++
 				}
 			}
 			if probed(j, logtest.From(sources), prober.HAProxy) {
-				handed++
+				posted++
 			}
 			switch {
-			case j.hush.open.Load() == 0:
+			case j.bursts.window.Load() == 0:
 				gaps++
 				synctest.Wait()
 			case i%200 == 0:
 				logtest.After(5 * time.Millisecond)
 			}
 		}
-		if handed > 200 || gaps > 2 {
-			t.Errorf("%d of %d probes were handed over, %d times there was no window", handed, rounds*(sources+1), gaps)
+		if posted > 200 || gaps > 2 {
+			t.Errorf("%d of %d probes were posted, %d times there was no window", posted, rounds*(sources+1), gaps)
 		}
 		logtest.After(2 * time.Minute)
 		lines := log.Take()
-		logtest.WantMessages(t, "two sights and a summary", lines, msgSeen, msgSeen, msgSummary)
+		logtest.WantMessages(t, "two first probes and a summary", lines, msgSeen, msgSeen, msgSummary)
 		logtest.WantAttrs(t, lines[2], map[string]string{
 			"http_probe.kubelet": "100000", "http_probe.haproxy": "20000", "sources": "6", "suppressed": "119998", "other": "-",
 		})
 		inspect(t, j, func() {
 			if suppressed != rounds*(sources+1)-2 {
-				t.Errorf("%d lines are counted as kept quiet, want all but the two sights", suppressed)
+				t.Errorf("%d lines are counted as kept quiet, want all but the two first probes", suppressed)
 			}
-			if !j.next.IsZero() || !j.hush.end.IsZero() || j.hush.open.Load() != 0 {
-				t.Errorf("nothing happens, and a timer is set to %v, a window ends at %v", j.next, j.hush.end)
+			if !j.next.IsZero() || !j.bursts.until.IsZero() || j.bursts.window.Load() != 0 {
+				t.Errorf("nothing happens, and a timer is set to %v, a window ends at %v", j.next, j.bursts.until)
 			}
 		})
 	})
 }
 
-// A source that goes on is in every summary, and what was counted in an
-// interval is in the summary of that one.
-func TestHushKeepsEachSummaryWhole(t *testing.T) {
-	const half = 30_020 // not whole windows, so that a summary comes within one
+// A source that goes on is in every summary, and each probe is in the summary of the
+// interval in which it came.
+func TestBurstsKeepEachSummaryComplete(t *testing.T) {
+	const half = 30_020 // no multiple of the window, so that an interval ends within one
 	inJournal(t, Config{Summary: half * time.Millisecond}, func(t *testing.T, j *Journal, log *logtest.Lines) {
 		for i := range 2 * half {
 			probed(j, logtest.From(1), prober.Kubelet) // the one that opens each window
@@ -91,8 +90,8 @@ func TestHushKeepsEachSummaryWhole(t *testing.T) {
 	})
 }
 
-// Who wants every probe gets every probe.
-func TestHushSparesNobodyWhoLooks(t *testing.T) {
+// An observer and a log at Debug get every probe.
+func TestBurstsOnlyWithoutAReader(t *testing.T) {
 	debug := &logtest.Lines{Level: slog.LevelDebug}
 	seen := 0
 	for rule, c := range map[string]Config{
@@ -102,7 +101,7 @@ func TestHushSparesNobodyWhoLooks(t *testing.T) {
 		inJournal(t, c, func(t *testing.T, j *Journal, _ *logtest.Lines) {
 			for range 500 {
 				if !probed(j, logtest.From(1), prober.Kubelet) {
-					t.Fatalf("%s: a probe was not handed over", rule)
+					t.Fatalf("%s: a probe was not posted", rule)
 				}
 				synctest.Wait()
 			}
@@ -113,25 +112,25 @@ func TestHushSparesNobodyWhoLooks(t *testing.T) {
 	}
 }
 
-// At the pace of a prober there are no windows, and so no timer.
-func TestHushLeavesProbersAlone(t *testing.T) {
+// At the pace of one prober there are no windows, and so no timer.
+func TestBurstsNotAtThePaceOfAProber(t *testing.T) {
 	inJournal(t, Config{Summary: -1}, func(t *testing.T, j *Journal, _ *logtest.Lines) {
 		for range 1000 {
 			if !probed(j, logtest.From(1), prober.Kubelet) {
-				t.Fatal("a probe was not handed over")
+				t.Fatal("a probe was not posted")
 			}
-			logtest.After(hushWindow)
+			logtest.After(burstWindow)
 		}
 		inspect(t, j, func() {
-			if j.hush.windows != 0 {
-				t.Errorf("%d windows were opened", j.hush.windows)
+			if j.bursts.windows != 0 {
+				t.Errorf("%d windows were opened", j.bursts.windows)
 			}
 		})
 	})
 }
 
-// A log that is turned to Debug shows every probe from the next window on.
-func TestHushSeesDebugTurnedOn(t *testing.T) {
+// A log that is switched to Debug shows every probe from the next window on.
+func TestBurstsEndWithDebug(t *testing.T) {
 	var level slog.LevelVar
 	log := &logtest.Lines{}
 	synctest.Test(t, func(t *testing.T) {
@@ -141,11 +140,11 @@ func TestHushSeesDebugTurnedOn(t *testing.T) {
 			probed(j, logtest.From(1), prober.Kubelet)
 			synctest.Wait()
 		}
-		if n := len(log.Take()); n != 1 || j.hush.open.Load() == 0 {
-			t.Errorf("%d lines, want the sight, and a window to be open", n)
+		if n := len(log.Take()); n != 1 || j.bursts.window.Load() == 0 {
+			t.Errorf("%d lines, want that of the first probe, and an open window", n)
 		}
 		level.Set(slog.LevelDebug)
-		logtest.After(hushWindow)
+		logtest.After(burstWindow)
 		for range 100 {
 			probed(j, logtest.From(1), prober.Kubelet)
 			synctest.Wait()
@@ -156,7 +155,7 @@ func TestHushSeesDebugTurnedOn(t *testing.T) {
 	})
 }
 
-// levelled is logLines with a level that changes.
+// levelled is Lines with a level that changes.
 type levelled struct {
 	*logtest.Lines
 	at *slog.LevelVar
@@ -164,8 +163,8 @@ type levelled struct {
 
 func (l levelled) Enabled(_ context.Context, level slog.Level) bool { return level >= l.at.Level() }
 
-// Another prober, or the same from another source, is handed over at once.
-func TestHushTellsSourcesApart(t *testing.T) {
+// Another prober, or the same one from another source, is posted at once.
+func TestBurstsKeepSourcesApart(t *testing.T) {
 	inJournal(t, Config{}, func(t *testing.T, j *Journal, _ *logtest.Lines) {
 		for range 10 {
 			probed(j, logtest.From(1), prober.Kubelet)
@@ -180,18 +179,18 @@ func TestHushTellsSourcesApart(t *testing.T) {
 			p prober.Prober
 		}{{logtest.From(2), prober.Kubelet}, {logtest.From(1), prober.HAProxy}, {logtest.From(1), prober.None}, {six, prober.Kubelet}, {netip.AddrPort{}, prober.Kubelet}} {
 			if !probed(j, row.a, row.p) {
-				t.Errorf("%v from %v was not handed over", row.p, row.a)
+				t.Errorf("%v from %v was not posted", row.p, row.a)
 			}
 		}
 		if j.Hushed(logtest.From(1).Addr(), prober.Kubelet, 1) {
-			t.Error("another route was not handed over")
+			t.Error("another route was not posted")
 		}
 	})
 }
 
-// A window ends though the logger blocks: when a prober was last seen must not
-// hang on it.
-func TestHushEndsWhileTheLoggerBlocks(t *testing.T) {
+// A window ends even while the logger blocks: the time at which a prober was last seen
+// must not depend on the logger.
+func TestBurstsEndWhileTheLoggerBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		log := &logtest.Lines{Before: func(r slog.Record) {
@@ -209,7 +208,7 @@ func TestHushEndsWhileTheLoggerBlocks(t *testing.T) {
 			if probed(j, logtest.From(1), prober.Kubelet) {
 				t.Error("no window is open")
 			}
-			logtest.After(hushStuck)
+			logtest.After(burstStuck)
 			if !probed(j, logtest.From(1), prober.Kubelet) {
 				t.Error("the window is still open")
 			}
@@ -225,8 +224,8 @@ func TestHushEndsWhileTheLoggerBlocks(t *testing.T) {
 	})
 }
 
-// For the race detector, and once more that none is lost.
-func TestHushConcurrent(t *testing.T) {
+// For the race detector; and no count is lost.
+func TestBurstsConcurrent(t *testing.T) {
 	var suppressed uint64
 	j := startJournal(Config{Logger: slog.New(&logtest.Lines{Level: slog.LevelInfo}), Suppressed: func(_ event.Class, n uint64) { suppressed += n }})
 	var wg sync.WaitGroup

@@ -38,7 +38,7 @@ func TestJournalPanickingObserver(t *testing.T) {
 		}
 		handled(t, j)
 		got := log.Take()
-		logtest.WantMessages(t, "a panic of the observer is contained and told once", got, "observer panicked")
+		logtest.WantMessages(t, "a panic of the observer is contained and logged once", got, "observer panicked")
 		logtest.WantAttrs(t, got[0], map[string]string{"panic": `"observer: /\n"`, "class": "http"})
 		if got[0].Level != slog.LevelError || got[0].Attrs["stack"].String() == "" {
 			t.Errorf("want Error and a stack, got %v", got[0])
@@ -63,5 +63,9 @@ func TestJournalObserverThatEndsItsGoroutine(t *testing.T) {
 		j.Post(&event.Event{Class: event.UpgradeFailed})
 		handled(t, j)
 		logtest.WantMessages(t, "the journal goes on", log.Take(), "handler panicked", "websocket upgrade failed")
+		n = 0
+		j.Post(&event.Event{Class: event.HandlerPanic})
+		logtest.After(time.Minute)
+		logtest.WantMessages(t, "and the deadlines of what was in hand hold", log.Take(), "handler panicked: repeated")
 	})
 }

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-func TestLogWord(t *testing.T) {
+func TestWordAndText(t *testing.T) {
 	long := strings.Repeat("a", 1<<20)
 	for _, r := range []struct{ rule, in, word, text string }{
 		{"harmless text stays as it is", "/ws/1?x", "/ws/1?x", "/ws/1?x"},
@@ -26,10 +26,10 @@ func TestLogWord(t *testing.T) {
 		{"an escape is not cut in two", long[:193] + "\n" + "\n" + long, `"` + long[:193] + `\n"...`, `"` + long[:193] + `\n"...`},
 	} {
 		if got := Word(r.in); got != r.word {
-			t.Errorf("%s: logWord = %s, want %s", r.rule, got, r.word)
+			t.Errorf("%s: Word = %s, want %s", r.rule, got, r.word)
 		}
 		if got := Text(r.in); got != r.text {
-			t.Errorf("%s: logText = %s, want %s", r.rule, got, r.text)
+			t.Errorf("%s: Text = %s, want %s", r.rule, got, r.text)
 		}
 	}
 }
@@ -51,7 +51,7 @@ func FuzzLogWord(f *testing.F) {
 			if got == s {
 				continue
 			}
-			// What was changed can be read back, as far as it goes.
+			// Quoted text can be read back, up to where it was cut.
 			quoted, cut := strings.CutSuffix(got, "...")
 			back, err := strconv.Unquote(quoted)
 			if err != nil || !strings.HasPrefix(s, back) || !cut && back != s {

@@ -13,7 +13,7 @@ import (
 	"github.com/quietws/quietws/core/internal/remedy"
 )
 
-func TestTold(t *testing.T) {
+func TestPolicyOf(t *testing.T) {
 	const (
 		debug, info, warn, fail = slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError
 	)
@@ -23,41 +23,41 @@ func TestTold(t *testing.T) {
 		rule  string
 		event event.Event
 		level slog.Level
-		how   manner
+		how   policy
 	}{
-		{"an event without a class is a fault of ours, and loud", event.Event{}, warn, tellWhole},
-		{"a panic is an error", event.Event{Class: event.HandlerPanic}, fail, tellWhole},
-		{"a good handshake that was not completed is an error", event.Event{Class: event.UpgradeFailed}, fail, tellWhole},
-		{"sessions are told at Debug", event.Event{Class: event.SessionEnded}, debug, tellDebug},
-		{"so is what else left HTTP", event.Event{Class: event.Hijacked}, debug, tellDebug},
-		{"a refused handshake is a warning, from the internet too", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonBadKey}, warn, tellWhole},
-		{"saturated is a warning", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonSaturated, Status: 503}, warn, tellWhole},
-		{"a deploy is no incident", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonDraining, Status: 503}, debug, tellCounted},
-		{"the application says 401", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonApplication, Status: 401}, debug, tellCounted},
-		{"the application says 403", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonApplication, Status: 403}, debug, tellCounted},
-		{"the application says 429", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonApplication, Status: 429}, debug, tellCounted},
-		{"the application says 404: nobody meant that", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonApplication, Status: 404}, warn, tellWhole},
-		{"it says so of what a proxy stripped", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonUpgradeStripped, Status: 401}, debug, tellCounted},
-		{"it says so of a plain request", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonNotUpgrade, Status: 429}, debug, tellCounted},
-		{"what is stripped and answered otherwise is a warning", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonUpgradeStripped, Status: 426}, warn, tellWhole},
-		{"403 for another reason is not the application's", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonOriginForbidden, Status: 403}, warn, tellWhole},
-		{"a probe that fails is a warning", event.Event{Class: event.ProbeFailing, Platform: true}, warn, tellWhole},
-		{"an ordinary request is nobody's news", event.Event{Class: event.HTTP}, debug, tellNever},
-		{"wrong protocol, public", event.Event{Class: event.WrongProtocol, Reason: event.ReasonTLSOnPlain}, warn, tellWhole},
-		{"wrong protocol, platform", event.Event{Class: event.WrongProtocol, Reason: event.ReasonH2Preface, Platform: true}, warn, tellWhole},
-		{"a refused certificate is a warning, from the internet too", event.Event{Class: event.TLSFailed, Reason: event.ReasonRefused}, warn, tellWhole},
-		{"so is a client's that this server refuses", event.Event{Class: event.TLSFailed, Reason: event.ReasonClientCertificate}, warn, tellWhole},
-		{"no TLS version in common", event.Event{Class: event.TLSFailed, Reason: event.ReasonVersion}, warn, tellWhole},
-		{"half a ClientHello, platform", event.Event{Class: event.TLSFailed, Reason: event.ReasonTruncated, Platform: true}, info, tellWhole},
-		{"half a ClientHello, public: only counted", event.Event{Class: event.TLSFailed, Reason: event.ReasonTruncated}, debug, tellCounted},
-		{"a bad request, platform", event.Event{Class: event.BadRequest, Reason: event.ReasonMalformed, Platform: true}, info, tellWhole},
-		{"a bad request, public: only counted", event.Event{Class: event.BadRequest, Reason: event.ReasonMalformed}, debug, tellCounted},
-		{"and a User-Agent does not change that", event.Event{Class: event.BadRequest, Prober: "p"}, debug, tellCounted},
-		{"a limit that closes connections is a warning", event.Event{Class: event.ServerClosed, Reason: event.ReasonLimit}, warn, tellWhole},
-		{"a drain that does is not", event.Event{Class: event.ServerClosed, Reason: event.ReasonDrain, Platform: true}, debug, tellCounted},
-		{"nor a shutdown", event.Event{Class: event.ServerClosed, Reason: event.ReasonShutdown}, debug, tellCounted},
-		{"a spare connection, platform", event.Event{Class: event.IdleConnect, Platform: true}, info, tellWhole},
-		{"a spare connection, public: only counted", event.Event{Class: event.IdleConnect}, debug, tellCounted},
+		{"an event without a class is a fault of ours, and loud", event.Event{}, warn, logFull},
+		{"a panic is an error", event.Event{Class: event.HandlerPanic}, fail, logFull},
+		{"a good handshake that was not completed is an error", event.Event{Class: event.UpgradeFailed}, fail, logFull},
+		{"sessions are logged at Debug", event.Event{Class: event.SessionEnded}, debug, logDebug},
+		{"so is what else left HTTP", event.Event{Class: event.Hijacked}, debug, logDebug},
+		{"a refused handshake is a warning, from the internet too", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonBadKey}, warn, logFull},
+		{"saturated is a warning", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonSaturated, Status: 503}, warn, logFull},
+		{"a deploy is no incident", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonDraining, Status: 503}, debug, logCounted},
+		{"the application says 401", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonApplication, Status: 401}, debug, logCounted},
+		{"the application says 403", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonApplication, Status: 403}, debug, logCounted},
+		{"the application says 429", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonApplication, Status: 429}, debug, logCounted},
+		{"the application says 404: nobody meant that", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonApplication, Status: 404}, warn, logFull},
+		{"it says so of what a proxy stripped", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonUpgradeStripped, Status: 401}, debug, logCounted},
+		{"it says so of a plain request", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonNotUpgrade, Status: 429}, debug, logCounted},
+		{"what is stripped and answered otherwise is a warning", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonUpgradeStripped, Status: 426}, warn, logFull},
+		{"403 for another reason is not the application's", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonOriginForbidden, Status: 403}, warn, logFull},
+		{"a probe that fails is a warning", event.Event{Class: event.ProbeFailing, Platform: true}, warn, logFull},
+		{"an ordinary request is nobody's news", event.Event{Class: event.HTTP}, debug, logNever},
+		{"wrong protocol, public", event.Event{Class: event.WrongProtocol, Reason: event.ReasonTLSOnPlain}, warn, logFull},
+		{"wrong protocol, platform", event.Event{Class: event.WrongProtocol, Reason: event.ReasonH2Preface, Platform: true}, warn, logFull},
+		{"a refused certificate is a warning, from the internet too", event.Event{Class: event.TLSFailed, Reason: event.ReasonRefused}, warn, logFull},
+		{"so is a client's that this server refuses", event.Event{Class: event.TLSFailed, Reason: event.ReasonClientCertificate}, warn, logFull},
+		{"no TLS version in common", event.Event{Class: event.TLSFailed, Reason: event.ReasonVersion}, warn, logFull},
+		{"half a ClientHello, platform", event.Event{Class: event.TLSFailed, Reason: event.ReasonTruncated, Platform: true}, info, logFull},
+		{"half a ClientHello, public: only counted", event.Event{Class: event.TLSFailed, Reason: event.ReasonTruncated}, debug, logCounted},
+		{"a bad request, platform", event.Event{Class: event.BadRequest, Reason: event.ReasonMalformed, Platform: true}, info, logFull},
+		{"a bad request, public: only counted", event.Event{Class: event.BadRequest, Reason: event.ReasonMalformed}, debug, logCounted},
+		{"and a User-Agent does not change that", event.Event{Class: event.BadRequest, Prober: "p"}, debug, logCounted},
+		{"a limit that closes connections is a warning", event.Event{Class: event.ServerClosed, Reason: event.ReasonLimit}, warn, logFull},
+		{"a drain that does is not", event.Event{Class: event.ServerClosed, Reason: event.ReasonDrain, Platform: true}, debug, logCounted},
+		{"nor a shutdown", event.Event{Class: event.ServerClosed, Reason: event.ReasonShutdown}, debug, logCounted},
+		{"a spare connection, platform", event.Event{Class: event.IdleConnect, Platform: true}, info, logFull},
+		{"a spare connection, public: only counted", event.Event{Class: event.IdleConnect}, debug, logCounted},
 	}
 	for _, c := range []event.Class{event.HTTPProbe, event.ProxyProbe, event.TLSProbe, event.TCPProbe} {
 		e := event.Event{Class: c}
@@ -65,23 +65,23 @@ func TestTold(t *testing.T) {
 			rule  string
 			event event.Event
 			level slog.Level
-			how   manner
+			how   policy
 		}{
-			{"the first of " + c.String() + " from a platform source is news", platform(e), slog.LevelInfo, tellSight},
-			{"and that of a known prober", probed(e), info, tellSight},
-			{"but not that of anybody on the internet", e, debug, tellCounted},
+			{"the first of " + c.String() + " from a platform source is news", platform(e), slog.LevelInfo, logOnce},
+			{"and that of a known prober", probed(e), info, logOnce},
+			{"but not that of anybody on the internet", e, debug, logCounted},
 		}...)
 	}
-	if level, how := told(&event.Event{Class: event.HandlerPanic}, Elsewhere); level != debug || how != tellElsewhere {
+	if level, how := policyOf(&event.Event{Class: event.HandlerPanic}, Elsewhere); level != debug || how != logElsewhere {
 		t.Errorf("one event, one line: what the server's own log has is %v, %v", level, how)
 	}
 	covered := map[event.Class]bool{}
 	for _, r := range rows {
 		covered[r.event.Class] = true
-		if level, how := told(&r.event, Ordinary); level != r.level || how != r.how {
-			t.Errorf("%s: told(%+v) = %v, %v; want %v, %v", r.rule, r.event, level, how, r.level, r.how)
+		if level, how := policyOf(&r.event, Ordinary); level != r.level || how != r.how {
+			t.Errorf("%s: policyOf(%+v) = %v, %v; want %v, %v", r.rule, r.event, level, how, r.level, r.how)
 		}
-		if m := messages[r.event.Class]; r.how == tellWhole && (m.first == "" || m.again == "") || r.how == tellDebug && m.first == "" {
+		if m := messages[r.event.Class]; r.how == logFull && (m.first == "" || m.again == "") || r.how == logDebug && m.first == "" {
 			t.Errorf("%s has no message", r.event.Class)
 		}
 	}
@@ -92,7 +92,7 @@ func TestTold(t *testing.T) {
 	}
 }
 
-// The founding rule: an hour of any one prober costs at most three lines.
+// The founding rule: an hour of any one prober costs at most three lines, none of them a warning.
 func TestNeverNoisierThanWithout(t *testing.T) {
 	for _, e := range []event.Event{
 		{Class: event.TCPProbe, Platform: true}, {Class: event.TLSProbe, Platform: true}, {Class: event.ProxyProbe, Platform: true},
@@ -122,8 +122,8 @@ func TestNeverNoisierThanWithout(t *testing.T) {
 						t.Errorf("an hour of probes warned: %v", l)
 					}
 				}
-				_, how := told(&e, Ordinary)
-				want := map[manner]uint64{tellSight: 360, tellCounted: 361}[how]
+				_, how := policyOf(&e, Ordinary)
+				want := map[policy]uint64{logOnce: 360, logCounted: 361}[how]
 				if suppressed != want {
 					t.Errorf("%d lines counted as suppressed, want %d: quiet is not silent", suppressed, want)
 				}
@@ -132,7 +132,7 @@ func TestNeverNoisierThanWithout(t *testing.T) {
 	}
 }
 
-func TestFirstSight(t *testing.T) {
+func TestOnce(t *testing.T) {
 	inJournal(t, Config{}, func(t *testing.T, j *Journal, log *logtest.Lines) {
 		post := func(rule string, e event.Event, want ...string) logtest.Line {
 			t.Helper()
@@ -145,8 +145,8 @@ func TestFirstSight(t *testing.T) {
 			}
 			return got[0]
 		}
-		post("from the internet: not told, and it does not use up the first sight", event.Event{Class: event.TCPProbe, Remote: logtest.From(9)})
-		l := post("the first is told", event.Event{Class: event.TCPProbe, Platform: true, Remote: logtest.From(1)}, msgSeen)
+		post("from the internet: not logged, and it does not use up the first line", event.Event{Class: event.TCPProbe, Remote: logtest.From(9)})
+		l := post("the first is logged", event.Event{Class: event.TCPProbe, Platform: true, Remote: logtest.From(1)}, msgSeen)
 		logtest.WantAttrs(t, l, map[string]string{"class": "tcp_probe", "prober": "unknown", "remote": logtest.From(1).String(),
 			"remedy": hintOr(event.TCPProbe), "path": "-", "status": "-"})
 		post("the second is not, wherever it comes from", event.Event{Class: event.TCPProbe, Platform: true, Remote: logtest.From(2)})
@@ -157,7 +157,7 @@ func TestFirstSight(t *testing.T) {
 	})
 }
 
-func TestToldElsewhere(t *testing.T) {
+func TestLoggedElsewhere(t *testing.T) {
 	var suppressed uint64
 	observed := 0
 	c := Config{Logger: slog.New(&logtest.Lines{Level: slog.LevelDebug}), Suppressed: func(_ event.Class, n uint64) { suppressed += n },
@@ -171,11 +171,11 @@ func TestToldElsewhere(t *testing.T) {
 		}
 		j.Post(&event.Event{Class: event.HandlerPanic})
 		handled(t, j)
-		logtest.WantMessages(t, "and one that is told only here is still the first", log.Take(), "handler panicked")
+		logtest.WantMessages(t, "and one that is logged only here is still the first", log.Take(), "handler panicked")
 	})
 }
 
-// hintOr is how wantAttrs spells the hint, which may be none.
+// hintOr returns the hint as WantAttrs expects it, "-" for none.
 func hintOr(c event.Class) string {
 	if h := remedy.ForProbe(c); h != "" {
 		return h
@@ -212,7 +212,7 @@ func TestDebugShowsEachOne(t *testing.T) {
 	})
 }
 
-// The cost of a level that is off is a question to the logger, not a line.
+// A level that is off costs one question to the logger, and no attributes.
 func TestNoAttributesBelowTheLevel(t *testing.T) {
 	asked := 0
 	inJournal(t, Config{}, func(t *testing.T, j *Journal, log *logtest.Lines) {
@@ -233,7 +233,7 @@ type countedError struct{ n *int }
 
 func (e countedError) Error() string { *e.n++; return "counted" }
 
-func TestFirstSightsAreBounded(t *testing.T) {
+func TestOnceTableIsBounded(t *testing.T) {
 	inJournal(t, Config{}, func(t *testing.T, j *Journal, log *logtest.Lines) {
 		for i := range 100_000 {
 			j.Post(&event.Event{Class: event.HTTPProbe, Prober: strconv.Itoa(i)})
@@ -242,14 +242,14 @@ func TestFirstSightsAreBounded(t *testing.T) {
 			}
 		}
 		inspect(t, j, func() {
-			if n := len(j.seen); n != maxSights {
-				t.Errorf("%d first sights are remembered, want %d", n, maxSights)
+			if n := len(j.seen); n != maxOnce {
+				t.Errorf("%d pairs are remembered, want %d", n, maxOnce)
 			}
-			if n := len(log.Take()); n != maxSights {
-				t.Errorf("%d lines, want %d", n, maxSights)
+			if n := len(log.Take()); n != maxOnce {
+				t.Errorf("%d lines, want %d", n, maxOnce)
 			}
-			if n := len(j.picture.pairs); n != maxPairs {
-				t.Errorf("%d pairs in the picture, want %d", n, maxPairs)
+			if n := len(j.summary.pairs); n != maxPairs {
+				t.Errorf("%d pairs in the summary, want %d", n, maxPairs)
 			}
 		})
 	})
@@ -259,18 +259,18 @@ func TestUnknownClassIsLoud(t *testing.T) {
 	inJournal(t, Config{}, func(t *testing.T, j *Journal, log *logtest.Lines) {
 		j.Post(&event.Event{Class: 200, Err: errors.New("x")})
 		handled(t, j)
-		logtest.WantMessages(t, "a class outside the set is told, and breaks nothing", log.Take(), "connection without a class")
+		logtest.WantMessages(t, "a class outside the set is logged, and breaks nothing", log.Take(), "connection without a class")
 	})
 }
 
-// What strangers send over HTTP/2 is counted, and does not write our log.
+// What the open internet sends over HTTP/2 is counted, and gets no line.
 func TestHTTP2OfTheInternetIsQuiet(t *testing.T) {
 	e := event.Event{Class: event.HandshakeRefused, Reason: event.ReasonHTTP2}
-	if level, how := told(&e, Ordinary); level.String() != "DEBUG" || how != tellCounted {
-		t.Errorf("told at %v, %v", level, how)
+	if level, how := policyOf(&e, Ordinary); level.String() != "DEBUG" || how != logCounted {
+		t.Errorf("logged at %v, %v", level, how)
 	}
 	e.Method = "CONNECT"
-	if level, how := told(&e, Ordinary); level.String() != "WARN" || how != tellWhole {
-		t.Errorf("a request is told at %v, %v", level, how)
+	if level, how := policyOf(&e, Ordinary); level.String() != "WARN" || how != logFull {
+		t.Errorf("a request is logged at %v, %v", level, how)
 	}
 }

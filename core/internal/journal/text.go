@@ -5,19 +5,18 @@ import (
 	"unicode/utf8"
 )
 
-// MaxText is how many bytes one attribute takes of anything that a peer may
-// have had a hand in, quotes and escapes included.
+// MaxText is how many bytes one attribute may have if a peer could influence it. Quotes
+// and escapes count.
 const MaxText = 200
 
-// Word makes s fit to be the value of an attribute, whoever wrote it and
-// whatever the handler does with it: at most [MaxText] bytes, all printable.
-// What is harmless stays as it is. Anything with a space, an equals sign, a
-// quote, a backslash, or beyond printable ASCII is quoted as a Go string, so
-// that it cannot pass for another attribute or another line. Three dots after
-// the closing quote say that it was cut.
+// Word makes s safe as the value of an attribute, whatever s contains and whatever the
+// handler does with it: at most [MaxText] bytes, all printable. Harmless text stays as
+// it is. Text with a space, an equals sign, a quote, a backslash or a byte that is not
+// printable ASCII is quoted as a Go string, so that it cannot look like another
+// attribute or another line. Three dots after the closing quote mean that it was cut.
 func Word(s string) string { return logQuote(s, false) }
 
-// Text is Word for prose, where spaces and equals signs are harmless.
+// Text is Word for prose: spaces and equals signs are harmless there.
 func Text(s string) string { return logQuote(s, true) }
 
 func logQuote(s string, prose bool) string {

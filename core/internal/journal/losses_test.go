@@ -12,7 +12,7 @@ import (
 	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
-func TestJournalTellsLostLines(t *testing.T) {
+func TestJournalReportsLostLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		log := &logtest.Lines{Level: slog.LevelDebug, Before: func(r slog.Record) {
@@ -32,26 +32,26 @@ func TestJournalTellsLostLines(t *testing.T) {
 		}
 		overflow()
 		got := log.Take()
-		logtest.WantMessages(t, "what was lost is told once, as soon as there is room", got, "block", "log lines dropped")
+		logtest.WantMessages(t, "what was lost is logged once, as soon as there is room", got, "block", "log lines dropped")
 		logtest.WantAttrs(t, got[len(got)-1], map[string]string{"count": "7"})
 		overflow()
 		overflow()
-		logtest.WantMessages(t, "again lost within the window: not told yet", log.Take(), "block", "block")
+		logtest.WantMessages(t, "again lost within the window: not logged yet", log.Take(), "block", "block")
 		logtest.After(time.Minute)
 		got = log.Take()
-		logtest.WantMessages(t, "what was lost meanwhile is told when the window is over", got, "log lines dropped")
+		logtest.WantMessages(t, "what was lost meanwhile is logged when the window is over", got, "log lines dropped")
 		logtest.WantAttrs(t, got[0], map[string]string{"count": "14"})
 		overflow()
 		log.Take()
 		if err := j.Close(time.Second); err != nil {
 			t.Error(err)
 		}
-		logtest.WantMessages(t, "close tells what was not told yet", log.Take(), "log lines dropped")
+		logtest.WantMessages(t, "close logs what was not logged yet", log.Take(), "log lines dropped")
 	})
 }
 
-// A line in the middle of an overload would tell only the beginning of it.
-func TestJournalTellsLostLinesWhenThereIsRoom(t *testing.T) {
+// A line in the middle of an overload would report only its beginning.
+func TestJournalReportsLostLinesWhenThereIsRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		log := &logtest.Lines{Before: func(slog.Record) { <-release }}
@@ -64,7 +64,7 @@ func TestJournalTellsLostLinesWhenThereIsRoom(t *testing.T) {
 		synctest.Wait()
 		for i, l := range log.Take() {
 			if l.Msg == msgLost && i < QueueSize/2 {
-				t.Errorf("told after %d lines, with %d still waiting", i, QueueSize-i)
+				t.Errorf("logged after %d lines, with %d still waiting", i, QueueSize-i)
 			}
 		}
 		if err := j.Close(time.Second); err != nil {
@@ -90,7 +90,7 @@ func TestJournalPanickingLogger(t *testing.T) {
 		good.Store(true)
 		logtest.After(time.Minute)
 		got := log.Take()
-		logtest.WantMessages(t, "and is told when the handler works again", got, "log lines dropped")
+		logtest.WantMessages(t, "and is logged when the handler works again", got, "log lines dropped")
 		if len(got) == 1 {
 			logtest.WantAttrs(t, got[0], map[string]string{"count": "2"})
 		}

@@ -12,9 +12,9 @@ import (
 	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
-// An application's leak tests must find nothing of a guard that it has not closed.
-// In a bubble of synctest time stands still once the test has returned: the journal
-// may not even wait for a timer.
+// An application's leak test must find no goroutine of a guard that was not closed. In a
+// bubble of synctest time stops when the test returns, so the goroutine may not even
+// wait for a timer.
 func TestJournalGoroutineEndsByItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &logtest.Lines{Level: slog.LevelInfo}
@@ -25,12 +25,12 @@ func TestJournalGoroutineEndsByItself(t *testing.T) {
 		}
 		synctest.Wait()
 		if turn := j.turn.Load(); turn != turnFree {
-			t.Errorf("the journal's goroutine is still there when all is told (turn %d)", turn)
+			t.Errorf("the journal's goroutine is still there when everything is logged (turn %d)", turn)
 		}
 		log.Take()
 		logtest.After(2 * time.Hour)
 		if len(log.Take()) == 0 {
-			t.Error("without the goroutine no window and no summary was told")
+			t.Error("without the goroutine no window and no summary was logged")
 		}
 		if turn := j.turn.Load(); turn != turnFree {
 			t.Errorf("the timer's turn has not ended (turn %d)", turn)
@@ -38,8 +38,8 @@ func TestJournalGoroutineEndsByItself(t *testing.T) {
 	})
 }
 
-// The goroutine ends and comes back at any moment: no event may be lost or
-// overtaken then, and none may wait for the next.
+// The goroutine may end and start again at any moment: no event may be lost or overtaken,
+// and none may wait for the next one.
 func TestJournalHandOver(t *testing.T) {
 	const posters, each = 4, 4000
 	var next [posters]int
@@ -83,7 +83,7 @@ func TestJournalHandOver(t *testing.T) {
 	}
 }
 
-// Close gives up on a logger that blocks: what waits behind it is counted.
+// Close stops waiting for a logger that blocks: the events behind it are counted.
 func TestJournalCountsWhatCloseGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
@@ -105,8 +105,8 @@ func TestJournalCountsWhatCloseGivesUp(t *testing.T) {
 	})
 }
 
-// A goroutine that is about to end looks once more: what came while it held the turn
-// started no other.
+// A goroutine that is about to end looks once more: what came while it had the turn
+// started no other goroutine.
 func TestJournalGivesUpOnlyWhatIsDone(t *testing.T) {
 	for _, row := range []struct {
 		came string
@@ -119,7 +119,7 @@ func TestJournalGivesUpOnlyWhatIsDone(t *testing.T) {
 		{"close", func(j *Journal) { j.closed.Store(true); j.wake() }, false},
 	} {
 		j := startJournal(Config{Logger: slog.New(slog.DiscardHandler)})
-		j.once.Do(j.start)
+		j.startOnce.Do(j.start)
 		j.turn.Store(turnTaken)
 		row.come(j)
 		if ends := j.giveUp(); ends != row.ends || (j.turn.Load() == turnFree) != row.ends {

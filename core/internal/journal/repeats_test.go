@@ -30,7 +30,7 @@ func TestFailureFirstLoudThenCollapsed(t *testing.T) {
 		}
 		fail("192.0.2.1:1", "/ws")
 		got := log.Take()
-		logtest.WantMessages(t, "the first is told at once", got, "websocket handshake refused")
+		logtest.WantMessages(t, "the first is logged at once", got, "websocket handshake refused")
 		logtest.WantAttrs(t, got[0], map[string]string{"class": "handshake_refused", "reason": "upgrade_stripped", "remote": "192.0.2.1:1",
 			"method": "GET", "path": "/ws", "status": "426", "remedy": "a remedy"})
 		logtest.After(30 * time.Second)
@@ -44,7 +44,7 @@ func TestFailureFirstLoudThenCollapsed(t *testing.T) {
 		logtest.WantMessages(t, "nor before the window is over", log.Take())
 		logtest.After(time.Second)
 		got = log.Take()
-		logtest.WantMessages(t, "then one line tells them all", got, "websocket handshake refused: repeated")
+		logtest.WantMessages(t, "then one line reports them all", got, "websocket handshake refused: repeated")
 		logtest.WantAttrs(t, got[0], map[string]string{"class": "handshake_refused", "reason": "upgrade_stripped", "count": "5", "sources": "4",
 			"more_sources": "-", "window": "1m0s", "remedy": "a remedy", "prober": "-",
 			"samples": `[192.0.2.1:2 GET /ws 426 192.0.2.2:4 GET /ws 426 192.0.2.3:5 GET "/a b" 426]`})
@@ -55,10 +55,10 @@ func TestFailureFirstLoudThenCollapsed(t *testing.T) {
 		logtest.WantMessages(t, "in the next window the first is a repeat too", log.Take())
 		logtest.After(time.Minute)
 		got = log.Take()
-		logtest.WantMessages(t, "and is told at its end", got, "websocket handshake refused: repeated")
+		logtest.WantMessages(t, "and is logged at its end", got, "websocket handshake refused: repeated")
 		logtest.WantAttrs(t, got[0], map[string]string{"count": "1", "sources": "1"})
 		logtest.After(time.Minute)
-		logtest.WantMessages(t, "a window without repeats is not told", log.Take())
+		logtest.WantMessages(t, "a window without repeats is not logged", log.Take())
 		fail("192.0.2.1:8", "/ws")
 		logtest.WantMessages(t, "and after it the first is a first again", log.Take(), "websocket handshake refused")
 		if len(suppressed) != 6 || suppressed[0] != event.HandshakeRefused {
@@ -92,7 +92,7 @@ func TestFailureKeys(t *testing.T) {
 	}
 }
 
-func TestCloseTellsPendingRepeats(t *testing.T) {
+func TestCloseLogsPendingRepeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &logtest.Lines{}
 		j := startJournal(Config{Logger: slog.New(log)})
@@ -150,10 +150,10 @@ func TestRepeatsKeepTheProber(t *testing.T) {
 	})
 }
 
-// 100,000 different of everything: the tables stay small and nothing is lost.
+// 100,000 events that all differ: the tables stay small and nothing is lost.
 func TestFailuresAreBounded(t *testing.T) {
 	const events = 100_000
-	var suppressed, told uint64
+	var suppressed, logged uint64
 	c := Config{Suppressed: func(_ event.Class, n uint64) { suppressed += n }, Collapse: time.Minute}
 	inJournal(t, c, func(t *testing.T, j *Journal, log *logtest.Lines) {
 		for i := range events {
@@ -163,15 +163,15 @@ func TestFailuresAreBounded(t *testing.T) {
 			}
 		}
 		inspect(t, j, func() {
-			if n := len(j.failures.kinds); n != maxFailures {
+			if n := len(j.repeats.kinds); n != maxFailures {
 				t.Errorf("%d kinds of failure are remembered, want %d", n, maxFailures)
 			}
-			for _, f := range j.failures.kinds {
+			for _, f := range j.repeats.kinds {
 				if len(f.sources.seen) > maxFailureSources || len(f.samples) > maxSamples {
 					t.Fatalf("%d sources and %d samples of one kind", len(f.sources.seen), len(f.samples))
 				}
 			}
-			if n := len(j.failures.rest.sources.seen); n != maxFailureSources {
+			if n := len(j.repeats.rest.sources.seen); n != maxFailureSources {
 				t.Errorf("%d sources of the rest, want %d", n, maxFailureSources)
 			}
 		})
@@ -180,21 +180,21 @@ func TestFailuresAreBounded(t *testing.T) {
 		for _, l := range log.Take() {
 			switch l.Msg {
 			case "wrong protocol":
-				told++
+				logged++
 			case msgFlood: // the same once more
 			case msgOverflow:
 				rest = l
-				told += l.Attrs["count"].Uint64()
+				logged += l.Attrs["count"].Uint64()
 			default:
-				told += l.Attrs["count"].Uint64()
+				logged += l.Attrs["count"].Uint64()
 			}
 		}
-		if told != events || told != suppressed+maxFailures {
-			t.Errorf("%d of %d are told or counted in a line, %d suppressed: what overflows must not be lost", told, events, suppressed)
+		if logged != events || logged != suppressed+maxFailures {
+			t.Errorf("%d of %d are logged or counted in a line, %d suppressed: what overflows must not be lost", logged, events, suppressed)
 		}
 		logtest.WantAttrs(t, rest, map[string]string{"sources": "64", "more_sources": "true", "class": "-"})
 		if rest.Level != slog.LevelWarn {
-			t.Errorf("the rest is told at %v, want the highest level in it", rest.Level)
+			t.Errorf("the rest is logged at %v, want the highest level in it", rest.Level)
 		}
 	})
 }

@@ -15,8 +15,8 @@ import (
 // maxStack is how much of a stack trace is logged.
 const maxStack = 8 << 10
 
-// lineAttrs is what a line says about one event. Failures always have a
-// status, probes always a prober, sessions how they ended.
+// lineAttrs returns what a line says about one event. Failures always have a status,
+// probes a prober, and sessions how they ended.
 func lineAttrs(e *event.Event) []slog.Attr {
 	to := make([]slog.Attr, 0, 16)
 	to = append(to, slog.String("class", e.Class.String()))
@@ -51,7 +51,7 @@ func lineAttrs(e *event.Event) []slog.Attr {
 	if e.Session.Duration > 0 {
 		to = append(to, slog.Duration("duration", e.Session.Duration))
 	}
-	if h, ok := e.Err.(*event.HandshakeError); ok && h != nil { // the line has its reason
+	if h, ok := e.Err.(*event.HandshakeError); ok && h != nil { // the line has its reason already
 		if h.Field != "" {
 			to = append(to, slog.String("field", h.Field))
 		}
@@ -73,8 +73,8 @@ func lineAttrs(e *event.Event) []slog.Attr {
 	return to
 }
 
-// sessionAttrs says how a connection that left HTTP ended. A code of 0 is not
-// known; the bytes are those of the transport.
+// sessionAttrs says how a connection that left HTTP ended. A code of 0 means that it is
+// not known. The bytes are those of the transport.
 func sessionAttrs(e *event.Event) (to []slog.Attr) {
 	if e.Class == event.SessionEnded {
 		end := e.Session.End
@@ -91,7 +91,7 @@ func sessionAttrs(e *event.Event) (to []slog.Attr) {
 	return to
 }
 
-// sample is one repeat in one line: who asked for what, and what came of it.
+// sample describes one repeat in one line: the peer, the request and its outcome.
 func sample(e *event.Event) string {
 	var b strings.Builder
 	b.WriteString(remoteWord(e.Remote))
@@ -109,7 +109,7 @@ func sample(e *event.Event) string {
 	}
 	if e.Panic != nil {
 		b.WriteString(": " + PanicText(e.Panic))
-	} else if h, _ := e.Err.(*event.HandshakeError); e.Err != nil && h == nil { // the line has its reason
+	} else if h, _ := e.Err.(*event.HandshakeError); e.Err != nil && h == nil { // the line has its reason already
 		b.WriteString(": " + Text(usererror.Text(e.Err)))
 	}
 	return b.String()
@@ -122,11 +122,11 @@ func remoteWord(a netip.AddrPort) string {
 	return Word(netip.AddrPortFrom(a.Addr().Unmap(), a.Port()).String())
 }
 
-// PanicText says what user code panicked with.
+// PanicText returns what user code panicked with, as text for a line.
 func PanicText(p any) string { return Text(usererror.ValueText(p)) }
 
-// stackText keeps the lines of a stack trace, which is this program's own text
-// and of no use on one line, and nothing else that a terminal obeys.
+// stackText cuts a stack trace and replaces what is not printable. It keeps newlines and
+// tabs, because a trace is unreadable on one line.
 func stackText(stack []byte) string {
 	cut := ""
 	if len(stack) > maxStack {
