@@ -10,12 +10,14 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/quietws/quietws/core/internal/conn"
 )
 
-// connOf is ConnOf, and finds the connections of attached servers that the
+// connOf is conn.Of, and finds the connections of attached servers that the
 // guard did not accept.
-func (g *Guard) connOf(nc net.Conn) *Conn {
-	if c := ConnOf(nc); c != nil && guardOf(c) == g {
+func (g *Guard) connOf(nc net.Conn) *conn.Conn {
+	if c := conn.Of(nc); c != nil && guardOf(c) == g {
 		return c
 	}
 	return g.unseen.load(nc)
@@ -141,15 +143,15 @@ func (a Adapter) starting(srv *http.Server, ln net.Listener) {
 		}
 		srv.Handler = l
 	}
-	unseen := &source{watch: g.watch}
+	unseen := &conn.Source{Watch: g.watch}
 	for _, t := range []time.Duration{srv.ReadHeaderTimeout, srv.ReadTimeout} {
-		if t > 0 && unseen.timeout == 0 {
-			unseen.timeout = t
+		if t > 0 && unseen.Timeout == 0 {
+			unseen.Timeout = t
 		}
 	}
 	g.headLimit.Store(int64(cmp.Or(srv.MaxHeaderBytes, http.DefaultMaxHeaderBytes)) + 4096) // as net/http has it
 	if srv.Protocols != nil && srv.Protocols.UnencryptedHTTP2() {
-		g.watch.h2c.Store(true)
+		g.watch.H2C.Store(true)
 	}
 	srv.ErrorLog = g.ErrorLog(srv.ErrorLog)
 	connContext := srv.ConnContext
@@ -158,8 +160,8 @@ func (a Adapter) starting(srv *http.Server, ln net.Listener) {
 		if connContext != nil {
 			made := g.userContext(ctx, nc, connContext)
 			if made == nil {
-				if c != nil && c.came() == cameReported { // its reads are not seen
-					c.closedUnseen()
+				if c != nil && c.Came() == conn.Reported { // its reads are not seen
+					c.ClosedUnseen()
 				}
 				_ = nc.Close() // the server finds it closed
 				return ctx
@@ -183,7 +185,7 @@ func (a Adapter) starting(srv *http.Server, ln net.Listener) {
 // listener below the guard's has accepted it, whose type a hook may ask for
 // (*net.UnixConn, for the peer's credentials). TLS stays above the guard's.
 func accepted(nc net.Conn) net.Conn {
-	if c, ok := nc.(*Conn); ok {
+	if c, ok := nc.(*conn.Conn); ok {
 		return c.Conn
 	}
 	return nc
@@ -201,18 +203,18 @@ func (g *Guard) userContext(ctx context.Context, nc net.Conn, connContext func(c
 }
 
 // connected runs in the accept loop: it must not ask for addresses.
-func connected(c *Conn, ctx context.Context) context.Context {
-	if c == nil || c.context() != nil { // known already
+func connected(c *conn.Conn, ctx context.Context) context.Context {
+	if c == nil || c.Context() != nil { // known already
 		return ctx
 	}
-	c.setContext(ctx)
+	c.SetContext(ctx)
 	return (*connContext)(c)
 }
 
 // adoptable runs for a connection of a server that has no ConnContext. One that
 // the server has put something of its own around is left alone: its listener may
 // know it.
-func (g *Guard) adoptable(nc net.Conn) *Conn {
+func (g *Guard) adoptable(nc net.Conn) *conn.Conn {
 	switch nc.(type) {
 	case syscall.Conn, interface{ NetConn() net.Conn }:
 		return g.attach(nc, g.adopted)
@@ -222,8 +224,8 @@ func (g *Guard) adoptable(nc net.Conn) *Conn {
 
 // attach makes nc known as a connection of a server that tells its states. It
 // returns nil for another guard's.
-func (g *Guard) attach(nc net.Conn, unseen *source) *Conn {
-	c := ConnOf(nc)
+func (g *Guard) attach(nc net.Conn, unseen *conn.Source) *conn.Conn {
+	c := conn.Of(nc)
 	if c != nil && guardOf(c) != g {
 		return nil
 	}
@@ -233,11 +235,11 @@ func (g *Guard) attach(nc net.Conn, unseen *source) *Conn {
 			return nil
 		}
 		g.stats.accepted.Add(1)
-		c = newConn(nc, unseen, cameReported)
+		c = conn.New(nc, unseen, conn.Reported)
 		g.unseen.store(nc, c)
 	}
-	c.lookAbove(nc)
-	c.note(factAttached)
+	c.LookAbove(nc)
+	c.Note(conn.Attached)
 	return c
 }
 
@@ -250,7 +252,7 @@ func (a Adapter) ConnState(nc net.Conn, state http.ConnState) {
 		return
 	}
 	c := a.g.connOf(nc)
-	if state == http.StateNew && (c == nil || !c.saw(factAttached)) {
+	if state == http.StateNew && (c == nil || !c.Saw(conn.Attached)) {
 		c = a.g.adoptable(nc)
 	}
 	if c == nil {
@@ -258,37 +260,37 @@ func (a Adapter) ConnState(nc net.Conn, state http.ConnState) {
 	}
 	switch state {
 	case http.StateActive:
-		c.active()
+		c.SawActive()
 	case http.StateHijacked:
 		a.g.hijackedBy(c, nc)
 	case http.StateClosed:
 		a.g.unseen.delete(nc)
 		a.g.stayed(c)
-		c.over()
+		c.Over()
 	case http.StateNew:
 		a.server.has(c)
-		if c.came() == cameReported && c.hasLines(nc) {
-			a.g.watch.conns.index(c)
+		if c.Came() == conn.Reported && c.HasLines(nc) {
+			a.g.watch.Conns.Index(c)
 		}
 	}
 }
 
 // hijackedBy runs when a server hands the connection over. From here on only
 // the connection itself can tell its end.
-func (g *Guard) hijackedBy(c *Conn, nc net.Conn) {
-	c.note(factHandedOver)
+func (g *Guard) hijackedBy(c *conn.Conn, nc net.Conn) {
+	c.Note(conn.HandedOver)
 	g.leave(c, nc)
 	ordinary := occupantOf(c) == nil // no layer watches the hijack
 	if ordinary {
-		c.mark(outcomeHijacked)
+		c.Mark(conn.Hijacked)
 	}
-	if c.came() == cameReported {
+	if c.Came() == conn.Reported {
 		g.unseen.delete(nc)
 		if ordinary { // it ends here, as far as anyone can see
-			c.over()
+			c.Over()
 		}
 	}
-	if c.saw(factClosed) { // before this; nothing else comes
-		c.over()
+	if c.Saw(conn.Closed) { // before this; nothing else comes
+		c.Over()
 	}
 }

@@ -6,9 +6,11 @@ import (
 	"net"
 	"reflect"
 	"sync"
+
+	"github.com/quietws/quietws/core/internal/conn"
 )
 
-// connTable finds the Conn of a foreign connection.
+// connTable finds the conn.Conn of a foreign connection.
 type connTable struct{ m sync.Map }
 
 // hashable reports whether nc can be a key: a listener may return anything.
@@ -17,16 +19,16 @@ func hashable(nc net.Conn) bool {
 	return v.Kind() == reflect.Pointer || v.Comparable()
 }
 
-func (t *connTable) load(nc net.Conn) *Conn {
+func (t *connTable) load(nc net.Conn) *conn.Conn {
 	if !hashable(nc) {
 		return nil
 	}
 	c, _ := t.m.Load(nc)
-	found, _ := c.(*Conn)
+	found, _ := c.(*conn.Conn)
 	return found
 }
 
-func (t *connTable) store(nc net.Conn, c *Conn) { t.m.Store(nc, c) }
+func (t *connTable) store(nc net.Conn, c *conn.Conn) { t.m.Store(nc, c) }
 
 func (t *connTable) delete(nc net.Conn) {
 	if hashable(nc) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quietws/quietws/core/internal/conn"
 	"github.com/quietws/quietws/internal/plainws"
 )
 
@@ -69,7 +70,7 @@ func stageFor(t *testing.T, g *Guard, handler http.Handler) stage {
 			waitClosed(t, g)
 			// The contexts of sessions outlive the transport for a moment, by
 			// timers that fire before this one.
-			<-time.After(2 * errorGrace)
+			<-time.After(2 * conn.ErrorGrace)
 		}
 	}}
 }

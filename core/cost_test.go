@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+
+	"github.com/quietws/quietws/core/internal/conn"
 )
 
 // What the guard costs where every request and every connection passes. The
@@ -52,7 +54,7 @@ func browserRequest(path string) *http.Request {
 // with its contexts nested as net/http nests them.
 func onConn(t testing.TB, g *Guard, r *http.Request) *http.Request {
 	c := watched(g, deadConn{})
-	ctx := connected(g.attach(c, &source{watch: g.watch}), context.Background())
+	ctx := connected(g.attach(c, &conn.Source{Watch: g.watch}), context.Background())
 	ctx, cancelConn := context.WithCancel(context.WithValue(ctx, http.LocalAddrContextKey, net.Addr(nil)))
 	ctx, cancelRequest := context.WithCancel(ctx)
 	t.Cleanup(func() { cancelRequest(); cancelConn() })

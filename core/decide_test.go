@@ -55,7 +55,7 @@ func TestDecideTells(t *testing.T) {
 				t.Errorf("%s, connection %d: %+v", row.rule, i, e)
 			}
 		}
-		emptyRegistry(t, g.watch.conns)
+		emptyRegistry(t, g.watch.Conns)
 	}
 }
 
@@ -83,7 +83,7 @@ func TestTooManyFields(t *testing.T) {
 		if _, err := client.Write([]byte("GET / HTTP/1.1\r\n" + strings.Repeat("A: b\r\n", row.size/6))); err != nil {
 			t.Fatal(err)
 		}
-		for p := make([]byte, 1<<10); c.in.Load() < int64(row.size); {
+		for p := make([]byte, 1<<10); c.In.Load() < int64(row.size); {
 			if _, err := c.Read(p); err != nil {
 				t.Fatal(err)
 			}

@@ -15,9 +15,9 @@
 //
 // # The way of a connection
 //
-//	accept ─ Guard.Listener ─► Conn
+//	accept ─ Guard.Listener ─► conn.Conn
 //	 TLS   ─ above it: Guard.TLSListener, or tls.NewListener
-//	 bytes ─ Conn.Read and Write note the first bytes, counts and typed errors
+//	 bytes ─ conn.Conn.Read and Write note the first bytes, counts and typed errors
 //	 head  ─ outermost layer: Begin ─► Verdict: Pass, Probe, Upgrade or Refuse
 //	         then exactly one of: Opened (left HTTP) or Done (status, error)
 //	 life  ─ a session: the application and its library own the frames

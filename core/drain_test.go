@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn"
 	"github.com/quietws/quietws/core/internal/conn/conntest"
 	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
@@ -27,7 +28,7 @@ import (
 type fakeSession struct {
 	*Session
 	g    *Guard
-	c    *Conn
+	c    *conn.Conn
 	q    Request
 	gone chan struct{} // closed when its connection is
 }
@@ -202,7 +203,7 @@ func TestDrainSpread(t *testing.T) {
 					t.Errorf("%+v", e.Session)
 				}
 			}
-			emptyRegistry(t, g.watch.conns)
+			emptyRegistry(t, g.watch.Conns)
 		})
 	}
 }
@@ -280,7 +281,7 @@ func TestDrainReport(t *testing.T) {
 			"sessions": "5", "closed": "3", "answered": "1", "dropped": "2",
 			"notice": "0s", "goodbyes": "40ms", "closing": "7.96s", "duration": "8s",
 		})
-		emptyRegistry(t, g.watch.conns)
+		emptyRegistry(t, g.watch.Conns)
 	})
 }
 
@@ -346,7 +347,7 @@ func TestDrainHurry(t *testing.T) {
 				t.Fatalf("long after, by one who has no time: %+v, %v", r, err)
 			}
 		}
-		emptyRegistry(t, g.watch.conns)
+		emptyRegistry(t, g.watch.Conns)
 	})
 }
 
@@ -361,7 +362,7 @@ func TestDrainAtOnce(t *testing.T) {
 		if !errors.Is(err, context.Canceled) || r.Duration != 0 || r.Sessions != 1 {
 			t.Errorf("%+v, %v", r, err)
 		}
-		if !s.c.saw(factClosed) {
+		if !s.c.Saw(conn.Closed) {
 			t.Error("the session's connection is open")
 		}
 		s.q.Done(0, nil)
@@ -412,7 +413,7 @@ func TestDrainEarlyAndLate(t *testing.T) {
 		if r.Sessions != 3 || r.Dropped != 0 || r.Duration > 4*time.Second {
 			t.Errorf("%+v: three sessions, and everybody left", r)
 		}
-		if !under.c.saw(factClosed) {
+		if !under.c.Saw(conn.Closed) {
 			under.end(nil)
 		}
 	})
@@ -423,7 +424,7 @@ func TestDrainEarlyAndLate(t *testing.T) {
 func TestDrainClosesWhatStandsAbout(t *testing.T) {
 	events := new(book)
 	g := quietGuard(t, Config{Observe: events.observe})
-	pipe := func(bytes string) (*Conn, net.Conn) {
+	pipe := func(bytes string) (*conn.Conn, net.Conn) {
 		a, b := net.Pipe()
 		c := watched(g, a)
 		if bytes != "" {
@@ -439,7 +440,7 @@ func TestDrainClosesWhatStandsAbout(t *testing.T) {
 	half, _ := pipe("GET /ws HTTP/1.1\r\nHost: a\r\n")
 	preamble, _ := pipe(string(conntest.LineProxyV1))
 	serving, _ := pipe("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-	if !serving.begin() {
+	if !serving.Begin() {
 		t.Fatal("a request cannot begin")
 	}
 
@@ -448,24 +449,24 @@ func TestDrainClosesWhatStandsAbout(t *testing.T) {
 	defer cert.Close()
 	handshaken, peer := pipe("")
 	above := tls.Server(handshaken, cert.TLS)
-	handshaken.lookAbove(above)
+	handshaken.LookAbove(above)
 	go func() { _ = tls.Client(peer, &tls.Config{InsecureSkipVerify: true}).Handshake() }()
 	if err := above.HandshakeContext(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 
 	drained(t, g)
-	for name, c := range map[string]*Conn{"silent": silent, "half a head": half, "a preamble": preamble, "handshaken": handshaken} {
-		if !c.saw(factClosed) {
+	for name, c := range map[string]*conn.Conn{"silent": silent, "half a head": half, "a preamble": preamble, "handshaken": handshaken} {
+		if !c.Saw(conn.Closed) {
 			t.Errorf("%s: still open", name)
 		}
 	}
-	if serving.saw(factClosed) {
+	if serving.Saw(conn.Closed) {
 		t.Error("a connection with a request in progress was closed")
 	}
-	serving.mark(outcomeOrdinary)
+	serving.Mark(conn.Ordinary)
 	_ = serving.Close()
-	serving.release()
+	serving.Release()
 	waitClosed(t, g)
 	closed := events.of(t, g, event.ServerClosed)
 	for _, e := range closed {
@@ -506,7 +507,7 @@ func TestDrainWaitsForAHandshake(t *testing.T) {
 			} else if r.Duration, r.Closing = row.want.Duration, 0; !reflect.DeepEqual(r, row.want) {
 				t.Errorf("%s: %+v, want %+v", row.rule, r, row.want)
 			}
-			if !s.c.saw(factClosed) {
+			if !s.c.Saw(conn.Closed) {
 				s.end(nil)
 			}
 		})

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/quietws/quietws/core/internal/conn"
 )
 
 // drain is the end of the sessions of a guard, or of one of its servers alone.
@@ -262,7 +264,7 @@ func (d *drain) sayGoodbye(sessions []*exchange) {
 // openSessions returns the sessions that are open now, on one server or, where of
 // is nil, on all.
 func (g *Guard) openSessions(of *server) (open []*exchange) {
-	for _, c := range g.watch.conns.all() {
+	for _, c := range g.watch.Conns.All() {
 		if x := sessionOn(c); x != nil && of.owns(c) {
 			open = append(open, x)
 		}
@@ -274,15 +276,15 @@ func (g *Guard) openSessions(of *server) (open []*exchange) {
 // server or, where of is nil, on any. One that ends is open until all that is known of
 // its end is noted.
 func (g *Guard) anySession(of *server) bool {
-	return g.watch.conns.any(func(c *Conn) bool {
+	return g.watch.Conns.Any(func(c *conn.Conn) bool {
 		x := occupantOf(c)
 		return x != nil && x.asks && of.owns(c)
 	})
 }
 
 // sessionOn returns the session on c, nil if there is none.
-func sessionOn(c *Conn) *exchange {
-	if x := occupantOf(c); x != nil && x.opened() && !c.saw(factDecided) {
+func sessionOn(c *conn.Conn) *exchange {
+	if x := occupantOf(c); x != nil && x.opened() && !c.Saw(conn.Decided) {
 		return x
 	}
 	return nil
@@ -301,14 +303,14 @@ func (g *Guard) closeIdle(of *server, hurry <-chan struct{}) {
 // are not.
 func (g *Guard) closeIdleConns(of *server, youth time.Duration) (young int) {
 	now := g.now()
-	for _, c := range g.watch.conns.all() {
+	for _, c := range g.watch.Conns.All() {
 		switch {
-		case !c.idle() || c.saw(factUpgraded|factHandedOver|factClosed) || c.had(anyRequest) || !of.owns(c):
-		case now-c.accepted < youth:
+		case !c.Idle() || c.Saw(conn.Upgraded|conn.HandedOver|conn.Closed) || c.Had(conn.AnyRequest) || !of.owns(c):
+		case now-c.Accepted < youth:
 			young++
 		default:
-			c.note(factDrained)
-			if t := c.above(); t != nil && c.came() == cameReported {
+			c.Note(conn.Drained)
+			if t := c.Above(); t != nil && c.Came() == conn.Reported {
 				_ = t.NetConn().Close() // its own Close would wait for the peer to read an alert
 			}
 			_ = c.Close()

@@ -4,13 +4,20 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn"
 	"github.com/quietws/quietws/core/internal/journal"
 	"github.com/quietws/quietws/core/internal/prober"
 	"github.com/quietws/quietws/core/internal/remedy"
 )
 
+// host is a Guard as its connections see it.
+type host Guard
+
+// Over implements conn.Host.
+func (h *host) Over(c *conn.Conn, end conn.End) { (*Guard)(h).over(c, end) }
+
 // over counts a connection, and logs what no request on it has logged.
-func (g *Guard) over(c *Conn, end end) {
+func (g *Guard) over(c *conn.Conn, end conn.End) {
 	if end.Uncounted {
 		return
 	}
@@ -60,8 +67,8 @@ func toldByRequest(c event.Class) bool {
 }
 
 // fill adds to e what the transport says of the peer.
-func (g *Guard) fill(c *Conn, e *event.Event) {
-	e.Remote = c.remote()
+func (g *Guard) fill(c *conn.Conn, e *event.Event) {
+	e.Remote = c.Remote()
 	e.Platform = g.platform(e.Remote.Addr()) || !e.Remote.IsValid() && isUnix(c.Conn.RemoteAddr())
 	if e.Prober == "" && e.Platform && e.Class.Probe() {
 		e.Prober = g.proberAt(e.Remote.Addr()).String()

@@ -62,7 +62,7 @@ func (l *errorLog) Write(p []byte) (int, error) {
 func (l *errorLog) ours(line string) bool {
 	if rest, ok := strings.CutPrefix(line, lineTLS); ok {
 		a := addrIn(rest)
-		return a.IsValid() && l.g.watch.conns.find(a) != nil || !a.IsValid() && l.g.watch.conns.anyNameless()
+		return a.IsValid() && l.g.watch.Conns.Find(a) != nil || !a.IsValid() && l.g.watch.Conns.AnyNameless()
 	}
 	if rest, ok := strings.CutPrefix(line, lineBrokenH2); ok {
 		return l.g.brokenHTTP2(rest)

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn"
 	"github.com/quietws/quietws/core/internal/conn/conntest"
 	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
@@ -139,7 +140,7 @@ var provocations = []struct {
 			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 				c, err := new(net.Dialer).DialContext(ctx, network, addr)
 				if err == nil {
-					from = addrPort(c.LocalAddr())
+					from = conn.AddrPort(c.LocalAddr())
 				}
 				return c, err
 			},
@@ -162,7 +163,7 @@ func dialed(t *testing.T, address string, do func(net.Conn)) netip.AddrPort {
 	}
 	defer func() { _ = c.Close() }()
 	do(c)
-	return addrPort(c.LocalAddr())
+	return conn.AddrPort(c.LocalAddr())
 }
 
 // The lines of net/http still read as they are parsed, and where the
@@ -222,11 +223,11 @@ func waitClosed(t *testing.T, g *Guard) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for late := time.After(10 * time.Second); len(g.watch.conns.all()) > 0 || g.Snapshot().Open > 0; {
+	for late := time.After(10 * time.Second); len(g.watch.Conns.All()) > 0 || g.Snapshot().Open > 0; {
 		select {
 		case <-tick.C:
 		case <-late:
-			t.Fatalf("%d connections are still open after ten seconds", len(g.watch.conns.all()))
+			t.Fatalf("%d connections are still open after ten seconds", len(g.watch.Conns.All()))
 		}
 	}
 }
@@ -309,7 +310,7 @@ func FuzzErrorLogLine(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	g.watch.conns.index(registered(g, conntest.TCPAddr(ours)))
+	g.watch.Conns.Index(registered(g, conntest.TCPAddr(ours)))
 	f.Fuzz(func(t *testing.T, line string) {
 		var out bytes.Buffer
 		l := g.ErrorLog(log.New(&out, "", 0))

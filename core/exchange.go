@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn"
 	"github.com/quietws/quietws/core/internal/journal"
 	"github.com/quietws/quietws/core/internal/prober"
 	"github.com/quietws/quietws/core/internal/remedy"
@@ -17,12 +18,12 @@ import (
 
 // exchange is a request that is a candidate: a health route's, a known
 // prober's, one that asks to upgrade or that came to a WebSocket route. Other
-// requests are only counted, on their Conn.
+// requests are only counted, on their conn.Conn.
 type exchange struct {
 	g      *Guard
-	c      *Conn   // nil where the connection is not known
-	seat   seat    // what c has of it
-	answer *Answer // for Probe and Refuse
+	c      *conn.Conn // nil where the connection is not known
+	seat   conn.Seat  // what c has of it
+	answer *Answer    // for Probe and Refuse
 
 	path   string
 	remote netip.AddrPort
@@ -101,9 +102,9 @@ func (x *exchange) set(state uint32) bool { return x.state.Or(state)&state == 0 
 
 func (x *exchange) opened() bool { return x.is(stateOpened) }
 
-// confirm notes what was answered to a handshake after the hijack. status 0 is
+// Confirm notes what was answered to a handshake after the hijack. status 0 is
 // an answer that cannot be read because TLS is above.
-func (x *exchange) confirm(status int) {
+func (x *exchange) Confirm(status int) {
 	if status == 0 && x.layer.Load() != nil {
 		return // frames: the 101 was held back
 	}
@@ -120,7 +121,7 @@ func (x *exchange) confirm(status int) {
 
 // accepted counts a handshake that was.
 func (x *exchange) accepted() {
-	x.mark(outcomeSession)
+	x.mark(conn.Session)
 	if !x.endpoint {
 		x.g.learn(x.path, "")
 	}
@@ -172,11 +173,11 @@ func (x *exchange) settleProbe(status int) {
 	switch {
 	case x.preface: // not a request, unless it was hijacked
 		if x.c != nil {
-			x.c.note(factPreface)
+			x.c.Note(conn.Preface)
 		}
 		return
 	case x.kind != Probe && !x.credited && !x.app: // its own health route, asked by a person
-		x.mark(outcomeOrdinary)
+		x.mark(conn.Ordinary)
 		return
 	}
 	if !x.credited && x.platform && x.kind == Probe && prober.Contains(g.config.ProbeSources, x.address()) {
@@ -189,13 +190,13 @@ func (x *exchange) settleProbe(status int) {
 	ok := status >= 200 && status < 400
 	turn := x.turnOf(status, ok)
 	if ok && turn == journal.Ordinary && g.journal.Hushed(x.address(), p, uint8(x.route)) { // what is to be done was done a moment ago
-		x.mark(outcomeProbe)
+		x.mark(conn.Probe)
 		g.stats.countProbe(event.HTTPProbe, p, false)
 		return
 	}
-	class, outcome := event.HTTPProbe, outcomeProbe
+	class, outcome := event.HTTPProbe, conn.Probe
 	if !ok && x.credited && status != 0 && !x.ownFailure(status) && !x.offSocket(status) && g.ready() {
-		class, outcome = event.ProbeFailing, outcomeProbeFailing
+		class, outcome = event.ProbeFailing, conn.ProbeFailing
 	}
 	x.mark(outcome)
 	if (x.route == RouteReady && x.kind == Probe || x.app) && (x.platform || x.credited) {
@@ -223,7 +224,7 @@ func (x *exchange) settleProbe(status int) {
 func (x *exchange) settleHandshake(status int) {
 	g := x.g
 	reason, class := x.fault, event.HandshakeRefused
-	gone := x.c != nil && x.c.peerGone()
+	gone := x.c != nil && x.c.PeerGone()
 	var err error
 	if p := x.err.Load(); p != nil {
 		err = *p
@@ -232,7 +233,7 @@ func (x *exchange) settleHandshake(status int) {
 	switch {
 	case x.kind == Refuse:
 	case !x.asks && (status < 400 || status >= 500):
-		x.mark(outcomeOrdinary) // the route serves more than WebSocket
+		x.mark(conn.Ordinary) // the route serves more than WebSocket
 		return
 	case x.asks && !x.endpoint && status == http.StatusNotFound:
 		reason = event.ReasonNoRoute
@@ -246,13 +247,13 @@ func (x *exchange) settleHandshake(status int) {
 	case status != 0:
 		reason = event.ReasonApplication
 	case gone:
-		x.mark(outcomeOrdinary)
+		x.mark(conn.Ordinary)
 		return
 	default:
 		class, reason = event.UpgradeFailed, event.ReasonStatusUnknown
 	}
 	if class == event.UpgradeFailed && gone {
-		x.mark(outcomeOrdinary)
+		x.mark(conn.Ordinary)
 		return
 	}
 	e := event.Event{Class: class, Reason: reason, Status: status, Err: err}
@@ -267,7 +268,7 @@ func (x *exchange) settleHandshake(status int) {
 		if reason == event.ReasonHijackFailed && x.lent {
 			e.Remedy = remedy.Replayed
 		}
-		x.mark(outcomeUpgradeFailed)
+		x.mark(conn.UpgradeFailed)
 		g.stats.handshakes[handshakeFailed][reason].Add(1)
 		if g.servedAt(x.path) != 0 || x.endpoint || status == http.StatusSwitchingProtocols {
 			g.stats.broken.Add(1)
@@ -286,8 +287,8 @@ func (x *exchange) handshakeError(reason event.Reason, status int) *event.Handsh
 	return e
 }
 
-// leave is called when the connection of x is over, before its class is decided.
-func (x *exchange) leave() {
+// Leave is called when the connection of x is over, before its class is decided.
+func (x *exchange) Leave() {
 	if x.opened() {
 		x.settleSession()
 	}
@@ -310,10 +311,10 @@ func (x *exchange) settleSession() {
 		case panicked:
 		case status != 0: // the library answered after the hijack, and not 101
 			x.settleHandshake(status)
-		case c.goneAtWrite(): // its client was gone before it could be answered
-			c.mark(outcomeOrdinary)
+		case c.GoneAtWrite(): // its client was gone before it could be answered
+			c.Mark(conn.Ordinary)
 		default:
-			c.mark(outcomeUpgradeFailed)
+			c.Mark(conn.UpgradeFailed)
 			g.stats.handshakes[handshakeFailed][event.ReasonNothingWritten].Add(1)
 			if !x.early { // libraries close on a client that does not wait for the answer
 				g.stats.broken.Add(1)
@@ -333,9 +334,9 @@ func (x *exchange) settleSession() {
 		end = endedServer
 	case code != 0 && code != 1006:
 		end = endedClosed
-	case code == 1006, c.peerGone():
+	case code == 1006, c.PeerGone():
 		end = endedVanished
-	case c.timedOut():
+	case c.TimedOut():
 		end = endedTimeout
 	}
 	if end == endedVanished {
@@ -344,7 +345,7 @@ func (x *exchange) settleSession() {
 	g.stats.ended[end][closeCodeIndex(code)].Add(1)
 	e.Class, e.Status, e.Session = event.SessionEnded, status, event.SessionEnd{
 		End: sessionEnds[end], Code: code, Duration: g.now() - x.openedAt,
-		BytesIn: c.in.Load(), BytesOut: c.out.Load(),
+		BytesIn: c.In.Load(), BytesOut: c.Out.Load(),
 	}
 	if p := x.err.Load(); p != nil {
 		e.Err = *p
@@ -375,9 +376,9 @@ func (x *exchange) cannotHijack(w http.ResponseWriter) {
 	x.heldBy(hiding(w))
 }
 
-func (x *exchange) mark(o outcome) {
+func (x *exchange) mark(o conn.Outcome) {
 	if x.c != nil {
-		x.c.mark(o)
+		x.c.Mark(o)
 	}
 }
 
@@ -385,7 +386,7 @@ func (x *exchange) mark(o outcome) {
 // order of the reasons.
 func (x *exchange) markRefused(r event.Reason) {
 	if x.c != nil {
-		x.c.markRefused(r)
+		x.c.MarkRefused(r)
 	}
 }
 

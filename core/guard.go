@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn"
 	"github.com/quietws/quietws/core/internal/journal"
 	"github.com/quietws/quietws/core/internal/prober"
 )
@@ -30,7 +31,7 @@ import (
 type Guard struct {
 	config  Config
 	journal *journal.Journal
-	watch   *watch
+	watch   *conn.Watch
 	stats   stats
 
 	askedReady  lastSaid[bool]
@@ -59,7 +60,7 @@ type Guard struct {
 	awaited   atomic.Int64  // handshakes that are to be answered after the hijack
 	awaiting  atomic.Bool   // a timer looks at them
 	patience  time.Duration // with one of them: unansweredAfter
-	adopted   *source       // of the sessions on connections that were not watched before
+	adopted   *conn.Source  // of the sessions on connections that were not watched before
 
 	opening  sync.Mutex // held while a session opens that was handed over
 	mu       sync.Mutex
@@ -108,8 +109,8 @@ func New(config Config) (*Guard, error) {
 	}
 	g.whole = newDrain(g, nil)
 	g.pollers.rare = config.Drain.room() / time.Duration(max(config.Drain.Fall, 1))
-	g.watch = newWatch(g, config.ExpectProxy)
-	g.adopted = &source{watch: g.watch}
+	g.watch = conn.NewWatch((*host)(g), config.ExpectProxy)
+	g.adopted = &conn.Source{Watch: g.watch}
 	g.journal = journal.New(journal.Config{
 		Logger: config.Logger, Observe: config.Observe,
 		Collapse: config.Collapse, Summary: config.Summary,
@@ -165,7 +166,7 @@ func (g *Guard) ruleIn(f PathForm, path string) *pathRule {
 }
 
 // now is the time since the guard was made, by the monotonic clock.
-func (g *Guard) now() time.Duration { return g.watch.now() }
+func (g *Guard) now() time.Duration { return g.watch.Now() }
 
 // Close prints what is pending, the repeats that are being counted too, and ends
 // the log. Call it last, when the servers have shut down. It does not touch

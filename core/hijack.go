@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn"
 )
 
 func writeAnswer(w http.ResponseWriter, r *http.Request, a *Answer) {
@@ -145,7 +146,7 @@ func (w *writer) hijacked(nc net.Conn, rw *bufio.ReadWriter, err error) (net.Con
 	}
 	x.early = rw != nil && rw.Reader.Buffered() > 0
 	watched := Request{c: x.c, x: x, begun: true}.Opened(nc)
-	if c, ok := watched.(*Conn); ok && nc != net.Conn(c) { // nc itself may be of a type that cannot be compared
+	if c, ok := watched.(*conn.Conn); ok && nc != net.Conn(c) { // nc itself may be of a type that cannot be compared
 		redirect(rw, watched)
 	}
 	if w.w.opened != nil {

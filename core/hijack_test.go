@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/quietws/quietws/core/internal/conn"
 	"github.com/quietws/quietws/core/internal/conn/conntest"
 )
 
@@ -152,7 +153,7 @@ func TestHijackKeepsEarlyBytes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := ConnOf(nc)
+		c := conn.Of(nc)
 		if c == nil || nc == below.nc {
 			t.Fatal("the session's connection is not watched")
 		}
@@ -163,13 +164,13 @@ func TestHijackKeepsEarlyBytes(t *testing.T) {
 		if err != nil || string(got) != early+"later" {
 			t.Errorf("read %q, %v, want %q", got, err, early+"later")
 		}
-		if n := c.in.Load(); n != int64(len("later")) || !c.peerGone() {
-			t.Errorf("what came after the hijack was not seen: %d bytes, the peer gone %t", n, c.peerGone())
+		if n := c.In.Load(); n != int64(len("later")) || !c.PeerGone() {
+			t.Errorf("what came after the hijack was not seen: %d bytes, the peer gone %t", n, c.PeerGone())
 		}
 		_, _ = rw.WriteString("answer")
 		_ = rw.Flush()
-		if wrote := below.nc.(*conntest.Script).Wrote; !bytes.Equal(wrote, []byte("answer")) || c.out.Load() != 6 {
-			t.Errorf("wrote %q, counted %d", wrote, c.out.Load())
+		if wrote := below.nc.(*conntest.Script).Wrote; !bytes.Equal(wrote, []byte("answer")) || c.Out.Load() != 6 {
+			t.Errorf("wrote %q, counted %d", wrote, c.Out.Load())
 		}
 		_ = nc.Close()
 		q.Done(0, nil)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn"
 )
 
 // Over HTTP/2 a handshake can fail without a request that anyone sees. A proxy
@@ -18,7 +19,7 @@ import (
 
 // refusedOverHTTP2 tells that a handshake failed on c before any handler could see
 // it. said is what the server's log says of it, "" for nothing.
-func (g *Guard) refusedOverHTTP2(c *Conn, said string) {
+func (g *Guard) refusedOverHTTP2(c *conn.Conn, said string) {
 	var err error = &event.HandshakeError{Reason: event.ReasonHTTP2}
 	if said != "" {
 		err = serverSaid{err, "http2: " + said}
@@ -42,12 +43,12 @@ func (e serverSaid) Unwrap() error { return e.error }
 // error of an HTTP/2 connection, which names the peer. It reports whether the
 // guard tells it.
 func (g *Guard) brokenHTTP2(rest string) bool {
-	c := g.watch.conns.find(addrIn(rest))
+	c := g.watch.Conns.Find(addrIn(rest))
 	if c == nil {
 		return false
 	}
 	_, said, _ := strings.Cut(rest, ": ")
-	c.markRefused(event.ReasonHTTP2)
+	c.MarkRefused(event.ReasonHTTP2)
 	g.refusedOverHTTP2(c, strings.TrimSpace(said))
 	return true
 }
@@ -86,7 +87,7 @@ func (x *exchange) settleStream(status int) {
 		end = endedPanic
 	} else if code, _ = x.end(); code != 0 && code != 1006 {
 		end = endedClosed
-	} else if code == 1006 || x.c != nil && x.c.peerGone() {
+	} else if code == 1006 || x.c != nil && x.c.PeerGone() {
 		end, code = endedVanished, 1006
 	}
 	x.g.stats.ended[end][closeCodeIndex(code)].Add(1)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"time"
+
+	"github.com/quietws/quietws/core/internal/conn"
 )
 
 // HTTPRequest is a [Request] of the net/http family: it writes answers, and
@@ -163,7 +165,7 @@ func (q *HTTPRequest) Recovered() {
 		return
 	}
 	switch {
-	case q.c != nil && q.c.saw(factAttached):
+	case q.c != nil && q.c.Saw(conn.Attached):
 		q.Done(0, nil)
 	case q.begun:
 		q.aborted(v)
@@ -180,8 +182,8 @@ func (q *HTTPRequest) outermost() {
 		return
 	}
 	q.aborted(v)
-	if c := q.conn(); c != nil && c.saw(factAttached) && v != nil && v != http.ErrAbortHandler {
-		guardOf(c).panics.add(c.remote()) // the server's line about it comes next
+	if c := q.conn(); c != nil && c.Saw(conn.Attached) && v != nil && v != http.ErrAbortHandler {
+		guardOf(c).panics.add(c.Remote()) // the server's line about it comes next
 	}
 	panic(v)
 }
@@ -255,7 +257,7 @@ func (q *HTTPRequest) Contain(v any) (contained bool) {
 	case contained:
 		q.aborted(v)
 		return true
-	case q.c != nil && q.c.saw(factAttached): // the outermost layer learns of it
+	case q.c != nil && q.c.Saw(conn.Attached): // the outermost layer learns of it
 		q.Done(0, nil)
 	case q.begun: // else the layer that began it does
 		q.aborted(v)
@@ -291,7 +293,7 @@ func (q *HTTPRequest) Session(ctx context.Context) (context.Context, *Session) {
 	}
 	ctx, cancel := context.WithCancelCause(x.sessionParent(ctx))
 	x.setCancel(cancel)
-	if x.c.saw(factClosed) {
+	if x.c.Saw(conn.Closed) {
 		cancel(errSessionEnded)
 	}
 	return ctx, (*Session)(x)
@@ -301,7 +303,7 @@ func (q *HTTPRequest) Session(ctx context.Context) (context.Context, *Session) {
 // ends with the handler, when the session has ended anyway. Where nothing else
 // can end it, what it would keep of its children is saved.
 func (x *exchange) sessionParent(ctx context.Context) context.Context {
-	if base := x.c.context(); base == nil || base.Done() != nil || ctx != x.w.r.Context() {
+	if base := x.c.Context(); base == nil || base.Done() != nil || ctx != x.w.r.Context() {
 		return ctx
 	}
 	return (*sessionValues)(x)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn"
 	"github.com/quietws/quietws/core/internal/conn/conntest"
 	"github.com/quietws/quietws/internal/plainws"
 )
@@ -91,7 +92,7 @@ func TestContainAndFinish(t *testing.T) {
 			g := quietGuard(t, Config{Observe: events.observe})
 			nc := &conntest.Script{Addr: conntest.TCPAddr("10.0.0.9:4711")}
 			c := watched(g, nc)
-			g.watch.conns.index(c)
+			g.watch.Conns.Index(c)
 			r := handshake(peerAt("10.0.0.9:4711"))
 			a := g.Adapter()
 			q := a.AtEndpoint(r, "/ws")
@@ -109,7 +110,7 @@ func TestContainAndFinish(t *testing.T) {
 				w.WriteHeader(row.status) // as a framework's error handler does
 			}
 			if row.class == event.SessionEnded || row.class == event.HandlerPanic && row.panics == nil {
-				if open := !c.saw(factClosed); open != strings.Contains(row.rule, "left open") {
+				if open := !c.Saw(conn.Closed); open != strings.Contains(row.rule, "left open") {
 					t.Errorf("the connection is open: %v", open)
 				}
 			}
@@ -144,7 +145,7 @@ func TestContainAndFinish(t *testing.T) {
 func TestContainGoexit(t *testing.T) {
 	g := quietGuard(t, Config{})
 	c := watched(g, &conntest.Script{Addr: conntest.TCPAddr("10.0.0.9:4711")})
-	g.watch.conns.index(c)
+	g.watch.Conns.Index(c)
 	left := make(chan struct{})
 	go func() {
 		defer close(left)
@@ -165,17 +166,17 @@ func TestSessionContext(t *testing.T) {
 	for _, row := range []struct {
 		rule string
 		conn *conntest.Script
-		end  func(*Conn)
+		end  func(*conn.Conn)
 	}{
-		{"closed by this server", &conntest.Script{}, func(c *Conn) { _ = c.Close() }},
-		{"a readFrom failed", &conntest.Script{Reads: []conntest.Step{{Data: "", Err: io.EOF}}}, read},
-		{"a writeTo failed", &conntest.Script{Writes: []conntest.Step{{Data: "", Err: io.ErrClosedPipe}}}, write},
+		{"closed by this server", &conntest.Script{}, func(c *conn.Conn) { _ = c.Close() }},
+		{"a readFrom failed", &conntest.Script{Reads: []conntest.Step{{Data: "", Err: io.EOF}}}, readFrom},
+		{"a writeTo failed", &conntest.Script{Writes: []conntest.Step{{Data: "", Err: io.ErrClosedPipe}}}, writeTo},
 		{"closed before it was asked for", &conntest.Script{}, nil},
 	} {
 		g, _ := guardLog(t, Config{}, slog.LevelError)
 		row.conn.Addr = conntest.TCPAddr("10.0.0.9:4711")
 		c := watched(g, row.conn)
-		g.watch.conns.index(c)
+		g.watch.Conns.Index(c)
 		r := handshake(peerAt("10.0.0.9:4711"))
 		r = r.WithContext(context.WithValue(r.Context(), key{}, "the application's"))
 		q := g.Adapter().AtHandler(r, "/ws", nil)
@@ -252,7 +253,7 @@ func TestUpgradeWithoutAClient(t *testing.T) {
 	} {
 		g := quietGuard(t, Config{})
 		c := watched(g, &conntest.Script{Addr: conntest.TCPAddr("10.0.0.9:4711"), Writes: []conntest.Step{row.write}})
-		g.watch.conns.index(c)
+		g.watch.Conns.Index(c)
 		r := handshake(peerAt("10.0.0.9:4711"))
 		q := g.Adapter().AtEndpoint(r, "/ws")
 		w, _ := q.Wrap(handed{ResponseRecorder: httptest.NewRecorder(), nc: c}, r)

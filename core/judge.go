@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn"
 	"github.com/quietws/quietws/core/internal/head"
 	"github.com/quietws/quietws/core/internal/journal"
 	"github.com/quietws/quietws/core/internal/prober"
@@ -160,7 +161,7 @@ const (
 )
 
 // judge decides what a request is. It returns nil for an ordinary one.
-func (a Adapter) judge(h Head, c *Conn, where place) *exchange {
+func (a Adapter) judge(h Head, c *conn.Conn, where place) *exchange {
 	g := a.g
 	path, form := a.path(h)
 	rule := g.ruleIn(form, path)

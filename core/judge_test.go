@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn"
 )
 
 const (
@@ -247,7 +248,7 @@ func TestJudgeRecyclesWhatNobodyHasFound(t *testing.T) {
 	g := quietGuard(t, Config{})
 	near, far := net.Pipe()
 	defer func() { _ = errors.Join(near.Close(), far.Close()) }()
-	c := newConn(near, &source{watch: g.watch}, cameAccepted)
+	c := conn.New(near, &conn.Source{Watch: g.watch}, conn.Accepted)
 	a := g.Adapter()
 	h := httpHead{asked("GET", "/ws/1", agent(kubelet), peerAt(inside))}
 	q := HTTPRequest{Request: a.begin(h, c, nil)}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn"
 	"github.com/quietws/quietws/core/internal/conn/conntest"
 	"github.com/quietws/quietws/core/probetest"
 	"github.com/quietws/quietws/internal/plainws"
@@ -258,7 +259,7 @@ func TestTheAnswerToAHandshakeIsSeen(t *testing.T) {
 			if got := <-received; string(got) != text {
 				t.Errorf("%s: the peer got %q, not %q", name, got, text)
 			}
-			if out := q.x.c.out.Load(); out != int64(len(text)) {
+			if out := q.x.c.Out.Load(); out != int64(len(text)) {
 				t.Errorf("%s of %q: counted %d bytes", name, text, out)
 			}
 			if got := int(q.x.status.Load()); got != want || q.x.is(stateConfirmed) != (want == 101) {
@@ -372,10 +373,10 @@ func TestUnansweredHandshakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		events := make(chan event.Event, 10)
 		g := quietGuard(t, Config{Observe: func(e event.Event) { events <- e }})
-		opened := func() (*Conn, Request) {
+		opened := func() (*conn.Conn, Request) {
 			r := handshake()
 			q := g.Adapter().BeginHTTP(r)
-			return q.Opened(&conntest.Script{}).(*Conn), q.Request
+			return q.Opened(&conntest.Script{}).(*conn.Conn), q.Request
 		}
 		told := func() (n int) {
 			synctest.Wait()

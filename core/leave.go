@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn"
 )
 
 // Leave ends a request, as Done does, whose handler has asked for the connection
@@ -29,7 +30,7 @@ func (r *Request) Leave(status int) {
 		if !x.own { // nor of the end of the session
 			x.untracked()
 		}
-	case !x.c.saw(factAttached):
+	case !x.c.Saw(conn.Attached):
 		r.done = true
 		x.open(x.c)
 		r.release()
@@ -78,7 +79,7 @@ func (x *exchange) open(nc net.Conn) {
 }
 
 // leave runs when the server has handed the connection over.
-func (g *Guard) leave(c *Conn, nc net.Conn) {
+func (g *Guard) leave(c *conn.Conn, nc net.Conn) {
 	x := occupantOf(c)
 	if x == nil || !x.is(stateLeaving) {
 		return
@@ -86,16 +87,16 @@ func (g *Guard) leave(c *Conn, nc net.Conn) {
 	g.unseen.delete(nc)
 	x.open(nc)
 	x.left() // after that: SessionOn may come in between
-	if c.came() == cameFollowed && !x.own {
+	if c.Came() == conn.Followed && !x.own {
 		x.loaned = x.lendSlot(nc)
-		c.over() // it ends here, as far as anyone can see
+		c.Over() // it ends here, as far as anyone can see
 	}
-	c.release()
+	c.Release()
 }
 
 // stayed runs when the server has closed the connection, which it then has not
 // handed over.
-func (g *Guard) stayed(c *Conn) {
+func (g *Guard) stayed(c *conn.Conn) {
 	x := occupantOf(c)
 	if x == nil || !x.left() {
 		return
@@ -141,13 +142,13 @@ func (l *lentConn) Close() error {
 }
 
 // giveBack runs when the one that c was handed over to is through with it.
-func giveBack(c *Conn) {
+func giveBack(c *conn.Conn) {
 	if l, lent := c.Conn.(*lentConn); lent {
 		l.mu.Lock()
 		l.returned = true
 		l.mu.Unlock()
 	}
-	if c.came() >= cameFollowed { // nobody else tells its end
+	if c.Came() >= conn.Followed { // nobody else tells its end
 		_ = c.Close()
 	}
 }
@@ -162,7 +163,7 @@ func (r *Request) Held(nc net.Conn) io.Closer {
 	if x == nil || !r.begun || !x.asks {
 		return nil
 	}
-	if x.c != nil && x.c.begin() {
+	if x.c != nil && x.c.Begin() {
 		x.set(stateHeld)
 	}
 	return &held{x, nc}
@@ -185,6 +186,6 @@ func (h *held) Close() error {
 // letGo ends what Held has begun, once.
 func (x *exchange) letGo() {
 	if x.state.And(^stateHeld)&stateHeld != 0 {
-		x.c.release()
+		x.c.Release()
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/quietws/quietws/core/internal/conn"
 	"github.com/quietws/quietws/core/internal/journal"
 	"github.com/quietws/quietws/core/internal/usererror"
 )
@@ -17,7 +18,7 @@ import (
 type listener struct {
 	net.Listener
 	g *Guard
-	source
+	conn.Source
 
 	once sync.Once
 	done chan struct{}
@@ -50,7 +51,7 @@ func (g *Guard) Listener(ln net.Listener) net.Listener {
 	if g == nil {
 		return ln
 	}
-	return &listener{Listener: ln, g: g, source: source{watch: g.watch}, done: make(chan struct{})}
+	return &listener{Listener: ln, g: g, Source: conn.Source{Watch: g.watch}, done: make(chan struct{})}
 }
 
 // TLSListener returns ln, the raw listener, watched and TLS above it, as
@@ -62,8 +63,8 @@ func (g *Guard) TLSListener(ln net.Listener, config *tls.Config) net.Listener {
 	if g == nil {
 		return tls.NewListener(ln, config)
 	}
-	watched := &listener{Listener: ln, g: g, source: source{watch: g.watch}, done: make(chan struct{})}
-	watched.tls.Store(true)
+	watched := &listener{Listener: ln, g: g, Source: conn.Source{Watch: g.watch}, done: make(chan struct{})}
+	watched.TLS.Store(true)
 	return &tlsListener{Listener: tls.NewListener(watched, g.containedConfig(config))}
 }
 
@@ -72,8 +73,8 @@ type tlsListener struct{ net.Listener }
 
 func (l *tlsListener) Accept() (net.Conn, error) {
 	nc, err := l.Listener.Accept()
-	if c := ConnOf(nc); c != nil {
-		c.lookAbove(nc)
+	if c := conn.Of(nc); c != nil {
+		c.LookAbove(nc)
 	}
 	return nc, err
 }
@@ -89,17 +90,17 @@ func (l *listener) Accept() (net.Conn, error) {
 	for {
 		nc, err := l.Listener.Accept()
 		if err == nil {
-			c := ConnOf(nc)
+			c := conn.Of(nc)
 			switch {
 			case c != nil && guardOf(c) == l.g: // watched below, as is right for TLS, or below go-proxyproto
-				c.lookAbove(nc)
+				c.LookAbove(nc)
 				return nc, nil
-			case isTLS(nc):
+			case conn.IsTLS(nc):
 				_ = nc.Close()
 				return nil, errTLSBelow
 			}
 			l.g.stats.accepted.Add(1)
-			return newConn(nc, &l.source, cameAccepted), nil
+			return conn.New(nc, &l.Source, conn.Accepted), nil
 		}
 		if !passes(err) {
 			return nil, err

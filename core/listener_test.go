@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn"
 	"github.com/quietws/quietws/core/internal/conn/conntest"
 	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
@@ -70,7 +71,7 @@ func TestListenerSurvivesShortage(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v was returned", err)
 			}
-			if c := ConnOf(nc); c == nil || c.NetConn() != next {
+			if c := conn.Of(nc); c == nil || c.NetConn() != next {
 				t.Errorf("Accept returned %v", nc)
 			}
 			wait := 5 * time.Millisecond
@@ -200,7 +201,7 @@ func TestListenerOverTLS(t *testing.T) {
 	if s := g.Snapshot(); s.Accepted != 0 {
 		t.Errorf("%d accepted", s.Accepted)
 	}
-	emptyRegistry(t, g.watch.conns)
+	emptyRegistry(t, g.watch.Conns)
 }
 
 // above is a listener over another, as go-proxyproto's is.
@@ -229,7 +230,7 @@ func TestListenerOverAWatchedOne(t *testing.T) {
 		if _, passed := nc.(rawConn); passed != row.passed {
 			t.Errorf("Accept returned a %T", nc)
 		}
-		if ConnOf(nc) == nil {
+		if conn.Of(nc) == nil {
 			t.Errorf("%T shows nothing of a guard", nc)
 		}
 	}
@@ -265,7 +266,7 @@ func TestConnOf(t *testing.T) {
 		"under TLS on go-proxyproto": secure(rawConn{c}), "under go-proxyproto on TLS": rawConn{secure(c)}, "under four": netConn{rawConn{secure(netConn{c})}},
 		"embedded": struct{ net.Conn }{c}, "embedded in what a pointer is of": &wrapping{c}, "embedded in TLS that is": &secured{tls.Server(c, &tls.Config{})},
 	} {
-		if ConnOf(nc) != c {
+		if conn.Of(nc) != c {
 			t.Errorf("%s: not found", rule)
 		}
 	}
@@ -273,7 +274,7 @@ func TestConnOf(t *testing.T) {
 		"nil": nil, "another connection": &conntest.Script{}, "under TLS": secure(&conntest.Script{}), "a Raw of nothing": rawConn{nil}, "one that stands on itself": &deepConn{},
 		"hidden by a wrapper that shows nothing": struct{ hidden }{c},
 	} {
-		if got := ConnOf(nc); got != nil {
+		if got := conn.Of(nc); got != nil {
 			t.Errorf("%s: found %v", rule, got)
 		}
 	}
@@ -306,8 +307,8 @@ func TestTLSListener(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := ConnOf(nc)
-		if c == nil || c.above() != nc {
+		c := conn.Of(nc)
+		if c == nil || c.Above() != nc {
 			t.Fatal("the watched connection does not know the tls.Conn above it")
 		}
 		shaken := make(chan struct{})

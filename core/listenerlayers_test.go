@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn"
 	"github.com/quietws/quietws/core/internal/conn/conntest"
 )
 
@@ -98,13 +99,13 @@ func TestTLSByAbility(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		c := ConnOf(got)
+		c := conn.Of(got)
 		if c == nil {
 			// What embeds a *tls.Conn has its NetConn.
 			t.Fatalf("%s: the watched connection is not found", name)
 		}
-		if !c.isUnderTLS() || (c.above() == nil) != (name == "by other code") {
-			t.Errorf("%s: TLS is above, known %v, %v", name, c.isUnderTLS(), c.above())
+		if !c.IsUnderTLS() || (c.Above() == nil) != (name == "by other code") {
+			t.Errorf("%s: TLS is above, known %v, %v", name, c.IsUnderTLS(), c.Above())
 		}
 		_ = got.Close()
 	}

@@ -15,7 +15,7 @@ import (
 // RequestCtx has most of them.
 type Message interface {
 	Head
-	// Conn is the connection as the server has it.
+	// conn.Conn is the connection as the server has it.
 	Conn() net.Conn
 	// UserValue returns what SetUserValue has kept with the request, nil if
 	// there is nothing.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/quietws/quietws/core/internal/conn"
 	"github.com/quietws/quietws/core/internal/head"
 )
 
@@ -48,40 +49,40 @@ func (h httpHead) Remote() netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
 
-// connKey is asked of a context for the Conn of its request.
+// connKey is asked of a context for the conn.Conn of its request.
 type connKey struct{}
 
-// connContext is a Conn seen as the context of its requests. Making the Conn
+// connContext is a conn.Conn seen as the context of its requests. Making the conn.Conn
 // itself a context saves an allocation for each connection.
-type connContext Conn
+type connContext conn.Conn
 
-func (c *connContext) Deadline() (time.Time, bool) { return (*Conn)(c).context().Deadline() }
-func (c *connContext) Done() <-chan struct{}       { return (*Conn)(c).context().Done() }
-func (c *connContext) Err() error                  { return (*Conn)(c).context().Err() }
+func (c *connContext) Deadline() (time.Time, bool) { return (*conn.Conn)(c).Context().Deadline() }
+func (c *connContext) Done() <-chan struct{}       { return (*conn.Conn)(c).Context().Done() }
+func (c *connContext) Err() error                  { return (*conn.Conn)(c).Context().Err() }
 
 func (c *connContext) Value(key any) any {
 	switch key.(type) {
 	case connKey:
-		return (*Conn)(c)
+		return (*conn.Conn)(c)
 	case exchangeKey:
-		if x := occupantOf((*Conn)(c)); x != nil {
+		if x := occupantOf((*conn.Conn)(c)); x != nil {
 			return x
 		}
 		return nil
 	}
-	return (*Conn)(c).context().Value(key)
+	return (*conn.Conn)(c).Context().Value(key)
 }
 
 // httpConn returns the watched connection of r, nil if there is none. Without
 // Attach nobody told the request, and the peer's address has to find it.
-func (g *Guard) httpConn(r *http.Request) *Conn {
-	if c, ok := r.Context().Value(connKey{}).(*Conn); ok && guardOf(c) == g {
+func (g *Guard) httpConn(r *http.Request) *conn.Conn {
+	if c, ok := r.Context().Value(connKey{}).(*conn.Conn); ok && guardOf(c) == g {
 		return c
 	}
 	if g.stats.accepted.Load() == 0 {
 		return nil
 	}
-	return g.watch.conns.find(httpHead{r}.Remote())
+	return g.watch.Conns.Find(httpHead{r}.Remote())
 }
 
 // layer is the outermost http.Handler.

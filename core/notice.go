@@ -47,7 +47,7 @@ func (d *drain) awaitNotice(n notice) (all []DrainProber, short bool) {
 	longest := limit / time.Duration(fall)
 	start := g.now()
 	done := func() bool {
-		if g.watch.stopped.Load() {
+		if g.watch.Stopped.Load() {
 			return true
 		}
 		now := g.now()
@@ -58,7 +58,7 @@ func (d *drain) awaitNotice(n notice) (all []DrainProber, short bool) {
 	noticed := await(limit, done, d.hurry)
 	fit, slow := g.pollers.within(n.probers, longest)
 	if noticed && len(fit) > 0 {
-		await(noticeSettles, g.watch.stopped.Load, d.hurry)
+		await(noticeSettles, g.watch.Stopped.Load, d.hurry)
 	}
 	return g.pollers.report(n.probers), slow
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn"
 	"github.com/quietws/quietws/core/internal/head"
 	"github.com/quietws/quietws/core/internal/journal"
 	"github.com/quietws/quietws/core/internal/usererror"
@@ -17,7 +18,7 @@ import (
 // that nothing is known of; its methods do nothing. It belongs to the goroutine
 // that serves the request; a copy is the same request, but for whether it is done.
 type Request struct {
-	c     *Conn
+	c     *conn.Conn
 	x     *exchange
 	begun bool // this layer began it, and so ends it
 	done  bool // and has
@@ -31,8 +32,8 @@ func (r *Request) question() bool { return r.done && !r.begun && r.x == nil && r
 // Adapter returns what an adapter of a framework needs. Applications use the
 // adapter's package instead.
 func (g *Guard) Adapter() Adapter {
-	if g != nil && !g.watch.joined.Load() {
-		g.watch.joined.Store(true)
+	if g != nil && !g.watch.Joined.Load() {
+		g.watch.Joined.Store(true)
 	}
 	return Adapter{g: g}
 }
@@ -88,19 +89,19 @@ func (a Adapter) Begin(h Head, nc net.Conn) Request {
 
 // connUnder is connOf for the connection of a request, nil if there is none: a
 // server may have put something of its own around it.
-func (g *Guard) connUnder(h Head, nc net.Conn) *Conn {
+func (g *Guard) connUnder(h Head, nc net.Conn) *conn.Conn {
 	if nc == nil {
 		return nil
 	}
 	c := g.connOf(nc)
 	if c == nil && g.stats.accepted.Load() != 0 {
-		c = g.watch.conns.find(h.Remote())
+		c = g.watch.Conns.Find(h.Remote())
 	}
 	return c
 }
 
-func (a Adapter) begin(h Head, c *Conn, outer *exchange) Request {
-	if outer == nil && c != nil && !c.saw(factHttp2) {
+func (a Adapter) begin(h Head, c *conn.Conn, outer *exchange) Request {
+	if outer == nil && c != nil && !c.Saw(conn.HTTP2) {
 		outer = occupantOf(c)
 	}
 	if outer != nil && !outer.preface && outer.http1 == head.IsHTTP1(h) { // else it is the request that became this connection, as with h2c
@@ -109,7 +110,7 @@ func (a Adapter) begin(h Head, c *Conn, outer *exchange) Request {
 	if !a.g.told.Load() {
 		a.g.tellRoutes()
 	}
-	if c != nil && !c.begin() {
+	if c != nil && !c.Begin() {
 		c = nil
 	}
 	r := Request{c: c, x: a.judge(h, c, atServer), begun: true}
@@ -121,29 +122,29 @@ func (a Adapter) begin(h Head, c *Conn, outer *exchange) Request {
 }
 
 // ordinary begins a request that is not judged.
-func (a Adapter) ordinary(c *Conn) Request {
-	if c != nil && !c.begin() {
+func (a Adapter) ordinary(c *conn.Conn) Request {
+	if c != nil && !c.Begin() {
 		c = nil
 	}
 	return Request{c: c, begun: true}
 }
 
 // take makes x the one who has c.
-func (x *exchange) take(c *Conn) {
-	x.seat.occupant = x
-	c.take(&x.seat)
+func (x *exchange) take(c *conn.Conn) {
+	x.seat.Occupant = x
+	c.Take(&x.seat)
 }
 
 // occupantOf is who has c, nil if nobody has.
-func occupantOf(c *Conn) *exchange {
-	if s := c.occupied(); s != nil {
-		return s.occupant.(*exchange)
+func occupantOf(c *conn.Conn) *exchange {
+	if s := c.Occupied(); s != nil {
+		return s.Occupant.(*exchange)
 	}
 	return nil
 }
 
 // guardOf is the guard that watches c.
-func guardOf(c *Conn) *Guard { return c.watched().host.(*Guard) }
+func guardOf(c *conn.Conn) *Guard { return (*Guard)(c.Watched().Host.(*host)) }
 
 // remember makes a candidate findable from its connection, which has but one
 // request at a time over HTTP/1. One that is answered before any handler runs
@@ -155,8 +156,8 @@ func (r Request) remember() {
 	if r.x.http1 {
 		r.x.found = true
 		r.x.take(r.c)
-	} else if !r.c.saw(factHttp2) {
-		r.c.note(factHttp2)
+	} else if !r.c.Saw(conn.HTTP2) {
+		r.c.Note(conn.HTTP2)
 	}
 }
 
@@ -251,7 +252,7 @@ func (r Request) Opened(nc net.Conn) net.Conn {
 	if c == nil && x == nil {
 		return nc
 	}
-	if c == nil || c.came() == cameReported {
+	if c == nil || c.Came() == conn.Reported {
 		c = r.adopt(c, nc)
 		nc = c
 	}
@@ -259,14 +260,14 @@ func (r Request) Opened(nc net.Conn) net.Conn {
 		x.c = c
 	}
 	if x == nil || !x.asks {
-		c.mark(outcomeHijacked)
+		c.Mark(conn.Hijacked)
 		return nc
 	}
 	x.take(c)
 	x.openedAt = x.g.now()
 	x.g.stats.sessions.Add(1)
-	c.note(factUpgraded)
-	c.awaitAnswer()
+	c.Note(conn.Upgraded)
+	c.AwaitAnswer()
 	x.set(stateOpened)
 	if x.g.refusing.Load() { // its handshake was under way: its moment is now
 		x.g.whole.joins(x)
@@ -274,7 +275,7 @@ func (r Request) Opened(nc net.Conn) net.Conn {
 		s.drain.joins(x)
 	}
 	if x.status.Load() == http.StatusSwitchingProtocols {
-		x.confirm(http.StatusSwitchingProtocols)
+		x.Confirm(http.StatusSwitchingProtocols)
 	} else {
 		x.await()
 	}
@@ -283,21 +284,21 @@ func (r Request) Opened(nc net.Conn) net.Conn {
 
 // adopt makes the connection of a session watched that was not: from here on it
 // sees what passes.
-func (r Request) adopt(c *Conn, nc net.Conn) *Conn {
+func (r Request) adopt(c *conn.Conn, nc net.Conn) *conn.Conn {
 	if c == nil {
 		g := r.x.g
-		c = newConn(nc, g.adopted, cameAdopted)
+		c = conn.New(nc, g.adopted, conn.Adopted)
 		if r.begun {
-			c.begin()
+			c.Begin()
 		}
 		return c
 	}
-	c.setCame(cameFollowed)
+	c.SetCame(conn.Followed)
 	return c
 }
 
 // conn is the connection of the request, nil if it is not known.
-func (r Request) conn() *Conn {
+func (r Request) conn() *conn.Conn {
 	if r.x != nil {
 		return r.x.c
 	}
@@ -337,7 +338,7 @@ func (r *Request) DoneLater(over context.Context, err error) {
 	r.done = true
 	x.noteError(err)
 	if x.c != nil {
-		x.c.leaveTo(&x.seat)
+		x.c.LeaveTo(&x.seat)
 	}
 	if x.set(stateLate) {
 		x.freeSlot()
@@ -380,13 +381,13 @@ func (r Request) release() {
 		return
 	}
 	if r.x == nil {
-		if !c.had(outcomeOrdinary) {
-			c.mark(outcomeOrdinary)
+		if !c.Had(conn.Ordinary) {
+			c.Mark(conn.Ordinary)
 		}
 	} else if !r.x.opened() {
-		c.leaveTo(&r.x.seat)
+		c.LeaveTo(&r.x.seat)
 	}
-	c.release()
+	c.Release()
 }
 
 // Panicked ends the request like Done, where its handler panicked with v. The
@@ -409,8 +410,8 @@ func (r *Request) panicked(v any, lent bool) (hijacked bool) {
 	var g *Guard
 	attached := false
 	if c != nil {
-		g, attached = guardOf(c), c.saw(factAttached)
-		c.mark(outcomePanicked)
+		g, attached = guardOf(c), c.Saw(conn.Attached)
+		c.Mark(conn.Panicked)
 	} else {
 		g = x.g
 	}

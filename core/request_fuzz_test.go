@@ -184,8 +184,8 @@ func (m *memoryServer) hear(t *testing.T, sent []byte, cut int, from string) (ev
 			classes = append(classes, class)
 		}
 	}
-	if len(classes) != 1 || after.Accepted != before.Accepted+1 || len(m.g.watch.conns.all()) != 0 {
-		t.Fatalf("%.200q ended as %v, %d accepted, %d in the registry", sent, classes, after.Accepted-before.Accepted, len(m.g.watch.conns.all()))
+	if len(classes) != 1 || after.Accepted != before.Accepted+1 || len(m.g.watch.Conns.All()) != 0 {
+		t.Fatalf("%.200q ended as %v, %d accepted, %d in the registry", sent, classes, after.Accepted-before.Accepted, len(m.g.watch.Conns.All()))
 	}
 	lines := toldBy(t, m.g, m.lines)
 	if classes[0] == event.HandlerPanic {

@@ -10,13 +10,15 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+
+	"github.com/quietws/quietws/core/internal/conn"
 )
 
 // server is one that the guard is attached to, or the two of an application that
 // shut down together. It counts until its Shutdown, or until its Serve returns.
 type server struct {
 	g       *Guard
-	n       uint32      // its number, for Conn.home; 0 where there are too many
+	n       uint32      // its number, for conn.Conn.home; 0 where there are too many
 	late    bool        // the guard was over before it came
 	started atomic.Bool // it began to serve
 	gone    bool        // it does not count any more; under Guard.mu
@@ -37,8 +39,8 @@ func (g *Guard) serverOf(keys ...any) (s *server, first bool) {
 	}
 	if s == nil {
 		s, first = &server{g: g, late: g.isOver()}, true
-		g.watch.stopped.Store(false)
-		if len(g.servers) < maxServers {
+		g.watch.Stopped.Store(false)
+		if len(g.servers) < conn.MaxServers {
 			g.servers = append(g.servers, s)
 			s.n = uint32(len(g.servers))
 		}
@@ -90,21 +92,21 @@ func serves(srv any) bool {
 }
 
 // has notes that c is a connection of s.
-func (s *server) has(c *Conn) {
-	if s != nil && s.n != 0 && c.server() != s.n {
-		c.setServer(s.n)
+func (s *server) has(c *conn.Conn) {
+	if s != nil && s.n != 0 && c.Server() != s.n {
+		c.SetServer(s.n)
 	}
 }
 
 // owns reports whether c belongs to s. Everything belongs to a nil server.
-func (s *server) owns(c *Conn) bool { return s == nil || s.n != 0 && c.server() == s.n }
+func (s *server) owns(c *conn.Conn) bool { return s == nil || s.n != 0 && c.Server() == s.n }
 
 // parts returns the server of c if its sessions are being ended alone.
-func (g *Guard) parts(c *Conn) *server {
+func (g *Guard) parts(c *conn.Conn) *server {
 	if !g.parting.Load() {
 		return nil
 	}
-	n := c.server()
+	n := c.Server()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if n == 0 || !g.servers[n-1].parting.Load() {
@@ -159,7 +161,7 @@ func (g *Guard) stops(s *server) (others, started int) {
 		}
 	}
 	if others == 0 {
-		g.watch.stopped.Store(true)
+		g.watch.Stopped.Store(true)
 	}
 	return others, started
 }

@@ -200,8 +200,8 @@ func (x *exchange) setCancel(cancel context.CancelCauseFunc) {
 	x.mu.Unlock()
 }
 
-// endContext ends the session's context after a while.
-func (x *exchange) endContext(after time.Duration) {
+// EndContext ends the session's context after a while.
+func (x *exchange) EndContext(after time.Duration) {
 	x.mu.Lock()
 	cancel := x.cancel
 	x.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/quietws/quietws/core/internal/conn"
 	"github.com/quietws/quietws/core/internal/journal"
 	"github.com/quietws/quietws/core/internal/usererror"
 )
@@ -98,11 +99,11 @@ func (s *Session) Run(parent context.Context, ws Frames, f func(context.Context)
 	ctx, cancel := context.WithCancelCause(context.WithValue(parent, exchangeKey{}, x))
 	defer cancel(errSessionEnded)
 	x.setCancel(cancel)
-	if x.c.saw(factClosed) {
+	if x.c.Saw(conn.Closed) {
 		cancel(errSessionEnded)
 	}
-	if x.c.begin() { // a panic after f has closed the connection is one all the same
-		defer x.c.release()
+	if x.c.Begin() { // a panic after f has closed the connection is one all the same
+		defer x.c.Release()
 	}
 	returned := false
 	defer func() {

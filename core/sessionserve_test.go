@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/quietws/quietws/core/internal/conn"
 	"github.com/quietws/quietws/core/internal/conn/conntest"
 	"github.com/quietws/quietws/internal/plainws"
 )
@@ -164,7 +165,7 @@ func TestSessionRun(t *testing.T) {
 		if ctx.Err() == nil {
 			t.Errorf("%s: the context goes on", row.rule)
 		}
-		if !s.c.saw(factDecided) { // nobody else tells the end
+		if !s.c.Saw(conn.Decided) { // nobody else tells the end
 			t.Errorf("%s: the connection is open", row.rule)
 		}
 		_ = s.c.Close()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn"
 	"github.com/quietws/quietws/core/internal/prober"
 )
 
@@ -91,8 +92,8 @@ const (
 
 var drainWords = [drainOutcomes]string{"closed", "answered", "dropped"}
 
-func (s *stats) countClosed(c *Conn, class event.Class) {
-	s.stripes[c.shard()%statStripes].closed[class].Add(1)
+func (s *stats) countClosed(c *conn.Conn, class event.Class) {
+	s.stripes[c.Shard()%statStripes].closed[class].Add(1)
 }
 
 func (s *stats) countProbe(class event.Class, p prober.Prober, failing bool) {

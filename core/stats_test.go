@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn"
 	"github.com/quietws/quietws/core/internal/conn/conntest"
 	"github.com/quietws/quietws/core/internal/prober"
 )
@@ -138,7 +139,7 @@ func TestSnapshotUnderConcurrency(t *testing.T) {
 			for k := range each {
 				c := registered(g, conntest.TCPAddr(netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(i*each+k)).String()))
 				if k%2 == 0 {
-					c.mark(outcomeOrdinary)
+					c.Mark(conn.Ordinary)
 				}
 				_ = c.Close()
 			}
@@ -172,7 +173,7 @@ func TestSnapshotUnderConcurrency(t *testing.T) {
 	if s.Accepted != workers*each || s.Open != 0 || s.Closed[event.HTTP] != workers*each/2 || s.Closed[event.ServerClosed] != workers*each/2 {
 		t.Errorf("accepted %d, open %d, closed %v", s.Accepted, s.Open, s.Closed)
 	}
-	emptyRegistry(t, g.watch.conns)
+	emptyRegistry(t, g.watch.Conns)
 }
 
 // An adapter has a version of its own, and a folder in the place of the module has

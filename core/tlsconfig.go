@@ -3,6 +3,8 @@ package core
 import (
 	"crypto/tls"
 	"crypto/x509"
+
+	"github.com/quietws/quietws/core/internal/conn"
 )
 
 // containedConfig returns config with its functions contained: net/http recovers
@@ -75,7 +77,7 @@ func (g *Guard) contain(c *tls.Config) *tls.Config {
 // error of the handshake.
 func (g *Guard) inTLS(name string, f func() error) (err error) {
 	if !g.contained(name, func() { err = f() }) {
-		err = errTLSPanicked
+		err = conn.ErrTLSPanicked
 	}
 	return err
 }

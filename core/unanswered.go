@@ -38,7 +38,7 @@ func (g *Guard) lookForUnanswered() {
 		return
 	}
 	next := time.Duration(0)
-	for _, c := range g.watch.conns.all() {
+	for _, c := range g.watch.Conns.All() {
 		x := occupantOf(c)
 		if x == nil || !x.is(stateAwaited) {
 			continue
@@ -50,7 +50,7 @@ func (g *Guard) lookForUnanswered() {
 			continue
 		}
 		x.awaitOver()
-		if !c.peerGone() && x.set(stateUnanswered) {
+		if !c.PeerGone() && x.set(stateUnanswered) {
 			e := x.unanswered()
 			g.tell(&e)
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn"
 	"github.com/quietws/quietws/core/internal/usererror"
 )
 
@@ -38,13 +39,13 @@ func (a Adapter) Unread(m Message, err error, passed Limits, refused func()) {
 	_, bare := err.(net.Error)
 	switch {
 	case c == nil:
-	case bare && c.asked(): // half a body, of a request that the server has let go
+	case bare && c.Asked(): // half a body, of a request that the server has let go
 		q := a.ordinary(c)
 		refused()
 		q.Done(m.Status(), nil)
 		return
-	case bare, !c.secured(): // nothing was asked, and nothing is to be answered
-		c.giveUp(err)                          // m.Conn() is the server's to close, once
+	case bare, !c.Secured(): // nothing was asked, and nothing is to be answered
+		c.GiveUp(err)                          // m.Conn() is the server's to close, once
 		m.SetStatusCode(http.StatusBadRequest) // of what the server writes all the same, to nobody
 		return
 	}
@@ -59,15 +60,15 @@ func (a Adapter) Unread(m Message, err error, passed Limits, refused func()) {
 	default:
 		answer.write(m)
 	}
-	if c == nil || c.had(anyRequest) {
+	if c == nil || c.Had(conn.AnyRequest) {
 		return
 	}
-	c.setUnread(reason)
-	if strings.Contains(usererror.Text(err), h2Preface) { // some quote what they could not read
-		c.note(factPreface)
+	c.SetUnread(reason)
+	if strings.Contains(usererror.Text(err), conn.H2Preface) { // some quote what they could not read
+		c.Note(conn.Preface)
 	}
-	if c.came() == cameReported || c.above() != nil {
-		c.setAnswered(answer.Status)
+	if c.Came() == conn.Reported || c.Above() != nil {
+		c.SetAnswered(answer.Status)
 	}
 }
 
@@ -78,7 +79,7 @@ func unreadReason(passed Limits, err error) event.Reason {
 		return event.ReasonTooLarge
 	case usererror.IsTimeout(err):
 		return event.ReasonTimeout
-	case usererror.Is(err, io.EOF, io.ErrUnexpectedEOF), isReset(err):
+	case usererror.Is(err, io.EOF, io.ErrUnexpectedEOF), conn.IsReset(err):
 		return event.ReasonTruncated
 	}
 	return event.ReasonMalformed

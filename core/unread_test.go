@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn"
 	"github.com/quietws/quietws/core/internal/conn/conntest"
 )
 
@@ -40,13 +41,13 @@ func TestUnread(t *testing.T) {
 		c := watched(g, &conntest.Script{})
 		m := newLetter(handshake(with("Upgrade"), with("Sec-Websocket-Key"), onPath("/")), c)
 		g.Adapter().Unread(m, row.err, row.passed, func() { m.status, m.body = 413, "mine" })
-		if got := c.unread(); got != row.reason || m.status != row.status || m.body != row.body {
+		if got := c.Unread(); got != row.reason || m.status != row.status || m.body != row.body {
 			t.Errorf("%s: reason %v, answered %d %q; want %v, %d, %q", row.rule, got, m.status, m.body, row.reason, row.status, row.body)
 		}
-		if preface := strings.Contains(row.rule, "preface"); preface != c.saw(factPreface) {
+		if preface := strings.Contains(row.rule, "preface"); preface != c.Saw(conn.Preface) {
 			t.Errorf("%s: a preface: %t", row.rule, !preface)
 		}
-		if row.passed.Body != c.had(outcomeOrdinary) {
+		if row.passed.Body != c.Had(conn.Ordinary) {
 			t.Errorf("%s: a request: %t", row.rule, !row.passed.Body)
 		}
 		_ = c.Close()
@@ -59,11 +60,11 @@ func TestUnreadUnderTLS(t *testing.T) {
 	g := quietGuard(t, Config{})
 	below := &conntest.Script{Closed: make(chan struct{})}
 	c := watched(g, below)
-	c.lookAbove(tls.Server(c, &tls.Config{}))
+	c.LookAbove(tls.Server(c, &tls.Config{}))
 	m := newLetter(handshake(with("Upgrade")), c)
 	g.Adapter().Unread(m, errors.New("error when reading request headers: tls: first record does not look like a TLS handshake"), Limits{}, func() { t.Error("the application is asked") })
-	if len(below.Wrote) > 0 || c.unread() != event.NoReason || !c.saw(factClosed) {
-		t.Errorf("wrote %q, reason %v, closed %t", below.Wrote, c.unread(), c.saw(factClosed))
+	if len(below.Wrote) > 0 || c.Unread() != event.NoReason || !c.Saw(conn.Closed) {
+		t.Errorf("wrote %q, reason %v, closed %t", below.Wrote, c.Unread(), c.Saw(conn.Closed))
 	}
 }
 
@@ -74,7 +75,7 @@ func TestUnreadPreambleUnderTLS(t *testing.T) {
 	server, client := conntest.TCPPair(t)
 	c := watched(g, server)
 	above := tls.Server(c, &tls.Config{})
-	c.lookAbove(above)
+	c.LookAbove(above)
 	if _, err := io.WriteString(client, "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"); err != nil {
 		t.Fatal(err)
 	}

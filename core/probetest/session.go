@@ -37,7 +37,7 @@ func Open(ctx context.Context, t Target, more ...Field) (*Session, Result, error
 	return &Session{w}, w.res, nil
 }
 
-// Conn returns the connection under the session, above TLS. It begins with
+// conn.Conn returns the connection under the session, above TLS. It begins with
 // what the server sent after its answer.
 func (s *Session) Conn() net.Conn { return &sessionConn{s.w.conn, s.w.br} }
 

@@ -1,4 +1,4 @@
-package core
+package conn
 
 import (
 	"net"
@@ -15,34 +15,34 @@ func recordedAt(r *recorder, peer net.Addr) *Conn { return recorded(r, conntest.
 
 func TestRegistryFind(t *testing.T) {
 	g := newRecorder(t)
-	r := g.watch.conns
+	r := g.watch.Conns
 	known, other := recordedAt(g, conntest.TCPAddr("192.0.2.1:1000")), recordedAt(g, conntest.TCPAddr("192.0.2.1:1001"))
 	address := netip.MustParseAddrPort("192.0.2.1:1000")
-	if r.find(address) != nil {
+	if r.Find(address) != nil {
 		t.Error("a connection is found before it was indexed: its address may not be asked yet")
 	}
-	r.index(known)
-	r.index(known) // twice is once
-	r.index(other)
-	if r.find(address) != known || r.find(netip.MustParseAddrPort("192.0.2.1:1001")) != other {
+	r.Index(known)
+	r.Index(known) // twice is once
+	r.Index(other)
+	if r.Find(address) != known || r.Find(netip.MustParseAddrPort("192.0.2.1:1001")) != other {
 		t.Error("an indexed connection is not found by its peer's address")
 	}
 	for _, a := range []string{"192.0.2.1:1002", "192.0.2.2:1000"} {
-		if c := r.find(netip.MustParseAddrPort(a)); c != nil {
-			t.Errorf("nobody has %s, and it found %v", a, c.remote())
+		if c := r.Find(netip.MustParseAddrPort(a)); c != nil {
+			t.Errorf("nobody has %s, and it found %v", a, c.Remote())
 		}
 	}
-	if r.find(netip.AddrPort{}) != nil {
+	if r.Find(netip.AddrPort{}) != nil {
 		t.Error("the zero address found somebody")
 	}
 	if err := known.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if r.find(address) != nil || r.find(netip.MustParseAddrPort("192.0.2.1:1001")) != other || len(r.all()) != 1 {
+	if r.Find(address) != nil || r.Find(netip.MustParseAddrPort("192.0.2.1:1001")) != other || len(r.All()) != 1 {
 		t.Error("a closed connection leaves the index, and nobody else does")
 	}
-	r.index(known)
-	if r.find(address) != nil {
+	r.Index(known)
+	if r.Find(address) != nil {
 		t.Error("a connection that is over was indexed again: nobody would take it out")
 	}
 	_ = other.Close()
@@ -50,9 +50,9 @@ func TestRegistryFind(t *testing.T) {
 }
 
 // noneLeft checks that nothing is left anywhere.
-func noneLeft(t *testing.T, r *registry) {
+func noneLeft(t *testing.T, r *Registry) {
 	t.Helper()
-	if all := r.all(); len(all) != 0 {
+	if all := r.All(); len(all) != 0 {
 		t.Errorf("all returns %d connections of none", len(all))
 	}
 	for i := range r.byAddr {
@@ -66,21 +66,21 @@ func noneLeft(t *testing.T, r *registry) {
 // one.
 func TestRegistryOddAddresses(t *testing.T) {
 	g := newRecorder(t)
-	r := g.watch.conns
+	r := g.watch.Conns
 	var conns []*Conn
 	for _, a := range []net.Addr{
 		nil, (*net.TCPAddr)(nil), &net.TCPAddr{}, &net.UnixAddr{Name: "@", Net: "unix"}, &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1},
 	} {
 		c := recordedAt(g, a)
 		conns = append(conns, c)
-		r.index(c)
-		if a := c.remote(); a.IsValid() && r.find(a) != c {
+		r.Index(c)
+		if a := c.Remote(); a.IsValid() && r.Find(a) != c {
 			t.Errorf("%v is valid and not found", a)
 		}
 	}
 	mapped := recordedAt(g, &net.TCPAddr{IP: net.ParseIP("::ffff:192.0.2.7"), Port: 7})
-	r.index(mapped)
-	if r.find(netip.MustParseAddrPort("192.0.2.7:7")) != mapped {
+	r.Index(mapped)
+	if r.Find(netip.MustParseAddrPort("192.0.2.7:7")) != mapped {
 		t.Error("a peer on a dual-stack socket is found by its IPv4 address")
 	}
 	for _, c := range append(conns, mapped) {
@@ -93,7 +93,7 @@ func TestRegistryOddAddresses(t *testing.T) {
 // addresses may share a hash.
 func TestRegistryCollisions(t *testing.T) {
 	g := newRecorder(t)
-	r := g.watch.conns
+	r := g.watch.Conns
 	byHash := make(map[uint32]netip.AddrPort)
 	var pair []netip.AddrPort
 	for i := 0; pair == nil; i++ {
@@ -114,15 +114,15 @@ func TestRegistryCollisions(t *testing.T) {
 		var conns []*Conn
 		for i := range 4 { // two of each address
 			c := recordedAt(g, net.TCPAddrFromAddrPort(pair[i%2]))
-			r.index(c)
+			r.Index(c)
 			conns = append(conns, c)
 		}
 		left := slices.Clone(conns)
 		for _, i := range order {
 			for k, a := range pair {
-				open := slices.ContainsFunc(left, func(c *Conn) bool { return c.remote() == a })
-				switch c := r.find(a); {
-				case open && (c == nil || c.remote() != a || !slices.Contains(left, c)):
+				open := slices.ContainsFunc(left, func(c *Conn) bool { return c.Remote() == a })
+				switch c := r.Find(a); {
+				case open && (c == nil || c.Remote() != a || !slices.Contains(left, c)):
 					t.Fatalf("removing %v, at %d: address %d finds %v", order, i, k, c)
 				case !open && c != nil:
 					t.Fatalf("removing %v, at %d: address %d finds a connection that is over", order, i, k)
@@ -138,7 +138,7 @@ func TestRegistryCollisions(t *testing.T) {
 // Removal takes out of the list what it should, wherever it stands.
 func TestRegistryLists(t *testing.T) {
 	g := newRecorder(t)
-	r := g.watch.conns
+	r := g.watch.Conns
 	var conns []*Conn
 	for i := range 4 * registryShards {
 		conns = append(conns, recordedAt(g, conntest.TCPAddr(netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(i)).String())))
@@ -151,7 +151,7 @@ func TestRegistryLists(t *testing.T) {
 			}
 		}
 		open := 0
-		all := r.all()
+		all := r.All()
 		for _, c := range conns {
 			if c != nil {
 				open++
@@ -160,8 +160,8 @@ func TestRegistryLists(t *testing.T) {
 				}
 			}
 		}
-		if len(r.all()) != open || len(all) != open {
-			t.Fatalf("%d open, %d counted, %d listed", open, len(r.all()), len(all))
+		if len(r.All()) != open || len(all) != open {
+			t.Fatalf("%d open, %d counted, %d listed", open, len(r.All()), len(all))
 		}
 	}
 	noneLeft(t, r)
@@ -169,7 +169,7 @@ func TestRegistryLists(t *testing.T) {
 
 func TestRegistryConcurrent(t *testing.T) {
 	g := newRecorder(t)
-	r := g.watch.conns
+	r := g.watch.Conns
 	var users sync.WaitGroup
 	for i := range 8 {
 		users.Go(func() {
@@ -177,13 +177,13 @@ func TestRegistryConcurrent(t *testing.T) {
 				// Every second one shares its address with another goroutine's.
 				a := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i / 2)}), uint16(k))
 				c := recordedAt(g, net.TCPAddrFromAddrPort(a))
-				r.index(c)
-				if found := r.find(a); found == nil || found.remote() != a {
+				r.Index(c)
+				if found := r.Find(a); found == nil || found.Remote() != a {
 					t.Errorf("%v finds %v while it is open", a, found)
 				}
 				if k%50 == 0 {
-					r.all()
-					r.any(func(*Conn) bool { return true })
+					r.All()
+					r.Any(func(*Conn) bool { return true })
 				}
 				_ = c.Close()
 			}

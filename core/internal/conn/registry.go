@@ -1,4 +1,4 @@
-package core
+package conn
 
 import (
 	"hash/maphash"
@@ -11,7 +11,7 @@ import (
 // and those that a log line or a request may have to be joined to in an index
 // by address. Both are in shards, so that accepting and closing do not wait
 // for each other, and neither allocates but for the index's map.
-type registry struct {
+type Registry struct {
 	seed  maphash.Seed
 	turn  atomic.Uint32
 	lists [registryShards]struct {
@@ -30,9 +30,9 @@ type registry struct {
 
 const registryShards = 32
 
-func newRegistry() *registry { return &registry{seed: maphash.MakeSeed()} }
+func newRegistry() *Registry { return &Registry{seed: maphash.MakeSeed()} }
 
-func (r *registry) add(c *Conn) {
+func (r *Registry) add(c *Conn) {
 	shard := r.turn.Add(1) % registryShards
 	c.place.Or(shard)
 	l := &r.lists[shard]
@@ -45,7 +45,7 @@ func (r *registry) add(c *Conn) {
 	l.mu.Unlock()
 }
 
-func (r *registry) remove(c *Conn) {
+func (r *Registry) remove(c *Conn) {
 	r.unindex(c)
 	l := &r.lists[c.place.Load()&placeShard]
 	l.mu.Lock()
@@ -63,7 +63,7 @@ func (r *registry) remove(c *Conn) {
 
 // all returns the connections that are open now. What is done with them is
 // done outside the locks.
-func (r *registry) all() (conns []*Conn) {
+func (r *Registry) All() (conns []*Conn) {
 	for i := range r.lists {
 		l := &r.lists[i]
 		l.mu.Lock()
@@ -77,7 +77,7 @@ func (r *registry) all() (conns []*Conn) {
 
 // any reports whether yes is true for one of the connections that are open now. It is
 // called under a lock, and must neither wait nor close one.
-func (r *registry) any(yes func(*Conn) bool) bool {
+func (r *Registry) Any(yes func(*Conn) bool) bool {
 	for i := range r.lists {
 		l := &r.lists[i]
 		l.mu.Lock()
@@ -92,16 +92,16 @@ func (r *registry) any(yes func(*Conn) bool) bool {
 	return false
 }
 
-func (r *registry) hash(a netip.AddrPort) uint32 {
+func (r *Registry) hash(a netip.AddrPort) uint32 {
 	return uint32(maphash.Comparable(r.seed, a))
 }
 
 // index makes c findable by its peer's address. Peers without one, as on a
 // unix socket, are never found; of those under TLS it is known that there are some.
-func (r *registry) index(c *Conn) {
-	a := c.remote()
+func (r *Registry) Index(c *Conn) {
+	a := c.Remote()
 	if !a.IsValid() {
-		if c.isUnderTLS() {
+		if c.IsUnderTLS() {
 			r.setNameless(c, true)
 		}
 		return
@@ -110,37 +110,37 @@ func (r *registry) index(c *Conn) {
 	s := &r.byAddr[h>>1%registryShards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c.saw(factIndexed | factDecided) {
+	if c.Saw(Indexed | Decided) {
 		return
 	}
 	if s.m == nil {
 		s.m = make(map[uint32]*Conn)
 	}
 	c.hashNext = s.m[h]
-	c.note(factIndexed)
+	c.Note(Indexed)
 	s.m[h] = c
 }
 
 // setNameless counts a connection without an address, once.
-func (r *registry) setNameless(c *Conn, open bool) {
+func (r *Registry) setNameless(c *Conn, open bool) {
 	mu := &r.byAddr[0].mu
 	mu.Lock()
 	defer mu.Unlock()
 	switch {
-	case open && !c.saw(factIndexed|factDecided):
-		c.note(factIndexed)
+	case open && !c.Saw(Indexed|Decided):
+		c.Note(Indexed)
 		r.nameless.Add(1)
-	case !open && c.saw(factIndexed):
-		c.forget(factIndexed)
+	case !open && c.Saw(Indexed):
+		c.Forget(Indexed)
 		r.nameless.Add(-1)
 	}
 }
 
 // anyNameless reports whether a connection is open that cannot be found by an address.
-func (r *registry) anyNameless() bool { return r.nameless.Load() > 0 }
+func (r *Registry) AnyNameless() bool { return r.nameless.Load() > 0 }
 
-func (r *registry) unindex(c *Conn) {
-	a := c.remote()
+func (r *Registry) unindex(c *Conn) {
+	a := c.Remote()
 	if !a.IsValid() {
 		r.setNameless(c, false)
 		return
@@ -149,10 +149,10 @@ func (r *registry) unindex(c *Conn) {
 	s := &r.byAddr[h>>1%registryShards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !c.saw(factIndexed) {
+	if !c.Saw(Indexed) {
 		return
 	}
-	c.forget(factIndexed)
+	c.Forget(Indexed)
 	if s.m[h] == c {
 		if c.hashNext == nil {
 			delete(s.m, h)
@@ -172,7 +172,7 @@ func (r *registry) unindex(c *Conn) {
 
 // find returns the indexed connection whose peer has this address, nil if
 // there is none.
-func (r *registry) find(a netip.AddrPort) *Conn {
+func (r *Registry) Find(a netip.AddrPort) *Conn {
 	if !a.IsValid() {
 		return nil
 	}
@@ -181,7 +181,7 @@ func (r *registry) find(a netip.AddrPort) *Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := s.m[h]; c != nil; c = c.hashNext {
-		if c.remote() == a {
+		if c.Remote() == a {
 			return c
 		}
 	}

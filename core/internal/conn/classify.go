@@ -1,4 +1,4 @@
-package core
+package conn
 
 import (
 	"bytes"
@@ -16,8 +16,8 @@ import (
 // evidence is what is known of a connection when it is over. classify needs nothing
 // else.
 type evidence struct {
-	facts    fact
-	outcomes outcome
+	facts    Fact
+	outcomes Outcome
 	refused  event.Reason // the most telling of its refused handshakes
 	unread   event.Reason // the server's own, for a request that it could not read
 
@@ -43,41 +43,41 @@ type evidence struct {
 	h2c         bool // the server speaks HTTP/2 without TLS
 }
 
-func (f evidence) saw(one fact) bool { return f.facts&one != 0 }
+func (f evidence) saw(one Fact) bool { return f.facts&one != 0 }
 
-func (f evidence) had(one outcome) bool { return f.outcomes&one != 0 }
+func (f evidence) had(one Outcome) bool { return f.outcomes&one != 0 }
 
 // classify decides what a connection was: the first class that applies, in the
 // order of the classes.
 func classify(f evidence) (event.Class, event.Reason) {
 	switch {
-	case f.had(outcomePanicked):
+	case f.had(Panicked):
 		return event.HandlerPanic, event.NoReason
-	case f.had(outcomeUpgradeFailed):
+	case f.had(UpgradeFailed):
 		return event.UpgradeFailed, event.NoReason
-	case f.had(outcomeSession):
+	case f.had(Session):
 		return event.SessionEnded, event.NoReason
-	case f.had(outcomeHijacked):
+	case f.had(Hijacked):
 		return event.Hijacked, event.NoReason
-	case f.had(outcomeRefused):
+	case f.had(Refused):
 		return event.HandshakeRefused, f.refused
-	case f.had(outcomeProbeFailing):
+	case f.had(ProbeFailing):
 		return event.ProbeFailing, event.NoReason
-	case f.had(outcomeOrdinary):
+	case f.had(Ordinary):
 		return event.HTTP, event.NoReason
-	case f.had(outcomeProbe):
+	case f.had(Probe):
 		return event.HTTPProbe, event.NoReason
-	case f.untold && !f.tls && isHTTP(f.head) && !unaskedAnswer(f.status()):
+	case f.untold && !f.tls && IsHTTP(f.head) && !unaskedAnswer(f.status()):
 		return event.HTTP, event.NoReason
 	case !f.tls && f.status() == 101:
 		return event.Hijacked, event.NoReason // by a server that told the guard nothing
 	case !f.tls && f.status() >= 200 && f.status() < 400:
 		return event.HTTP, event.NoReason // the server answered well without calling anyone
 	}
-	if f.saw(factPreface) {
+	if f.saw(Preface) {
 		return event.WrongProtocol, event.ReasonH2Preface
 	}
-	if f.saw(factDrained) {
+	if f.saw(Drained) {
 		return event.ServerClosed, event.ReasonDrain
 	}
 	if f.unserved() {
@@ -105,12 +105,12 @@ func unaskedAnswer(status int) bool {
 	return false
 }
 
-// proxyV2 begins a PROXY v2 header, h2Preface an HTTP/2 connection (RFC 9113
+// proxyV2 begins a PROXY v2 header, H2Preface an HTTP/2 connection (RFC 9113
 // §3.4), proxyV1 a PROXY v1 line. A signature counts when all of it is there.
 const (
 	proxyV1   = "PROXY "
 	proxyV2   = "\r\n\r\n\x00\r\nQUIT\n"
-	h2Preface = "PRI * HTTP/2.0"
+	H2Preface = "PRI * HTTP/2.0"
 )
 
 // preamble finds probes and protocols by the first bytes.
@@ -119,7 +119,7 @@ func (f evidence) preamble() (event.Class, event.Reason) {
 	if v2 || bytes.HasPrefix(f.head, []byte(proxyV1)) {
 		local := v2 && len(f.head) == headSize && f.head[12] == 0x20 && f.in == proxyV2Length(f.head)
 		switch {
-		case local, f.saw(factPeerFirst), preambleAlone(f.head, f.in, f.tail) && (f.readEnd == endEOF || f.readEnd == endReset):
+		case local, f.saw(PeerFirst), preambleAlone(f.head, f.in, f.tail) && (f.readEnd == endEOF || f.readEnd == endReset):
 			return event.ProxyProbe, event.NoReason
 		case !f.expectProxy:
 			return event.WrongProtocol, event.ReasonProxyPreamble
@@ -127,12 +127,12 @@ func (f evidence) preamble() (event.Class, event.Reason) {
 		return event.Undecided, event.NoReason
 	}
 	switch {
-	case f.tls && isHTTP(f.head):
+	case f.tls && IsHTTP(f.head):
 		return event.WrongProtocol, event.ReasonHTTPOnTLS
 	case f.tls:
-	case bytes.HasPrefix(f.head, []byte(h2Preface)) && f.h2c:
+	case bytes.HasPrefix(f.head, []byte(H2Preface)) && f.h2c:
 		return f.bare(event.TCPProbe) // understood, and nothing was asked
-	case bytes.HasPrefix(f.head, []byte(h2Preface)):
+	case bytes.HasPrefix(f.head, []byte(H2Preface)):
 		return event.WrongProtocol, event.ReasonH2Preface
 	case isHello(f.head):
 		return event.WrongProtocol, event.ReasonTLSOnPlain
@@ -170,9 +170,9 @@ func isHello(head []byte) bool {
 	return len(head) >= 3 && head[0] == 0x16 && head[1] == 3 && head[2] <= 4
 }
 
-// isHTTP reports whether head begins a request line: a method in capital
+// IsHTTP reports whether head begins a request line: a method in capital
 // letters and a space.
-func isHTTP(head []byte) bool {
+func IsHTTP(head []byte) bool {
 	method, _, ok := bytes.Cut(head, []byte(" "))
 	if !ok || len(method) < 3 {
 		return false
@@ -195,9 +195,9 @@ func (f evidence) aboveTLS() (event.Class, event.Reason) {
 		return event.TLSFailed, event.ReasonTruncated // the ClientHello was never answered
 	case f.tlsErr == nil && f.unread != event.NoReason:
 		return event.BadRequest, f.unread
-	case f.tlsErr == nil && f.saw(factActive) && !f.h2 && f.readEnd == endTimeout:
+	case f.tlsErr == nil && f.saw(Active) && !f.h2 && f.readEnd == endTimeout:
 		return event.BadRequest, event.ReasonTimeout
-	case f.tlsErr == nil && f.saw(factActive) && !f.h2:
+	case f.tlsErr == nil && f.saw(Active) && !f.h2:
 		return event.BadRequest, event.ReasonUnknown
 	case f.tlsErr == nil && (f.in > 0 || !f.seen):
 		return f.bare(event.TLSProbe)
@@ -267,7 +267,7 @@ func (f evidence) plain() (event.Class, event.Reason) {
 	switch {
 	case !f.seen && f.unread != event.NoReason:
 		return event.BadRequest, f.unread
-	case !f.seen && f.saw(factActive):
+	case !f.seen && f.saw(Active):
 		return event.BadRequest, event.ReasonUnknown
 	case !f.seen:
 		return f.bare(event.TCPProbe)
@@ -281,7 +281,7 @@ func (f evidence) plain() (event.Class, event.Reason) {
 		return event.BadRequest, event.ReasonTooLarge
 	case f.readEnd == endTimeout:
 		return event.BadRequest, event.ReasonTimeout
-	case f.saw(factPeerFirst) && (f.readEnd == endEOF || f.readEnd == endReset):
+	case f.saw(PeerFirst) && (f.readEnd == endEOF || f.readEnd == endReset):
 		return event.BadRequest, event.ReasonTruncated
 	case status == 400 && f.answer&answerExplained == 0:
 		return event.BadRequest, event.ReasonMalformed
@@ -301,7 +301,7 @@ func (f evidence) bare(probe event.Class) (event.Class, event.Reason) {
 		return event.IdleConnect, event.NoReason
 	case f.readEnd == endClosed, f.seen && f.in == 0 && f.readEnd == endNone:
 		return event.ServerClosed, event.ReasonShutdown
-	case f.age > probeAge:
+	case f.age > ProbeAge:
 		return event.IdleConnect, event.NoReason
 	}
 	return probe, event.NoReason

@@ -1,4 +1,4 @@
-package core
+package conn
 
 import (
 	"bytes"
@@ -139,7 +139,7 @@ func TestConnWhoEnded(t *testing.T) {
 		{"nothing happened", &conntest.Script{}, func(*Conn) {}, endNone, false, false},
 		{"closed here", &conntest.Script{Reads: []conntest.Step{{Data: "", Err: net.ErrClosed}}}, func(c *Conn) { _ = c.Close(); read(c) }, endClosed, false, false},
 		{"closed here while a read waited: whatever that returns", &conntest.Script{Reads: []conntest.Step{{Data: "", Err: reset}}},
-			func(c *Conn) { c.note(factClosed); read(c) }, endClosed, false, false},
+			func(c *Conn) { c.Note(Closed); read(c) }, endClosed, false, false},
 		{"the peer closed", &conntest.Script{Reads: []conntest.Step{{Data: "", Err: io.EOF}}}, read, endEOF, true, true},
 		{"the peer reset", &conntest.Script{Reads: []conntest.Step{{Data: "", Err: reset}}}, read, endReset, true, true},
 		{"the peer closed after an answer", &conntest.Script{Reads: []conntest.Step{{Data: "", Err: io.EOF}}}, func(c *Conn) { write(c); read(c) }, endEOF, false, true},
@@ -157,9 +157,9 @@ func TestConnWhoEnded(t *testing.T) {
 		c := recorded(g, row.conn)
 		row.do(c)
 		f := c.evidence()
-		if f.readEnd != row.end || f.saw(factPeerFirst) != row.peerFirst || c.peerGone() != row.gone {
+		if f.readEnd != row.end || f.saw(PeerFirst) != row.peerFirst || c.PeerGone() != row.gone {
 			t.Errorf("%s: end %d, peer first %v, peer gone %v, want %d, %v, %v",
-				row.rule, f.readEnd, f.saw(factPeerFirst), c.peerGone(), row.end, row.peerFirst, row.gone)
+				row.rule, f.readEnd, f.saw(PeerFirst), c.PeerGone(), row.end, row.peerFirst, row.gone)
 		}
 		_ = c.Close()
 	}
@@ -319,7 +319,7 @@ func TestConnCloseOnce(t *testing.T) {
 	if before != 1 || after != 1 || g.open() != 0 {
 		t.Errorf("%d server_closed, then %d: want one", before, after)
 	}
-	noneLeft(t, g.watch.conns)
+	noneLeft(t, g.watch.Conns)
 }
 
 // A request that is not finished holds the decision back, in whatever order
@@ -328,32 +328,32 @@ func TestConnWaitsForItsRequests(t *testing.T) {
 	g := newRecorder(t)
 	c := recorded(g, &conntest.Script{Reads: []conntest.Step{{Data: "", Err: io.EOF}}})
 	for range 2 {
-		if !c.begin() {
+		if !c.Begin() {
 			t.Fatal("a request cannot begin on an open connection")
 		}
 	}
 	read(c)
 	_ = c.Close()
-	if len(g.watch.conns.all()) != 1 {
+	if len(g.watch.Conns.All()) != 1 {
 		t.Fatal("decided with two requests unfinished")
 	}
-	c.release()
-	if !c.begin() {
+	c.Release()
+	if !c.Begin() {
 		t.Error("a request cannot begin while another holds the decision back")
 	}
-	c.release()
-	if len(g.watch.conns.all()) != 1 {
+	c.Release()
+	if len(g.watch.Conns.All()) != 1 {
 		t.Fatal("decided with a request unfinished")
 	}
-	c.mark(outcomeOrdinary)
-	c.release()
+	c.Mark(Ordinary)
+	c.Release()
 	if n := g.of(event.HTTP); n != 1 || g.open() != 0 {
 		t.Errorf("%d http, %d open: want one http", n, g.open())
 	}
-	if c.begin() {
+	if c.Begin() {
 		t.Error("a request began on a connection whose class is decided")
 	}
-	noneLeft(t, g.watch.conns)
+	noneLeft(t, g.watch.Conns)
 }
 
 // readers, writers, deadlines, closers and the drain at once, over real
@@ -383,15 +383,15 @@ func TestConnConcurrent(t *testing.T) {
 				_, _ = c.Write(payload)
 				_ = c.SetReadDeadline(time.Now().Add(time.Hour))
 				_ = c.evidence()
-				_ = g.watch.conns.find(c.remote())
+				_ = g.watch.Conns.Find(c.Remote())
 				runtime.Gosched()
 			}
 			_ = c.CloseWrite()
 		})
-		users.Go(func() { _ = g.watch.conns.all(); _ = g.open() })
+		users.Go(func() { _ = g.watch.Conns.All(); _ = g.open() })
 		users.Wait()
-		if got := in[0] + in[1]; got != 50*4096 || c.in.Load() != got || c.out.Load() != 50*4096 {
-			t.Errorf("read %d, counted %d in and %d out, want %d each", got, c.in.Load(), c.out.Load(), 50*4096)
+		if got := in[0] + in[1]; got != 50*4096 || c.In.Load() != got || c.Out.Load() != 50*4096 {
+			t.Errorf("read %d, counted %d in and %d out, want %d each", got, c.In.Load(), c.Out.Load(), 50*4096)
 		}
 		if f := c.evidence(); string(f.head) != strings.Repeat("x", headSize) {
 			t.Errorf("head %q", f.head)
@@ -401,7 +401,7 @@ func TestConnConcurrent(t *testing.T) {
 	if n := g.open(); g.accepted != 20 || n != 0 {
 		t.Errorf("accepted %d, open %d", g.accepted, n)
 	}
-	noneLeft(t, g.watch.conns)
+	noneLeft(t, g.watch.Conns)
 }
 
 // A server that closes a hundred connections, each of which began a PROXY line and

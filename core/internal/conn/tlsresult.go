@@ -1,4 +1,4 @@
-package core
+package conn
 
 import (
 	"crypto/tls"
@@ -10,9 +10,9 @@ import (
 // never ran, or a function of the application's tls.Config panicked in it.
 var errNoHandshake = errors.New("quietws: the TLS handshake was not finished")
 
-// errTLSPanicked is the error of a handshake in which a function of tls.Config
+// ErrTLSPanicked is the error of a handshake in which a function of tls.Config
 // panicked. The panic has its own line in the log.
-var errTLSPanicked = errors.New("quietws: a function of tls.Config panicked")
+var ErrTLSPanicked = errors.New("quietws: a function of tls.Config panicked")
 
 // handshakeErr is where a tls.Conn stores the error of its handshake, nil where
 // this version of crypto/tls has another name for it.

@@ -1,4 +1,4 @@
-package core
+package conn
 
 import (
 	"bytes"
@@ -29,12 +29,12 @@ func arrived(b []byte, change ...func(*evidence)) evidence {
 
 // The ends of a connection, as far as they are the peer's: before the first
 // byte was written to it.
-func byFIN(f *evidence)     { f.readEnd, f.facts = endEOF, f.facts|factPeerFirst }
-func byRST(f *evidence)     { f.readEnd, f.facts = endReset, f.facts|factPeerFirst }
+func byFIN(f *evidence)     { f.readEnd, f.facts = endEOF, f.facts|PeerFirst }
+func byRST(f *evidence)     { f.readEnd, f.facts = endReset, f.facts|PeerFirst }
 func byTimeout(f *evidence) { f.readEnd = endTimeout }
 func byServer(f *evidence)  { f.readEnd = endClosed }
-func late(f *evidence)      { f.age = probeAge + time.Millisecond }
-func active(f *evidence)    { f.facts |= factActive }
+func late(f *evidence)      { f.age = ProbeAge + time.Millisecond }
+func active(f *evidence)    { f.facts |= Active }
 func aboveIsTLS(f *evidence) {
 	f.tls, f.tlsVersion = true, tls.VersionTLS13
 }
@@ -56,7 +56,7 @@ func failedTLS(err error) func(*evidence) {
 	return func(f *evidence) { f.tls, f.tlsErr, f.tlsVersion = true, err, 0 }
 }
 
-func flagged(facts fact) func(*evidence) { return func(f *evidence) { f.facts |= facts } }
+func flagged(facts Fact) func(*evidence) { return func(f *evidence) { f.facts |= facts } }
 
 var errRemoteAlert = &net.OpError{Op: "remote error", Err: tls.AlertError(42)}
 
@@ -76,7 +76,7 @@ func TestClassify(t *testing.T) {
 		{"PROXY v2 LOCAL with addresses after it, as its length says", arrived(append([]byte(proxyV2+"\x20\x11\x00\x0c"), make([]byte, 12)...), byTimeout), event.ProxyProbe, event.NoReason},
 		{"a v1 line whose sender is gone before our answer", arrived(conntest.LineProxyV1, byFIN), event.ProxyProbe, event.NoReason},
 		{"a v1 line whose sender reset before our answer", arrived(conntest.LineProxyV1, byRST), event.ProxyProbe, event.NoReason},
-		{"HAProxy's reset is seen on the write alone", arrived(conntest.LineProxyV1, flagged(factPeerFirst)), event.ProxyProbe, event.NoReason},
+		{"HAProxy's reset is seen on the write alone", arrived(conntest.LineProxyV1, flagged(PeerFirst)), event.ProxyProbe, event.NoReason},
 		{"a v2 header with addresses whose sender is gone before our answer", arrived(conntest.ProxyV2Addrs, byRST), event.ProxyProbe, event.NoReason},
 		{"the same where a listener above expects it", arrived(conntest.ProxyV2Addrs, byFIN, func(f *evidence) { f.expectProxy = true }), event.ProxyProbe, event.NoReason},
 		{"PROXY v2 LOCAL to a TLS port", arrived(conntest.ProxyV2Local, failedTLS(tls.RecordHeaderError{})), event.ProxyProbe, event.NoReason},
@@ -133,10 +133,10 @@ func TestClassify(t *testing.T) {
 		{"refused by a listener below, which took the bytes", arrived(none, func(f *evidence) { f.readEnd = endOther }), event.BadRequest, event.ReasonRefused},
 
 		// server_closed
-		{"silent, closed by the guard's drain", arrived(none, byServer, flagged(factDrained)), event.ServerClosed, event.ReasonDrain},
-		{"half a head, closed by the guard's drain", arrived(conntest.GetApp[:20], byServer, flagged(factDrained)), event.ServerClosed, event.ReasonDrain},
-		{"handshaken, closed by the guard's drain", arrived(hello, aboveIsTLS, byServer, flagged(factDrained)), event.ServerClosed, event.ReasonDrain},
-		{"in the middle of a handshake, closed by the guard's drain", arrived(hello, failedTLS(net.ErrClosed), byServer, flagged(factDrained)), event.ServerClosed, event.ReasonDrain},
+		{"silent, closed by the guard's drain", arrived(none, byServer, flagged(Drained)), event.ServerClosed, event.ReasonDrain},
+		{"half a head, closed by the guard's drain", arrived(conntest.GetApp[:20], byServer, flagged(Drained)), event.ServerClosed, event.ReasonDrain},
+		{"handshaken, closed by the guard's drain", arrived(hello, aboveIsTLS, byServer, flagged(Drained)), event.ServerClosed, event.ReasonDrain},
+		{"in the middle of a handshake, closed by the guard's drain", arrived(hello, failedTLS(net.ErrClosed), byServer, flagged(Drained)), event.ServerClosed, event.ReasonDrain},
 		{"answered before it was asked: over a limit", arrived(none, answered(503), byServer), event.ServerClosed, event.ReasonLimit},
 		{"silent, closed by the server", arrived(none, byServer), event.ServerClosed, event.ReasonShutdown},
 		{"silent, closed by the server before it read", arrived(none), event.ServerClosed, event.ReasonShutdown},
@@ -158,14 +158,14 @@ func TestClassify(t *testing.T) {
 		// tls_probe
 		{"handshaken and closed", arrived(hello, aboveIsTLS, byFIN), event.TLSProbe, event.NoReason},
 		{"handshaken and reset", arrived(hello, aboveIsTLS, byRST), event.TLSProbe, event.NoReason},
-		{"handshaken and closed after five seconds to the millisecond", arrived(hello, aboveIsTLS, byFIN, func(f *evidence) { f.age = probeAge }), event.TLSProbe, event.NoReason},
+		{"handshaken and closed after five seconds to the millisecond", arrived(hello, aboveIsTLS, byFIN, func(f *evidence) { f.age = ProbeAge }), event.TLSProbe, event.NoReason},
 		{"HTTP/2 negotiated, its preface sent, and closed", arrived(hello, aboveIsTLS, active, byFIN, func(f *evidence) { f.h2 = true }), event.TLSProbe, event.NoReason},
 		{"handshaken and closed on a connection that is not watched", arrived(none, unseen, aboveIsTLS), event.TLSProbe, event.NoReason},
 
 		// tcp_probe
 		{"FIN", arrived(none, byFIN), event.TCPProbe, event.NoReason},
 		{"RST", arrived(none, byRST), event.TCPProbe, event.NoReason},
-		{"FIN after five seconds to the millisecond", arrived(none, byFIN, func(f *evidence) { f.age = probeAge }), event.TCPProbe, event.NoReason},
+		{"FIN after five seconds to the millisecond", arrived(none, byFIN, func(f *evidence) { f.age = ProbeAge }), event.TCPProbe, event.NoReason},
 		{"FIN on a TLS port", arrived(none, failedTLS(io.EOF), byFIN), event.TCPProbe, event.NoReason},
 		{"RST on a TLS port", arrived(none, failedTLS(&net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}), byRST), event.TCPProbe, event.NoReason},
 		{"not watched", arrived(none, unseen), event.TCPProbe, event.NoReason},
@@ -184,17 +184,17 @@ func TestClassify(t *testing.T) {
 // Each class beats all that come after it in the table, whatever else is known.
 func TestClassifyPrecedence(t *testing.T) {
 	rows := []struct {
-		outcome outcome
+		outcome Outcome
 		class   event.Class
 	}{
-		{outcomePanicked, event.HandlerPanic},
-		{outcomeUpgradeFailed, event.UpgradeFailed},
-		{outcomeSession, event.SessionEnded},
-		{outcomeHijacked, event.Hijacked},
-		{outcomeRefused, event.HandshakeRefused},
-		{outcomeProbeFailing, event.ProbeFailing},
-		{outcomeOrdinary, event.HTTP},
-		{outcomeProbe, event.HTTPProbe},
+		{Panicked, event.HandlerPanic},
+		{UpgradeFailed, event.UpgradeFailed},
+		{Session, event.SessionEnded},
+		{Hijacked, event.Hijacked},
+		{Refused, event.HandshakeRefused},
+		{ProbeFailing, event.ProbeFailing},
+		{Ordinary, event.HTTP},
+		{Probe, event.HTTPProbe},
 	}
 	hello := conntest.ClientHello(t)
 	transport := []evidence{
@@ -202,7 +202,7 @@ func TestClassifyPrecedence(t *testing.T) {
 		arrived(conntest.LineProxyV1, answered(400)),
 		arrived(hello, failedTLS(errRemoteAlert)),
 		arrived(conntest.GetApp[:9], byFIN, answered(400)),
-		arrived(nil, byServer, flagged(factDrained)),
+		arrived(nil, byServer, flagged(Drained)),
 		arrived(nil, byFIN, late),
 		arrived(hello, aboveIsTLS, byFIN),
 		arrived(nil, byFIN),
@@ -248,7 +248,7 @@ func TestClassifyPrecedence(t *testing.T) {
 			arrived(hello, aboveIsTLS, byFIN), event.TLSProbe},
 		// The drain closes what stands about, in whatever state it is; that
 		// it did so is then what the connection was.
-		{"the drain's own close beats what else the bytes were", arrived(conntest.GetApp[:9], byServer, flagged(factDrained)), event.ServerClosed},
+		{"the drain's own close beats what else the bytes were", arrived(conntest.GetApp[:9], byServer, flagged(Drained)), event.ServerClosed},
 	} {
 		if class, _ := classify(row.f); class != row.want {
 			t.Errorf("%s: %v, want %v", row.rule, class, row.want)
@@ -368,14 +368,14 @@ func FuzzClassify(f *testing.F) {
 	for _, head := range [][]byte{nil, conntest.LineProxyV1, conntest.ProxyV2Local, conntest.ProxyV2Addrs, conntest.H2Start, conntest.GetApp, conntest.GetHealth, []byte("\x16\x03\x01")} {
 		for end := range byte(endOther + 1) {
 			f.Add(head, uint32(0), byte(0), uint32(0), end, byte(1), byte(0), uint16(0), uint16(1000))
-			f.Add(head, uint32(factPeerFirst), byte(0), uint32(400), end, byte(1), byte(0), uint16(40), uint16(1000))
-			f.Add(head, uint32(factActive), byte(outcomeProbe), uint32(answerTLS), end, byte(3), end, uint16(40), uint16(7000))
+			f.Add(head, uint32(PeerFirst), byte(0), uint32(400), end, byte(1), byte(0), uint16(40), uint16(1000))
+			f.Add(head, uint32(Active), byte(Probe), uint32(answerTLS), end, byte(3), end, uint16(40), uint16(7000))
 		}
 	}
 	refusals := event.HandshakeRefused.Reasons()
 	f.Fuzz(func(t *testing.T, head []byte, facts uint32, outcomes byte, answer uint32, end, bits, tlsErr byte, out, age uint16) {
 		x := evidence{
-			facts: fact(facts), outcomes: outcome(outcomes), refused: refusals[int(tlsErr)%len(refusals)],
+			facts: Fact(facts), outcomes: Outcome(outcomes), refused: refusals[int(tlsErr)%len(refusals)],
 			head: head[:min(len(head), headSize)], in: int64(len(head)), out: int64(out),
 			seen: bits&1 != 0, tls: bits&2 != 0, tlsUnknown: bits&6 == 6, h2: bits&8 != 0, expectProxy: bits&16 != 0,
 			answer: answer, readEnd: endKind(end) % (endOther + 1), age: time.Duration(age) * time.Millisecond,
@@ -394,10 +394,10 @@ func FuzzClassify(f *testing.F) {
 		if x.outcomes != 0 && class > event.HTTPProbe || x.outcomes == 0 && class <= event.HTTPProbe && class != event.HTTP && (class != event.Hijacked || x.tls || x.status() != 101) {
 			t.Fatalf("%v for a connection with outcomes %b", class, x.outcomes)
 		}
-		if class == event.TCPProbe && (x.in > 0 || x.age > probeAge) {
+		if class == event.TCPProbe && (x.in > 0 || x.age > ProbeAge) {
 			t.Fatalf("a connection with %d bytes, gone after %v, is a tcp_probe", x.in, x.age)
 		}
-		if class.Probe() && class > event.HTTPProbe && x.saw(factDrained) {
+		if class.Probe() && class > event.HTTPProbe && x.saw(Drained) {
 			t.Fatalf("what the drain closed is a %v", class)
 		}
 	})
@@ -407,11 +407,11 @@ func TestIsHTTPWantsARequestLine(t *testing.T) {
 	for head, want := range map[string]bool{
 		"GET /": true, "HEAD ": true, "ABCDEFGHIJKLMNOP": false, "GET": false, "": false, " ": false, "AB ": false, "ABC ": true, "ABc ": false,
 	} {
-		if isHTTP([]byte(head)) != want {
+		if IsHTTP([]byte(head)) != want {
 			t.Errorf("isHTTP(%q) = %v", head, !want)
 		}
 	}
-	if isHTTP([]byte(strings.Repeat("A", headSize))) {
+	if IsHTTP([]byte(strings.Repeat("A", headSize))) {
 		t.Error("sixteen letters without a space are no request line yet")
 	}
 }

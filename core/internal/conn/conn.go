@@ -1,4 +1,7 @@
-package core
+// Package conn watches a connection: what passed, how it ended, and what it therefore
+// was. What counts as a probe is in classify.go. A connection knows its guard as a
+// [Host], and who has it as an [Occupant], and nothing else of them.
+package conn
 
 import (
 	"context"
@@ -19,26 +22,26 @@ import (
 // errors.ErrUnsupported where they do not; ReadFrom and WriteTo copy where there
 // is no faster way below. [net.Buffers] go out as one Write each: the way to one
 // system call for all is net's own. It is made by [Guard.Listener], or at the hijack of a
-// session; [ConnOf] finds it. Close may be called more than once, as below.
+// session; [Of] finds it. Close may be called more than once, as below.
 type Conn struct {
 	// What each request touches comes first, for it to lie close together.
 
 	net.Conn
 	ctx     context.Context          // what ConnContext was given; see connContext
 	tls     atomic.Pointer[tls.Conn] // the TLS connection above, once known
-	current atomic.Pointer[seat]     // who has it: the candidate in progress (HTTP/1), or the session
-	in, out atomic.Int64
+	current atomic.Pointer[Seat]     // who has it: the candidate in progress (HTTP/1), or the session
+	In, Out atomic.Int64
 	refs    atomic.Int32  // 1 for being open, 1 for each unfinished request
 	facts   atomic.Uint32 // what was seen
 	answer  atomic.Uint32 // what was first written, see noteAnswer
 	headLen atomic.Uint32
 	tail    atomic.Uint64 // the last bytes received, while a TLS handshake or a PROXY line may come
-	source  *source       // where it comes from
+	source  *Source       // where it comes from
 
 	prev, next *Conn // the registry's list
 	hashNext   *Conn // the registry's index by address
 
-	accepted time.Duration  // since the guard's epoch
+	Accepted time.Duration  // since the guard's epoch
 	head     [headSize]byte // the first bytes received
 	endAge   atomic.Uint32  // milliseconds from accept to the peer's end
 	ends     atomic.Uint32  // how reading and writing ended, and what was refused: see readEnd
@@ -51,23 +54,23 @@ type Conn struct {
 const (
 	placeShard  = 1<<placeServer - 1
 	placeServer = 8
-	maxServers  = 1<<(placeOrigin-placeServer) - 1 // those of further servers end with the last one
+	MaxServers  = 1<<(placeOrigin-placeServer) - 1 // those of further servers end with the last one
 	placeOrigin = 24
 )
 
-// provenance says how a connection came to the guard, and so what is seen of it.
-type provenance uint32
+// Provenance says how a connection came to the guard, and so what is seen of it.
+type Provenance uint32
 
 const (
-	cameAccepted provenance = iota // by a listener of the guard's: everything
-	cameReported                   // by its server: no bytes
-	cameFollowed                   // by its server, and bytes from the hijack on
-	cameAdopted                    // at a hijack, with Middleware alone: bytes from there on, and it is not counted
+	Accepted Provenance = iota // by a listener of the guard's: everything
+	Reported                   // by its server: no bytes
+	Followed                   // by its server, and bytes from the hijack on
+	Adopted                    // at a hijack, with Middleware alone: bytes from there on, and it is not counted
 )
 
-func (c *Conn) came() provenance { return provenance(c.place.Load() >> placeOrigin) }
+func (c *Conn) Came() Provenance { return Provenance(c.place.Load() >> placeOrigin) }
 
-func (c *Conn) setCame(p provenance) {
+func (c *Conn) SetCame(p Provenance) {
 	for {
 		old := c.place.Load()
 		if c.place.CompareAndSwap(old, old&(1<<placeOrigin-1)|uint32(p)<<placeOrigin) {
@@ -77,16 +80,16 @@ func (c *Conn) setCame(p provenance) {
 }
 
 // shard is a number to spread connections by.
-func (c *Conn) shard() uint32 { return c.place.Load() & placeShard }
+func (c *Conn) Shard() uint32 { return c.place.Load() & placeShard }
 
 // server is the number of its server, 0 if that is not known.
-func (c *Conn) server() uint32 { return c.place.Load() >> placeServer & maxServers }
+func (c *Conn) Server() uint32 { return c.place.Load() >> placeServer & MaxServers }
 
 // setServer notes the number of its server.
-func (c *Conn) setServer(n uint32) {
+func (c *Conn) SetServer(n uint32) {
 	for {
 		old := c.place.Load()
-		if c.place.CompareAndSwap(old, old&^(maxServers<<placeServer)|n<<placeServer) {
+		if c.place.CompareAndSwap(old, old&^(MaxServers<<placeServer)|n<<placeServer) {
 			return
 		}
 	}
@@ -96,57 +99,57 @@ func (c *Conn) setServer(n uint32) {
 // an HTTP/2 preface and of a TLS record.
 const headSize = 16
 
-// probeAge is how soon a prober that says nothing has left again.
-const probeAge = 5 * time.Second
+// ProbeAge is how soon a prober that says nothing has left again.
+const ProbeAge = 5 * time.Second
 
-// fact is something that was seen of a connection, or not.
-type fact uint32
+// Fact is something that was seen of a connection, or not.
+type Fact uint32
 
 const (
-	factClosed       fact = 1 << iota // Close was called
-	factDecided                       // the class is decided
-	factAttached                      // ConnState tells when it is over
-	factActive                        // the server saw bytes above TLS
-	factAgain                         // the server said a second time that it is active: over HTTP/2 a stream began
-	factHttp2                         // HTTP/2
-	factPastDeadline                  // the read deadline was set in the past
-	factPeerFirst                     // the peer ended before anything was written
-	factDrained                       // the guard closed it at a drain
-	factPreface                       // the server took an HTTP/2 preface for a request
-	factUpgraded                      // left HTTP by a WebSocket handshake
-	factHandedOver                    // ConnState said hijacked
-	factOver                          // nothing more comes from the transport
-	factIndexed                       // in the registry's index
+	Closed       Fact = 1 << iota // Close was called
+	Decided                       // the class is decided
+	Attached                      // ConnState tells when it is over
+	Active                        // the server saw bytes above TLS
+	Again                         // the server said a second time that it is active: over HTTP/2 a stream began
+	HTTP2                         // HTTP/2
+	PastDeadline                  // the read deadline was set in the past
+	PeerFirst                     // the peer ended before anything was written
+	Drained                       // the guard closed it at a drain
+	Preface                       // the server took an HTTP/2 preface for a request
+	Upgraded                      // left HTTP by a WebSocket handshake
+	HandedOver                    // ConnState said hijacked
+	Over                          // nothing more comes from the transport
+	Indexed                       // in the registry's index
 )
 
-func (c *Conn) saw(f fact) bool { return c.facts.Load()&uint32(f) != 0 }
+func (c *Conn) Saw(f Fact) bool { return c.facts.Load()&uint32(f) != 0 }
 
 // note notes f and reports whether it was new.
-func (c *Conn) note(f fact) bool { return c.facts.Or(uint32(f))&uint32(f) == 0 }
+func (c *Conn) Note(f Fact) bool { return c.facts.Or(uint32(f))&uint32(f) == 0 }
 
-func (c *Conn) forget(f fact) { c.facts.And(^uint32(f)) }
+func (c *Conn) Forget(f Fact) { c.facts.And(^uint32(f)) }
 
-// outcome is what one of the requests on a connection was. The first of this list that
+// Outcome is what one of the requests on a connection was. The first of this list that
 // a connection has decides its class.
-type outcome uint32
+type Outcome uint32
 
 const (
-	outcomePanicked      outcome = 1 << iota // a handler panicked
-	outcomeUpgradeFailed                     // a good handshake was not completed
-	outcomeSession                           // a WebSocket session
-	outcomeHijacked                          // left HTTP, and no WebSocket
-	outcomeRefused                           // a refused handshake
-	outcomeProbeFailing                      // a known prober was answered badly
-	outcomeOrdinary                          // a request of the application's
-	outcomeProbe                             // a health answer, or a quiet prober's
+	Panicked      Outcome = 1 << iota // a handler panicked
+	UpgradeFailed                     // a good handshake was not completed
+	Session                           // a WebSocket session
+	Hijacked                          // left HTTP, and no WebSocket
+	Refused                           // a refused handshake
+	ProbeFailing                      // a known prober was answered badly
+	Ordinary                          // a request of the application's
+	Probe                             // a health answer, or a quiet prober's
 
-	anyRequest = 1<<iota - 1 // the TLS handshake of such a connection was good
+	AnyRequest = 1<<iota - 1 // the TLS handshake of such a connection was good
 )
 
-func (c *Conn) had(o outcome) bool { return c.outcomes.Load()&uint32(o) != 0 }
+func (c *Conn) Had(o Outcome) bool { return c.outcomes.Load()&uint32(o) != 0 }
 
 // mark notes o and reports whether it was new.
-func (c *Conn) mark(o outcome) bool { return c.outcomes.Or(uint32(o))&uint32(o) == 0 }
+func (c *Conn) Mark(o Outcome) bool { return c.outcomes.Or(uint32(o))&uint32(o) == 0 }
 
 // Read implements net.Conn.
 func (c *Conn) Read(p []byte) (int, error) {
@@ -158,7 +161,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 // Write implements net.Conn.
 func (c *Conn) Write(p []byte) (int, error) {
 	first := c.unanswered()
-	upgrade := first && c.saw(factUpgraded)
+	upgrade := first && c.Saw(Upgraded)
 	if first && !upgrade {
 		c.noteAnswer(p)
 	}
@@ -173,7 +176,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 // Close implements net.Conn.
 func (c *Conn) Close() error {
 	c.lastLook()
-	first := c.note(factClosed)
+	first := c.Note(Closed)
 	err := c.Conn.Close()
 	if first {
 		c.endSession(0)
@@ -200,11 +203,11 @@ func (c *Conn) NetConn() net.Conn { return c.Conn }
 
 // remote is the peer's address, the zero AddrPort where there is none. It is
 // asked only after the first Read, and under no lock.
-func (c *Conn) remote() netip.AddrPort { return addrPort(c.Conn.RemoteAddr()) }
+func (c *Conn) Remote() netip.AddrPort { return AddrPort(c.Conn.RemoteAddr()) }
 
-// addrPort is the address of a TCP peer, an IPv4 address as such, the zero AddrPort for
+// AddrPort is the address of a TCP peer, an IPv4 address as such, the zero AddrPort for
 // any other.
-func addrPort(a net.Addr) netip.AddrPort {
+func AddrPort(a net.Addr) netip.AddrPort {
 	t, ok := a.(*net.TCPAddr)
 	if !ok || t == nil {
 		return netip.AddrPort{}
@@ -215,7 +218,7 @@ func addrPort(a net.Addr) netip.AddrPort {
 
 // begin counts a request as unfinished. It is false where the class has been
 // decided already: then the request is an event only.
-func (c *Conn) begin() bool {
+func (c *Conn) Begin() bool {
 	for {
 		n := c.refs.Load()
 		if n <= 0 {
@@ -228,7 +231,7 @@ func (c *Conn) begin() bool {
 }
 
 // release drops one reference; whoever drops the last decides the class.
-func (c *Conn) release() {
+func (c *Conn) Release() {
 	if c.refs.Add(-1) == 0 {
 		c.decide()
 	}
@@ -239,22 +242,22 @@ func (c *Conn) release() {
 // handshake has ended. Without it a handshake that runs is waited for in a
 // goroutine, since the one that closes may be the one that holds its lock.
 func (c *Conn) closed() {
-	if c.saw(factAttached) && !c.saw(factHandedOver) {
+	if c.Saw(Attached) && !c.Saw(HandedOver) {
 		return
 	}
-	if above := c.tls.Load(); above != nil && !c.had(outcomeOrdinary|outcomeProbe|outcomeSession|outcomeRefused|outcomeUpgradeFailed|outcomeHijacked) {
+	if above := c.tls.Load(); above != nil && !c.Had(Ordinary|Probe|Session|Refused|UpgradeFailed|Hijacked) {
 		go func() {
 			_ = above.ConnectionState()
-			c.over()
+			c.Over()
 		}()
 		return
 	}
-	c.over()
+	c.Over()
 }
 
 // over drops the reference for being open, once.
-func (c *Conn) over() {
-	if c.note(factOver) {
-		c.release()
+func (c *Conn) Over() {
+	if c.Note(Over) {
+		c.Release()
 	}
 }

@@ -1,4 +1,4 @@
-package core
+package conn
 
 import (
 	"crypto/tls"
@@ -10,11 +10,11 @@ import (
 // maxLayers is how many layers of connections are looked through.
 const maxLayers = 8
 
-// ConnOf returns the watched connection that nc is or stands on, nil if there
+// Of returns the watched connection that nc is or stands on, nil if there
 // is none. It looks through up to eight layers: *tls.Conn and everything else that
 // has a NetConn method, go-proxyproto's Raw, fasthttp's UnsafeConn, and structs that
 // embed a net.Conn, as those of cmux and netutil.LimitListener do.
-func ConnOf(nc net.Conn) *Conn {
+func Of(nc net.Conn) *Conn {
 	for range maxLayers {
 		switch v := nc.(type) {
 		case *Conn:
@@ -77,8 +77,8 @@ func embeddedIn(t reflect.Type) int {
 	return -1
 }
 
-// isTLS reports whether nc says that it is TLS, as net/http asks since Go 1.26.
-func isTLS(nc net.Conn) bool {
+// IsTLS reports whether nc says that it is TLS, as net/http asks since Go 1.26.
+func IsTLS(nc net.Conn) bool {
 	_, ok := nc.(interface{ ConnectionState() tls.ConnectionState })
 	return ok
 }
@@ -95,7 +95,7 @@ func tlsOf(nc net.Conn) *tls.Conn {
 }
 
 // lookAbove notes the TLS connection above c, where nc is what stands there.
-func (c *Conn) lookAbove(nc net.Conn) {
+func (c *Conn) LookAbove(nc net.Conn) {
 	if _, itself := nc.(*Conn); itself {
 		return
 	}
@@ -103,7 +103,7 @@ func (c *Conn) lookAbove(nc net.Conn) {
 	if t != nil {
 		c.tls.Store(t)
 	}
-	if (t != nil || isTLS(nc)) && c.came() != cameReported && !c.source.tls.Load() {
-		c.source.tls.Store(true)
+	if (t != nil || IsTLS(nc)) && c.Came() != Reported && !c.source.TLS.Load() {
+		c.source.TLS.Store(true)
 	}
 }

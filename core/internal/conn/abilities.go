@@ -1,4 +1,4 @@
-package core
+package conn
 
 import (
 	"errors"
@@ -29,7 +29,7 @@ func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 		return io.Copy(struct{ io.Writer }{c}, r) // the writer alone, or io.Copy would come back here
 	}
 	var answered int64
-	if c.saw(factUpgraded) { // a proxy copies the answer to the handshake too
+	if c.Saw(Upgraded) { // a proxy copies the answer to the handshake too
 		var err error
 		if answered, err = c.copyAnswer(r); err != nil {
 			if err == io.EOF {

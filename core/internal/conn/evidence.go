@@ -1,4 +1,4 @@
-package core
+package conn
 
 import (
 	"crypto/tls"
@@ -9,8 +9,8 @@ import (
 	"github.com/quietws/quietws/core/internal/usererror"
 )
 
-// end is what a connection was, and what of it is worth telling.
-type end struct {
+// End is what a connection was, and what of it is worth telling.
+type End struct {
 	Class     event.Class
 	Reason    event.Reason
 	Status    int   // of the server's own answer on a plain port, 0 if there was none
@@ -26,13 +26,13 @@ type end struct {
 // decide runs once for each connection, when it is closed and no request on it is
 // unfinished.
 func (c *Conn) decide() {
-	if !c.note(factDecided) {
+	if !c.Note(Decided) {
 		return
 	}
 	if s := c.current.Load(); s != nil {
-		s.occupant.leave()
+		s.Occupant.Leave()
 	}
-	c.source.watch.conns.remove(c)
+	c.source.Watch.Conns.remove(c)
 	c.count()
 }
 
@@ -41,41 +41,41 @@ func (c *Conn) decide() {
 func (c *Conn) count() {
 	f := c.evidence()
 	class, reason := classify(f)
-	c.source.watch.host.over(c, end{
+	c.source.Watch.Host.Over(c, End{
 		Class: class, Reason: reason, Status: f.status(), TLSErr: f.tlsErr, Panicked: panickedInTLS(f.tlsErr),
-		Bytes: f.untold && f.in > 0 && (f.tls || isHTTP(f.head)), In: f.in, Seen: f.seen,
-		Uncounted: c.came() == cameAdopted, Unserved: class == event.HandshakeRefused && f.outcomes&outcomeRefused == 0,
+		Bytes: f.untold && f.in > 0 && (f.tls || IsHTTP(f.head)), In: f.in, Seen: f.seen,
+		Uncounted: c.Came() == Adopted, Unserved: class == event.HandshakeRefused && f.outcomes&Refused == 0,
 	})
 }
 
 // evidence gathers what is known of a connection that is over.
 func (c *Conn) evidence() evidence {
-	w := c.source.watch
+	w := c.source.Watch
 	f := evidence{
-		facts:       fact(c.facts.Load()),
-		outcomes:    outcome(c.outcomes.Load()),
+		facts:       Fact(c.facts.Load()),
+		outcomes:    Outcome(c.outcomes.Load()),
 		refused:     event.Reason(c.ends.Load() >> refusedFor & 0xff),
-		unread:      c.unread(),
+		unread:      c.Unread(),
 		head:        c.head[:c.headLen.Load()],
 		tail:        c.tail.Load(),
-		in:          c.in.Load(),
-		out:         c.out.Load(),
-		seen:        c.came() == cameAccepted,
-		untold:      !w.joined.Load(),
+		in:          c.In.Load(),
+		out:         c.Out.Load(),
+		seen:        c.Came() == Accepted,
+		untold:      !w.Joined.Load(),
 		answer:      c.answer.Load(),
 		readEnd:     c.end(readEnd),
-		timeout:     c.source.timeout,
+		timeout:     c.source.Timeout,
 		expectProxy: w.expectProxy,
-		h2:          c.saw(factHttp2),
-		h2c:         w.h2c.Load(),
+		h2:          c.Saw(HTTP2),
+		h2c:         w.H2C.Load(),
 	}
 	if ms := c.endAge.Load(); ms != 0 {
 		f.age = time.Duration(ms-1) * time.Millisecond
 	} else {
-		f.age = w.now() - c.accepted
+		f.age = w.Now() - c.Accepted
 	}
 	above := c.tls.Load()
-	f.tlsUnknown = above == nil && c.source.tls.Load()
+	f.tlsUnknown = above == nil && c.source.TLS.Load()
 	f.tls = above != nil || f.tlsUnknown
 	if above != nil && f.outcomes == 0 && (f.in > 0 || !f.seen) { // no byte, no handshake
 		state, err := tlsResult(above)
@@ -91,7 +91,7 @@ func (c *Conn) evidence() evidence {
 
 // panickedInTLS reports whether err is that of a handshake in which a function of
 // the application's panicked: that has a line in a log already.
-func panickedInTLS(err error) bool { return err == errNoHandshake || err == errTLSPanicked }
+func panickedInTLS(err error) bool { return err == errNoHandshake || err == ErrTLSPanicked }
 
 // alertBadRecordMAC is the alert bad_record_mac of RFC 8446 §6.
 const alertBadRecordMAC = 20
@@ -113,7 +113,7 @@ func clearAlert(err error, tail uint64) error {
 }
 
 // peerGone reports whether the peer was seen to be gone.
-func (c *Conn) peerGone() bool {
+func (c *Conn) PeerGone() bool {
 	end := c.end(readEnd)
 	return end == endEOF || end == endReset || c.end(writeEnd) == endReset
 }

@@ -1,4 +1,4 @@
-package core
+package conn
 
 import (
 	"net"
@@ -10,7 +10,7 @@ import (
 
 // recorder is a Host that keeps what its connections were.
 type recorder struct {
-	watch *watch
+	watch *Watch
 
 	mu       sync.Mutex
 	accepted uint64
@@ -19,11 +19,11 @@ type recorder struct {
 
 func newRecorder(testing.TB) *recorder {
 	r := &recorder{closed: make(map[event.Class]uint64)}
-	r.watch = newWatch(r, false)
+	r.watch = NewWatch(r, false)
 	return r
 }
 
-func (r *recorder) over(_ *Conn, e end) {
+func (r *recorder) Over(_ *Conn, e End) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed[e.Class]++
@@ -52,5 +52,5 @@ func recorded(r *recorder, nc net.Conn) *Conn {
 	r.mu.Lock()
 	r.accepted++
 	r.mu.Unlock()
-	return newConn(nc, &source{watch: r.watch}, cameAccepted)
+	return New(nc, &Source{Watch: r.watch}, Accepted)
 }

@@ -1,4 +1,4 @@
-package core
+package conn
 
 import (
 	"encoding/binary"
@@ -54,16 +54,16 @@ func (c *Conn) setEnd(which uint, kind endKind) endKind {
 // set: net/http ends its background read in that way, and such an expiry says
 // nothing about the peer.
 func (c *Conn) noteDeadline(t time.Time) {
-	if !t.IsZero() && (t.Before(c.source.watch.epoch) || !t.After(time.Now())) { // net/http ends a read by one long past: no need of a clock
-		c.note(factPastDeadline)
-	} else if c.saw(factPastDeadline) {
-		c.forget(factPastDeadline)
+	if !t.IsZero() && (t.Before(c.source.Watch.Epoch) || !t.After(time.Now())) { // net/http ends a read by one long past: no need of a clock
+		c.Note(PastDeadline)
+	} else if c.Saw(PastDeadline) {
+		c.Forget(PastDeadline)
 	}
 }
 
 func (c *Conn) noteRead(p []byte, n int64, err error) {
 	if n > 0 {
-		before := c.in.Add(n) - n
+		before := c.In.Add(n) - n
 		if before < headSize && len(p) > 0 && uint32(before) == c.headLen.Load() {
 			// Each byte's place belongs to the one Read that brought it.
 			m := copy(c.head[before:], p)
@@ -75,7 +75,7 @@ func (c *Conn) noteRead(p []byte, n int64, err error) {
 		switch {
 		case before < proxyV1Max && (before > 0 && c.tail.Load() != 0 || before == 0 && mayBeProxyV1(p)):
 			c.noteLine(p)
-		case !c.saw(factActive) && c.tls.Load() != nil:
+		case !c.Saw(Active) && c.tls.Load() != nil:
 			c.noteTail(p)
 		}
 	}
@@ -91,16 +91,16 @@ func (c *Conn) noteRead(p []byte, n int64, err error) {
 func (c *Conn) lastLook() {
 	head := c.head[:c.headLen.Load()]
 	if len(head) < len(proxyV1) || head[0] != proxyV1[0] && head[0] != proxyV2[0] || c.end(readEnd) != endNone ||
-		c.saw(factClosed|factDrained) || c.had(anyRequest) || !preambleAlone(head, c.in.Load(), c.tail.Load()) {
+		c.Saw(Closed|Drained) || c.Had(AnyRequest) || !preambleAlone(head, c.In.Load(), c.tail.Load()) {
 		return
 	}
 	// A server that closes all of its connections does so one after the other, and
 	// holds its lock meanwhile: of peers that stay it waits for one.
-	w := c.source.watch
-	if last := w.stayed.Load(); last != 0 && int64(w.now()) < last+int64(lookPause) {
+	w := c.source.Watch
+	if last := w.stayed.Load(); last != 0 && int64(w.Now()) < last+int64(lookPause) {
 		return
 	}
-	if w.stopped.Load() {
+	if w.Stopped.Load() {
 		return
 	}
 	if c.Conn.SetReadDeadline(time.Now().Add(lastLooks)) != nil {
@@ -112,7 +112,7 @@ func (c *Conn) lastLook() {
 	case n > 0 || end == endEOF || end == endReset:
 		c.noteRead(more[:n], int64(n), err)
 	case end == endTimeout:
-		w.stayed.Store(int64(w.now()))
+		w.stayed.Store(int64(w.Now()))
 	}
 }
 
@@ -151,24 +151,24 @@ func (c *Conn) noteTail(p []byte) {
 
 func (c *Conn) noteReadError(err error) {
 	kind := endOf(err)
-	if kind == endTimeout && c.saw(factPastDeadline) {
+	if kind == endTimeout && c.Saw(PastDeadline) {
 		return
 	}
-	if c.saw(factClosed) && kind != endTimeout {
+	if c.Saw(Closed) && kind != endTimeout {
 		kind = endClosed
 	}
 	if kind == endEOF || kind == endReset {
 		c.peerEnded()
 	}
-	c.endSession(errorGrace)
-	if c.setEnd(readEnd, kind) == endNone && c.in.Load() == 0 {
+	c.endSession(ErrorGrace)
+	if c.setEnd(readEnd, kind) == endNone && c.In.Load() == 0 {
 		c.first()
 	}
 }
 
 func (c *Conn) noteWrite(n int64, err error) {
 	if n > 0 {
-		c.out.Add(n)
+		c.Out.Add(n)
 	}
 	if err != nil {
 		kind := endOf(err)
@@ -176,7 +176,7 @@ func (c *Conn) noteWrite(n int64, err error) {
 			c.peerEnded()
 		}
 		c.setEnd(writeEnd, kind)
-		c.endSession(errorGrace)
+		c.endSession(ErrorGrace)
 	}
 }
 
@@ -184,32 +184,32 @@ func (c *Conn) noteWrite(n int64, err error) {
 // while: at once for a close, and after a failed read or write when its caller
 // has had the time to see the error rather than the end of its context.
 func (c *Conn) endSession(after time.Duration) {
-	if !c.saw(factUpgraded) {
+	if !c.Saw(Upgraded) {
 		return
 	}
 	if s := c.current.Load(); s != nil {
-		s.occupant.endContext(after)
+		s.Occupant.EndContext(after)
 	}
 }
 
-// errorGrace is how long after an error of the transport a session's context
+// ErrorGrace is how long after an error of the transport a session's context
 // ends.
-const errorGrace = 100 * time.Millisecond
+const ErrorGrace = 100 * time.Millisecond
 
 // peerEnded notes when the peer was seen to be gone, once.
 func (c *Conn) peerEnded() {
-	if c.out.Load() == 0 {
-		c.note(factPeerFirst)
+	if c.Out.Load() == 0 {
+		c.Note(PeerFirst)
 	}
-	age := uint32(max(c.source.watch.now()-c.accepted, 0)/time.Millisecond) + 1
+	age := uint32(max(c.source.Watch.Now()-c.Accepted, 0)/time.Millisecond) + 1
 	c.endAge.CompareAndSwap(0, age)
 }
 
 // first runs after the first Read returned. Only now may the address be asked:
 // go-proxyproto blocks for it until the preamble has come.
 func (c *Conn) first() {
-	if c.tls.Load() != nil || !c.saw(factAttached) || c.source.watch.h2c.Load() {
-		c.source.watch.conns.index(c)
+	if c.tls.Load() != nil || !c.Saw(Attached) || c.source.Watch.H2C.Load() {
+		c.source.Watch.Conns.Index(c)
 	}
 }
 
@@ -232,8 +232,8 @@ func (c *Conn) noteAnswer(p []byte) {
 	switch {
 	case len(p) >= 3 && p[0] >= 0x14 && p[0] <= 0x17 && p[1] == 3:
 		v = answerTLS
-		if !c.source.tls.Load() && c.headLen.Load() > 0 && c.head[0] == 0x16 { // a record answers a record
-			c.source.tls.Store(true)
+		if !c.source.TLS.Load() && c.headLen.Load() > 0 && c.head[0] == 0x16 { // a record answers a record
+			c.source.TLS.Store(true)
 		}
 	case len(p) >= 12 && string(p[:7]) == "HTTP/1." && p[8] == ' ':
 		if s := int(p[9]-'0')*100 + int(p[10]-'0')*10 + int(p[11]-'0'); s >= 100 && s <= 599 {
@@ -251,7 +251,7 @@ func (c *Conn) noteAnswer(p []byte) {
 // unanswered reports whether the first answer, or its status, is still to come.
 func (c *Conn) unanswered() bool {
 	a := c.answer.Load()
-	return (a == 0 || a&answerPart != 0) && !c.saw(factClosed)
+	return (a == 0 || a&answerPart != 0) && !c.Saw(Closed)
 }
 
 // longestAlert is more than any TLS record that carries an alert alone, and
@@ -275,20 +275,20 @@ func (c *Conn) noteUpgrade(p []byte) {
 		}
 		c.answer.Store(a)
 		if a&answerStatus != 0 && a&answerPart == 0 {
-			s.occupant.confirm(int(a & answerStatus))
+			s.Occupant.Confirm(int(a & answerStatus))
 		}
 	case int(a&answerStatus)+len(p) < longestAlert:
 		c.answer.Store(answerPart | a + uint32(len(p)))
 	default:
 		c.answer.Store(answerOther)
-		s.occupant.confirm(0)
+		s.Occupant.Confirm(0)
 	}
 }
 
 // plain reports whether the bytes that pass are HTTP's: the request was readable, or
 // the connection is one that was handed over by the server as it reads it.
 func (c *Conn) plain() bool {
-	return c.came() >= cameFollowed || c.tls.Load() == nil && (c.headLen.Load() == 0 || c.head[0] >= 'A' && c.head[0] <= 'Z')
+	return c.Came() >= Followed || c.tls.Load() == nil && (c.headLen.Load() == 0 || c.head[0] >= 'A' && c.head[0] <= 'Z')
 }
 
 // statusLine takes the next byte of a status line, "HTTP/1.1 101", and returns the
@@ -344,7 +344,7 @@ func proxyV2Length(head []byte) int64 {
 
 // markRefused keeps the most telling reason of a connection: the first in the order of
 // the reasons.
-func (c *Conn) markRefused(r event.Reason) {
+func (c *Conn) MarkRefused(r event.Reason) {
 	for {
 		old := c.ends.Load()
 		if was := event.Reason(old >> refusedFor & 0xff); was != 0 && was <= r {
@@ -354,25 +354,25 @@ func (c *Conn) markRefused(r event.Reason) {
 			break
 		}
 	}
-	c.mark(outcomeRefused)
+	c.Mark(Refused)
 }
 
 // asked reports whether a request, or a part of one, has come on c. In TLS, and
 // where the guard did not accept it, the first of a connection does not show.
-func (c *Conn) asked() bool {
-	return c.had(anyRequest) || c.tls.Load() == nil && c.in.Load() > 0 &&
-		!preambleAlone(c.head[:c.headLen.Load()], c.in.Load(), c.tail.Load())
+func (c *Conn) Asked() bool {
+	return c.Had(AnyRequest) || c.tls.Load() == nil && c.In.Load() > 0 &&
+		!preambleAlone(c.head[:c.headLen.Load()], c.In.Load(), c.tail.Load())
 }
 
 // secured reports whether the TLS handshake above c is done, true where there is
 // none.
-func (c *Conn) secured() bool {
+func (c *Conn) Secured() bool {
 	above := c.tls.Load()
 	return above == nil || above.ConnectionState().HandshakeComplete
 }
 
 // setUnread notes why the server could not read a request.
-func (c *Conn) setUnread(r event.Reason) { c.ends.Or(uint32(r) << unreadFor) }
+func (c *Conn) SetUnread(r event.Reason) { c.ends.Or(uint32(r) << unreadFor) }
 
 // unread is why the server could not read a request, NoReason if it could.
-func (c *Conn) unread() event.Reason { return event.Reason(c.ends.Load() >> unreadFor) }
+func (c *Conn) Unread() event.Reason { return event.Reason(c.ends.Load() >> unreadFor) }

@@ -1,4 +1,4 @@
-package core
+package conn
 
 import (
 	"bytes"
@@ -90,8 +90,8 @@ func TestConnReadFrom(t *testing.T) {
 		if got := <-received; string(got) != content {
 			t.Errorf("%s: %d bytes arrived, not those of the file", kind, len(got))
 		}
-		if c.out.Load() != int64(len(content)) || c.answer.Load() != answerOther {
-			t.Errorf("%s: counted %d bytes, answer %#x", kind, c.out.Load(), c.answer.Load())
+		if c.Out.Load() != int64(len(content)) || c.answer.Load() != answerOther {
+			t.Errorf("%s: counted %d bytes, answer %#x", kind, c.Out.Load(), c.answer.Load())
 		}
 		_, _ = c.Close(), file.Close()
 	}
@@ -145,7 +145,7 @@ func TestConnCopyErrorsOfOthers(t *testing.T) {
 		if _, err := c.ReadFrom(failing{upstream}); !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("%s: ReadFrom returned %v", kind, err)
 		}
-		if c.peerGone() || c.saw(factPeerFirst) {
+		if c.PeerGone() || c.Saw(PeerFirst) {
 			t.Errorf("%s: a reset of the source of a copy is taken for the peer's", kind)
 		}
 		if _, err := io.WriteString(client, "x"); err != nil {
@@ -155,7 +155,7 @@ func TestConnCopyErrorsOfOthers(t *testing.T) {
 		if _, err := c.WriteTo(failing{broken}); !errors.Is(err, syscall.EPIPE) {
 			t.Errorf("%s: WriteTo returned %v", kind, err)
 		}
-		if c.peerGone() || c.saw(factPeerFirst) || c.evidence().readEnd != endNone {
+		if c.PeerGone() || c.Saw(PeerFirst) || c.evidence().readEnd != endNone {
 			t.Errorf("%s: a reset of the target of a copy is taken for the peer's", kind)
 		}
 		_ = c.Close()
@@ -200,7 +200,7 @@ func TestConnCopySeesThePeer(t *testing.T) {
 		if err := copying(c); err == nil {
 			t.Errorf("%s: no error, though the peer reset", how)
 		}
-		if !c.peerGone() {
+		if !c.PeerGone() {
 			t.Errorf("%s: a reset of the peer was not seen", how)
 		}
 		_ = c.Close()
@@ -300,7 +300,7 @@ func TestConnCloseWrite(t *testing.T) {
 	if n, err := c.Read(make([]byte, 10)); n != 4 || err != nil {
 		t.Errorf("after CloseWrite read %d, %v", n, err)
 	}
-	if f := c.evidence(); f.readEnd != endNone || f.saw(factClosed) {
+	if f := c.evidence(); f.readEnd != endNone || f.saw(Closed) {
 		t.Error("half a close is taken for a whole one")
 	}
 	_ = c.Close()
