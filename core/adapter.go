@@ -55,31 +55,31 @@ type HeaderField struct {
 }
 
 // Kind is what to do with a request.
-type Kind uint8
+type verdict uint8
 
 const (
 	// Pass: the application's; call the next handler.
-	Pass Kind = iota
+	verdictPass verdict = iota
 	// Probe: write the Answer, do not call the next handler.
-	Probe
+	verdictProbe
 	// Upgrade: a handshake for the application's WebSocket handler; call it.
-	Upgrade
+	verdictUpgrade
 	// Refuse: write the Answer, do not call the next handler.
-	Refuse
+	verdictRefuse
 )
 
 // Verdict is a decision whole: what to do, and what to write where the
 // application is not asked. The zero Verdict lets the request pass.
-type Verdict struct {
-	Kind Kind
+type decision struct {
+	verdict verdict
 	// Answer is complete for Probe and Refuse, the zero Answer for the others.
-	Answer Answer
+	answer Answer
 	// Err says why, for Refuse.
-	Err *event.HandshakeError
+	err *event.HandshakeError
 	// Connection, where it is not "", is what the request's field of that name
 	// may be rewritten to: that of a good handshake, for servers and libraries
 	// that read one line of it, or one item.
-	Connection string
+	connection string
 }
 
 // Route is one of the four health routes. [Routes] says at which paths they are.
@@ -124,16 +124,12 @@ type HealthQuery struct {
 // startup, 200 from live and health. On one of [Config.ProbePaths] it is asked for
 // RouteReady, and not at all for what a known prober gets on a route of Handler: 200,
 // and 503 while draining.
+//
+// A Health may also have a method Checks() []CheckStatus, by which the present state of
+// every check is seen in [Guard.Snapshot] and so in metrics. It must return at once as
+// well; a panic in it is logged, and there are no checks then.
 type Health interface {
 	Answer(HealthQuery) (Answer, bool)
-}
-
-// HealthReporter is what a [Health] may also implement, to be seen in
-// [Guard.Snapshot] and so in metrics.
-type HealthReporter interface {
-	// Checks returns the present state of every check. It must return at once. A
-	// panic in it is logged, and there are no checks then.
-	Checks() []CheckStatus
 }
 
 // CheckStatus is the present state of one health check.

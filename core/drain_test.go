@@ -38,16 +38,16 @@ func began(t *testing.T, g *Guard) *fakeSession {
 	t.Helper()
 	gone := make(chan struct{})
 	c := watched(g, &conntest.Script{Addr: conntest.TCPAddr("192.0.2.1:1000"), Closed: gone})
-	q := g.Adapter().Begin(httpHead{handshake()}, c)
-	if q.Verdict().Kind != Upgrade {
-		t.Fatalf("a handshake was judged %+v", q.Verdict())
+	q := g.Adapter().beginOn(httpHead{handshake()}, c)
+	if q.decision().verdict != verdictUpgrade {
+		t.Fatalf("a handshake was judged %+v", q.decision())
 	}
 	return &fakeSession{g: g, c: c, q: q, gone: gone}
 }
 
 // open upgrades it, as a library does that writes after the hijack.
 func (s *fakeSession) open() *fakeSession {
-	s.q.Opened(s.c)
+	s.q.open(s.c)
 	_, _ = s.c.Write([]byte("HTTP/1.1 101 Switching Protocols\r\n\r\n"))
 	s.Session = (*Session)(s.q.x)
 	return s

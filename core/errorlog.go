@@ -114,14 +114,14 @@ func (p *panicked) take(a netip.AddrPort) bool {
 
 // Printer is the logger of servers that have one in place of a *log.Logger, such
 // as fasthttp's. It is for authors of adapters.
-type Printer interface {
+type printer interface {
 	Printf(format string, args ...any)
 }
 
 // QuietPrinter returns next without the lines that begin with about, by which
 // the server tells of a connection what the guard tells of it; next itself if
 // that is nil. The beginning is that of the format, before its arguments.
-func QuietPrinter(next Printer, about string) Printer {
+func QuietPrinter(next printer, about string) printer {
 	if next == nil {
 		return next
 	}
@@ -129,7 +129,7 @@ func QuietPrinter(next Printer, about string) Printer {
 }
 
 type quietPrinter struct {
-	next  Printer
+	next  printer
 	about string
 }
 

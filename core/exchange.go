@@ -52,8 +52,8 @@ type exchange struct {
 	loaned   bool // its place is kept until the connection is closed
 	early    bool // its client did not wait for the answer
 	fault    event.Reason
-	badConn  bool // the fault is in Connection, rather than in Upgrade
-	kind     Kind // the verdict
+	badConn  bool    // the fault is in Connection, rather than in Upgrade
+	kind     verdict // the verdict
 	route    Route
 	http1    bool   // HTTP/1.0 or 1.1
 	own      bool   // the route is an adapter's Handler
@@ -160,7 +160,7 @@ func (x *exchange) settle() {
 	switch {
 	case x.is(stateStream):
 		x.settleStream(status)
-	case x.asks || x.own && x.kind != Probe || x.speaks && !x.credited && !x.app:
+	case x.asks || x.own && x.kind != verdictProbe || x.speaks && !x.credited && !x.app:
 		x.settleHandshake(status)
 	default:
 		x.settleProbe(status)
@@ -176,11 +176,11 @@ func (x *exchange) settleProbe(status int) {
 			x.c.Note(conn.Preface)
 		}
 		return
-	case x.kind != Probe && !x.credited && !x.app: // its own health route, asked by a person
+	case x.kind != verdictProbe && !x.credited && !x.app: // its own health route, asked by a person
 		x.mark(conn.Ordinary)
 		return
 	}
-	if !x.credited && x.platform && x.kind == Probe && prober.Contains(g.config.ProbeSources, x.address()) {
+	if !x.credited && x.platform && x.kind == verdictProbe && prober.Contains(g.config.ProbeSources, x.address()) {
 		x.prober, x.credited = prober.Configured, true
 	}
 	p := x.prober
@@ -199,7 +199,7 @@ func (x *exchange) settleProbe(status int) {
 		class, outcome = event.ProbeFailing, conn.ProbeFailing
 	}
 	x.mark(outcome)
-	if (x.route == RouteReady && x.kind == Probe || x.app) && (x.platform || x.credited) {
+	if (x.route == RouteReady && x.kind == verdictProbe || x.app) && (x.platform || x.credited) {
 		g.polled(pollerKey{x.address(), x.prober}, x.machine, status)
 	}
 	g.stats.countProbe(class, p, !ok)
@@ -231,7 +231,7 @@ func (x *exchange) settleHandshake(status int) {
 		gone = gone || usererror.Is(err, context.Canceled)
 	}
 	switch {
-	case x.kind == Refuse:
+	case x.kind == verdictRefuse:
 	case !x.asks && (status < 400 || status >= 500):
 		x.mark(conn.Ordinary) // the route serves more than WebSocket
 		return

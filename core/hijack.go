@@ -58,12 +58,12 @@ func (w *writer) WriteHeader(status int) {
 			w.replace(x.answer)
 			return
 		}
-		if a, ok := (Request{x: x}).Fallback(httpHead{w.w.r}, status); ok {
+		if a, ok := (Request{x: x}).fallback(httpHead{w.w.r}, status); ok {
 			w.replace(&a)
 			return
 		}
 		x.answering(httpHead{w.w.r}, status, w.Header())
-		defer Request{x: x}.Answered(status)
+		defer Request{x: x}.answered(status)
 	}
 	w.w.to.WriteHeader(status)
 }
@@ -145,7 +145,7 @@ func (w *writer) hijacked(nc net.Conn, rw *bufio.ReadWriter, err error) (net.Con
 		return nc, rw, err
 	}
 	x.early = rw != nil && rw.Reader.Buffered() > 0
-	watched := Request{c: x.c, x: x, begun: true}.Opened(nc)
+	watched := Request{c: x.c, x: x, begun: true}.open(nc)
 	if c, ok := watched.(*conn.Conn); ok && nc != net.Conn(c) { // nc itself may be of a type that cannot be compared
 		redirect(rw, watched)
 	}

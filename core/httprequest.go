@@ -63,7 +63,7 @@ func (a Adapter) AtHandler(r *http.Request, route string, origins *Origins) HTTP
 // Answer writes the guard's answer if the verdict has one, and ends the
 // request. It returns false where the next handler is to be called.
 func (q *HTTPRequest) Answer(w http.ResponseWriter, r *http.Request) bool {
-	if q.x == nil || q.x.kind != Probe && q.x.kind != Refuse {
+	if q.x == nil || q.x.kind != verdictProbe && q.x.kind != verdictRefuse {
 		return false
 	}
 	a := q.x.answer
@@ -129,12 +129,12 @@ func (q *HTTPRequest) Answered(status int, header http.Header) {
 	if r := x.w.r; r != nil {
 		x.answering(httpHead{r}, status, header)
 	}
-	q.Request.Answered(status)
+	q.Request.answered(status)
 }
 
 // Status is what was answered so far, 0 if nothing. For a handler that has
 // returned without an answer it is 200, which net/http then sends.
-func (q *HTTPRequest) Status() int {
+func (q *HTTPRequest) statusSoFar() int {
 	if q.x == nil {
 		return 0
 	}
@@ -147,10 +147,10 @@ func (q *HTTPRequest) Status() int {
 // DoneWith ends a request whose handler returned err: see [Request.DoneLater].
 func (q *HTTPRequest) DoneWith(err error) {
 	if err != nil && q.x != nil && q.begun {
-		q.DoneLater(q.x.w.r.Context(), err)
+		q.doneLater(q.x.w.r.Context(), err)
 		return
 	}
-	q.Done(q.Status(), err)
+	q.Done(q.statusSoFar(), err)
 }
 
 // Recovered is to be deferred by a layer inside a framework's chain: it ends a

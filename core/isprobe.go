@@ -54,7 +54,7 @@ func (x *exchange) quiet() bool {
 		return false
 	case x.app:
 		return true
-	case x.kind == Probe:
+	case x.kind == verdictProbe:
 		return x.probing || x.credited
 	case x.fallback: // nearly always ours
 		return x.probing || x.credited

@@ -73,7 +73,7 @@ func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *
 	}
 	forbidden := own && x.asks && origins != nil && !origins.allow(h.Field(head.FieldOrigin), h.Host())
 	switch {
-	case x.kind == Refuse, x.kind == Probe:
+	case x.kind == verdictRefuse, x.kind == verdictProbe:
 		return r
 	case g.config.ObserveOnly:
 		if forbidden { // on a route of ours nobody else looks
@@ -84,7 +84,7 @@ func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *
 	}
 	if own && x.prober != 0 && !x.asks {
 		x.fallback = false
-		x.kind, x.answer = Probe, g.answerProber()
+		x.kind, x.answer = verdictProbe, g.answerProber()
 		return r
 	}
 	if x.fault == event.NoReason && forbidden {
@@ -148,7 +148,7 @@ func (x *exchange) compared(h Head) {
 }
 
 func (x *exchange) refuse(r event.Reason) {
-	x.kind, x.fault, x.answer = Refuse, r, refusal(r)
+	x.kind, x.fault, x.answer = verdictRefuse, r, refusal(r)
 }
 
 // place is how far a request has come when it is judged.
@@ -209,7 +209,7 @@ func (a Adapter) judge(h Head, c *conn.Conn, where place) *exchange {
 	}
 	if asks {
 		x.check(h)
-		x.kind = Upgrade
+		x.kind = verdictUpgrade
 	}
 	if g.config.ObserveOnly {
 		return x
@@ -220,7 +220,7 @@ func (a Adapter) judge(h Head, c *conn.Conn, where place) *exchange {
 	case asks:
 	case x.app:
 		if g.isDraining() {
-			x.kind, x.answer = Probe, &answerDraining
+			x.kind, x.answer = verdictProbe, &answerDraining
 		}
 	case rule != nil && rule.route != NoRoute && (rule.named || !a.appOwns(h, x, rule)):
 		if !x.fallback {
@@ -233,7 +233,7 @@ func (a Adapter) judge(h Head, c *conn.Conn, where place) *exchange {
 		x.probeWith(g.answerProbePath(h, room), room, pooledVaried)
 	case p != 0 && where == atServer && g.servedAt(path)&^servedSocket != 0:
 		if by := servedBy(method); g.servedAt(path)&by == by {
-			x.kind, x.answer = Probe, g.answerProber()
+			x.kind, x.answer = verdictProbe, g.answerProber()
 		} else { // of another method nobody knows yet whose it is
 			x.fallback = true
 		}
@@ -254,7 +254,7 @@ func isRead(method string) bool { return method == "GET" || method == "HEAD" || 
 
 // probeWith makes x a probe whose answer is a, which is in room or shared.
 func (x *exchange) probeWith(a, room *Answer, p pooled) {
-	if x.kind, x.answer = Probe, a; a == room {
+	if x.kind, x.answer = verdictProbe, a; a == room {
 		x.pooled = p
 	} else {
 		p.pool().Put(room)
@@ -308,7 +308,7 @@ func reset(x *exchange) *exchange {
 
 // recycle gives up the exchange of a request that was begun and answered here.
 func (r Request) recycle() {
-	if r.begun && r.x != nil && r.x.kind == Probe && !r.x.found {
+	if r.begun && r.x != nil && r.x.kind == verdictProbe && !r.x.found {
 		if r.x.pooled != notPooled {
 			r.x.pooled.pool().Put(r.x.answer)
 		}

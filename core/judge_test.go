@@ -55,68 +55,68 @@ func TestJudge(t *testing.T) {
 		rule   string
 		c      Config
 		r      *http.Request
-		kind   Kind
+		kind   verdict
 		status int  // of the answer, 0: none
 		plain  bool // it is no candidate: an ordinary request
 	}{
 		// Requests of the application's.
-		{"a browser's request", Config{}, asked("GET", "/app"), Pass, 0, true},
-		{"a prober's User-Agent from the internet, on a path of the application's", Config{}, asked("GET", "/admin", agent(kubelet), peerAt(internet)), Pass, 0, true},
-		{"a known prober from a platform's address, on a path of the application's: its answer is looked at", Config{}, asked("GET", "/admin", agent(kubelet)), Pass, 0, false},
-		{"a path that begins like a health route", Config{}, asked("GET", "/livez/x"), Pass, 0, true},
-		{"a health route in other letters", Config{}, asked("GET", "/Livez"), Pass, 0, true},
-		{"a route that is off", Config{Routes: Routes{Live: "-"}}, asked("GET", "/livez"), Pass, 0, true},
-		{"a default path whose route has another", Config{Routes: Routes{Live: "/up"}}, asked("GET", "/livez"), Pass, 0, true},
-		{"a default path that is the application's exact route", Config{}, asked("GET", "/readyz"), Pass, 0, true},
-		{"a default path that is the application's for GET", Config{}, asked("GET", "/startupz"), Pass, 0, true},
-		{"the same, asked by a known prober: its answer is looked at", Config{}, asked("GET", "/readyz", agent(kubelet)), Pass, 0, false},
-		{"a probe path asked by a person", Config{ProbePaths: []string{"/"}}, asked("GET", "/"), Pass, 0, true},
-		{"a probe path asked by POST", Config{ProbePaths: []string{"/"}}, asked("POST", "/", agent(kubelet)), Pass, 0, false},
-		{"a known prober that sends something to the application", Config{}, asked("POST", "/app", agent(kubelet)), Pass, 0, true},
+		{"a browser's request", Config{}, asked("GET", "/app"), verdictPass, 0, true},
+		{"a prober's User-Agent from the internet, on a path of the application's", Config{}, asked("GET", "/admin", agent(kubelet), peerAt(internet)), verdictPass, 0, true},
+		{"a known prober from a platform's address, on a path of the application's: its answer is looked at", Config{}, asked("GET", "/admin", agent(kubelet)), verdictPass, 0, false},
+		{"a path that begins like a health route", Config{}, asked("GET", "/livez/x"), verdictPass, 0, true},
+		{"a health route in other letters", Config{}, asked("GET", "/Livez"), verdictPass, 0, true},
+		{"a route that is off", Config{Routes: Routes{Live: "-"}}, asked("GET", "/livez"), verdictPass, 0, true},
+		{"a default path whose route has another", Config{Routes: Routes{Live: "/up"}}, asked("GET", "/livez"), verdictPass, 0, true},
+		{"a default path that is the application's exact route", Config{}, asked("GET", "/readyz"), verdictPass, 0, true},
+		{"a default path that is the application's for GET", Config{}, asked("GET", "/startupz"), verdictPass, 0, true},
+		{"the same, asked by a known prober: its answer is looked at", Config{}, asked("GET", "/readyz", agent(kubelet)), verdictPass, 0, false},
+		{"a probe path asked by a person", Config{ProbePaths: []string{"/"}}, asked("GET", "/"), verdictPass, 0, true},
+		{"a probe path asked by POST", Config{ProbePaths: []string{"/"}}, asked("POST", "/", agent(kubelet)), verdictPass, 0, false},
+		{"a known prober that sends something to the application", Config{}, asked("POST", "/app", agent(kubelet)), verdictPass, 0, true},
 
-		{"the application's health route", Config{AppHealth: []string{"/health"}}, asked("GET", "/health"), Pass, 0, false},
-		{"the same by POST", Config{AppHealth: []string{"/health"}}, asked("POST", "/health"), Pass, 0, true},
+		{"the application's health route", Config{AppHealth: []string{"/health"}}, asked("GET", "/health"), verdictPass, 0, false},
+		{"the same by POST", Config{AppHealth: []string{"/health"}}, asked("POST", "/health"), verdictPass, 0, true},
 
 		// Health routes.
-		{"a default path that only a catch-all has", Config{}, asked("GET", "/livez"), Probe, 200, false},
-		{"a default path that only a wildcard has", Config{}, asked("HEAD", "/healthz"), Probe, 200, false},
-		{"HAProxy asks by OPTIONS", Config{}, asked("OPTIONS", "/healthz"), Probe, 200, false},
-		{"from the internet too", Config{}, asked("GET", "/healthz", peerAt(internet)), Probe, 200, false},
-		{"another method", Config{}, asked("POST", "/livez"), Probe, 405, false},
-		{"HAProxy's check as it comes: if the application has no answer it is ours", Config{}, asked("OPTIONS", "/", bareHTTP10), Pass, 0, false},
-		{"the same on a probe path", Config{ProbePaths: []string{"/"}}, asked("OPTIONS", "/", bareHTTP10), Probe, 200, false},
-		{"the same from the internet", Config{}, asked("OPTIONS", "/", bareHTTP10, peerAt(internet)), Pass, 0, true},
-		{"the same by GET", Config{}, asked("GET", "/", bareHTTP10), Pass, 0, true},
-		{"a browser's question before another origin's request", Config{}, asked("OPTIONS", "/", agent("Mozilla/5.0 (X11) Gecko/1 Firefox/1.0")), Pass, 0, true},
-		{"a question about the whole server", Config{}, asked("OPTIONS", "/", at("*")), Pass, 0, false},
-		{"the same from the internet", Config{}, asked("OPTIONS", "/", at("*"), peerAt(internet)), Pass, 0, true},
-		{"a named path is answered before the application", Config{Routes: Routes{Ready: "/readyz"}}, asked("GET", "/readyz"), Probe, 200, false},
-		{"a named path of any name", Config{Routes: Routes{Ready: "/key"}}, asked("GET", "/key"), Probe, 200, false},
-		{"a probe path asked by a known prober", Config{ProbePaths: []string{"/"}}, asked("GET", "/", agent(kubelet)), Probe, 200, false},
-		{"a probe path asked by HEAD", Config{ProbePaths: []string{"/"}}, asked("HEAD", "/", agent(kubelet)), Probe, 200, false},
-		{"a probe path, from the internet: harmless", Config{ProbePaths: []string{"/"}}, asked("GET", "/", agent(kubelet), peerAt(internet)), Probe, 200, false},
+		{"a default path that only a catch-all has", Config{}, asked("GET", "/livez"), verdictProbe, 200, false},
+		{"a default path that only a wildcard has", Config{}, asked("HEAD", "/healthz"), verdictProbe, 200, false},
+		{"HAProxy asks by OPTIONS", Config{}, asked("OPTIONS", "/healthz"), verdictProbe, 200, false},
+		{"from the internet too", Config{}, asked("GET", "/healthz", peerAt(internet)), verdictProbe, 200, false},
+		{"another method", Config{}, asked("POST", "/livez"), verdictProbe, 405, false},
+		{"HAProxy's check as it comes: if the application has no answer it is ours", Config{}, asked("OPTIONS", "/", bareHTTP10), verdictPass, 0, false},
+		{"the same on a probe path", Config{ProbePaths: []string{"/"}}, asked("OPTIONS", "/", bareHTTP10), verdictProbe, 200, false},
+		{"the same from the internet", Config{}, asked("OPTIONS", "/", bareHTTP10, peerAt(internet)), verdictPass, 0, true},
+		{"the same by GET", Config{}, asked("GET", "/", bareHTTP10), verdictPass, 0, true},
+		{"a browser's question before another origin's request", Config{}, asked("OPTIONS", "/", agent("Mozilla/5.0 (X11) Gecko/1 Firefox/1.0")), verdictPass, 0, true},
+		{"a question about the whole server", Config{}, asked("OPTIONS", "/", at("*")), verdictPass, 0, false},
+		{"the same from the internet", Config{}, asked("OPTIONS", "/", at("*"), peerAt(internet)), verdictPass, 0, true},
+		{"a named path is answered before the application", Config{Routes: Routes{Ready: "/readyz"}}, asked("GET", "/readyz"), verdictProbe, 200, false},
+		{"a named path of any name", Config{Routes: Routes{Ready: "/key"}}, asked("GET", "/key"), verdictProbe, 200, false},
+		{"a probe path asked by a known prober", Config{ProbePaths: []string{"/"}}, asked("GET", "/", agent(kubelet)), verdictProbe, 200, false},
+		{"a probe path asked by HEAD", Config{ProbePaths: []string{"/"}}, asked("HEAD", "/", agent(kubelet)), verdictProbe, 200, false},
+		{"a probe path, from the internet: harmless", Config{ProbePaths: []string{"/"}}, asked("GET", "/", agent(kubelet), peerAt(internet)), verdictProbe, 200, false},
 
 		// A request that asks to upgrade is never a probe.
-		{"a handshake", Config{}, handshake(peerAt(inside)), Upgrade, 0, false},
-		{"a handshake with a prober's User-Agent", Config{}, handshake(peerAt(inside), agent(kubelet)), Upgrade, 0, false},
-		{"a handshake on a health route", Config{}, handshake(peerAt(inside), at("/livez")), Upgrade, 0, false},
-		{"a handshake on a named health route, by a prober", Config{Routes: Routes{Live: "/up"}}, handshake(peerAt(inside), at("/up"), agent(kubelet)), Upgrade, 0, false},
-		{"a handshake on a probe path, by a prober", Config{ProbePaths: []string{"/ws"}}, handshake(peerAt(inside), agent(kubelet)), Upgrade, 0, false},
-		{"what a proxy left of a handshake", Config{}, handshake(peerAt(inside), with("Upgrade"), with("Connection"), agent(kubelet)), Upgrade, 0, false},
-		{"a bad handshake is the application's to refuse", Config{}, handshake(peerAt(inside), with("Sec-Websocket-Version", "8")), Upgrade, 0, false},
+		{"a handshake", Config{}, handshake(peerAt(inside)), verdictUpgrade, 0, false},
+		{"a handshake with a prober's User-Agent", Config{}, handshake(peerAt(inside), agent(kubelet)), verdictUpgrade, 0, false},
+		{"a handshake on a health route", Config{}, handshake(peerAt(inside), at("/livez")), verdictUpgrade, 0, false},
+		{"a handshake on a named health route, by a prober", Config{Routes: Routes{Live: "/up"}}, handshake(peerAt(inside), at("/up"), agent(kubelet)), verdictUpgrade, 0, false},
+		{"a handshake on a probe path, by a prober", Config{ProbePaths: []string{"/ws"}}, handshake(peerAt(inside), agent(kubelet)), verdictUpgrade, 0, false},
+		{"what a proxy left of a handshake", Config{}, handshake(peerAt(inside), with("Upgrade"), with("Connection"), agent(kubelet)), verdictUpgrade, 0, false},
+		{"a bad handshake is the application's to refuse", Config{}, handshake(peerAt(inside), with("Sec-Websocket-Version", "8")), verdictUpgrade, 0, false},
 
 		// ObserveOnly answers and refuses nothing.
-		{"observing: a health route", Config{ObserveOnly: true}, asked("GET", "/livez"), Pass, 0, false},
-		{"observing: a named one", Config{ObserveOnly: true, Routes: Routes{Live: "/up"}}, asked("GET", "/up"), Pass, 0, false},
-		{"observing: a probe path", Config{ObserveOnly: true, ProbePaths: []string{"/"}}, asked("GET", "/", agent(kubelet)), Pass, 0, false},
-		{"observing: a handshake", Config{ObserveOnly: true}, handshake(peerAt(inside)), Upgrade, 0, false},
+		{"observing: a health route", Config{ObserveOnly: true}, asked("GET", "/livez"), verdictPass, 0, false},
+		{"observing: a named one", Config{ObserveOnly: true, Routes: Routes{Live: "/up"}}, asked("GET", "/up"), verdictPass, 0, false},
+		{"observing: a probe path", Config{ObserveOnly: true, ProbePaths: []string{"/"}}, asked("GET", "/", agent(kubelet)), verdictPass, 0, false},
+		{"observing: a handshake", Config{ObserveOnly: true}, handshake(peerAt(inside)), verdictUpgrade, 0, false},
 	} {
 		g := quietGuard(t, row.c)
 		q := g.layer(appRoutes()).a.BeginHTTP(row.r)
-		v := q.Verdict()
-		if v.Kind != row.kind || v.Answer.Status != row.status || q.Candidate() == row.plain || v.Err != nil {
+		v := q.decision()
+		if v.verdict != row.kind || v.answer.Status != row.status || q.Candidate() == row.plain || v.err != nil {
 			t.Errorf("%s: kind %d, status %d, candidate %v, %v; want kind %d, status %d, candidate %v",
-				row.rule, v.Kind, v.Answer.Status, q.Candidate(), v.Err, row.kind, row.status, !row.plain)
+				row.rule, v.verdict, v.answer.Status, q.Candidate(), v.err, row.kind, row.status, !row.plain)
 		}
 		q.Done(200, nil)
 	}
@@ -156,12 +156,12 @@ func TestJudgeAtARoute(t *testing.T) {
 			if kind == "Handler" {
 				q = a.AtHandler(row.r, "/ws", new(Origins))
 			}
-			v := q.Verdict()
-			if v.Answer.Status != status || (v.Kind == Refuse) != (status != 0) || v.Kind == Probe {
-				t.Errorf("%s, at %s: kind %d with %d, want %d", row.rule, kind, v.Kind, v.Answer.Status, status)
+			v := q.decision()
+			if v.answer.Status != status || (v.verdict == verdictRefuse) != (status != 0) || v.verdict == verdictProbe {
+				t.Errorf("%s, at %s: kind %d with %d, want %d", row.rule, kind, v.verdict, v.answer.Status, status)
 			}
-			if status != 0 && (v.Err == nil || v.Err.Reason != row.reason || v.Err.Status != status) {
-				t.Errorf("%s, at %s: %v, want %v", row.rule, kind, v.Err, row.reason)
+			if status != 0 && (v.err == nil || v.err.Reason != row.reason || v.err.Status != status) {
+				t.Errorf("%s, at %s: %v, want %v", row.rule, kind, v.err, row.reason)
 			}
 			q.Done(status, nil)
 		}
@@ -169,8 +169,8 @@ func TestJudgeAtARoute(t *testing.T) {
 	g := quietGuard(t, Config{})
 	for rule, origins := range map[string]*Origins{"a pattern": {Patterns: []string{"elsewhere.*"}}, "every origin": nil} {
 		q := g.Adapter().AtHandler(handshake(foreign), "/ws", origins)
-		if v := q.Verdict(); v.Kind != Upgrade {
-			t.Errorf("%s lets a foreign page in: kind %d, %v", rule, v.Kind, v.Err)
+		if v := q.decision(); v.verdict != verdictUpgrade {
+			t.Errorf("%s lets a foreign page in: kind %d, %v", rule, v.verdict, v.err)
 		}
 		q.Done(101, nil)
 	}
@@ -188,10 +188,10 @@ func TestJudgeProberAtARoute(t *testing.T) {
 			answers := func(when string, status int, ours bool) {
 				t.Helper()
 				q := a.BeginHTTP(r)
-				if v := q.Verdict(); v.Kind != Pass {
-					t.Errorf("%s %s: kind %d", m, when, v.Kind)
+				if v := q.decision(); v.verdict != verdictPass {
+					t.Errorf("%s %s: kind %d", m, when, v.verdict)
 				}
-				answer, got := q.Fallback(httpHead{r}, status)
+				answer, got := q.fallback(httpHead{r}, status)
 				if got != ours {
 					t.Errorf("%s %s, answered %d: ours %v", m, when, status, got)
 				}
@@ -206,8 +206,8 @@ func TestJudgeProberAtARoute(t *testing.T) {
 			}
 			answers("before the route is known", 405, false)
 			at := a.AtEndpoint(r, "/ws")
-			if v := at.Verdict(); v.Kind != Pass {
-				t.Errorf("%s at Endpoint: kind %d", m, v.Kind)
+			if v := at.decision(); v.verdict != verdictPass {
+				t.Errorf("%s at Endpoint: kind %d", m, v.verdict)
 			}
 			at.Done(405, nil)
 			answers("when Endpoint's route is known", 405, false)
@@ -225,13 +225,13 @@ func TestJudgeProberAtARoute(t *testing.T) {
 				answers("on another route of that path", 200, false)
 			}
 			at = a.AtHandler(r, "/ws", nil)
-			if v := at.Verdict(); v.Kind != Probe || v.Answer.Status != 200 {
-				t.Errorf("%s at Handler: kind %d, status %d", m, v.Kind, v.Answer.Status)
+			if v := at.decision(); v.verdict != verdictProbe || v.answer.Status != 200 {
+				t.Errorf("%s at Handler: kind %d, status %d", m, v.verdict, v.answer.Status)
 			}
 			at.Done(200, nil)
 			again := a.BeginHTTP(r)
-			if v := again.Verdict(); (v.Kind == Probe) != read {
-				t.Errorf("%s when it is known to be Handler's: kind %d", m, v.Kind)
+			if v := again.decision(); (v.verdict == verdictProbe) != read {
+				t.Errorf("%s when it is known to be Handler's: kind %d", m, v.verdict)
 			}
 			again.Done(200, nil)
 			other := a.BeginHTTP(asked(m, "/ws", peerAt(from)))
@@ -260,7 +260,7 @@ func TestJudgeRecyclesWhatNobodyHasFound(t *testing.T) {
 	if !q.Answer(httptest.NewRecorder(), h.r) {
 		t.Fatal("not answered")
 	}
-	if x.g != g || x.kind != Probe {
+	if x.g != g || x.kind != verdictProbe {
 		t.Error("it was given up for use again")
 	}
 }
@@ -295,7 +295,7 @@ func TestRouteAfterAnswer(t *testing.T) {
 		_, r = q.Wrap(httptest.NewRecorder(), r)
 		q.Done(http.StatusServiceUnavailable, nil)
 		late := row.at(a, r)
-		if v := late.Verdict(); late.Candidate() || v.Kind != Pass {
+		if v := late.decision(); late.Candidate() || v.verdict != verdictPass {
 			t.Errorf("%s: judged again: %+v", row.rule, v)
 		}
 	}
@@ -313,7 +313,7 @@ func TestServerCheckFromTheInternetAtEndpoint(t *testing.T) {
 	} {
 		for _, r := range []*http.Request{asked("OPTIONS", "/", bareHTTP10, peerAt(internet)), asked("OPTIONS", "/", at("*"), peerAt(internet))} {
 			q := row.at(quietGuard(t, Config{}).Adapter(), r)
-			if v := q.Verdict(); q.Candidate() != (row.rule == "Handler") || q.Candidate() && (q.x.credited || q.x.route != NoRoute) {
+			if v := q.decision(); q.Candidate() != (row.rule == "Handler") || q.Candidate() && (q.x.credited || q.x.route != NoRoute) {
 				t.Errorf("%s, %s %s: %+v", row.rule, r.Method, r.RequestURI, v)
 			}
 			q.Done(http.StatusUpgradeRequired, nil)

@@ -44,10 +44,10 @@ func (g *Guard) ready() bool {
 	})
 }
 
-// checks returns those of a Health that is a HealthReporter, none where it
+// checks returns those of a Health that has them, none where it
 // panics.
 func (g *Guard) checks() []CheckStatus {
-	r, ok := g.config.Health.(HealthReporter)
+	r, ok := g.config.Health.(interface{ Checks() []CheckStatus })
 	if !ok {
 		return nil
 	}

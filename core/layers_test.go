@@ -253,7 +253,7 @@ func TestTheAnswerToAHandshakeIsSeen(t *testing.T) {
 			received := make(chan []byte)
 			go func() { p, _ := io.ReadAll(client); received <- p }()
 			q := g.Adapter().BeginHTTP(handshake())
-			nc := q.Opened(server)
+			nc := q.open(server)
 			write(nc, text)
 			_ = nc.Close()
 			if got := <-received; string(got) != text {
@@ -376,7 +376,7 @@ func TestUnansweredHandshakes(t *testing.T) {
 		opened := func() (*conn.Conn, Request) {
 			r := handshake()
 			q := g.Adapter().BeginHTTP(r)
-			return q.Opened(&conntest.Script{}).(*conn.Conn), q.Request
+			return q.open(&conntest.Script{}).(*conn.Conn), q.Request
 		}
 		told := func() (n int) {
 			synctest.Wait()
@@ -430,11 +430,11 @@ func TestUnderTLSFramesAreNoAnswer(t *testing.T) {
 		g := quietGuard(t, Config{})
 		c := watched(g, &conntest.Script{Reads: []conntest.Step{{Data: "\x16\x03\x01", Err: nil}}})
 		readFrom(c)
-		q := g.Adapter().Begin(httpHead{handshake()}, c)
+		q := g.Adapter().beginOn(httpHead{handshake()}, c)
 		if held {
 			q.x.heldBy("a layer")
 		}
-		nc := q.Opened(c)
+		nc := q.open(c)
 		_, _ = nc.Write([]byte("\x17\x03\x03\x00\x80" + strings.Repeat("x", 128)))
 		if q.x.is(stateConfirmed) == held {
 			t.Errorf("held back %t: accepted %t", held, !held)

@@ -15,7 +15,7 @@ import (
 // in a server that hands it over later, in a goroutine of its own, or not at
 // all. status is the answer that is about to be written. Where the server tells
 // its states, [Adapter.ConnState] says what becomes of it.
-func (r *Request) Leave(status int) {
+func (r *Request) leave(status int) {
 	x := r.x
 	switch {
 	case r.done:
@@ -75,7 +75,7 @@ func (x *exchange) open(nc net.Conn) {
 	if x.g.config.MaxSessions > 0 && x.set(stateSlot) {
 		x.g.slots.taken.Add(1)
 	}
-	Request{c: x.c, x: x}.Opened(nc)
+	Request{c: x.c, x: x}.open(nc)
 }
 
 // leave runs when the server has handed the connection over.

@@ -60,7 +60,7 @@ func TestLeave(t *testing.T) {
 				q = a.Handler(q, m, "/nowhere", nil)
 			}
 			kept := q
-			q.Leave(row.status)
+			q.leave(row.status)
 			run := func(now bool) {
 				if !row.runs || !now {
 					return

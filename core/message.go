@@ -67,7 +67,7 @@ func (a Adapter) BeginMessage(m Message) Request {
 			return Request{c: q.x.c, x: q.x}
 		}
 	}
-	return a.Begin(m, m.Conn())
+	return a.beginOn(m, m.Conn())
 }
 
 // Around writes the guard's answer, if it has one, or calls next; where this
@@ -92,7 +92,7 @@ func (r *Request) Around(m Message, next func() error, answered func(error)) err
 			answered(err)
 			err = nil
 		}
-		if a, ours := r.Fallback(m, m.Status()); ours {
+		if a, ours := r.fallback(m, m.Status()); ours {
 			m.Reset()
 			a.write(m)
 		}
@@ -101,13 +101,13 @@ func (r *Request) Around(m Message, next func() error, answered func(error)) err
 		if m.Hijacked() && !x.admit(m.Status()) {
 			m.Reset()
 			x.answer.write(m)
-		} else if x.kind != Probe {
+		} else if x.kind != verdictProbe {
 			x.answering(m, m.Status(), messageHeader{m})
 		}
 	}
 	if status := m.Status(); m.Hijacked() {
 		r.lend(m.Conn())
-		r.Leave(status)
+		r.leave(status)
 	} else {
 		r.Done(status, nil)
 	}
@@ -122,15 +122,15 @@ func (h messageHeader) Get(name string) string { return h.m.AnswerField(name) }
 // answer writes the verdict's answer. Where there is none the request is made
 // ready for the next handler.
 func (r *Request) answer(m Message) bool {
-	v := r.Verdict()
-	if v.Connection != "" {
-		m.SetConnection(v.Connection)
+	v := r.decision()
+	if v.connection != "" {
+		m.SetConnection(v.connection)
 	}
-	if v.Kind != Probe && v.Kind != Refuse {
+	if v.verdict != verdictProbe && v.verdict != verdictRefuse {
 		return false
 	}
-	v.Answer.write(m)
-	r.Done(v.Answer.Status, nil)
+	v.answer.write(m)
+	r.Done(v.answer.Status, nil)
 	r.recycle()
 	return true
 }
@@ -151,7 +151,7 @@ func (a *Answer) write(m Message) {
 // tellPanic is to be deferred.
 func (r *Request) tellPanic() {
 	if v := recover(); isAPanic(v, r.done) {
-		r.Panicked(v)
+		r.panickedWith(v)
 		panic(v)
 	}
 }

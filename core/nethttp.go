@@ -121,7 +121,7 @@ func (g *Guard) layer(next http.Handler) *layer {
 	if mux, ok := next.(*http.ServeMux); ok {
 		m := &muxOwner{mux: mux, inner: g.owner.Load(), known: make(map[hostPath]*ownedPath)}
 		a = a.Owner(m.owns)
-		a.form = PathSegments
+		a.form = pathSegments
 	}
 	return &layer{a: a, next: next}
 }
@@ -147,7 +147,7 @@ func (l *layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer q.outermost()
 	l.next.ServeHTTP(q.Wrap(w, r))
-	q.Done(q.Status(), nil)
+	q.Done(q.statusSoFar(), nil)
 }
 
 // options answers OPTIONS * in the place of net/http: a platform's, which is a
@@ -160,7 +160,7 @@ func (l *layer) options(w http.ResponseWriter, r *http.Request) {
 	} else {
 		q = l.a.BeginHTTP(r)
 	}
-	if a, ok := q.Fallback(h, http.StatusNotFound); ok {
+	if a, ok := q.fallback(h, http.StatusNotFound); ok {
 		writeAnswer(w, r, &a)
 		q.Done(a.Status, nil)
 		return

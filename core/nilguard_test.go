@@ -35,7 +35,7 @@ func arguments(t *testing.T) map[reflect.Type]reflect.Value {
 	arg := func(of, v any) { all[reflect.TypeOf(of).Elem()] = reflect.ValueOf(v) }
 	arg(new(context.Context), ctx)
 	arg(new(*http.Server), &http.Server{})
-	arg(new(Server), &http.Server{})
+	arg(new(servable), &http.Server{})
 	arg(new(http.Handler), http.NotFoundHandler())
 	arg(new(net.Listener), errListener{})
 	arg(new([]net.Listener), []net.Listener{errListener{}})

@@ -19,7 +19,7 @@ const pathMere PathForm = 1 << 7
 const (
 	// PathSegments: decoded, but a slash that came as %2F parts no segments:
 	// http.ServeMux, and whatever says nothing.
-	PathSegments PathForm = 1 << iota
+	pathSegments PathForm = 1 << iota
 	// PathDecoded: wholly decoded: Gin, Fiber with UnescapePath.
 	PathDecoded
 	// PathRaw: as it came: Echo, Gin with UseRawPath, Fiber.

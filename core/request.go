@@ -54,9 +54,6 @@ type Adapter struct {
 	// call copies it on a session's stack.
 }
 
-// Guard returns the guard.
-func (a Adapter) Guard() *Guard { return a.g }
-
 // Owner returns a with a way to ask whether the application has a route for
 // exactly the path of a request, whatever the method: a wildcard and a
 // catch-all are none. asked is false where that cannot be known before the
@@ -80,7 +77,7 @@ func (a Adapter) own(f ownerFunc) Adapter {
 // the request counts for that, and where it does not the peer's address is looked
 // up among those that are. A request that was begun by a layer outside this one is
 // the same request: its Done there is what counts.
-func (a Adapter) Begin(h Head, nc net.Conn) Request {
+func (a Adapter) beginOn(h Head, nc net.Conn) Request {
 	if a.g == nil {
 		return Request{}
 	}
@@ -150,7 +147,7 @@ func guardOf(c *conn.Conn) *Guard { return (*Guard)(c.Watched().Host.(*host)) }
 // request at a time over HTTP/1. One that is answered before any handler runs
 // need not be found.
 func (r Request) remember() {
-	if r.x == nil || r.c == nil || r.x.kind == Probe {
+	if r.x == nil || r.c == nil || r.x.kind == verdictProbe {
 		return
 	}
 	if r.x.http1 {
@@ -162,19 +159,19 @@ func (r Request) remember() {
 }
 
 // Verdict says what to do. Its Answer is complete: write it as it stands.
-func (r Request) Verdict() Verdict {
+func (r Request) decision() decision {
 	if r.x == nil {
-		return Verdict{}
+		return decision{}
 	}
-	v := Verdict{Kind: r.x.kind}
+	v := decision{verdict: r.x.kind}
 	if r.x.answer != nil {
-		v.Answer = *r.x.answer
+		v.answer = *r.x.answer
 	}
-	if v.Kind == Upgrade && r.x.fault == event.NoReason && r.x.http1 && !r.x.g.config.ObserveOnly {
-		v.Connection = "Upgrade"
+	if v.verdict == verdictUpgrade && r.x.fault == event.NoReason && r.x.http1 && !r.x.g.config.ObserveOnly {
+		v.connection = "Upgrade"
 	}
-	if v.Kind == Refuse {
-		v.Err = r.x.handshakeError(r.x.fault, v.Answer.Status)
+	if v.verdict == verdictRefuse {
+		v.err = r.x.handshakeError(r.x.fault, v.answer.Status)
 	}
 	return v
 }
@@ -188,7 +185,7 @@ func (r Request) Candidate() bool { return r.x != nil }
 // answer to write instead where the status is no answer of an application's: 401,
 // 403, 404 or 405. On a path of Handler's it is asked of a prober's method that
 // Handler may not have, which is another route's unless that answers 404 or 405.
-func (r Request) Fallback(h Head, status int) (Answer, bool) {
+func (r Request) fallback(h Head, status int) (Answer, bool) {
 	x := r.x
 	if x == nil || !x.fallback {
 		return Answer{}, false
@@ -198,7 +195,7 @@ func (r Request) Fallback(h Head, status int) (Answer, bool) {
 		if status != 404 && status != 405 {
 			return Answer{}, false
 		}
-		x.kind, x.answer = Probe, x.g.answerProber()
+		x.kind, x.answer = verdictProbe, x.g.answerProber()
 		return *x.answer, true
 	}
 	switch status {
@@ -210,7 +207,7 @@ func (r Request) Fallback(h Head, status int) (Answer, bool) {
 		return Answer{}, false
 	}
 	a := x.g.answerRoute(x.route, h, new(Answer))
-	x.kind, x.answer = Probe, a
+	x.kind, x.answer = verdictProbe, a
 	return *a, true
 }
 
@@ -230,7 +227,7 @@ func (x *exchange) answering(h Head, status int, header answerHeader) {
 		x.speaks = x.endpoint && !x.asks && h.Method() == "GET" &&
 			(header.Get(head.FieldUpgrade) != "" || header.Get(head.FieldVersion) != "")
 	case http.StatusServiceUnavailable:
-		if x.credited && x.kind == Pass && !x.exact {
+		if x.credited && x.kind == verdictPass && !x.exact {
 			x.exact, _ = x.g.owned(h, true)
 			if h, ok := h.(httpHead); ok && patternPath(h.r.Pattern) == x.path { // the mux has said so
 				x.exact = true
@@ -247,7 +244,7 @@ func (x *exchange) opens(status int) bool {
 // Opened reports that the connection left HTTP, from inside Hijack on net/http.
 // It returns the connection to use from now on: nc itself where it is watched,
 // else one that is.
-func (r Request) Opened(nc net.Conn) net.Conn {
+func (r Request) open(nc net.Conn) net.Conn {
 	c, x := r.conn(), r.x
 	if c == nil && x == nil {
 		return nc
@@ -308,7 +305,7 @@ func (r Request) conn() *conn.Conn {
 // Answered reports a status as it is written, where that can be after Done. The
 // first counts. 1xx is none, 101 neither: that a handshake was accepted is known
 // when the answer has left, not when a framework was given it.
-func (r Request) Answered(status int) {
+func (r Request) answered(status int) {
 	x := r.x
 	if x == nil || !x.counts(status) || !x.status.CompareAndSwap(0, int32(status)) {
 		return
@@ -329,7 +326,7 @@ func (x *exchange) counts(status int) bool {
 // DoneLater is Done for a handler that returned err in a framework that turns
 // errors into answers only after its chain: what becomes of the request is told
 // when Answered has its status, or else a second after over is done.
-func (r *Request) DoneLater(over context.Context, err error) {
+func (r *Request) doneLater(over context.Context, err error) {
 	x := r.x
 	if err == nil || x == nil || !r.begun || x.status.Load() != 0 || x.opened() {
 		r.Done(0, err)
@@ -394,7 +391,7 @@ func (r Request) release() {
 // adapter recovers, calls it, and panics with v again, unless the connection
 // has left HTTP and the layer is the innermost one. It returns whether the
 // connection had left HTTP.
-func (r *Request) Panicked(v any) (hijacked bool) {
+func (r *Request) panickedWith(v any) (hijacked bool) {
 	return r.panicked(v, r.x == nil || r.x.lent)
 }
 
@@ -449,14 +446,5 @@ func (r *Request) panicked(v any, lent bool) (hijacked bool) {
 	return hijacked
 }
 
-// DrainCode is the close code of the goodbye at a drain, [DrainConfig].Code or its
-// default.
-func (a Adapter) DrainCode() int {
-	if a.g == nil {
-		return defaultDrainCode
-	}
-	return a.g.config.Drain.Code
-}
-
 // Undecided reports whether [Request.Fallback] will have to be asked.
-func (r Request) Undecided() bool { return r.x != nil && r.x.fallback }
+func (r Request) undecided() bool { return r.x != nil && r.x.fallback }

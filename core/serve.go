@@ -43,7 +43,7 @@ var errNoListener = errors.New("quietws: Serve was given no listener")
 //	context.AfterFunc(ctx, stop)
 func (g *Guard) Serve(ctx context.Context, srv *http.Server, listeners ...net.Listener) error {
 	a := g.Adapter()
-	if err := a.CanServe(ctx); err != nil {
+	if err := a.canServe(ctx); err != nil {
 		return Unserved(err, listeners...)
 	}
 	if len(listeners) == 0 {
@@ -58,7 +58,7 @@ func (g *Guard) Serve(ctx context.Context, srv *http.Server, listeners ...net.Li
 }
 
 // Server is a server of any framework, for [Adapter.Serve]. *http.Server is one.
-type Server interface {
+type servable interface {
 	// Serve serves until Shutdown or Close, on several listeners at once. After
 	// Shutdown it returns nil or http.ErrServerClosed.
 	Serve(net.Listener) error
@@ -70,7 +70,7 @@ type Server interface {
 
 // Serve is [Guard.Serve] for a server of any framework, which the adapter has
 // attached; a is that of its [Adapter.Server].
-func (a Adapter) Serve(ctx context.Context, srv Server, listeners ...net.Listener) error {
+func (a Adapter) Serve(ctx context.Context, srv servable, listeners ...net.Listener) error {
 	g := a.g
 	if len(listeners) == 0 {
 		return errNoListener
@@ -78,7 +78,7 @@ func (a Adapter) Serve(ctx context.Context, srv Server, listeners ...net.Listene
 	if slices.ContainsFunc(listeners, isTLSListener) {
 		return Unserved(errTLSBelow, listeners...)
 	}
-	if err := a.CanServe(ctx); err != nil {
+	if err := a.canServe(ctx); err != nil {
 		return Unserved(err, listeners...)
 	}
 	var all *drain // of all that the guard has
@@ -126,7 +126,7 @@ func (g *Guard) watched(ln net.Listener) net.Listener {
 
 // shutdown waits for the drain, and then shuts srv down for as long as the deadline
 // lets it.
-func (g *Guard) shutdown(d *drain, srv Server) error {
+func (g *Guard) shutdown(d *drain, srv servable) error {
 	timeout := defaultDrainTimeout
 	if g != nil {
 		timeout = g.config.Drain.Timeout

@@ -222,7 +222,7 @@ var errOver = errors.New("quietws: the guard has drained or is closed, and there
 // CanServe returns an error where the guard has drained or is closed: it refuses
 // every handshake then, and closes no session. Where ctx has ended Serve may go on,
 // which ends at once.
-func (a Adapter) CanServe(ctx context.Context) error {
+func (a Adapter) canServe(ctx context.Context) error {
 	if a.g != nil && ctx.Err() == nil && a.g.isOver() {
 		return errOver
 	}

@@ -48,7 +48,7 @@ func (s *Session) Serve(closing func(code int, alone bool) error, f func() error
 
 // Frames is what the connections of gorilla/websocket, and of libraries that come
 // from it, can do; see there for each method. It is for authors of adapters.
-type Frames interface {
+type frames interface {
 	WriteControl(kind int, data []byte, deadline time.Time) error
 	SetReadDeadline(t time.Time) error
 	NextReader() (kind int, r io.Reader, err error)
@@ -66,7 +66,7 @@ var errUnanswered = errors.New("quietws: the close frame is not answered yet")
 
 // sayClose sends a close frame, and waits for the answer where nobody else
 // reads.
-func sayClose(ws Frames, code int, alone bool) error {
+func sayClose(ws frames, code int, alone bool) error {
 	err := ws.WriteControl(opClose, binary.BigEndian.AppendUint16(nil, uint16(code)), time.Now().Add(closeWait))
 	if err != nil || !alone {
 		return errors.Join(errUnanswered, err)
@@ -86,7 +86,7 @@ func sayClose(ws Frames, code int, alone bool) error {
 // session's end, and a panic is told and ends the session alone. A close frame of
 // Run's is written within a second, and its answer awaited for five. It is for
 // authors of adapters.
-func (s *Session) Run(parent context.Context, ws Frames, f func(context.Context) error) {
+func (s *Session) Run(parent context.Context, ws frames, f func(context.Context) error) {
 	if parent != nil && parent.Err() != nil { // as of a timeout around the handler, which has returned
 		parent = context.WithoutCancel(parent)
 	}
@@ -128,5 +128,5 @@ func (s *Session) Panicked(v any) {
 		return
 	}
 	r := Request{c: s.c, x: (*exchange)(s)}
-	r.Panicked(v)
+	r.panickedWith(v)
 }

@@ -71,14 +71,14 @@ func TestSlotIsGivenBack(t *testing.T) {
 			w.WriteHeader(http.StatusForbidden)
 		},
 		"the handler is through":             func(q *HTTPRequest) { q.Done(0, nil) },
-		"it panicked":                        func(q *HTTPRequest) { q.Panicked("boom") },
-		"it returned an error, not answered": func(q *HTTPRequest) { q.DoneLater(t.Context(), errors.New("later")) },
+		"it panicked":                        func(q *HTTPRequest) { q.panickedWith("boom") },
+		"it returned an error, not answered": func(q *HTTPRequest) { q.doneLater(t.Context(), errors.New("later")) },
 	} {
 		g := quietGuard(t, Config{MaxSessions: 2})
 		r := handshake()
 		q := at(g, r)
 		other := at(g, handshake())
-		if third := at(g, handshake()); third.Verdict().Kind != Refuse || third.Verdict().Err.Reason != event.ReasonSaturated {
+		if third := at(g, handshake()); third.decision().verdict != verdictRefuse || third.decision().err.Reason != event.ReasonSaturated {
 			t.Errorf("%s: the third is not refused", rule)
 		}
 		end(&q)
@@ -94,8 +94,8 @@ func TestSlotIsGivenBack(t *testing.T) {
 	g := quietGuard(t, Config{MaxSessions: 1})
 	nc := watched(g, &conntest.Script{})
 	h := httpHead{handshake()}
-	q := g.Adapter().Endpoint(g.Adapter().Begin(h, nc), h, "/ws")
-	q.Opened(nc)
+	q := g.Adapter().Endpoint(g.Adapter().beginOn(h, nc), h, "/ws")
+	q.open(nc)
 	q.Done(0, nil)
 	if n := g.slots.taken.Load(); n != 1 {
 		t.Errorf("a session: %d places are taken", n)
@@ -125,7 +125,7 @@ func TestSlotAtTheAnswer(t *testing.T) {
 			t.Errorf("101 first %t: hijacked %t, %v", answers, below.hijacked, err)
 		}
 		http.Error(w, "the library's", http.StatusInternalServerError)
-		q.Done(q.Status(), nil)
+		q.Done(q.statusSoFar(), nil)
 		if res := below.Result(); res.StatusCode != 503 || res.Header.Get("Retry-After") == "" || res.Header.Get("Upgrade") != "" || final != 503 {
 			t.Errorf("101 first %t: answered %d, the framework is told %d", answers, res.StatusCode, final)
 		}

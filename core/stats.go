@@ -163,7 +163,7 @@ type Snapshot struct {
 	// Ready is what the ready route answers, without a request's own exclude=;
 	// Draining is true from the start of a drain.
 	Ready, Draining bool
-	// Checks are those of a [Config.Health] that is a [HealthReporter].
+	// Checks are those of a [Config.Health] that has them: see [Health].
 	Checks []CheckStatus
 	// Drained counts sessions by their outcome at the drain: "answered" completed
 	// the closing handshake, "closed" ended otherwise, "dropped" were closed at

@@ -93,11 +93,11 @@ func TestFallback(t *testing.T) {
 	for status, want := range map[int]bool{401: true, 403: true, 404: true, 405: true, 200: false, 204: false, 302: false, 500: false, 503: false} {
 		g := quietGuard(t, Config{})
 		h := pathHead("/readyz")
-		q := g.Adapter().Owner(func(Head) (bool, bool) { return false, false }).Begin(h, nil)
-		if _, ours := q.Fallback(h, status); ours != want {
+		q := g.Adapter().Owner(func(Head) (bool, bool) { return false, false }).beginOn(h, nil)
+		if _, ours := q.fallback(h, status); ours != want {
 			t.Errorf("status %d: ours is %v", status, ours)
 		}
-		if _, again := q.Fallback(h, status); again {
+		if _, again := q.fallback(h, status); again {
 			t.Errorf("status %d: asked twice", status)
 		}
 		q.Done(status, nil)

@@ -54,8 +54,8 @@ type Checker struct {
 }
 
 var (
-	_ core.Health         = (*Checker)(nil)
-	_ core.HealthReporter = (*Checker)(nil)
+	_ core.Health                              = (*Checker)(nil)
+	_ interface{ Checks() []core.CheckStatus } = (*Checker)(nil) // which core.Health says a Health may have
 )
 
 // New returns a Checker without checks: it is live, started and ready. It

@@ -46,7 +46,7 @@ func newSnapshot(checks []*view) *snapshot {
 }
 
 // Checks returns the present state of every check, sorted by name; none after
-// Close. It makes a Checker a [core.HealthReporter].
+// Close. Through it the checks are seen in [core.Guard.Snapshot] and in metrics.
 func (c *Checker) Checks() []core.CheckStatus {
 	s := c.snap.Load()
 	all := make([]core.CheckStatus, len(s.checks))
