@@ -1,5 +1,6 @@
-// Package head is what is known of a request before any handler has run, and what of
-// that makes it a WebSocket handshake.
+// Package head describes a request before any handler has run ([Head]), and decides
+// whether it is a WebSocket handshake ([AsksToUpgrade]). Who sent it, package prober says
+// by the same head; what is answered, package core decides.
 package head
 
 import (
@@ -7,8 +8,8 @@ import (
 	"strings"
 )
 
-// Head is what is known of a request; core.head says what its methods return. It has
-// no name of its own, so that one room's is another's without a conversion.
+// Head is the head of a request; core.Head documents what its methods return. It is an
+// alias of an unnamed interface, so that packages need no conversion between their own.
 type Head = interface {
 	Method() string
 	Path() string
@@ -20,8 +21,8 @@ type Head = interface {
 	TLS() bool
 }
 
-// The header fields of a handshake, in the canonical form of net/textproto,
-// which is the form that core.Head.Field takes.
+// The header fields of a handshake, in the canonical form of net/textproto, as
+// core.Head.Field expects it.
 const (
 	FieldUpgrade    = "Upgrade"
 	FieldConnection = "Connection"
@@ -30,20 +31,21 @@ const (
 	FieldOrigin     = "Origin"
 )
 
-// AsksToUpgrade reports whether h is a WebSocket handshake, or what a proxy
-// left of one. Such a request is never a probe. Extended CONNECT is RFC 8441.
+// AsksToUpgrade reports whether h is a WebSocket handshake, or the rest of one after a
+// proxy. Such a request is never a probe. Extended CONNECT is RFC 8441.
 func AsksToUpgrade(h Head) bool {
 	return h.Field(FieldKey) != "" ||
 		ListsToken(h.Field(FieldUpgrade), "websocket") ||
 		h.Method() == "CONNECT" && h.Field(":protocol") == "websocket"
 }
 
+// IsHTTP1 reports whether h came over HTTP/1.0 or HTTP/1.1.
 func IsHTTP1(h Head) bool { return strings.HasPrefix(h.Proto(), "HTTP/1.") }
 
 // ListsToken reports whether list, the value of a comma-separated header field
-// (RFC 9110 §5.6.1), has token in it, in any letter case. token is in lower
-// case. For Upgrade a version may follow it: "websocket/13" (RFC 9110 §7.8)
-// names another protocol than the registered one, so it does not count.
+// (RFC 9110 §5.6.1), contains token in any letter case. token must be in lower case. An
+// item of Upgrade may have a version: "websocket/13" (RFC 9110 §7.8) names a protocol
+// other than the registered one, so it does not count.
 func ListsToken(list, token string) bool {
 	for list != "" {
 		var item string

@@ -1,5 +1,10 @@
-// Package prober knows who probes: by the head of a request, by the address of a
-// connection. To add one: its name, and its rows in the tables of table.go.
+// Package prober recognizes probers: by the head of a request ([ByHead]), or by the
+// address of a connection ([ByAddr]).
+//
+// To add a prober, add its constant, its name and its rows in the tables of table.go, a
+// form that it really sends in table_test.go, and the place where its path is set in
+// probePaths of core/internal/remedy. What counts as a probe, and how it is answered,
+// package core decides.
 package prober
 
 import (
@@ -9,11 +14,11 @@ import (
 	"github.com/quietws/quietws/core/internal/head"
 )
 
-// Prober is one of the known probers of the table, 0 for none. What it names
-// is a claim where it comes from a request; see [event.Event.Prober].
+// Prober is a known prober of the table, 0 for none. If it comes from a request it is only
+// a claim; see event.Event.Prober.
 type Prober uint8
 
-// String returns the name of p, the metric label "prober", "" for none.
+// String returns the name of p, which is the metric label "prober", "" for none.
 func (p Prober) String() string {
 	if p < Count {
 		return words[p]
@@ -21,8 +26,8 @@ func (p Prober) String() string {
 	return ""
 }
 
-// Names returns the name of every known prober, sorted, without that for what
-// core.Config.ProbeSources names.
+// Names returns the name of every known prober, sorted, without "configured". The slice
+// is the caller's.
 func Names() []string {
 	return append([]string(nil), words[None+1:Configured]...)
 }
@@ -30,16 +35,16 @@ func Names() []string {
 const (
 	fieldUserAgent = "User-Agent"
 
-	// maxAgent is how much of a User-Agent is looked at, in bytes. The longest
-	// that a known prober sends is under 200.
+	// maxAgent is how many bytes of a User-Agent are read. The longest one of a
+	// known prober is under 200.
 	maxAgent = 512
 )
 
 var (
-	// agentsByFirst has the exact and prefix rows of agents by their
-	// first byte: for nearly every request that is the one look-up to make.
+	// agentsByFirst has the exact and prefix rows of agents by their first byte.
+	// Nearly every request needs only this look-up.
 	agentsByFirst [256][]agent
-	// agentsInside has the rows that may match anywhere.
+	// agentsInside has the rows that may match inside or at the end.
 	agentsInside []agent
 )
 
@@ -53,15 +58,15 @@ func init() {
 	}
 }
 
-// ByHead returns the prober that a request says it comes from, by its
-// User-Agent or else by a header field that only that prober sends. It runs on
-// every request: a browser's pays for no further field, one without a
-// User-Agent for one, any other for two or three. It allocates nothing.
+// ByHead returns the prober that a request claims to come from: by its User-Agent, or else
+// by a header field that only this prober sends. It runs on every request. It reads the
+// User-Agent; for a browser no other field, without a User-Agent one more, and otherwise
+// two more. It allocates nothing.
 func ByHead(h head.Head) Prober {
 	agent := h.Field(fieldUserAgent)
 	if agent == "" {
 		if h.Method() == "OPTIONS" && h.Path() == "/" && h.Proto() == "HTTP/1.0" && h.Host() == "" {
-			return HAProxy // its "option httpchk" as it comes
+			return HAProxy // its "option httpchk" without any setting
 		}
 		return byField(h, fieldsNoAgent)
 	}
@@ -93,10 +98,10 @@ func ByHead(h head.Head) Prober {
 	return byField(h, fieldsOtherAgent)
 }
 
-// looksLikeBrowser reports whether there is nothing to find inside agent.
-// Probers that dress as a browser say "compatible" where the browser names the
-// system it runs on, or append or prepend their name; a browser ends in the
-// digits of a version.
+// looksLikeBrowser reports whether agent is a browser's, so that there is no need to
+// search inside it. A browser names its system in the parentheses and ends in the digits
+// of a version. Probers that imitate a browser say "compatible" in the parentheses, or
+// put their name before or after the rest.
 func looksLikeBrowser(agent string) bool {
 	const mozilla = "Mozilla/5.0 ("
 	last := agent[len(agent)-1]
@@ -104,11 +109,12 @@ func looksLikeBrowser(agent string) bool {
 		strings.HasPrefix(agent, mozilla) && !strings.HasPrefix(agent[len(mozilla):], "compatible")
 }
 
+// byField returns the prober of the first row that h has.
 func byField(h head.Head, fields []field) Prober {
 	var name, value string
 	for i := range fields {
 		f := &fields[i]
-		if f.name != name { // rows of one field stand together
+		if f.name != name { // rows of one field are adjacent
 			name, value = f.name, h.Field(f.name)
 		}
 		if value != "" && strings.HasPrefix(value, f.prefix) {
@@ -118,8 +124,8 @@ func byField(h head.Head, fields []field) Prober {
 	return None
 }
 
-// ByAddr returns the prober to which alone the range of a belongs: what
-// there is to go by for a connection that says nothing.
+// ByAddr returns the prober that alone uses the range of a. For a connection without a
+// request nothing else is known.
 func ByAddr(a netip.Addr) Prober {
 	a = Plain(a)
 	for i := range ranges {
@@ -130,8 +136,8 @@ func ByAddr(a netip.Addr) Prober {
 	return None
 }
 
-// InOwnRange reports whether a lies in a fixed range of p's, shared or not. It
-// is what makes the claim of a request from the internet credible.
+// InOwnRange reports whether a is in a fixed range of p, shared or not. Then the claim of
+// a request from the internet is credible.
 func (p Prober) InOwnRange(a netip.Addr) bool {
 	a = Plain(a)
 	for i := range ranges {
@@ -142,12 +148,12 @@ func (p Prober) InOwnRange(a netip.Addr) bool {
 	return false
 }
 
-// sharedSpace is where carriers and clouds put what is theirs (RFC 6598).
+// sharedSpace is the range that carriers and clouds use inside (RFC 6598).
 var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
 
-// IsPlatform reports whether a platform's prober may have the address a:
-// loopback, private (RFC 1918, RFC 4193), link-local, shared (RFC 6598), or a
-// fixed range of the table.
+// IsPlatform reports whether a may be the address of a platform's prober: loopback,
+// private (RFC 1918, RFC 4193), link-local, shared (RFC 6598), or in a fixed range of the
+// table.
 func IsPlatform(a netip.Addr) bool {
 	a = Plain(a)
 	if a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || sharedSpace.Contains(a) {
@@ -161,13 +167,13 @@ func IsPlatform(a netip.Addr) bool {
 	return false
 }
 
-// Plain undoes what a dual-stack socket adds to an address; a prefix
-// contains neither an address in IPv6 clothes nor one with a zone.
+// Plain removes what a dual-stack socket adds to an address. A prefix does not contain an
+// IPv4 address that is written as IPv6, nor an address with a zone.
 func Plain(a netip.Addr) netip.Addr {
 	return a.Unmap().WithZone("")
 }
 
-// Contains reports whether one of prefixes has a, whatever a socket has added to it.
+// Contains reports whether one of prefixes contains the plain form of a.
 func Contains(prefixes []netip.Prefix, a netip.Addr) bool {
 	a = Plain(a)
 	for _, p := range prefixes {

@@ -6,16 +6,16 @@ import (
 	"slices"
 )
 
-// The errors of handlers, listeners, connections and TLS callbacks are user code:
-// a nil pointer in an error, whose methods then panic, is common, and Unwrap may go
-// round in a circle. So nothing here asks errors.Is or errors.As about one.
+// The errors of handlers, listeners, connections and TLS callbacks are user code. A nil
+// pointer in an error is common, and then its methods panic; and Unwrap may never end. So
+// nothing here uses errors.Is or errors.As for them.
 
-// maxErrors bounds how many errors of a tree are looked at.
+// maxErrors limits how many errors of a tree are searched.
 const maxErrors = 32
 
-// Find calls match for each error in err's tree, in the order of errors.Is,
-// until it is true, and reports whether it was. A panic ends the search, as does
-// the error after maxErrors.
+// Find calls match for each error in err's tree, in the order of errors.Is, until it
+// returns true, and reports whether it did. The search ends at a panic and after maxErrors
+// errors.
 func Find(err error, match func(error) bool) (found bool) {
 	defer func() {
 		if recover() != nil {
@@ -26,6 +26,7 @@ func Find(err error, match func(error) bool) (found bool) {
 	return searchError(err, match, &left)
 }
 
+// searchError is Find without its recover; left is how many errors may still be searched.
 func searchError(err error, match func(error) bool, left *int) bool {
 	for err != nil && *left > 0 {
 		*left--
@@ -44,7 +45,7 @@ func searchError(err error, match func(error) bool, left *int) bool {
 	return false
 }
 
-// Is is errors.Is, true for any of the targets.
+// Is is errors.Is for several targets: it reports whether any of them matches.
 func Is(err error, targets ...error) bool {
 	return Find(err, func(e error) bool {
 		is, _ := e.(interface{ Is(error) bool })
@@ -54,7 +55,7 @@ func Is(err error, targets ...error) bool {
 	})
 }
 
-// As is errors.As by the type alone.
+// As is errors.As, but compares only types.
 func As[T error](err error) (as T, ok bool) {
 	ok = Find(err, func(e error) bool {
 		var is bool
@@ -70,8 +71,7 @@ func OpError(err error) *net.OpError {
 	return op
 }
 
-// IsTimeout reports whether the first error in err's tree that is a net.Error is a
-// timeout.
+// IsTimeout reports whether the first net.Error in err's tree is a timeout.
 func IsTimeout(err error) (timeout bool) {
 	Find(err, func(e error) bool {
 		t, ok := e.(net.Error)

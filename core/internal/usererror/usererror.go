@@ -1,5 +1,6 @@
-// Package usererror looks at the errors and panics of code that is not ours: their
-// text is made at once, their trees are searched contained and bounded.
+// Package usererror handles errors and panics of user code, which may be hostile: it
+// makes their text at once (usererror.go), and searches their trees with a limit and
+// without passing on their panics (errortree.go).
 package usererror
 
 import (
@@ -9,31 +10,31 @@ import (
 	"strings"
 )
 
-// Errors and panics of handlers are shown later than they happened, by the log's
-// goroutine, when whatever they point to may be another request's: Fiber's strings
-// lie in buffers that the next request overwrites, and Gin and Echo use their
-// contexts again. So their text is made where they happened.
+// The log's goroutine shows errors and panics of handlers after they happened. By then the
+// memory that they point to may belong to another request: Fiber's strings are in buffers
+// that the next request overwrites, and Gin and Echo reuse their contexts. So the text is
+// made where the error happens.
 
-// journal.MaxText is how much text of an error or a panic is kept.
+// maxText is how many bytes of the text of an error or a panic are kept.
 const maxText = 8 << 10
 
-// fixed is an error of user code with the text that it had when it happened.
+// fixed is an error of user code, with its text from the time at which it happened.
 type fixed struct {
 	text string
 	err  error
-	lent bool // err may hold text of a buffer that is used again
+	lent bool // err may hold text in a buffer that is reused
 }
 
-// Fix makes the text of err. lent says that the server uses the buffers of a
-// request again.
+// Fix returns err with its text made now. lent says that the server reuses the buffers of
+// a request.
 func Fix(err error, lent bool) error {
 	return &fixed{Text(err), err, lent}
 }
 
 func (e *fixed) Error() string { return e.text }
 
-// Is is for errors.Is. Of a lent error it compares what holds no text, such as
-// io.EOF; the Is methods of such errors are not asked.
+// Is is for errors.Is. In a lent error it compares only errors that hold no text, such as
+// io.EOF, and calls no Is method.
 func (e *fixed) Is(target error) (is bool) {
 	defer func() { is = recover() == nil && is }()
 	if !e.lent {
@@ -42,21 +43,21 @@ func (e *fixed) Is(target error) (is bool) {
 	return holdsNoText(target) && Find(e.err, func(one error) bool { return holdsNoText(one) && one == target })
 }
 
-// As is for errors.As, and gives out nothing of a lent error.
+// As is for errors.As. It finds nothing in a lent error.
 func (e *fixed) As(target any) (as bool) {
 	defer func() { as = recover() == nil && as }()
 	return !e.lent && errors.As(e.err, target)
 }
 
-// holdsNoText reports whether err can be compared without a look at any text: a
-// pointer, a number, or nothing at all.
+// holdsNoText reports whether err can be compared without reading text: it is a pointer, a
+// number, or of size zero.
 func holdsNoText(err error) bool {
 	t := reflect.TypeOf(err)
 	return t != nil && (t.Kind() == reflect.Pointer || t.Kind() <= reflect.Complex128 || t.Size() == 0)
 }
 
-// FixPanic returns what is kept of a panic's value: a number, a string, an error
-// with its text, or else the text of the value.
+// FixPanic returns what is kept of the value of a panic: a bool or a number as it is, an
+// error as Fix returns it, or else the text of the value.
 func FixPanic(v any, lent bool) any {
 	if err, ok := v.(error); ok {
 		return Fix(err, lent)
@@ -68,8 +69,8 @@ func FixPanic(v any, lent bool) any {
 	return ValueText(v)
 }
 
-// ValueText says what v is. As in the runtime, a value that cannot describe itself
-// is named by its type only: its fields may be changing in other goroutines.
+// ValueText returns the text of v. If v has no text of its own, it returns only the type,
+// as the runtime does: other goroutines may be changing the fields.
 func ValueText(v any) string {
 	switch v.(type) {
 	case error, fmt.Stringer:
@@ -82,8 +83,8 @@ func ValueText(v any) string {
 	return fmt.Sprintf("(%T)", v)
 }
 
-// Text is fmt.Sprint for user code: it copies, and contains the panics that fmt
-// lets pass, which are those of a value that a method of v panicked with.
+// Text is fmt.Sprint for user code. It copies, and it contains the panics that fmt passes
+// on: those of a value that a method of v panicked with.
 func Text(v any) (text string) {
 	defer func() {
 		if recover() != nil {

@@ -1,4 +1,4 @@
-// Package headtest has a request's head, for tests of what is asked of one.
+// Package headtest has the head of a request, for tests of code that takes a head.
 package headtest
 
 import (
@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// Head is a request of which only the header matters. It keeps its
-// fields as net/http does, so that benchmarks pay what a server pays.
+// Head is a request with nothing but header fields. It keeps them as net/http does, so
+// that benchmarks cost what a server pays.
 type Head struct {
 	header http.Header
-	Asked  []string // the fields that were looked for, if not nil
+	Asked  []string // the fields that were read, if not nil
 }
 
 func (h *Head) Method() string         { return "GET" }
@@ -35,8 +35,8 @@ func (h *Head) Field(name string) string {
 	}
 }
 
-// Of returns a GET of / with fields, names and values by turns, beside some that every
-// client sends.
+// Of returns a GET of / with fields, which are names and values in turn, and with some
+// fields that every client sends.
 func Of(fields ...string) *Head {
 	h := &Head{header: http.Header{"Accept": {"*/*"}, "Accept-Encoding": {"gzip, br"}, "X-Forwarded-For": {"192.0.2.7"}}}
 	for i := 0; i+1 < len(fields); i += 2 {

@@ -1,5 +1,5 @@
-// Package hostile has the errors that user code comes with on its worst days, for
-// tests of whatever is asked about errors.
+// Package hostile has the worst errors that user code may return, for tests of code that
+// takes errors.
 package hostile
 
 import (
@@ -11,7 +11,7 @@ import (
 	"os"
 )
 
-// nilError is the classic: a nil pointer in an error.
+// nilError is for the common case: a nil pointer in an error.
 type nilError struct{ err error }
 
 func (e *nilError) Error() string   { return e.err.Error() }
@@ -28,16 +28,18 @@ func (c circle) Unwrap() error   { return c }
 func (c circle) Timeout() bool   { return false }
 func (c circle) Temporary() bool { return false }
 
+// manyCircles is an error that wraps itself twice.
 type manyCircles struct{}
 
 func (m manyCircles) Error() string   { return "circles" }
 func (m manyCircles) Unwrap() []error { return []error{m, m} }
 
+// badText is an error whose text cannot be made and that cannot be compared.
 type badText struct{ _ []string }
 
 func (badText) Error() string { panic("Error panics") }
 
-// Errors returns errors whose methods panic, run in a circle or are called on nil.
+// Errors returns errors whose methods panic, never end or are called on nil.
 func Errors() []error {
 	return []error{
 		(*nilError)(nil), fmt.Errorf("wrapped: %w", (*nilError)(nil)), errors.Join(io.ErrNoProgress, (*nilError)(nil)),

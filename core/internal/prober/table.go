@@ -2,8 +2,8 @@ package prober
 
 import "net/netip"
 
-// The known probers, one name for each system that probes, not for each of its
-// kinds of probe. The order is that of the names.
+// The known probers, in the order of their names. There is one for each system that
+// probes, not for each of its kinds of probe.
 const (
 	None Prober = iota
 	AWSELB
@@ -38,7 +38,7 @@ const (
 	UptimeRobot
 	YARP
 	Zabbix
-	Configured // none of these, at an address of Config.ProbeSources
+	Configured // an unknown prober at an address of Config.ProbeSources
 
 	Count // how many there are
 )
@@ -80,7 +80,7 @@ var words = [Count]string{
 	Configured:          "configured",
 }
 
-// agentMatch is how a User-Agent is compared, always in its own letter case.
+// agentMatch says how a User-Agent is compared. Letter case always counts.
 type agentMatch uint8
 
 const (
@@ -90,7 +90,7 @@ const (
 	agentSuffix   // the same
 )
 
-// agent is one User-Agent by which a prober says who it is.
+// agent is a User-Agent by which a prober is recognized.
 type agent struct {
 	who    Prober
 	match  agentMatch
@@ -98,21 +98,21 @@ type agent struct {
 	source string // a repository's path@commit, a page, or where it was seen
 }
 
-// agents has only what a prober alone sends. Left out on purpose:
+// agents has only texts that no other client sends. Left out on purpose:
 //   - curl/, Wget and Go-http-client/1.1 (Docker and ECS health commands,
 //     Traefik, Caddy, wait4x, dockerize, blackbox_exporter's WebSocket
-//     prober): anybody sends those.
-//   - kube-lifecycle/: a preStop or postStart hook is a call to the
-//     application that has to reach it, not a question about its health.
+//     prober): many other clients send those.
+//   - kube-lifecycle/: a preStop or postStart hook is a call that has to reach
+//     the application, not a question about its health.
 //   - "Load Balancer Agent" (Azure Load Balancer) and Site24x7: no source was
-//     found for the exact text. The first is known by its address.
+//     found for the exact text. The first is recognized by its address.
 //   - Fly.io, Azure Application Gateway, DigitalOcean, Huawei, Oracle, Kong,
-//     Tengine, F5, nginx Plus: they send none, or none that is documented.
-//   - the four scanners of the collection: a scanner is no prober.
+//     Tengine, F5, nginx Plus: they send no User-Agent, or no documented one.
+//   - scanners, such as zgrab, masscan, Nmap and Censys: a scanner is no prober.
 var agents = []agent{
-	// The one prefix covers HTTP and gRPC probes, what istio's agent passes on
-	// (pilot/cmd/pilot-agent/status/server.go@86c9f01), and Knative's
-	// queue-proxy, which puts a slash between the version's numbers
+	// This prefix covers HTTP and gRPC probes, the probes that istio's agent passes
+	// on (pilot/cmd/pilot-agent/status/server.go@86c9f01), and Knative's
+	// queue-proxy, which has a slash between the numbers of the version
 	// (knative/serving pkg/queue/health/probe.go@98e5ef9).
 	{Kubelet, agentPrefix, "kube-probe/", "kubernetes/kubernetes pkg/probe/http/request.go@008b365, pkg/probe/grpc/grpc.go@04791b4"},
 
@@ -127,8 +127,8 @@ var agents = []agent{
 	{AzureFrontDoor, agentExact, "Edge Health Probe", "MicrosoftDocs/azure-docs articles/frontdoor/health-probes.md@04cb5e0"},
 	{AzureTrafficManager, agentExact, "Azure Traffic Manager Endpoint Monitor", "seen in public code; no page of the vendor's was found"},
 
-	// Application and Network Load Balancers send 2.0, classic ones 1.0. No
-	// page of the vendor's names either; both stand in many public access logs.
+	// Application and Network Load Balancers send 2.0, classic ones 1.0. The vendor
+	// documents neither; both are in many public access logs.
 	{AWSELB, agentExact, "ELB-HealthChecker/2.0", "https://qiita.com/Kanaemon/items/d2a1d8e438d20877f76a and public access logs"},
 	{AWSELB, agentExact, "ELB-HealthChecker/1.0", "public access logs since 2013"},
 	{AWSRoute53, agentPrefix, "Amazon-Route53-Health-Check-Service (ref ", "https://repost.aws/de/knowledge-center/route-53-fix-unwanted-health-checks"},
@@ -137,7 +137,7 @@ var agents = []agent{
 	{GoogleLB, agentExact, "GoogleHC/1.0", "oauth2-proxy's GoogleHC/1.0 setting and other public code"},
 	{GoogleUptime, agentPrefix, "GoogleStackdriverMonitoring-UptimeChecks", "https://cloud.google.com/monitoring/uptime-checks/using-uptime-checks and public access logs"},
 
-	// The vendor's own pages disagree about the spaces before these.
+	// The vendor's pages disagree about the spaces before these.
 	{CloudflareChecks, agentContains, "Cloudflare-Healthchecks/1.0", "Cloudflare's zone lockdown and crawler pages"},
 	{CloudflareLB, agentContains, "Cloudflare-Traffic-Manager/1.0", "Cloudflare's load balancing monitor pages; cloudflare/cloudflared connection/connection.go"},
 
@@ -147,10 +147,10 @@ var agents = []agent{
 	{Consul, agentExact, "Consul Health Check", "hashicorp/consul agent/checks/check.go@0303d8c"},
 	{Nomad, agentPrefix, "Nomad/", "hashicorp/nomad helper/useragent/useragent.go, client/serviceregistration/checks/client.go@04a4fd6"},
 	{Envoy, agentExact, "Envoy/HC", "envoyproxy/envoy source/common/http/headers.h, source/extensions/health_checkers/http/health_checker_impl.cc@00b6beb"},
-	// The version may be missing; a bare YARP prefix would take in too much.
+	// The version may be missing; "YARP" alone as a prefix would match too much.
 	{YARP, agentPrefix, "YARP/", "dotnet/yarp issue 991; DefaultProbingRequestFactory"},
 	{YARP, agentPrefix, "YARP (Active Health Check Monitor)", "dotnet/yarp issue 991; DefaultProbingRequestFactory"},
-	// Alibaba's balancer may send the same text: only the name would be wrong.
+	// Alibaba's load balancer may send the same text: then only the name is wrong.
 	{Keepalived, agentExact, "KeepAliveClient", "acassen/keepalived keepalived/check/check_http.c@9cbce3e"},
 	{TencentCLB, agentExact, "clb-healthcheck", "https://intl.cloud.tencent.com/document/product/214/6097"},
 
@@ -173,8 +173,8 @@ var agents = []agent{
 	{BetterStack, agentContains, "Better Uptime Bot", "public configurations; the NixOS module of TecharoHQ/anubis"},
 }
 
-// field is one header field by which a prober says who it is. The name
-// is in canonical form; the value has to begin with prefix.
+// field is a header field by which a prober is recognized. name is in canonical form, and
+// the value has to begin with prefix.
 type field struct {
 	who    Prober
 	name   string
@@ -182,26 +182,25 @@ type field struct {
 	source string
 }
 
-// The fields are looked for by the User-Agent that comes with them, so that a
-// request pays for at most two. Left out on purpose:
+// Which fields are read depends on the User-Agent, so that a request costs at most two.
+// Left out on purpose:
 //   - X-FD-HealthProbe: Front Door always sends its User-Agent with it.
-//   - X-Datadog-Origin, X-NewRelic-Synthetics: the vendors' agents pass them
-//     on, from a tested application to the services that it calls.
-//   - X-MS-Auth-Internal-Token: its value is a secret of the operator's.
+//   - X-Datadog-Origin, X-NewRelic-Synthetics: the vendors' agents pass them on
+//     from the tested application to the services that it calls.
+//   - X-MS-Auth-Internal-Token: its value is a secret of the operator.
 var (
-	// HAProxy's own check sends no User-Agent (doc/configuration.txt, "option
-	// httpchk"), and this only with "http-check send-state". Without any
-	// setting it sends no field at all, which ByHead knows.
+	// HAProxy's check sends no User-Agent (doc/configuration.txt, "option
+	// httpchk"), and this field only with "http-check send-state". Without any
+	// setting it sends no field at all; ByHead handles that.
 	fieldsNoAgent = []field{
 		{HAProxy, "X-Haproxy-Server-State", "", "haproxy/haproxy doc/configuration.txt@50872da, http-check send-state"},
 	}
-	// Knative marks the probes that reach it through others, whose User-Agent
-	// is then Go's default.
+	// Knative marks probes that it passes on. Their User-Agent is then Go's default.
 	fieldsGoAgent = []field{
 		{Knative, "K-Network-Probe", "", "knative/serving vendor/knative.dev/networking/pkg/http/header/header.go@98e5ef9"},
 		{Kubelet, "K-Kubelet-Probe", "", "knative/serving vendor/knative.dev/networking/pkg/http/header/header.go@98e5ef9"},
 	}
-	// In a synthetic test the User-Agent can be the operator's own.
+	// In a synthetic test the operator can set the User-Agent.
 	fieldsOtherAgent = []field{
 		{Datadog, "Sec-Datadog", "Request sent by a Datadog Synthetics", "https://docs.datadoghq.com/synthetics/guide/identify_synthetics_bots"},
 		{NewRelic, "X-Abuse-Info", "Request sent by a synthetic monitor", "https://docs.newrelic.com/docs/synthetics/new-relic-synthetics/administration/identify-synthetics-requests-your-app/"},
@@ -209,19 +208,18 @@ var (
 	}
 )
 
-// addrRange is a fixed range of addresses from which a prober comes.
+// addrRange is a fixed range of addresses that a prober uses.
 type addrRange struct {
 	who Prober
-	// shared: others use it too, so the address alone names nobody.
+	// shared means that others use it too, so the address alone names no prober.
 	shared bool
 	prefix netip.Prefix
 	source string
 }
 
-// ranges has the ranges that vendors call fixed. Published lists change
-// and are not here, nor are ranges inside those that IsPlatform knows in any
-// case: 100.64.0.0/10 (Alibaba, Railway, Tencent), 127.0.0.6 (istio), fe80::/10
-// (Azure Load Balancer).
+// ranges has the ranges that vendors call fixed. Lists that a vendor publishes and changes
+// are not here. Nor are ranges that IsPlatform includes anyway: 100.64.0.0/10 (Alibaba,
+// Railway, Tencent), 127.0.0.6 (istio), fe80::/10 (Azure Load Balancer).
 var ranges = []addrRange{
 	{GoogleLB, false, netip.MustParsePrefix("35.191.0.0/16"), "hashicorp/terraform-provider-google google/services/resourcemanager/data_source_google_netblock_ip_ranges.go@0a504cd"},
 	{GoogleLB, false, netip.MustParsePrefix("130.211.0.0/22"), "hashicorp/terraform-provider-google google/services/resourcemanager/data_source_google_netblock_ip_ranges.go@0a504cd"},
@@ -229,8 +227,8 @@ var ranges = []addrRange{
 	{GoogleLB, false, netip.MustParsePrefix("209.85.204.0/22"), "the same file, legacy health checkers"},
 	{AzureLB, false, netip.MustParsePrefix("168.63.129.16/32"), "MicrosoftDocs/azure-docs articles/load-balancer/load-balancer-custom-probe-overview.md@0147a27"},
 	{AWSRoute53, false, netip.MustParsePrefix("15.177.0.0/18"), "AWS ip-ranges.json, service ROUTE53_HEALTHCHECKS"},
-	// Link-local, so anybody's: Azure App Service's front end is 169.254.129.1.
+	// Link-local, so others use it too: Azure App Service's front end is 169.254.129.1.
 	{TencentCLB, true, netip.MustParsePrefix("169.254.128.0/17"), "https://intl.cloud.tencent.com/document/product/214/6097"},
-	// istio's agent, and its sidecar's ordinary traffic.
+	// istio's agent, and the ordinary traffic of its sidecar.
 	{Kubelet, true, netip.MustParsePrefix("::6/128"), "istio/istio pilot/cmd/pilot-agent/status/server.go@86c9f01"},
 }
