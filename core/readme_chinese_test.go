@@ -4,7 +4,7 @@ package core
 // and reason is. Remedies stand in the log in English, and so in the table.
 var chinese = map[string]string{
 	"class, reason":             "类别、原因",
-	"told":                      "日志",
+	"logged":                    "日志",
 	"what it was":               "含义",
 	"remedy, as the log has it": "补救办法（日志原文）",
 	"Error":                     "Error",
@@ -52,7 +52,7 @@ var chinese = map[string]string{
 	"reason server_error":       "回了 5xx",
 	"reason hijack_failed":      "服务器不肯交出连接",
 	"reason nothing_written":    "劫持之后没有应答握手",
-	"reason status_unknown":     "处理函数结束了，没有人知道结果",
+	"reason status_unknown":     "处理函数结束了，应答不明",
 	"reason tls_on_plain":       "TLS ClientHello 发到了没有 TLS 的端口",
 	"reason http_on_tls":        "明文 HTTP 发到了 TLS 端口",
 	"reason h2_preface":         "对 HTTP/1 端口直接说 HTTP/2（prior knowledge）",

@@ -18,9 +18,9 @@ import (
 // written anew.
 const updateReadme = "README_UPDATE"
 
-// The table of classes in README is that of the code: classes and reasons with
-// the comments of class.go, levels by told, remedies by remedy, and traces of
-// proxies by fingerprints.
+// The table of classes in README is that of the code: classes and reasons with the
+// comments of class.go, levels from package journal, and remedies and traces of proxies
+// from package remedy.
 func TestReadmeHasEveryClassReasonAndRemedy(t *testing.T) {
 	for file, say := range map[string]func(string) string{
 		"../README.md": func(s string) string { return s },
@@ -44,7 +44,7 @@ func TestReadmeHasEveryClassReasonAndRemedy(t *testing.T) {
 			t.Errorf("%s has not the marks %q and %q", file, begin, end)
 		case had == table:
 		case os.Getenv(updateReadme) == "":
-			t.Errorf("the table in %s is not that of the code; mend it with\n\t%s=1 go test ./core -run Readme", file, updateReadme)
+			t.Errorf("the table in %s is not that of the code; write it with\n\t%s=1 go test ./core -run Readme", file, updateReadme)
 		case !t.Failed():
 			if err := os.WriteFile(file, []byte(before+begin+table+end+after), 0o644); err != nil {
 				t.Fatal(err)
@@ -66,7 +66,7 @@ func classesTable(t *testing.T, say func(string) string) string {
 		return docs[word]
 	}
 
-	row(say("class, reason"), say("told"), say("what it was"), say("remedy, as the log has it"))
+	row(say("class, reason"), say("logged"), say("what it was"), say("remedy, as the log has it"))
 	b.WriteString(strings.Repeat("|---", 4) + "|\n")
 	for _, c := range event.Classes() {
 		level := ""

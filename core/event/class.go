@@ -5,79 +5,79 @@ import (
 	"slices"
 )
 
-// Class says what a connection was, or what one event on it was. The set is
-// closed: every connection accepted through core.Guard.Listener ends in exactly
-// one class, the first of this list that applies to it. The words of
-// [Class.String] are public API: log attribute "class" and metric label.
+// Class says what a connection was, or what one event on it was. The set is closed:
+// every connection accepted through core.Guard.Listener ends in exactly one class, the
+// first in this list that applies. The words of [Class.String] are public API: they are
+// the log attribute "class" and a metric label.
 //
-// Told means a log line, at once for the first of its kind, and one with a count
-// for its repeats within core.Config.Collapse. Quiet means that the first of each
-// prober is told at Info, and the rest is counted and shown at Debug alone. From
-// public addresses what is quiet or told at Info is only counted.
+// Logged means that the first of a kind gets a line at once, and its repeats within
+// core.Config.Collapse get one line with their count. Quiet means that the first probe of
+// each prober is logged at Info; the rest is counted, and logged at Debug only. From
+// public addresses, events that are quiet or logged at Info are only counted.
 type Class uint8
 
 const (
 	// Undecided is the zero Class; no connection ends in it.
 	Undecided Class = iota
 
-	// HandlerPanic: a handler panicked. Told at Error with the stack, which
-	// never reaches the peer. Past the hijack the guard closes the connection.
+	// HandlerPanic: a handler panicked. Logged at Error with the stack, which never
+	// reaches the peer. After a hijack the guard closes the connection.
 	HandlerPanic
 
-	// UpgradeFailed: a good WebSocket handshake from a client that was still
-	// there was not completed: answered 5xx, the hijack failed, nothing was
-	// written after it, or the outcome is unknown. Told at Error.
+	// UpgradeFailed: a good WebSocket handshake was not completed, though the client
+	// was still there: it was answered 5xx, the hijack failed, nothing was written
+	// after it, or the outcome is unknown. Logged at Error.
 	UpgradeFailed
 
 	// SessionEnded: the connection left HTTP by a WebSocket handshake
-	// (RFC 6455 §4.2.2) and ended; [SessionEnd] says how. Each is told at Debug.
+	// (RFC 6455 §4.2.2) and ended; [SessionEnd] says how. Each is logged at Debug.
 	SessionEnded
 
-	// Hijacked: the connection left HTTP but is no WebSocket. Each is told at
+	// Hijacked: the connection left HTTP but is no WebSocket. Each is logged at
 	// Debug.
 	Hijacked
 
 	// HandshakeRefused: a request that asked to upgrade, or that came to a
-	// WebSocket route, was refused; the Reason says why. Told at Warn, at
-	// Debug where the refusal is intended (draining, 401, 403, 429).
+	// WebSocket route, was refused; the Reason says why. Logged at Warn, or at Debug
+	// if the refusal is intended (draining, 401, 403, 429).
 	HandshakeRefused
 
-	// ProbeFailing: a known prober from a platform source was answered
-	// otherwise than 2xx or 3xx while the server was ready. Told at Warn.
+	// ProbeFailing: a known prober from a platform source got an answer other than
+	// 2xx or 3xx while the server was ready. Logged at Warn.
 	ProbeFailing
 
-	// HTTP: at least one ordinary request. Never told, and no event.
+	// HTTP: at least one ordinary request. Never logged, and no event.
 	HTTP
 
-	// HTTPProbe: requests, and all of them health answers or known probers.
-	// Quiet.
+	// HTTPProbe: there were requests, and each was a probe: answered as a health
+	// route, or from a known prober. Quiet.
 	HTTPProbe
 
-	// ProxyProbe: no request: a PROXY v2 LOCAL preamble and nothing after it,
-	// or a preamble whose sender left without another byte (HAProxy's
-	// doc/proxy-protocol.txt, section 2.2). Quiet.
+	// ProxyProbe: no request: only a PROXY v2 LOCAL preamble, or a preamble whose
+	// sender left without another byte (HAProxy's doc/proxy-protocol.txt, section
+	// 2.2). Quiet.
 	ProxyProbe
 
-	// WrongProtocol: no request: the first bytes are another protocol's, which
-	// the Reason names. Told at Warn.
+	// WrongProtocol: no request: the first bytes belong to another protocol, which
+	// the Reason names. Logged at Warn.
 	WrongProtocol
 
-	// TLSFailed: at least one byte, and the TLS handshake failed; the Reason says
-	// why. Told at Warn where a certificate was refused, the server's or the
-	// client's, or no version is in common, else at Info.
+	// TLSFailed: at least one byte came, and the TLS handshake failed; the Reason
+	// says why. Logged at Warn if either side refused a certificate or no version is
+	// in common, else at Info.
 	TLSFailed
 
-	// BadRequest: bytes that never became a request; the Reason says why. Told at
+	// BadRequest: bytes that never became a request; the Reason says why. Logged at
 	// Info.
 	BadRequest
 
-	// ServerClosed: closed by this server before a request. Counted, and told at
-	// Warn where a limit was reached.
+	// ServerClosed: closed by this server before a request. Counted, and logged at
+	// Warn if a limit was reached.
 	ServerClosed
 
 	// IdleConnect: no request, and the peer left later than five seconds after
-	// accept, or the server's timeout ended it: a browser's spare connection,
-	// MTU trouble or a slow attack, but not a probe. Told at Info.
+	// accept, or the server's timeout ended it: a browser's spare connection, an MTU
+	// problem or a slow attack, but not a probe. Logged at Info.
 	IdleConnect
 
 	// TLSProbe: the TLS handshake was completed, no request came, and the peer
@@ -119,11 +119,10 @@ func (c Class) String() string {
 	return classWords[Undecided]
 }
 
-// MarshalText returns the word for c, so that it is one in JSON, as a value and as
-// a key.
+// MarshalText returns the word for c, so that JSON has the word as a value and as a key.
 func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
-// UnmarshalText takes a word of [Class.String].
+// UnmarshalText accepts a word of [Class.String].
 func (c *Class) UnmarshalText(word []byte) error {
 	i := slices.Index(classWords[:], string(word))
 	if i < 0 {
@@ -133,8 +132,8 @@ func (c *Class) UnmarshalText(word []byte) error {
 	return nil
 }
 
-// Classes returns every class that a connection can end in, all but Undecided,
-// the most telling first.
+// Classes returns every class that a connection can end in, the most significant first:
+// all but Undecided. The slice is the caller's.
 func Classes() []Class {
 	all := make([]Class, 0, classes-1)
 	for c := HandlerPanic; c < classes; c++ {
@@ -143,14 +142,14 @@ func Classes() []Class {
 	return all
 }
 
-// Probe reports whether connections of class c are probes that were answered
-// as they should be: counted and kept out of the log.
+// Probe reports whether connections of class c are probes that got what they wanted.
+// They are counted and kept out of the log.
 func (c Class) Probe() bool {
 	return c == HTTPProbe || c == ProxyProbe || c == TLSProbe || c == TCPProbe
 }
 
-// Reasons returns the reasons that an event of class c can have, none where the class
-// says it all. The slice is the caller's.
+// Reasons returns the reasons that an event of class c can have, none if the class says
+// everything. The slice is the caller's.
 func (c Class) Reasons() []Reason {
 	switch c {
 	case HandshakeRefused:
@@ -176,15 +175,15 @@ func reasonsFrom(first, last Reason) (all []Reason) {
 	return all
 }
 
-// Reason says why, within a class. Like the classes it is a closed set whose
-// words are public API: log attribute and metric label "reason".
+// Reason says why, within a class. Like the classes it is a closed set whose words are
+// public API: they are the log attribute and the metric label "reason".
 //
-// [Class.Reasons] says which reasons a class has. Those of HandshakeRefused are in
-// the order in which they are looked for.
+// [Class.Reasons] returns the reasons of a class. Those of HandshakeRefused are in the
+// order in which they are checked.
 type Reason uint8
 
 const (
-	// NoReason is the zero Reason: the class says it all.
+	// NoReason is the zero Reason: the class says everything.
 	NoReason Reason = iota
 
 	// Why a handshake was refused.
@@ -208,8 +207,8 @@ const (
 
 	ReasonServerError    // answered 5xx
 	ReasonHijackFailed   // the server would not hand over the connection
-	ReasonNothingWritten // hijacked, and the handshake was not answered
-	ReasonStatusUnknown  // the handler ended and nobody knows how
+	ReasonNothingWritten // hijacked, but the handshake was not answered
+	ReasonStatusUnknown  // the handler ended, and the answer is not known
 
 	// Which protocol came to the wrong port.
 
@@ -220,15 +219,15 @@ const (
 
 	// Why a TLS handshake failed, or bytes never became a request.
 
-	ReasonRefused           // by the peer's alert (TLS), or by the server for what the head says (HTTP)
-	ReasonClientCertificate // this server refused the client's certificate, or missed it
+	ReasonRefused           // by the peer's alert (TLS), or by the server because of the head (HTTP)
+	ReasonClientCertificate // this server refused the client's certificate, or got none
 	ReasonVersion           // no TLS version in common
 	ReasonTruncated         // the peer left in the middle
 	ReasonAborted           // the TLS handshake broke in some other way
 	ReasonTimeout           // the rest did not come in time
 	ReasonMalformed         // not HTTP
 	ReasonTooLarge          // a larger head than the server takes
-	ReasonUnknown           // bytes inside TLS that the server refused without telling anyone
+	ReasonUnknown           // bytes inside TLS that the server refused without saying why
 
 	// Why this server closed a connection before a request.
 
@@ -285,10 +284,10 @@ func (r Reason) String() string {
 	return ""
 }
 
-// MarshalText returns the word for r, so that it is one in JSON; "" for NoReason.
+// MarshalText returns the word for r, so that JSON has the word; "" for NoReason.
 func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
-// UnmarshalText takes a word of [Reason.String].
+// UnmarshalText accepts a word of [Reason.String].
 func (r *Reason) UnmarshalText(word []byte) error {
 	i := slices.Index(reasonWords[:], string(word))
 	if i < 0 {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// The words of the closed set, in the order of the decision. They are public
-// API: log attribute and metric label.
+// The words of the closed set, in the order of the decision. They are public API: log
+// attribute and metric label.
 var classTable = []struct {
 	class   Class
 	word    string
@@ -35,8 +35,8 @@ var classTable = []struct {
 	{TCPProbe, "tcp_probe", true, nil},
 }
 
-// refusalReasons are the reasons of a refused handshake, in the order in which
-// they are looked for.
+// refusalReasons are the reasons of a refused handshake, in the order in which they are
+// checked.
 var refusalReasons = []Reason{
 	ReasonDraining, ReasonSaturated, ReasonNoRoute, ReasonUpgradeStripped, ReasonHTTP2, ReasonHTTP10, ReasonBadMethod,
 	ReasonNotUpgrade, ReasonBadVersion, ReasonMissingKey, ReasonDuplicateKey, ReasonBadKey, ReasonOriginForbidden, ReasonApplication,
@@ -50,7 +50,7 @@ func TestClassWords(t *testing.T) {
 	seen := make(map[string]bool)
 	for i, row := range classTable {
 		if all[i] != row.class {
-			t.Errorf("Classes()[%d] is %v, want %v: the most telling first", i, all[i], row.class)
+			t.Errorf("Classes()[%d] is %v, want %v: the most significant first", i, all[i], row.class)
 		}
 		if got := row.class.String(); got != row.word {
 			t.Errorf("class %d is called %q, want %q", row.class, got, row.word)
@@ -68,7 +68,7 @@ func TestClassWords(t *testing.T) {
 	}
 	for _, c := range []Class{Undecided, classes, 255} {
 		if c.String() != "undecided" || slices.Contains(all, c) || c.Probe() {
-			t.Errorf("Class(%d) is %q; what is no class is undecided, no probe and not among Classes", c, c)
+			t.Errorf("Class(%d) is %q; a value outside the set is undecided, no probe and not among Classes", c, c)
 		}
 	}
 	all[0] = Undecided
@@ -139,7 +139,7 @@ func TestWordsInJSON(t *testing.T) {
 		}
 	}
 	if json.Unmarshal([]byte(`{"Class":"no such"}`), &out) == nil || json.Unmarshal([]byte(`{"Reason":"no such"}`), &out) == nil {
-		t.Error("a word that is none has no error")
+		t.Error("an unknown word has no error")
 	}
 	for _, v := range []any{Event{Class: TCPProbe, Reason: ReasonDrain}, &HandshakeError{Reason: ReasonBadKey}} {
 		if text, err := json.Marshal(v); err != nil || regexp.MustCompile(`"(Class|Reason)":\d`).Match(text) {

@@ -6,12 +6,11 @@ import (
 	"github.com/quietws/quietws/core/internal/head"
 )
 
-// Proxy is a proxy that left a trace in a request, 0 for none that is known. It
-// is a claim like everything in a head: it names what to look at, and decides
-// nothing.
+// Proxy is a proxy that left a trace in a request, 0 for none that is known. Like
+// everything in a head it is a claim: it says where to look, and decides nothing.
 type Proxy uint8
 
-// String returns the name of v, [event.Event.Proxy], "" for none.
+// String returns the name of v, as in [event.Event.Proxy], "" for none.
 func (v Proxy) String() string {
 	if v < proxyCount {
 		return proxyNames[v]
@@ -19,13 +18,14 @@ func (v Proxy) String() string {
 	return ""
 }
 
-// Proxies returns the name of every proxy that is known by its traces, sorted.
+// Proxies returns the name of every proxy that is known by its traces, sorted. The slice
+// is the caller's.
 func Proxies() []string {
 	return append([]string(nil), proxyNames[NoProxy+1:]...)
 }
 
-// The known proxies, in the order of their names. HAProxy and nginx leave no
-// trace unless they are told to.
+// The known proxies, in the order of their names. HAProxy and nginx leave no trace by
+// default.
 const (
 	NoProxy Proxy = iota
 	proxyApache
@@ -63,29 +63,28 @@ var proxyNames = [proxyCount]string{
 	proxyVarnish:        "varnish",
 }
 
-// fingerprint is one trace of a proxy: a field that is there, or an item of
-// Via (RFC 9110 §7.6.3), by its comment or by its name.
+// fingerprint is one trace of a proxy: a field that is present, or an item of Via
+// (RFC 9110 §7.6.3), by its comment or by its name.
 type fingerprint struct {
 	who     Proxy
 	field   string // in canonical form
-	without string // and this one is not there
-	comment string // Via: the comment after the name begins so
+	without string // and this one is absent
+	comment string // Via: the comment after the name begins with this
 	name    string // Via: the name is this
 	source  string
 }
 
 const fieldVia = "Via"
 
-// fingerprints are in the order in which they count where a request came through
-// several proxies: first those that take Upgrade away unless they are told
-// otherwise.
+// fingerprints are in the order of precedence for a request that came through several
+// proxies: first the proxies that remove Upgrade by default.
 var fingerprints = []fingerprint{
-	// Fastly is a Varnish of its own, and its requests carry X-Varnish too.
+	// Fastly is built on Varnish, and its requests have X-Varnish too.
 	{who: proxyFastly, field: "Fastly-Ff", source: "https://docs.fastly.com/documentation/reference/http/http-headers/X-Varnish/, Fastly-FF"},
 	{who: proxyFastly, field: "Fastly-Client-Ip", source: "the same reference, Fastly-Client-IP"},
 	{who: proxyVarnish, field: "X-Varnish", source: "varnishcache/varnish-cache bin/varnishd/cache/cache_fetch.c; seen with 7.1"},
 	{who: proxyVarnish, comment: "(Varnish/", source: "varnishcache/varnish-cache bin/varnishd/cache/cache_http.c, since 7.2"},
-	// Traefik sends X-Forwarded-Server too, and always X-Real-Ip beside it.
+	// Traefik sends X-Forwarded-Server too, and always X-Real-Ip with it.
 	{who: proxyApache, field: "X-Forwarded-Server", without: "X-Real-Ip", source: "https://httpd.apache.org/docs/2.4/mod/mod_proxy.html#x-headers; seen with 2.4.71"},
 	{who: proxyApache, comment: "(Apache/", source: "https://httpd.apache.org/docs/2.4/mod/mod_proxy.html#proxyvia, Full"},
 	{who: proxySquid, comment: "(squid/", source: "https://wiki.squid-cache.org, Via; squid-cache/squid src/http.cc"},
@@ -105,12 +104,12 @@ var fingerprints = []fingerprint{
 	{who: proxyCloudflare, field: "Cf-Ray", source: "https://developers.cloudflare.com/fundamentals/reference/http-headers/"},
 }
 
-// maxVia is how much of Via is looked at, in bytes, from its end, where the
-// nearest proxy is.
+// maxVia is how many bytes of Via are read, counted from its end, where the nearest
+// proxy is.
 const maxVia = 512
 
-// ProxyOf returns the proxy whose traces a request has, the one that is most
-// likely to have taken Upgrade away.
+// ProxyOf returns the proxy that left its traces in a request. If there are several, it
+// is the one that is most likely to have removed Upgrade.
 func ProxyOf(h head.Head) Proxy {
 	items := h.Field(fieldVia)
 	if len(items) > maxVia {
@@ -140,15 +139,14 @@ func (f *fingerprint) inVia(items string) bool {
 	return false
 }
 
-// For returns what to tell of a handshake without its Upgrade on which v has left a
-// trace.
+// Remedy returns the remedy for a handshake without Upgrade in which v left a trace.
 func (v Proxy) Remedy() string { return proxyRemedies[v] }
 
-// Trace is one by which a proxy is known, for the README: a field, where without names
-// another only if that is not there, or an item of Via.
+// Trace is a trace by which a proxy is known, for the README: a field, which counts only
+// if the field Without is absent, or an item of Via.
 type Trace struct{ Field, Without, Via string }
 
-// traces returns those of v.
+// Traces returns the traces by which v is known.
 func (v Proxy) Traces() (all []Trace) {
 	for _, f := range fingerprints {
 		if f.who == v {

@@ -9,13 +9,13 @@ import (
 	"github.com/quietws/quietws/core/internal/head/headtest"
 )
 
-func TestViaByHead(t *testing.T) {
+func TestProxyOf(t *testing.T) {
 	for _, row := range []struct {
 		rule   string
 		fields []string
 		want   string
 	}{
-		{"nobody: nginx and HAProxy leave nothing", nil, ""},
+		{"none: nginx and HAProxy leave nothing", nil, ""},
 		{"what every proxy may send names none", []string{"X-Forwarded-Host", "x", "X-Forwarded-Proto", "https", "X-Real-Ip", "192.0.2.1", "Forwarded", "for=x", "X-Request-Id", "1"}, ""},
 		{"Varnish up to 7.1", []string{"X-Varnish", "3"}, "varnish"},
 		{"Varnish since 7.2", []string{"Via", "1.1 web1 (Varnish/7.2)"}, "varnish"},
@@ -45,11 +45,11 @@ func TestViaByHead(t *testing.T) {
 		{"Fly", []string{"Fly-Request-Id", "x"}, "fly"},
 		{"an ALB", []string{"X-Amzn-Trace-Id", "x"}, "aws-alb"},
 		{"Front Door", []string{"X-Azure-Ref", "x"}, "azure-front-door"},
-		{"of several the one that takes Upgrade away", []string{"Cf-Ray", "x", "Via", "1.1 Caddy", "X-Varnish", "3"}, "varnish"},
+		{"of several the one that removes Upgrade", []string{"Cf-Ray", "x", "Via", "1.1 Caddy", "X-Varnish", "3"}, "varnish"},
 		{"several in one Via", []string{"Via", "1.1 google,1.1 a (Varnish/7.4), 1.1 b"}, "varnish"},
 		{"several lines of Via", []string{"Via", "1.0 fred", "Via", "1.1 Caddy"}, "caddy"},
 		{"the end of a long Via is the nearest", []string{"Via", strings.Repeat("1.1 x, ", maxVia) + "1.1 Caddy"}, "caddy"},
-		{"its far end is not looked at", []string{"Via", "1.1 Caddy, " + strings.Repeat("1.1 x, ", maxVia)}, ""},
+		{"its far end is not read", []string{"Via", "1.1 Caddy, " + strings.Repeat("1.1 x, ", maxVia)}, ""},
 		{"what is no Via", []string{"Via", ",, ,1.1,\x00 (Varnish/"}, ""},
 		{"a User-Agent is no trace", []string{"User-Agent", "Varnish Caddy Apache/2.4 (squid/5)"}, ""},
 	} {
@@ -59,7 +59,7 @@ func TestViaByHead(t *testing.T) {
 	}
 }
 
-func TestFingerprintsAreWhole(t *testing.T) {
+func TestFingerprintsAreComplete(t *testing.T) {
 	if !slices.IsSorted(Proxies()) || slices.Contains(Proxies(), "") {
 		t.Errorf("names %q", Proxies())
 	}
@@ -86,8 +86,8 @@ func TestFingerprintsAreWhole(t *testing.T) {
 	}
 }
 
-// Each is one bounded line; what stands between backquotes can be pasted.
-func TestViaRemedies(t *testing.T) {
+// Each is one bounded line, and its backquotes come in pairs.
+func TestProxyRemedies(t *testing.T) {
 	for v, got := range proxyRemedies {
 		if got == "" || len(got) > 400 || strings.ContainsAny(got, "\n\r\t\x00") || strings.Count(got, "`")%2 != 0 {
 			t.Errorf("%s: %d bytes: %q", Proxy(v), len(got), got)

@@ -1,5 +1,12 @@
-// Package remedy has what fixes a failure, in one constant line of text that the log
-// prints, and which proxy left its traces in a request.
+// Package remedy has the remedies that the log prints: for each class and reason one
+// constant line that says what fixes the failure. It also knows which proxy left its
+// traces in a request ([ProxyOf]), because the remedy depends on the proxy.
+//
+// To change a remedy, look for its reason in remedy.go, for its proxy in proxyRemedies,
+// or for its prober in probePaths. To add a proxy, add its name, its fingerprints
+// (proxy.go) and its remedy. Then write the tables of both READMEs anew:
+//
+//	README_UPDATE=1 go test ./core -run Readme
 package remedy
 
 import (
@@ -7,14 +14,13 @@ import (
 	"github.com/quietws/quietws/core/internal/prober"
 )
 
-// For returns what to tell the operator: one line of what mends an event of
-// this class and reason, where possible as the line of configuration that does
-// it, "" where there is nothing to mend. The text is constant: nothing of the
-// peer's is in it. proberName, a name of the prober table or any other word,
-// adds to ProbeFailing where that prober's path is set.
+// For returns the remedy for an event of this class and reason: one line, with the line
+// of configuration if there is one, "" if there is nothing to fix. The text is constant
+// and contains nothing from the peer. proberName is a name of the prober table or any
+// other word; for ProbeFailing the remedy then says where that prober's path is set.
 //
-// HandshakeRefused with ReasonApplication has one text for every status; where
-// the refusal was meant (401, 429) it is for the caller to leave it out.
+// HandshakeRefused with ReasonApplication has one text for every status. If the refusal
+// was intended (401, 429), the caller leaves the remedy out.
 func For(c event.Class, r event.Reason, proberName string) string {
 	switch c {
 	case event.HandshakeRefused:
@@ -37,14 +43,14 @@ func For(c event.Class, r event.Reason, proberName string) string {
 		}
 		return failing
 	default:
-		// A panic's stack says more than we could; the other classes are not
-		// failures.
+		// The stack of a panic says more than a remedy could, and the other
+		// classes are not failures.
 		return ""
 	}
 }
 
-// ForProbe returns what to tell with the first probe of class c, "" if such a
-// probe is as good as one can be.
+// ForProbe returns the remedy to log with the first probe of class c, "" if there is no
+// better kind of probe.
 func ForProbe(c event.Class) string {
 	switch c {
 	case event.TCPProbe:
@@ -56,12 +62,12 @@ func ForProbe(c event.Class) string {
 	}
 }
 
-// What is between backquotes in a remedy can be pasted as it stands, and
-// examples/probers does so with the real programs.
+// Text between backquotes in a remedy can be pasted as it is; examples/probers does so
+// with the real programs.
 //
-// nginx's default proxy_pass replaces Host too. Without the Host line every
-// browser would be refused for its Origin as soon as Upgrade arrives; and $host
-// would be without the port that Origin has.
+// nginx's default proxy_pass replaces Host too. Without the Host line every browser would
+// be refused for its Origin once Upgrade arrives. $host would not do: it lacks the port,
+// which Origin has.
 const (
 	nginxHost    = "proxy_set_header Host $http_host;"
 	nginxUpgrade = "`proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; " +
@@ -70,14 +76,14 @@ const (
 )
 
 var refusalRemedies = map[event.Reason]string{
-	// Draining is meant: nothing to mend.
+	// Draining is intended, so it has no remedy.
 	event.ReasonSaturated:       "raise Config.MaxSessions or add instances",
-	event.ReasonNoRoute:         "no handler has this path: register the WebSocket route for GET on it, or mend the client's URL or the proxy's path rewriting (nginx: a proxy_pass that ends in a slash cuts the prefix of its location)",
+	event.ReasonNoRoute:         "no handler has this path: register the WebSocket route for GET on it, or fix the client's URL or the proxy's path rewriting (nginx: a proxy_pass that ends in a slash cuts the prefix of its location)",
 	event.ReasonUpgradeStripped: strippedRemedy,
 	event.ReasonHTTP2:           `a proxy or client sends the handshake over HTTP/2, where Upgrade does not exist: let the proxy speak HTTP/1.1 to this server (Envoy: no http2_protocol_options on the cluster; HAProxy: alpn http/1.1, no proto h2), or take "h2" out of tls.Config.NextProtos`,
 	event.ReasonHTTP10:          "a proxy speaks HTTP/1.0 to this server; nginx, in the location: " + nginxUpgrade,
-	event.ReasonBadMethod:       "a WebSocket handshake is a GET: mend the client; if it is a probe, point it at /readyz or add the path to Config.ProbePaths",
-	event.ReasonNotUpgrade:      "a plain request on a WebSocket route: a person, a crawler or a probe (point it at /readyz or add the path to Config.ProbePaths); if it was a WebSocket client, a proxy removed the handshake, nginx: " + nginxUpgrade,
+	event.ReasonBadMethod:       "a WebSocket handshake is a GET: fix the client; if it is a probe, point it at /readyz or add the path to Config.ProbePaths",
+	event.ReasonNotUpgrade:      "a plain request on a WebSocket route: a browser, a crawler or a probe (point it at /readyz or add the path to Config.ProbePaths); if it was a WebSocket client, a proxy removed the handshake, nginx: " + nginxUpgrade,
 	event.ReasonBadVersion:      "the client is older than RFC 6455 or sends a wrong Sec-WebSocket-Version: update its WebSocket library",
 	event.ReasonMissingKey:      "the client or a proxy left Sec-WebSocket-Key out: let a WebSocket library make the handshake, and let the proxy pass all Sec-WebSocket fields on",
 	event.ReasonDuplicateKey:    "two Sec-WebSocket-Key lines: take the line that sets it out of the proxy's configuration (nginx: proxy_set_header Sec-WebSocket-Key) or out of the client's extra headers",
@@ -86,18 +92,18 @@ var refusalRemedies = map[event.Reason]string{
 	event.ReasonApplication:     "the handshake was good and the application's own handler or WebSocket library refused it, see status and error; a 403 is most often the Origin check: let the origin in, " + originWords + ", or let the proxy pass Host on, nginx: `" + nginxHost + "`",
 }
 
-// originWords is where each library is told of origins.
+// originWords says where each library takes the origins that it allows.
 const originWords = "coder OriginPatterns, gorilla CheckOrigin, contrib (Fiber) Origins"
 
 const strippedRemedy = "a proxy removed Upgrade or Connection; nginx, in the location: " + nginxUpgrade + " " + apacheUpgrade
 
-// proxyRemedies is what to tell of ReasonUpgradeStripped where a proxy left a
-// trace. Those that pass Upgrade on as they come may have had it taken away by
-// another one that leaves none.
+// proxyRemedies has the remedies for ReasonUpgradeStripped if a proxy left a trace. Some
+// of these proxies pass Upgrade on by default; then another proxy, which leaves no trace,
+// may have removed it.
 var proxyRemedies = [proxyCount]string{
 	NoProxy:     strippedRemedy,
-	proxyApache: "Apache removed Upgrade, as it does unless told otherwise; " + apacheUpgrade,
-	proxyVarnish: "Varnish removed Upgrade, as it does unless told otherwise; in the VCL: " +
+	proxyApache: "Apache removed Upgrade, as it does by default; " + apacheUpgrade,
+	proxyVarnish: "Varnish removed Upgrade, as it does by default; in the VCL: " +
 		"`sub vcl_recv { if (req.http.Upgrade ~ \"(?i)websocket\") { return (pipe); } } sub vcl_pipe { " +
 		"set bereq.http.Upgrade = req.http.Upgrade; set bereq.http.Connection = req.http.Connection; }`",
 	proxyFastly:         "Fastly removed Upgrade: switch WebSockets on for the service, and in vcl_recv: `if (req.http.Upgrade) { return(upgrade); }`",
@@ -121,15 +127,15 @@ var upgradeRemedies = map[event.Reason]string{
 	event.ReasonServerError:    "the handler answered 5xx to a good handshake: see its error; a middleware that buffers, compresses or times responses out (http.TimeoutHandler) has to leave this route alone",
 	event.ReasonHijackFailed:   "the connection could not be taken over: a middleware's ResponseWriter hides http.Hijacker (give it an Unwrap method, or keep it off this route), http.TimeoutHandler cannot be hijacked at all, and gin 1.11.0 refuses: use another version",
 	event.ReasonNothingWritten: "the handler took the connection over and answered nothing: let the library's Accept or Upgrade write the 101, look for a return or a closed connection before it, and for a middleware that holds the status back until a body comes, as Gzip does",
-	event.ReasonStatusUnknown:  "the handler ended and nobody saw how: let it return its error, and use Attach or Wrap, which see the status, in place of Middleware alone",
+	event.ReasonStatusUnknown:  "the handler ended and its answer was not seen: let it return its error, and use Attach or Wrap, which see the status, instead of Middleware alone",
 }
 
-// Replayed is for ReasonHijackFailed on a server that hands a connection over
-// when the handlers have returned: there nothing can be in the way of a hijack.
-const Replayed = "101 was answered and nobody took the connection over: most often a cache repeats the answer to another client, so keep it off this route (Fiber's cache middleware: Next: fiberws.IsUpgrade), or a handler sets 101 by itself"
+// Replayed is for ReasonHijackFailed on a server that hands a connection over after the
+// handlers have returned. No middleware can be in the way of a hijack there.
+const Replayed = "101 was answered, but no handler took the connection over: most often a cache repeats the answer to another client, so keep it off this route (Fiber's cache middleware: Next: fiberws.IsUpgrade), or a handler sets 101 by itself"
 
-// BehindLayer is for UpgradeFailed where it is known which ResponseWriters stand
-// between the handler and the server. layer names their types.
+// BehindLayer returns the remedy for UpgradeFailed if it is known which ResponseWriters
+// are between the handler and the server. layer names their types.
 func BehindLayer(r event.Reason, layer string) string {
 	if r == event.ReasonNothingWritten {
 		return "the 101 that the handler wrote was held back by a middleware's ResponseWriter, " + layer +
@@ -161,15 +167,16 @@ var requestRemedies = map[event.Reason]string{
 	event.ReasonTruncated: "the peer left in the middle of a request's head: a port check that sends a byte (let it ask GET /readyz), or a proxy or client with too short a timeout",
 	event.ReasonMalformed: `not HTTP/1: another protocol's client on this port, or a monitor that sends HTTP/0.9 (F5: set the send string to "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")`,
 	event.ReasonTooLarge:  "a larger head than this server reads: raise http.Server.MaxHeaderBytes (Fiber: ReadBufferSize), or look for cookies that grow",
-	event.ReasonRefused:   "the server refused what the head says: a Host that is missing, doubled or malformed, a method it does not know, Content-Length beside Transfer-Encoding, or Expect; mend the client or proxy",
+	event.ReasonRefused:   "the server refused what the head says: a Host that is missing, doubled or malformed, a method it does not know, Content-Length together with Transfer-Encoding, or Expect; fix the client or proxy",
 	event.ReasonTimeout:   "the head did not come in time: a slow client or attack, or a proxy that opens connections early; if they are real clients, raise ReadHeaderTimeout (Fiber: ReadTimeout)",
-	event.ReasonUnknown:   "the server refused what came inside TLS and told nobody why: send the same request to a plain port, where the reason can be seen",
+	event.ReasonUnknown:   "the server refused what came inside TLS without saying why: send the same request to a plain port, where the reason can be seen",
 }
 
 var closedRemedies = map[event.Reason]string{
 	event.ReasonLimit: "a connection limit of the server: raise fiber.Config.Concurrency or fasthttp's MaxConnsPerIP, or add instances; behind a proxy all clients share the proxy's address",
 }
 
+// Remedies that depend on more than class and reason: core decides when they apply.
 const (
 	ManyFields = "more lines in the head than this server reads: raise http.Server.MaxHeaderValueCount (500 where it is not set), or look for the proxy or client that repeats a field"
 	idle       = "a connection that never asked anything: a browser's spare connection (harmless), a path that drops large packets (MTU), or a slow attack; Serve sets a ReadHeaderTimeout, with Attach set one on the server"
@@ -178,7 +185,7 @@ const (
 	failing    = "point the probe at /readyz, or add the path it asks to Config.ProbePaths"
 )
 
-// PathOf says where a prober's path is set, by the prober's name, "" if that is not
+// PathOf returns where the path of the prober with that name is set, "" if that is not
 // known.
 func PathOf(proberName string) string { return probePaths[proberName] }
 

@@ -9,8 +9,8 @@ import (
 	"github.com/quietws/quietws/core/internal/prober"
 )
 
-// Every pair that is told at Warn or Error has a remedy: an operator who is
-// alarmed is also told what to do.
+// Every pair that is logged at Warn or Error has a remedy: a warning also says what to
+// do.
 func TestRemedyForEveryWarning(t *testing.T) {
 	for c, rs := range map[event.Class][]event.Reason{
 		event.UpgradeFailed: {event.NoReason, event.ReasonServerError, event.ReasonHijackFailed, event.ReasonNothingWritten, event.ReasonStatusUnknown},
@@ -22,7 +22,7 @@ func TestRemedyForEveryWarning(t *testing.T) {
 		event.WrongProtocol: {event.ReasonTLSOnPlain, event.ReasonHTTPOnTLS, event.ReasonH2Preface, event.ReasonProxyPreamble},
 		event.TLSFailed:     {event.ReasonRefused, event.ReasonVersion},
 		event.ServerClosed:  {event.ReasonLimit},
-		// At Info, and still worth a word.
+		// At Info, and still worth a remedy.
 		event.BadRequest:  {event.ReasonTruncated, event.ReasonMalformed, event.ReasonTooLarge, event.ReasonRefused, event.ReasonTimeout, event.ReasonUnknown},
 		event.IdleConnect: {event.NoReason, event.ReasonTimeout},
 	} {
@@ -39,15 +39,15 @@ func TestRemedyForEveryWarning(t *testing.T) {
 	}
 }
 
-func TestNoRemedyWhereNothingIsToBeMended(t *testing.T) {
+func TestNoRemedyIfThereIsNothingToFix(t *testing.T) {
 	for _, p := range []struct {
 		rule   string
 		class  event.Class
 		reason event.Reason
 	}{
-		{"a drain is meant", event.HandshakeRefused, event.ReasonDraining},
-		{"a drain is meant", event.ServerClosed, event.ReasonDrain},
-		{"a shutdown is meant", event.ServerClosed, event.ReasonShutdown},
+		{"a drain is intended", event.HandshakeRefused, event.ReasonDraining},
+		{"a drain is intended", event.ServerClosed, event.ReasonDrain},
+		{"a shutdown is intended", event.ServerClosed, event.ReasonShutdown},
 		{"the stack says it", event.HandlerPanic, event.NoReason},
 		{"an end is no failure", event.SessionEnded, event.NoReason},
 		{"not ours", event.Hijacked, event.NoReason},
@@ -66,8 +66,8 @@ func TestNoRemedyWhereNothingIsToBeMended(t *testing.T) {
 	}
 }
 
-// A remedy is one bounded line, whatever is asked for, and the prober's name
-// never gets into it.
+// A remedy is one bounded line for any arguments, and never contains the prober's name as
+// it was given.
 func TestRemedyIsOneBoundedLine(t *testing.T) {
 	names := append(prober.Names(), "", "configured", "unknown", "x\ny")
 	for _, c := range append(event.Classes(), event.Undecided, 99) {
@@ -85,7 +85,7 @@ func TestRemedyIsOneBoundedLine(t *testing.T) {
 	}
 }
 
-// The lines without which the remedy would not mend it.
+// The lines of configuration without which the remedy would not work.
 func TestRemedyNamesTheLine(t *testing.T) {
 	for _, p := range []struct {
 		class  event.Class
