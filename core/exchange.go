@@ -189,7 +189,7 @@ func (x *exchange) settleProbe(status int) {
 	}
 	ok := status >= 200 && status < 400
 	turn := x.turnOf(status, ok)
-	if ok && turn == journal.Ordinary && g.journal.Hushed(x.address(), p, uint8(x.route)) { // what is to be done was done a moment ago
+	if ok && turn == journal.Ordinary && g.journal.InBurst(x.address(), p, uint8(x.route)) { // what is to be done was done a moment ago
 		x.mark(conn.Probe)
 		g.stats.countProbe(event.HTTPProbe, p, false)
 		return

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// The words of the closed set, in the order of the decision. They are public API: log
-// attribute and metric label.
+// classTable has the words of the closed set, in the order of the decision. They are
+// public API: log attribute and metric label.
 var classTable = []struct {
 	class   Class
 	word    string

@@ -20,14 +20,14 @@ func TestLineAttrs(t *testing.T) {
 		want  string
 	}{
 		{"an event that knows nothing says so", event.Event{Class: event.UpgradeFailed}, `class=upgrade_failed remote=unknown status=0`},
-		{"a failure, whole", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonBadKey, Remote: logtest.From(1), Prober: "p", Method: "GET", Path: "/ws",
+		{"a failure with everything", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonBadKey, Remote: logtest.From(1), Prober: "p", Method: "GET", Path: "/ws",
 			Status: 400, Err: &event.HandshakeError{Reason: event.ReasonBadKey, Field: "Sec-Websocket-Key"}, Remedy: "do this", Session: event.SessionEnd{Duration: time.Second}},
 			`class=handshake_refused reason=bad_key remote=10.0.0.1:40001 prober=p method=GET path=/ws status=400 duration=1s field=Sec-Websocket-Key remedy=do this`},
 		{"a proxy that left a trace", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonUpgradeStripped, Proxy: "varnish", Method: "GET"},
 			`class=handshake_refused reason=upgrade_stripped remote=unknown proxy=varnish method=GET status=0`},
 		{"a client that a proxy vouches for", event.Event{Class: event.BadRequest, Client: netip.MustParseAddr("192.0.2.1"), Forwarded: "203.0.113.1"},
 			`class=bad_request remote=unknown client=192.0.2.1 status=0`},
-		{"one that nobody vouches for", event.Event{Class: event.BadRequest, Forwarded: "192.0.2.1, x"},
+		{"one that no proxy vouches for", event.Event{Class: event.BadRequest, Forwarded: "192.0.2.1, x"},
 			`class=bad_request remote=unknown forwarded="192.0.2.1, x" status=0`},
 		{"IPv4 on a dual-stack socket reads as IPv4", event.Event{Class: event.TCPProbe, Remote: netip.MustParseAddrPort("[::ffff:192.0.2.1]:7")},
 			`class=tcp_probe remote=192.0.2.1:7 prober=unknown`},

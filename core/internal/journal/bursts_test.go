@@ -16,7 +16,7 @@ import (
 
 // probed reports an answered probe as a request does, and whether it was posted.
 func probed(j *Journal, a netip.AddrPort, p prober.Prober) (posted bool) {
-	if j.Hushed(a.Addr(), p, 2) {
+	if j.InBurst(a.Addr(), p, 2) {
 		return false
 	}
 	j.Post(&event.Event{Class: event.HTTPProbe, Platform: true, Remote: a, Prober: p.String(), Status: 200})
@@ -182,7 +182,7 @@ func TestBurstsKeepSourcesApart(t *testing.T) {
 				t.Errorf("%v from %v was not posted", row.p, row.a)
 			}
 		}
-		if j.Hushed(logtest.From(1).Addr(), prober.Kubelet, 1) {
+		if j.InBurst(logtest.From(1).Addr(), prober.Kubelet, 1) {
 			t.Error("another route was not posted")
 		}
 	})
@@ -218,7 +218,7 @@ func TestBurstsEndWhileTheLoggerBlocks(t *testing.T) {
 		if err := j.Close(time.Second); err != nil {
 			t.Error(err)
 		}
-		if j.Hushed(logtest.From(1).Addr(), prober.Kubelet, 2) {
+		if j.InBurst(logtest.From(1).Addr(), prober.Kubelet, 2) {
 			t.Error("a window is open after close")
 		}
 	})

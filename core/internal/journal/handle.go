@@ -56,7 +56,7 @@ func (j *Journal) event(now time.Time, e *event.Event, as Special) {
 		j.summary.add(now, e, true)
 		j.suppressed(e.Class, 1)
 		j.debug(e)
-	case logTurn:
+	case logChange:
 		j.summary.add(now, e, true)
 		if as == OffSocket {
 			j.seen.first(e.Class, e.Prober) // this line says all that the line of a first probe says

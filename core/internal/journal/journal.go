@@ -167,9 +167,9 @@ func (j *Journal) CallbackPanicked(what string, p any, stack []byte) {
 	})
 }
 
-// Hushed reports whether an answered probe by p from a is one of a burst. If so, it has
+// InBurst reports whether an answered probe by p from a is one of a burst. If so, it has
 // been counted and must not be posted. If not, post it.
-func (j *Journal) Hushed(a netip.Addr, p prober.Prober, route uint8) bool {
+func (j *Journal) InBurst(a netip.Addr, p prober.Prober, route uint8) bool {
 	return j.bursts.suppress(a, p, route)
 }
 

@@ -49,10 +49,10 @@ func (j *Journal) enabled(level slog.Level) (yes bool) {
 // losses says when to report lines that were lost: once there is room again, and at most
 // once in a window.
 type losses struct {
-	window   time.Duration
-	reported uint64
-	quiet    time.Time // no further line before
-	next     time.Time // deadline: a report is pending; zero: none is
+	window    time.Duration
+	reported  uint64
+	notBefore time.Time // no further line before
+	next      time.Time // deadline: a report is pending; zero: none is
 }
 
 // reportLosses writes the line about lost lines if it is time for one.
@@ -73,12 +73,12 @@ func (l *losses) due(now time.Time, lost uint64, room, last bool) (report line, 
 	case lost == l.reported:
 		return line{}, false
 	case last:
-	case now.Before(l.quiet):
-		l.next = l.quiet
+	case now.Before(l.notBefore):
+		l.next = l.notBefore
 		return line{}, false
 	case !room:
 		return line{}, false
 	}
-	l.quiet = now.Add(l.window)
+	l.notBefore = now.Add(l.window)
 	return line{now, slog.LevelWarn, msgLost, []slog.Attr{slog.Uint64("count", lost-l.reported)}}, true
 }

@@ -14,7 +14,7 @@ const (
 	logElsewhere               // no line: the server's own log has one; counted
 	logDebug                   // one line each, at Debug
 	logCounted                 // one line each, at Debug, and counted as quiet
-	logTurn                    // one line, at Info: something changed
+	logChange                  // one line, at Info: something changed
 	logOnce                    // the first of a class and prober at Info, the rest as logCounted
 	logFull                    // the first of a kind in full and at once, repeats collapsed
 )
@@ -50,7 +50,7 @@ func policyOf(e *event.Event, as Special) (slog.Level, policy) {
 		return slog.LevelWarn, logFull
 	case event.HTTPProbe, event.ProxyProbe, event.TLSProbe, event.TCPProbe:
 		if as != Ordinary {
-			return slog.LevelInfo, logTurn
+			return slog.LevelInfo, logChange
 		}
 		if e.Platform || e.Prober != "" {
 			return slog.LevelInfo, logOnce

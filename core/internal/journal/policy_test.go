@@ -36,13 +36,13 @@ func TestPolicyOf(t *testing.T) {
 		{"the application says 401", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonApplication, Status: 401}, debug, logCounted},
 		{"the application says 403", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonApplication, Status: 403}, debug, logCounted},
 		{"the application says 429", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonApplication, Status: 429}, debug, logCounted},
-		{"the application says 404: nobody meant that", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonApplication, Status: 404}, warn, logFull},
+		{"the application says 404: that is not intended", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonApplication, Status: 404}, warn, logFull},
 		{"it says so of what a proxy stripped", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonUpgradeStripped, Status: 401}, debug, logCounted},
 		{"it says so of a plain request", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonNotUpgrade, Status: 429}, debug, logCounted},
 		{"what is stripped and answered otherwise is a warning", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonUpgradeStripped, Status: 426}, warn, logFull},
 		{"403 for another reason is not the application's", event.Event{Class: event.HandshakeRefused, Reason: event.ReasonOriginForbidden, Status: 403}, warn, logFull},
 		{"a probe that fails is a warning", event.Event{Class: event.ProbeFailing, Platform: true}, warn, logFull},
-		{"an ordinary request is nobody's news", event.Event{Class: event.HTTP}, debug, logNever},
+		{"an ordinary request has no line", event.Event{Class: event.HTTP}, debug, logNever},
 		{"wrong protocol, public", event.Event{Class: event.WrongProtocol, Reason: event.ReasonTLSOnPlain}, warn, logFull},
 		{"wrong protocol, platform", event.Event{Class: event.WrongProtocol, Reason: event.ReasonH2Preface, Platform: true}, warn, logFull},
 		{"a refused certificate is a warning, from the internet too", event.Event{Class: event.TLSFailed, Reason: event.ReasonRefused}, warn, logFull},
@@ -69,7 +69,7 @@ func TestPolicyOf(t *testing.T) {
 		}{
 			{"the first of " + c.String() + " from a platform source is news", platform(e), slog.LevelInfo, logOnce},
 			{"and that of a known prober", probed(e), info, logOnce},
-			{"but not that of anybody on the internet", e, debug, logCounted},
+			{"but not from the open internet", e, debug, logCounted},
 		}...)
 	}
 	if level, how := policyOf(&event.Event{Class: event.HandlerPanic}, Elsewhere); level != debug || how != logElsewhere {
@@ -219,7 +219,7 @@ func TestNoAttributesBelowTheLevel(t *testing.T) {
 		j.Post(&event.Event{Class: event.HandshakeRefused, Reason: event.ReasonDraining, Err: countedError{&asked}})
 		handled(t, j)
 		if asked != 0 {
-			t.Error("the text of an error was made for a line that nobody reads")
+			t.Error("the text of an error was made for a line below the level")
 		}
 		j.Post(&event.Event{Class: event.HandshakeRefused, Reason: event.ReasonBadKey, Err: countedError{&asked}})
 		handled(t, j)

@@ -18,7 +18,7 @@ func TestSourceOf(t *testing.T) {
 		{"the client, where a proxy vouches for it", event.Event{Remote: logtest.From(1), Client: logtest.From(2).Addr()}, logtest.From(2).Addr()},
 		{"without the zone, which is a stranger's text", event.Event{Client: netip.MustParseAddr("fe80::1%x y")}, netip.MustParseAddr("fe80::1")},
 		{"IPv4 in IPv6 is IPv4", event.Event{Remote: netip.MustParseAddrPort("[::ffff:10.0.0.1]:7")}, netip.MustParseAddr("10.0.0.1")},
-		{"nobody, where there are no addresses", event.Event{}, netip.Addr{}},
+		{"none, if there are no addresses", event.Event{}, netip.Addr{}},
 	} {
 		if got := sourceOf(&r.event); got != r.want {
 			t.Errorf("%s: %v, want %v", r.rule, got, r.want)
@@ -30,7 +30,7 @@ func TestSourceSet(t *testing.T) {
 	var s sourceSet
 	s.add(netip.Addr{}, 2)
 	if len(s.seen) != 0 {
-		t.Error("the zero address counts as a source; on a unix socket everybody has it")
+		t.Error("the zero address counts as a source; all peers on a unix socket have it")
 	}
 	for i := range 2 {
 		s.add(logtest.From(i).Addr(), 2)

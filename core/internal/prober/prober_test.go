@@ -10,7 +10,7 @@ import (
 	"github.com/quietws/quietws/core/internal/head/headtest"
 )
 
-// The User-Agents of real browsers and other clients; none is a prober.
+// ordinaryAgents are the User-Agents of real browsers and other clients; none is a prober.
 var ordinaryAgents = []string{
 	chromeAgent,
 	"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4.1 Safari/605.1.15",
@@ -55,7 +55,7 @@ func TestProberByHead(t *testing.T) {
 		agent("nothing after the 512th byte counts", strings.Repeat("a", 500)+" UptimeRobot/2.0", ""),
 		agent("a suffix after the 512th byte does not count", strings.Repeat("a", 600)+" DatadogSynthetics", ""),
 		agent("a suffix at the cut is not one", strings.Repeat("a", 495)+"DatadogSyntheticsX", ""),
-		agent("what is common to many requests names nobody", strings.Repeat("Mozilla/5.0 ", 1<<17), ""),
+		agent("what is common to many requests names no prober", strings.Repeat("Mozilla/5.0 ", 1<<17), ""),
 
 		{"HAProxy's state without a User-Agent", []string{"X-Haproxy-Server-State", "UP 2/3; name=bck/srv2"}, "haproxy"},
 		{"Knative's mark on a Go client", []string{"User-Agent", "Go-http-client/1.1", "K-Network-Probe", "queue"}, "knative"},
@@ -65,14 +65,14 @@ func TestProberByHead(t *testing.T) {
 		{"another value of Datadog's field", []string{"User-Agent", "acme-check", "Sec-Datadog", "yes"}, ""},
 		{"New Relic's mark", []string{"User-Agent", "NewRelicPinger/1.0 (1)", "X-Abuse-Info", "Request sent by a synthetic monitor (https://docs.newrelic.com/) - monitor id: 1 | account id: 1"}, "newrelic-synthetics"},
 		{"New Relic's older mark", []string{"User-Agent", "NewRelicPinger/1.0 (1)", "X-Abuse-Info", "Request sent by a New Relic Synthetics Monitor x - monitor id: 1"}, "newrelic-synthetics"},
-		{"somebody else's abuse address", []string{"User-Agent", "acme", "X-Abuse-Info", "mailto:abuse@example.com"}, ""},
+		{"another sender's abuse address", []string{"User-Agent", "acme", "X-Abuse-Info", "mailto:abuse@example.com"}, ""},
 		{"what Datadog's agents pass on to other services", []string{"User-Agent", "acme", "X-Datadog-Origin", "synthetics"}, ""},
 		{"two User-Agents, the first decides", []string{"User-Agent", "kube-probe/1.30", "User-Agent", "evil"}, "kubelet"},
 		{"two User-Agents are no exact text", []string{"User-Agent", "Envoy/HC", "User-Agent", "evil"}, ""},
 		{"nothing at all", nil, ""},
 	}
 	for _, a := range ordinaryAgents {
-		rows = append(rows, agent("anybody's User-Agent", a, ""))
+		rows = append(rows, agent("an ordinary User-Agent", a, ""))
 	}
 	for _, r := range rows {
 		if got := ByHead(headtest.Of(r.fields...)).String(); got != r.want {
@@ -81,7 +81,7 @@ func TestProberByHead(t *testing.T) {
 	}
 }
 
-// What a request pays: its User-Agent, and the fields of this table.
+// What a request costs: its User-Agent, and the fields of this table.
 func TestProberByHeadLooksAtFewFields(t *testing.T) {
 	for _, r := range []struct {
 		rule, agent string
@@ -112,8 +112,8 @@ func TestProberByHeadAllocatesNothing(t *testing.T) {
 	}
 }
 
-// Whatever the peer sends: no panic, and a prober only where a row's text
-// stands in what is looked at.
+// Whatever the peer sends: no panic, and a prober only if the text of one of its rows is in
+// the part that is read.
 func FuzzProberByHead(f *testing.F) {
 	f.Add("")
 	f.Add(chromeAgent)
@@ -142,16 +142,16 @@ func TestProberByAddr(t *testing.T) {
 	}{
 		{"the internet", "203.0.113.9", "", false},
 		{"the internet", "2001:db8::1", "", false},
-		{"the internet in IPv6 clothes", "::ffff:203.0.113.9", "", false},
+		{"the internet written as IPv6", "::ffff:203.0.113.9", "", false},
 		{"just below Google's range", "35.190.255.255", "", false},
 		{"just above Google's range", "35.192.0.0", "", false},
 		{"just above Google's other range", "130.211.4.0", "", false},
-		{"beside Azure's address", "168.63.129.17", "", false},
+		{"next to Azure's address", "168.63.129.17", "", false},
 		{"just above Route 53's range", "15.177.64.0", "", false},
 		{"just below the shared space", "100.63.255.255", "", false},
 		{"just above the shared space", "100.128.0.0", "", false},
 		{"just above 172.16.0.0/12", "172.32.0.1", "", false},
-		{"beside istio's address", "::7", "", false},
+		{"next to istio's address", "::7", "", false},
 		{"the unspecified address is no source", "0.0.0.0", "", false},
 		{"multicast is no source", "224.0.0.1", "", false},
 
@@ -163,19 +163,19 @@ func TestProberByAddr(t *testing.T) {
 		{"private", "172.31.255.255", "", true},
 		{"private", "192.168.1.1", "", true},
 		{"private", "fd00::1", "", true},
-		{"private in IPv6 clothes", "::ffff:10.1.2.3", "", true},
+		{"private written as IPv6", "::ffff:10.1.2.3", "", true},
 		{"link-local", "169.254.1.1", "", true},
-		{"link-local is anybody's: this is Azure App Service's front end", "169.254.129.1", "", true},
+		{"link-local names no prober: this is Azure App Service's front end", "169.254.129.1", "", true},
 		{"link-local with a zone", "fe80::1%eth0", "", true},
 		{"shared by many clouds", "100.64.0.2", "", true},
-		{"shared by many clouds, in IPv6 clothes", "::ffff:100.127.255.255", "", true},
+		{"shared by many clouds, written as IPv6", "::ffff:100.127.255.255", "", true},
 
 		{"", "35.191.1.228", "google-lb", true},
 		{"", "130.211.3.255", "google-lb", true},
 		{"", "209.85.152.1", "google-lb", true},
 		{"", "209.85.207.255", "google-lb", true},
-		{"in IPv6 clothes", "::ffff:35.191.0.1", "google-lb", true},
-		{"in IPv6 clothes with a zone", "::ffff:35.191.0.1%eth0", "google-lb", true},
+		{"written as IPv6", "::ffff:35.191.0.1", "google-lb", true},
+		{"written as IPv6 with a zone", "::ffff:35.191.0.1%eth0", "google-lb", true},
 		{"", "168.63.129.16", "azure-lb", true},
 		{"", "15.177.63.255", "aws-route53", true},
 	} {
@@ -184,11 +184,11 @@ func TestProberByAddr(t *testing.T) {
 			t.Errorf("%s: %s is %q, want %q", r.rule, r.addr, got, r.want)
 		}
 		if got := IsPlatform(a); got != r.platform {
-			t.Errorf("%s: platformAddr(%s) = %t", r.rule, r.addr, got)
+			t.Errorf("%s: IsPlatform(%s) = %t", r.rule, r.addr, got)
 		}
 	}
 	if ByAddr(netip.Addr{}) != None || IsPlatform(netip.Addr{}) {
-		t.Error("no address is nobody's")
+		t.Error("the zero address has a prober")
 	}
 }
 
@@ -211,11 +211,11 @@ func TestProberInOwnRange(t *testing.T) {
 		{TencentCLB, "169.254.128.1", true},
 	} {
 		if got := r.who.InOwnRange(netip.MustParseAddr(r.addr)); got != r.want {
-			t.Errorf("%q.inOwnRange(%s) = %t", r.who, r.addr, got)
+			t.Errorf("%q.InOwnRange(%s) = %t", r.who, r.addr, got)
 		}
 	}
 	if GoogleLB.InOwnRange(netip.Addr{}) {
-		t.Error("a unix socket is in nobody's range")
+		t.Error("a unix socket is in a range")
 	}
 }
 

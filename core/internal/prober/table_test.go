@@ -9,7 +9,7 @@ import (
 	"github.com/quietws/quietws/core/internal/head/headtest"
 )
 
-// The whole User-Agents that probers send, each of which is to be known.
+// The full User-Agents that probers send: each must be recognized.
 func TestEveryProberIsKnownByItsAgent(t *testing.T) {
 	seen := map[Prober]bool{}
 	for _, r := range []struct{ form, agent, want string }{
@@ -95,15 +95,14 @@ func TestProbers(t *testing.T) {
 	}
 }
 
-// Every row can match, leads to a prober, and says where it is from; and no
-// name is there that no row leads to.
+// Every row can match, leads to a prober and has a source; and a row leads to every name.
 func TestProberTable(t *testing.T) {
 	reached := map[Prober]bool{}
 	check := func(who Prober, source, what string) {
 		t.Helper()
 		reached[who] = true
 		if who == None || who >= Count {
-			t.Errorf("%s leads to nobody", what)
+			t.Errorf("%s leads to no prober", what)
 		}
 		if source == "" {
 			t.Errorf("%s has no source", what)
@@ -119,7 +118,7 @@ func TestProberTable(t *testing.T) {
 		}
 		for _, o := range ordinaryAgents {
 			if strings.HasPrefix(o, a.value) {
-				t.Errorf("%q is anybody's", a.value)
+				t.Errorf("%q is in an ordinary User-Agent", a.value)
 			}
 		}
 	}

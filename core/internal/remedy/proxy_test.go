@@ -26,7 +26,7 @@ func TestProxyOf(t *testing.T) {
 		{"the same by the client's address", []string{"X-Varnish", "3", "Fastly-Client-Ip", "192.0.2.1"}, "fastly"},
 		{"Apache", []string{"X-Forwarded-Host", "a", "X-Forwarded-Server", "a"}, "apache"},
 		{"Apache with ProxyVia Full", []string{"Via", "1.1 a:80 (Apache/2.4.57)"}, "apache"},
-		{"Apache with ProxyVia On looks like anybody", []string{"Via", "1.1 a:80"}, ""},
+		{"Apache with ProxyVia On looks like any proxy", []string{"Via", "1.1 a:80"}, ""},
 		{"Traefik sends Apache's field too", []string{"X-Forwarded-Server", "a", "X-Forwarded-Port", "80", "X-Real-Ip", "192.0.2.1"}, "traefik"},
 		{"Squid", []string{"Via", "1.1 proxy:3128 (squid/5.7)"}, "squid"},
 		{"Caddy since 2.10", []string{"Via", "1.1 Caddy"}, "caddy"},
