@@ -1,9 +1,6 @@
 package core
 
 import (
-	"crypto/tls"
-	"net"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -138,43 +135,3 @@ var closedChan = func() chan struct{} {
 // MarkAsked marks a question of [Application.Ask]: it is no request, and passes
 // every layer of a guard.
 func MarkAsked(m Message) { m.SetUserValue(MessageKey, &Request{done: true}) }
-
-// notAsked are the fields of a request that are none of its question's.
-var notAsked = []string{
-	"Connection", "Content-Encoding", "Content-Length", "Content-Type", "Cookie", "Expect", "If-Match", "If-Modified-Since",
-	"If-None-Match", "If-Range", "If-Unmodified-Since", "Range", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
-}
-
-// AskWith reports whether a field of the request goes into its question.
-func AskWith(field string) bool {
-	return !slices.ContainsFunc(notAsked, func(f string) bool { return strings.EqualFold(f, field) })
-}
-
-// AskOn returns the connection of a question: it is closed, and has these addresses
-// and, unless it is nil, this state of TLS.
-func AskOn(local, remote net.Addr, state *tls.ConnectionState) net.Conn {
-	near, far := net.Pipe()
-	_, _ = near.Close(), far.Close()
-	c := askConn{near, local, remote}
-	if state == nil {
-		return c
-	}
-	return askTLS{c, *state}
-}
-
-type askConn struct {
-	net.Conn
-	local, remote net.Addr
-}
-
-func (c askConn) LocalAddr() net.Addr  { return c.local }
-func (c askConn) RemoteAddr() net.Addr { return c.remote }
-
-// askTLS looks like a *tls.Conn whose handshake is done.
-type askTLS struct {
-	askConn
-	state tls.ConnectionState
-}
-
-func (askTLS) Handshake() error                       { return nil }
-func (c askTLS) ConnectionState() tls.ConnectionState { return c.state }

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -97,20 +96,6 @@ func (a Adapter) Starting(address string) {
 	if a.g != nil {
 		a.server.starts(address)
 		a.g.tellRoutes()
-	}
-}
-
-// Chain returns a hook that calls each of hooks, in their order, which may be
-// nil: those that a user has set run before those of the guard.
-func Chain[A, B any](hooks ...func(A, B)) func(A, B) {
-	hooks = slices.DeleteFunc(slices.Clone(hooks), func(hook func(A, B)) bool { return hook == nil })
-	if len(hooks) == 1 {
-		return hooks[0]
-	}
-	return func(a A, b B) {
-		for _, hook := range hooks {
-			hook(a, b)
-		}
 	}
 }
 

@@ -217,7 +217,7 @@ func bareSession(w http.ResponseWriter, r *http.Request) {
 func handlerSession(g *Guard) http.HandlerFunc {
 	a := g.Adapter()
 	return func(w http.ResponseWriter, r *http.Request) {
-		q := a.AtHandler(r, "/ws", new(Origins))
+		q := a.AtEndpoint(r, "/ws", new(Origins))
 		if q.Answer(w, r) {
 			return
 		}

@@ -112,33 +112,6 @@ func (p *panicked) take(a netip.AddrPort) bool {
 	return false
 }
 
-// Printer is the logger of servers that have one in place of a *log.Logger, such
-// as fasthttp's. It is for authors of adapters.
-type printer interface {
-	Printf(format string, args ...any)
-}
-
-// QuietPrinter returns next without the lines that begin with about, by which
-// the server tells of a connection what the guard tells of it; next itself if
-// that is nil. The beginning is that of the format, before its arguments.
-func QuietPrinter(next printer, about string) printer {
-	if next == nil {
-		return next
-	}
-	return quietPrinter{next, about}
-}
-
-type quietPrinter struct {
-	next  printer
-	about string
-}
-
-func (p quietPrinter) Printf(format string, args ...any) {
-	if !strings.HasPrefix(format, p.about) {
-		p.next.Printf(format, args...)
-	}
-}
-
 // addrIn reads the address at the start of s, which ends with ": ".
 func addrIn(s string) netip.AddrPort {
 	addr, _, ok := strings.Cut(s, ": ")

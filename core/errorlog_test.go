@@ -337,26 +337,6 @@ func FuzzErrorLogLine(f *testing.F) {
 	})
 }
 
-// printed is what a Printer was told.
-type printed []string
-
-func (p *printed) Printf(format string, args ...any) { *p = append(*p, fmt.Sprintf(format, args...)) }
-
-// A server that prints with a format keeps its lines, but for those about
-// connections.
-func TestQuietPrinter(t *testing.T) {
-	var got printed
-	p := QuietPrinter(&got, "error when serving")
-	p.Printf("error when serving connection %q", "s3cr3t")
-	p.Printf("the app's %d", 1)
-	if len(got) != 1 || got[0] != "the app's 1" {
-		t.Errorf("printed %q", got)
-	}
-	if QuietPrinter(nil, "x") != nil {
-		t.Error("where there is no logger there is one now")
-	}
-}
-
 // On a unix socket net/http's text has no address: each connection has one line
 // there too, the guard's.
 func TestErrorLogOfUnixSockets(t *testing.T) {

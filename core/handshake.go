@@ -65,16 +65,6 @@ func faultyField(r event.Reason, connection bool) string {
 	return ""
 }
 
-// OnlyUpgrade returns what a request's Connection, all its lines joined, may be
-// rewritten to for a server that reads "close" in it and nothing else:
-// "Upgrade" where it lists that, else connection as it is.
-func OnlyUpgrade(connection string) string {
-	if head.ListsToken(connection, "upgrade") {
-		return "Upgrade"
-	}
-	return connection
-}
-
 // isKey reports whether s is base64 of 16 bytes, RFC 6455 §4.1 item 7.
 func isKey(s string) bool {
 	if len(s) != 24 {
@@ -100,23 +90,22 @@ type Origins struct {
 	// Only lets no other page in than these patterns allow, not even one of the
 	// same host.
 	Only bool
+
+	any bool
 }
 
 // OnlyOrigins returns the Origins of a list that is the whole of what is allowed,
-// as for fasthttp's libraries. "*" as its first item allows all, for which it
-// returns nil; an empty list allows the same host's pages alone.
+// as for fasthttp's libraries. "*" as its first item allows all; an empty list allows
+// the same host's pages alone.
 func OnlyOrigins(list []string) *Origins {
-	if len(list) > 0 && list[0] == "*" {
-		return nil
-	}
-	return &Origins{Patterns: list, Only: len(list) > 0}
+	return &Origins{Patterns: list, Only: len(list) > 0, any: len(list) > 0 && list[0] == "*"}
 }
 
 // allow reports whether a browser page of this origin may open a session on
 // host: no Origin at all (not a browser, RFC 6455 §4.2.1 item 7), the same host,
 // or one that matches a pattern. A pattern may also be the whole Origin, "null".
 func (o *Origins) allow(origin, host string) bool {
-	if origin == "" {
+	if origin == "" || o.any {
 		return true
 	}
 	u, err := url.Parse(origin)

@@ -491,14 +491,3 @@ func TestOnlyOrigins(t *testing.T) {
 		}
 	}
 }
-
-func TestOnlyUpgrade(t *testing.T) {
-	for list, want := range map[string]string{
-		"close": "close", "keep-alive, close": "keep-alive, close", "": "",
-		"Upgrade, close": "Upgrade", "close, upgrade": "Upgrade", "Upgraded, close": "Upgraded, close",
-	} {
-		if got := OnlyUpgrade(list); got != want {
-			t.Errorf("%q: %q, want %q", list, got, want)
-		}
-	}
-}

@@ -39,24 +39,10 @@ func (a Adapter) CurrentHTTP(r *http.Request) HTTPRequest {
 	return HTTPRequest{Request: Request{x: a.g.exchangeIn(r.Context())}}
 }
 
-// AtEndpoint is [Adapter.BeginHTTP] and [Adapter.Endpoint] for a request that has
-// reached a WebSocket route: a handshake that RFC 6455 forbids and a library might
-// let pass is refused, and one for which [Config.MaxSessions] has no room.
-// Everything else is the route's. route is the pattern of the route, as far as it
-// is a path, "" if it is not known.
-func (a Adapter) AtEndpoint(r *http.Request, route string) HTTPRequest {
+// AtEndpoint is [Adapter.BeginHTTP] and [Adapter.Endpoint] for a request of net/http.
+func (a Adapter) AtEndpoint(r *http.Request, route string, origins *Origins) HTTPRequest {
 	q := a.BeginHTTP(r)
-	q.Request = a.Endpoint(q.Request, httpHead{r}, route)
-	return q
-}
-
-// AtHandler is AtEndpoint for a route that serves nothing but WebSocket: known
-// probers get the health answer, whatever their method, every fault is refused,
-// with the status of its reason, and so is an Origin that origins does not allow;
-// nil allows all.
-func (a Adapter) AtHandler(r *http.Request, route string, origins *Origins) HTTPRequest {
-	q := a.BeginHTTP(r)
-	q.Request = a.Handler(q.Request, httpHead{r}, route, origins)
+	q.Request = a.Endpoint(q.Request, httpHead{r}, route, origins)
 	return q
 }
 
@@ -225,7 +211,7 @@ func (g *Guard) Endpoint(next http.Handler) http.Handler {
 	}
 	a := g.Adapter()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		q := a.AtEndpoint(r, patternPath(r.Pattern))
+		q := a.AtEndpoint(r, patternPath(r.Pattern), nil)
 		if q.Answer(w, r) {
 			return
 		}

@@ -95,7 +95,7 @@ func TestContainAndFinish(t *testing.T) {
 			g.watch.Conns.Index(c)
 			r := handshake(peerAt("10.0.0.9:4711"))
 			a := g.Adapter()
-			q := a.AtEndpoint(r, "/ws")
+			q := a.AtEndpoint(r, "/ws", nil)
 			w, _ := q.Wrap(handed{ResponseRecorder: httptest.NewRecorder(), nc: c}, r)
 			var err error
 			panicked := func() (v any) {
@@ -149,7 +149,7 @@ func TestContainGoexit(t *testing.T) {
 	left := make(chan struct{})
 	go func() {
 		defer close(left)
-		q := g.Adapter().AtEndpoint(handshake(peerAt("10.0.0.9:4711")), "/ws")
+		q := g.Adapter().AtEndpoint(handshake(peerAt("10.0.0.9:4711")), "/ws", nil)
 		_ = contained(&q, func() error { runtime.Goexit(); return nil })
 	}()
 	<-left
@@ -179,7 +179,7 @@ func TestSessionContext(t *testing.T) {
 		g.watch.Conns.Index(c)
 		r := handshake(peerAt("10.0.0.9:4711"))
 		r = r.WithContext(context.WithValue(r.Context(), key{}, "the application's"))
-		q := g.Adapter().AtHandler(r, "/ws", nil)
+		q := g.Adapter().AtEndpoint(r, "/ws", OnlyOrigins([]string{"*"}))
 		if ctx, s := q.Session(r.Context()); ctx != r.Context() || s != nil {
 			t.Errorf("%s: a session before the hijack", row.rule)
 		}
@@ -255,7 +255,7 @@ func TestUpgradeWithoutAClient(t *testing.T) {
 		c := watched(g, &conntest.Script{Addr: conntest.TCPAddr("10.0.0.9:4711"), Writes: []conntest.Step{row.write}})
 		g.watch.Conns.Index(c)
 		r := handshake(peerAt("10.0.0.9:4711"))
-		q := g.Adapter().AtEndpoint(r, "/ws")
+		q := g.Adapter().AtEndpoint(r, "/ws", nil)
 		w, _ := q.Wrap(handed{ResponseRecorder: httptest.NewRecorder(), nc: c}, r)
 		err := contained(&q, func() error {
 			nc, _, err := w.(http.Hijacker).Hijack()

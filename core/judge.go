@@ -13,32 +13,24 @@ import (
 	"github.com/quietws/quietws/core/internal/remedy"
 )
 
-// Endpoint is for a request that has reached a WebSocket route whose pattern
-// is route, as far as it is a path, "" if it is not known: a handshake that
-// RFC 6455 forbids and a library might let pass is refused, and one for which
-// [Config.MaxSessions] has no room. Everything else is the route's.
-func (a Adapter) Endpoint(r Request, h Head, route string) Request {
-	return a.atEndpoint(r, h, route, false, nil)
-}
-
-// Handler is Endpoint for a route that serves nothing but WebSocket: known probers
-// get the health answer, whatever their method, every fault is refused, with the
-// status of its reason, and so is an Origin that origins does not allow; nil allows
-// all.
-func (a Adapter) Handler(r Request, h Head, route string, origins *Origins) Request {
-	return a.atEndpoint(r, h, route, true, origins)
-}
-
-// atEndpoint takes a request that reached a WebSocket route, whose pattern route
-// is, "" if that is not known. own is true for a route that is wholly Handler's,
-// origins then says which pages may open it, nil for every one. A path of Handler's
-// that is the whole pattern is remembered, so that the outermost layer answers a
-// prober there by the methods that no route has. Without a guard only origins counts:
-// on a route of ours nobody else looks.
-func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *Origins) Request {
+// Endpoint is for a request that has reached a WebSocket route whose pattern is route,
+// as far as it is a path, "" if it is not known.
+//
+// Where origins is nil the route is a library's, and may serve more than WebSocket: a
+// handshake that RFC 6455 forbids and a library might let pass is refused, and one for
+// which [Config.MaxSessions] has no room. Everything else is the route's.
+//
+// Otherwise the route is an adapter's Handler, which serves nothing but WebSocket: known
+// probers get the health answer, whatever their method, every fault is refused, with the
+// status of its reason, and so is an Origin that origins does not allow. A path that is
+// the whole pattern is remembered, so that the outermost layer answers a prober there by
+// the methods that no route has. Without a guard only origins counts: on such a route
+// nothing else looks at it.
+func (a Adapter) Endpoint(r Request, h Head, route string, origins *Origins) Request {
+	own := origins != nil
 	g := a.g
 	if g == nil {
-		if own && head.AsksToUpgrade(h) && origins != nil && !origins.allow(h.Field(head.FieldOrigin), h.Host()) {
+		if own && head.AsksToUpgrade(h) && !origins.allow(h.Field(head.FieldOrigin), h.Host()) {
 			r.x = new(exchange)
 			r.x.refuse(event.ReasonOriginForbidden)
 		}
@@ -71,7 +63,7 @@ func (a Adapter) atEndpoint(r Request, h Head, route string, own bool, origins *
 	if !x.asks {
 		x.check(h)
 	}
-	forbidden := own && x.asks && origins != nil && !origins.allow(h.Field(head.FieldOrigin), h.Host())
+	forbidden := own && x.asks && !origins.allow(h.Field(head.FieldOrigin), h.Host())
 	switch {
 	case x.kind == verdictRefuse, x.kind == verdictProbe:
 		return r

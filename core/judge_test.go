@@ -152,9 +152,9 @@ func TestJudgeAtARoute(t *testing.T) {
 		for kind, status := range map[string]int{"Endpoint": row.endpoint, "Handler": row.handler} {
 			g := quietGuard(t, Config{})
 			a := g.Adapter()
-			q := a.AtEndpoint(row.r, "/ws")
+			q := a.AtEndpoint(row.r, "/ws", nil)
 			if kind == "Handler" {
-				q = a.AtHandler(row.r, "/ws", new(Origins))
+				q = a.AtEndpoint(row.r, "/ws", new(Origins))
 			}
 			v := q.decision()
 			if v.answer.Status != status || (v.verdict == verdictRefuse) != (status != 0) || v.verdict == verdictProbe {
@@ -167,8 +167,8 @@ func TestJudgeAtARoute(t *testing.T) {
 		}
 	}
 	g := quietGuard(t, Config{})
-	for rule, origins := range map[string]*Origins{"a pattern": {Patterns: []string{"elsewhere.*"}}, "every origin": nil} {
-		q := g.Adapter().AtHandler(handshake(foreign), "/ws", origins)
+	for rule, origins := range map[string]*Origins{"a pattern": {Patterns: []string{"elsewhere.*"}}, "every origin": OnlyOrigins([]string{"*"})} {
+		q := g.Adapter().AtEndpoint(handshake(foreign), "/ws", origins)
 		if v := q.decision(); v.verdict != verdictUpgrade {
 			t.Errorf("%s lets a foreign page in: kind %d, %v", rule, v.verdict, v.err)
 		}
@@ -205,7 +205,7 @@ func TestJudgeProberAtARoute(t *testing.T) {
 				q.Done(status, nil)
 			}
 			answers("before the route is known", 405, false)
-			at := a.AtEndpoint(r, "/ws")
+			at := a.AtEndpoint(r, "/ws", nil)
 			if v := at.decision(); v.verdict != verdictPass {
 				t.Errorf("%s at Endpoint: kind %d", m, v.verdict)
 			}
@@ -224,7 +224,7 @@ func TestJudgeProberAtARoute(t *testing.T) {
 				answers("on another route of that path", 403, false)
 				answers("on another route of that path", 200, false)
 			}
-			at = a.AtHandler(r, "/ws", nil)
+			at = a.AtEndpoint(r, "/ws", OnlyOrigins([]string{"*"}))
 			if v := at.decision(); v.verdict != verdictProbe || v.answer.Status != 200 {
 				t.Errorf("%s at Handler: kind %d, status %d", m, v.verdict, v.answer.Status)
 			}
@@ -256,7 +256,7 @@ func TestJudgeRecyclesWhatNobodyHasFound(t *testing.T) {
 	if x == nil {
 		t.Fatal("it is not found on its connection")
 	}
-	q.Request = a.Handler(q.Request, h, "", nil)
+	q.Request = a.Endpoint(q.Request, h, "", OnlyOrigins([]string{"*"}))
 	if !q.Answer(httptest.NewRecorder(), h.r) {
 		t.Fatal("not answered")
 	}
@@ -271,7 +271,7 @@ func TestLearnIsBounded(t *testing.T) {
 	a := g.Adapter()
 	for i := range 10 * maxSockets {
 		path := "/ws/" + strings.Repeat("x", i)
-		q := a.AtHandler(asked("GET", path), path, nil)
+		q := a.AtEndpoint(asked("GET", path), path, OnlyOrigins([]string{"*"}))
 		q.Done(426, nil)
 	}
 	if m := g.sockets.Load(); m == nil || len(*m) > maxSockets {
@@ -286,8 +286,8 @@ func TestRouteAfterAnswer(t *testing.T) {
 		rule string
 		at   func(Adapter, *http.Request) HTTPRequest
 	}{
-		{"Endpoint", func(a Adapter, r *http.Request) HTTPRequest { return a.AtEndpoint(r, "/ws") }},
-		{"Handler", func(a Adapter, r *http.Request) HTTPRequest { return a.AtHandler(r, "/ws", new(Origins)) }},
+		{"Endpoint", func(a Adapter, r *http.Request) HTTPRequest { return a.AtEndpoint(r, "/ws", nil) }},
+		{"Handler", func(a Adapter, r *http.Request) HTTPRequest { return a.AtEndpoint(r, "/ws", new(Origins)) }},
 	} {
 		a := quietGuard(t, Config{}).Adapter()
 		r := handshake(with("Sec-Websocket-Version", "8"))
@@ -308,8 +308,8 @@ func TestServerCheckFromTheInternetAtEndpoint(t *testing.T) {
 		rule string
 		at   func(Adapter, *http.Request) HTTPRequest
 	}{
-		{"Endpoint", func(a Adapter, r *http.Request) HTTPRequest { return a.AtEndpoint(r, "/") }},
-		{"Handler", func(a Adapter, r *http.Request) HTTPRequest { return a.AtHandler(r, "/", new(Origins)) }},
+		{"Endpoint", func(a Adapter, r *http.Request) HTTPRequest { return a.AtEndpoint(r, "/", nil) }},
+		{"Handler", func(a Adapter, r *http.Request) HTTPRequest { return a.AtEndpoint(r, "/", new(Origins)) }},
 	} {
 		for _, r := range []*http.Request{asked("OPTIONS", "/", bareHTTP10, peerAt(internet)), asked("OPTIONS", "/", at("*"), peerAt(internet))} {
 			q := row.at(quietGuard(t, Config{}).Adapter(), r)

@@ -57,7 +57,7 @@ func TestLeave(t *testing.T) {
 			}
 			q := a.BeginMessage(m)
 			if row.own {
-				q = a.Handler(q, m, "/nowhere", nil)
+				q = a.Endpoint(q, m, "/nowhere", OnlyOrigins([]string{"*"}))
 			}
 			kept := q
 			q.leave(row.status)

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"bytes"
 	"net"
 	"net/http"
 	"strings"
@@ -193,28 +192,4 @@ func (a Adapter) IsProbeMessage(m Message) bool {
 		x = a.look(m)
 	}
 	return x != nil && x.quiet()
-}
-
-// JoinLines joins the lines of a field as [Head.Field] does, for authors of
-// adapters. One line alone is text of it, which need not copy; none is "".
-func JoinLines(lines [][]byte, text func(line []byte) string) string {
-	switch len(lines) {
-	case 0:
-		return ""
-	case 1:
-		return text(lines[0])
-	}
-	return string(bytes.Join(lines, []byte(", ")))
-}
-
-// JoinField is JoinLines for the field of that name, in any letter case, among
-// those that visit visits. It copies, and so is for rare fields.
-func JoinField(name string, visit func(f func(name, value []byte))) string {
-	var lines [][]byte
-	visit(func(n, value []byte) {
-		if strings.EqualFold(string(n), name) {
-			lines = append(lines, bytes.Clone(value))
-		}
-	})
-	return JoinLines(lines, func(line []byte) string { return string(line) })
 }

@@ -75,7 +75,7 @@ func TestAround(t *testing.T) {
 		m := newLetter(handshake(row.change...), nil)
 		q := a.BeginMessage(m)
 		if row.own {
-			q = a.Handler(q, m, "/ws", nil)
+			q = a.Endpoint(q, m, "/ws", OnlyOrigins([]string{"*"}))
 		}
 		called, told := false, false
 		err := q.Around(m, func() error {
@@ -156,21 +156,5 @@ func TestPanicAround(t *testing.T) {
 	}
 	if !slices.ContainsFunc(events, func(e event.Event) bool { return e.Class == event.HandlerPanic && e.Panic == "s3cr3t" }) || len(events) != 1 {
 		t.Errorf("events: %+v", events)
-	}
-}
-
-// The lines of a field are one list, whatever the letter case of its name.
-func TestJoinField(t *testing.T) {
-	lines := [][2]string{{"Host", "h"}, {"connection", "keep-alive"}, {"Connection", "Upgrade"}}
-	visit := func(f func(name, value []byte)) {
-		buf := make([]byte, 32) // used again, as servers do
-		for _, l := range lines {
-			f([]byte(l[0]), buf[:copy(buf, l[1])])
-		}
-	}
-	for name, want := range map[string]string{"Connection": "keep-alive, Upgrade", "Host": "h", "Upgrade": ""} {
-		if got := JoinField(name, visit); got != want {
-			t.Errorf("%s: %q, want %q", name, got, want)
-		}
 	}
 }

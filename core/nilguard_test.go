@@ -162,14 +162,14 @@ func TestNilGuardKeepsTheOrigin(t *testing.T) {
 		refused bool
 	}{
 		{"", new(Origins), false}, {"http://example.com", new(Origins), false}, {"http://evil.test", new(Origins), true},
-		{"http://evil.test", nil, false}, {"http://evil.test", &Origins{Patterns: []string{"evil.*"}}, false},
+		{"http://evil.test", nil, false}, {"http://evil.test", OnlyOrigins([]string{"*"}), false}, {"http://evil.test", &Origins{Patterns: []string{"evil.*"}}, false},
 	} {
 		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(strings.Replace(upgradeGET, "\r\n\r\n", "\r\nOrigin: "+row.origin+"\r\n\r\n", 1))))
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.Host = "example.com"
-		q := (*Guard)(nil).Adapter().AtHandler(r, "/ws", row.origins)
+		q := (*Guard)(nil).Adapter().AtEndpoint(r, "/ws", row.origins)
 		w := httptest.NewRecorder()
 		if refused := q.Answer(w, r); refused != row.refused || refused && w.Code != 403 {
 			t.Errorf("%q, %v: refused %t with %d", row.origin, row.origins, refused, w.Code)

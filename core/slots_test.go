@@ -46,9 +46,9 @@ func TestWhoTakesASlot(t *testing.T) {
 			want := row.endpoint
 			if own {
 				want = row.handler
-				q.Request = a.Handler(q.Request, httpHead{row.r}, "/ws", new(Origins))
+				q.Request = a.Endpoint(q.Request, httpHead{row.r}, "/ws", new(Origins))
 			} else {
-				q.Request = a.Endpoint(q.Request, httpHead{row.r}, "/ws")
+				q.Request = a.Endpoint(q.Request, httpHead{row.r}, "/ws", nil)
 			}
 			if n := g.slots.taken.Load(); n != want {
 				t.Errorf("%s, a route of Handler %t: %d places are taken, want %d", row.rule, own, n, want)
@@ -64,7 +64,7 @@ func TestWhoTakesASlot(t *testing.T) {
 // A place is given back as soon as the answer is no 101, at the latest when the
 // handler is through, and only once; a session's when it ends.
 func TestSlotIsGivenBack(t *testing.T) {
-	at := func(g *Guard, r *http.Request) HTTPRequest { return g.Adapter().AtEndpoint(r, "/ws") }
+	at := func(g *Guard, r *http.Request) HTTPRequest { return g.Adapter().AtEndpoint(r, "/ws", nil) }
 	for rule, end := range map[string]func(*HTTPRequest){
 		"answered 403, and the handler goes on": func(q *HTTPRequest) {
 			w, _ := q.Wrap(httptest.NewRecorder(), handshake())
@@ -94,7 +94,7 @@ func TestSlotIsGivenBack(t *testing.T) {
 	g := quietGuard(t, Config{MaxSessions: 1})
 	nc := watched(g, &conntest.Script{})
 	h := httpHead{handshake()}
-	q := g.Adapter().Endpoint(g.Adapter().beginOn(h, nc), h, "/ws")
+	q := g.Adapter().Endpoint(g.Adapter().beginOn(h, nc), h, "/ws", nil)
 	q.open(nc)
 	q.Done(0, nil)
 	if n := g.slots.taken.Load(); n != 1 {
@@ -111,7 +111,7 @@ func TestSlotIsGivenBack(t *testing.T) {
 func TestSlotAtTheAnswer(t *testing.T) {
 	for _, answers := range []bool{true, false} {
 		g := quietGuard(t, Config{MaxSessions: 1})
-		held := g.Adapter().AtEndpoint(handshake(), "/other")
+		held := g.Adapter().AtEndpoint(handshake(), "/other", nil)
 		r := handshake()
 		q := g.Adapter().BeginHTTP(r)
 		final := 0

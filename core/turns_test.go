@@ -82,7 +82,7 @@ func TestProbesThatTheApplicationAnswers(t *testing.T) {
 		r := asked("GET", row.path, agent(row.agent), peerAt(row.from))
 		q := a.BeginHTTP(r)
 		if row.at {
-			q.Request = a.Endpoint(q.Request, httpHead{r}, row.path)
+			q.Request = a.Endpoint(q.Request, httpHead{r}, row.path, nil)
 		}
 		q.Wrap(&handsOver{}, r)
 		q.Answered(row.status, nil)

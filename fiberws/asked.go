@@ -8,6 +8,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/kit"
 )
 
 // asked is how the core asks app who answers a health path.
@@ -49,9 +50,9 @@ func exact(app *fiber.App, path string) bool {
 
 func ask(app *fiber.App, m message) func() core.Reply {
 	ctx := new(fasthttp.RequestCtx)
-	ctx.Init2(core.AskOn(m.LocalAddr(), m.RemoteAddr(), m.TLSConnectionState()), app.Server().Logger, false)
+	ctx.Init2(kit.AskOn(m.LocalAddr(), m.RemoteAddr(), m.TLSConnectionState()), app.Server().Logger, false)
 	m.Request.Header.VisitAll(func(name, value []byte) {
-		if core.AskWith(string(name)) {
+		if kit.AskWith(string(name)) {
 			ctx.Request.Header.AddBytesKV(name, value)
 		}
 	})

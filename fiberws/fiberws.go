@@ -90,7 +90,7 @@ func Endpoint(g *core.Guard) fiber.Handler {
 	a := g.Adapter()
 	return func(c *fiber.Ctx) error {
 		m := message{c.Context()}
-		q := a.Endpoint(a.BeginMessage(m), m, c.Route().Path)
+		q := a.Endpoint(a.BeginMessage(m), m, c.Route().Path, nil)
 		return around(&q, c, c.Next)
 	}
 }
@@ -149,7 +149,7 @@ func Handler(g *core.Guard, f func(context.Context, *websocket.Conn) error, conf
 			return c.Next()
 		}
 		m := message{c.Context()}
-		q := a.Handler(a.BeginMessage(m), m, c.Route().Path, origins)
+		q := a.Endpoint(a.BeginMessage(m), m, c.Route().Path, origins)
 		return around(&q, c, func() error {
 			c.Locals(userContext, c.UserContext())
 			return upgrade(c)

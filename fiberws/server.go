@@ -13,6 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/kit"
 )
 
 // message is the core.Message of a request of fasthttp. Its strings are those of
@@ -25,7 +26,7 @@ func (m message) Query() string          { return utils.UnsafeString(m.URI().Que
 func (m message) Host() string           { return utils.UnsafeString(m.RequestCtx.Host()) }
 func (m message) Proto() string          { return utils.UnsafeString(m.Request.Header.Protocol()) }
 func (m message) TLS() bool              { return m.IsTLS() }
-func (m message) Remote() netip.AddrPort { return core.AddrPort(m.RemoteAddr()) }
+func (m message) Remote() netip.AddrPort { return kit.AddrPort(m.RemoteAddr()) }
 func (m message) Status() int            { return m.Response.StatusCode() }
 
 func (m message) Field(name string) string {
@@ -33,9 +34,9 @@ func (m message) Field(name string) string {
 	case name == fiber.HeaderUserAgent: // of which fasthttp keeps one line, and apart
 		return utils.UnsafeString(m.Request.Header.UserAgent())
 	case name == fiber.HeaderConnection && m.Request.Header.ConnectionClose(): // PeekAll then knows of "close" alone
-		return core.JoinField(name, m.Request.Header.VisitAll)
+		return kit.JoinField(name, m.Request.Header.VisitAll)
 	}
-	return core.JoinLines(m.Request.Header.PeekAll(name), utils.UnsafeString)
+	return kit.JoinLines(m.Request.Header.PeekAll(name), utils.UnsafeString)
 }
 
 func (m message) Streams() bool               { return m.Request.IsBodyStream() }
@@ -47,14 +48,14 @@ func (m message) Reset()                      { m.Hijack(nil); m.Response.Reset(
 // attach puts the guard around what srv has.
 func attach(a core.Adapter, srv *fasthttp.Server) {
 	srv.Handler = handler(a, srv.Handler, srv.DisableKeepalive)
-	srv.ErrorHandler = unread(a, core.Chain(srv.ErrorHandler))
+	srv.ErrorHandler = unread(a, kit.Chain(srv.ErrorHandler))
 	srv.HeaderReceived = received(srv.HeaderReceived)
-	srv.ConnState = core.Chain(srv.ConnState, func(nc net.Conn, state fasthttp.ConnState) {
+	srv.ConnState = kit.Chain(srv.ConnState, func(nc net.Conn, state fasthttp.ConnState) {
 		if srv.MaxConnsPerIP == 0 { // else nc may be another client's by now
 			a.ConnState(nc, http.ConnState(state))
 		}
 	})
-	srv.Logger = core.QuietPrinter(srv.Logger, "error when serving connection")
+	srv.Logger = kit.QuietPrinter(srv.Logger, "error when serving connection")
 	srv.DisableKeepalive = false // or no hijack runs
 }
 
@@ -90,7 +91,7 @@ func unread(a core.Adapter, refused func(*fasthttp.RequestCtx, error)) func(*fas
 func received(next func(*fasthttp.RequestHeader) fasthttp.RequestConfig) func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
 	return func(h *fasthttp.RequestHeader) (config fasthttp.RequestConfig) {
 		if h.IsHTTP11() && h.ConnectionClose() && len(h.Peek(fiber.HeaderUpgrade)) > 0 {
-			h.Set(fiber.HeaderConnection, core.OnlyUpgrade(core.JoinField(fiber.HeaderConnection, h.VisitAll)))
+			h.Set(fiber.HeaderConnection, kit.OnlyUpgrade(kit.JoinField(fiber.HeaderConnection, h.VisitAll)))
 		}
 		if next != nil {
 			config = next(h)

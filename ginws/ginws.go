@@ -127,7 +127,7 @@ func owner(engine *gin.Engine) func(core.Head) (owned, asked bool) {
 func Endpoint(g *core.Guard) gin.HandlerFunc {
 	a := g.Adapter()
 	return func(c *gin.Context) {
-		q := a.AtEndpoint(c.Request, c.FullPath())
+		q := a.AtEndpoint(c.Request, c.FullPath(), nil)
 		if answered(&q, c) {
 			return
 		}
@@ -169,12 +169,12 @@ func Handler(g *core.Guard, f func(context.Context, *gin.Context, *websocket.Con
 		accept = *options
 		origins.Patterns = options.OriginPatterns
 		if options.InsecureSkipVerify {
-			origins = nil
+			origins = core.OnlyOrigins([]string{"*"})
 		}
 	}
 	accept.InsecureSkipVerify = true // the core compares, and takes a default port for none
 	return func(c *gin.Context) {
-		q := a.AtHandler(c.Request, c.FullPath(), origins)
+		q := a.AtEndpoint(c.Request, c.FullPath(), origins)
 		if answered(&q, c) {
 			return
 		}

@@ -38,7 +38,7 @@ func TestCloseCode(t *testing.T) {
 		g := quietGuard(t, core.Config{Observe: func(e event.Event) { events <- e }})
 		a := g.Adapter()
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			q := a.AtEndpoint(r, "/ws")
+			q := a.AtEndpoint(r, "/ws", nil)
 			w, _ = q.Wrap(w, r)
 			nc, _, err := http.NewResponseController(w).Hijack()
 			if err != nil {

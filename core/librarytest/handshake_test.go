@@ -42,7 +42,7 @@ func quietGuard(tb testing.TB, config core.Config) *core.Guard {
 // answered is what the guard's Handler answers r by itself, 0 if it lets it pass.
 func answered(g *core.Guard, r *http.Request, origins core.Origins) int {
 	w := httptest.NewRecorder()
-	q := g.Adapter().AtHandler(r, "/ws", &origins)
+	q := g.Adapter().AtEndpoint(r, "/ws", &origins)
 	defer q.Done(0, nil)
 	if !q.Answer(w, r) {
 		return 0

@@ -49,7 +49,7 @@ func coderRoute(g *core.Guard, k coretest.Socket) http.HandlerFunc {
 	a := g.Adapter()
 	options.InsecureSkipVerify = true // the core compares
 	return func(w http.ResponseWriter, r *http.Request) {
-		q := a.AtHandler(r, k.Path, new(core.Origins))
+		q := a.AtEndpoint(r, k.Path, new(core.Origins))
 		if q.Answer(w, r) {
 			return
 		}

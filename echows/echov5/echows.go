@@ -175,7 +175,7 @@ func Endpoint(g *core.Guard) echo.MiddlewareFunc {
 	a := adapter(g)
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c *echo.Context) (err error) {
-			q := a.AtEndpoint(c.Request(), c.Path())
+			q := a.AtEndpoint(c.Request(), c.Path(), nil)
 			if q.Answer(c.Response(), c.Request()) {
 				return nil
 			}
@@ -217,12 +217,12 @@ func Handler(g *core.Guard, f func(context.Context, *echo.Context, *websocket.Co
 		accept = *options
 		origins.Patterns = options.OriginPatterns
 		if options.InsecureSkipVerify {
-			origins = nil
+			origins = core.OnlyOrigins([]string{"*"})
 		}
 	}
 	accept.InsecureSkipVerify = true // the core compares, and takes a default port for none
 	return func(c *echo.Context) (err error) {
-		q := a.AtHandler(c.Request(), c.Path(), origins)
+		q := a.AtEndpoint(c.Request(), c.Path(), origins)
 		if q.Answer(c.Response(), c.Request()) {
 			return nil
 		}

@@ -30,7 +30,7 @@ func plainHandler(g *core.Guard, k coretest.Socket) http.HandlerFunc {
 	a := g.Adapter()
 	options := &plainws.Options{Subprotocols: []string{coretest.Subprotocol}, ByWriter: true, AnyOrigin: true} // the core compares
 	return func(w http.ResponseWriter, r *http.Request) {
-		q := a.AtHandler(r, k.Path, new(core.Origins))
+		q := a.AtEndpoint(r, k.Path, new(core.Origins))
 		if q.Answer(w, r) {
 			return
 		}
