@@ -26,9 +26,9 @@ type exchange struct {
 	answer *Answer    // for Probe and Refuse
 
 	path   string
-	remote netip.AddrPort
-	from   *origin // what is rarely there, nil if nothing
-	method uint8   // an index of methods, 0 for another, which is in from
+	peer   netip.Addr // the TCP peer, and its port
+	from   *origin    // what is rarely there, nil if nothing
+	method uint8      // an index of methods, 0 for another, which is in from
 	prober prober.Prober
 	via    remedy.Proxy // where Upgrade was taken away: who left a trace
 
@@ -61,8 +61,7 @@ type exchange struct {
 
 	state  atomic.Uint32 // the bits below
 	status atomic.Int32  // what was answered, 0 not yet
-	err    atomic.Pointer[error]
-	layer  atomic.Pointer[string] // what stands between the handler and the server
+	wrong  atomic.Pointer[trouble]
 
 	w response // net/http
 
@@ -74,6 +73,7 @@ type exchange struct {
 	openedAt time.Duration // since the guard's epoch
 	code     int32         // the close code, 0 not known
 	drained  bool          // its moment of the drain has come
+	port     uint16        // of peer
 	running  int16         // how many of its OnDrain functions run
 	over     bool
 	byServer bool // this server ended it: the drain or its deadline
@@ -105,7 +105,7 @@ func (x *exchange) opened() bool { return x.is(stateOpened) }
 // Confirm notes what was answered to a handshake after the hijack. status 0 is
 // an answer that cannot be read because TLS is above.
 func (x *exchange) Confirm(status int) {
-	if status == 0 && x.layer.Load() != nil {
+	if status == 0 && x.layer() != "" {
 		return // frames: the 101 was held back
 	}
 	x.awaitOver()
@@ -226,8 +226,7 @@ func (x *exchange) settleHandshake(status int) {
 	reason, class := x.fault, event.HandshakeRefused
 	gone := x.c != nil && x.c.PeerGone()
 	var err error
-	if p := x.err.Load(); p != nil {
-		err = *p
+	if err = x.handlerErr(); err != nil {
 		gone = gone || usererror.Is(err, context.Canceled)
 	}
 	switch {
@@ -347,18 +346,60 @@ func (x *exchange) settleSession() {
 		End: sessionEnds[end], Code: code, Duration: g.now() - x.openedAt,
 		BytesIn: c.In.Load(), BytesOut: c.Out.Load(),
 	}
-	if p := x.err.Load(); p != nil {
-		e.Err = *p
-	}
+	e.Err = x.handlerErr()
 	x.fill(&e)
 	g.tell(&e)
 }
 
+// trouble is what went wrong on the way to an answer, which few requests have.
+type trouble struct {
+	err    error  // the handler's first
+	layers string // the ResponseWriters that stand between the handler and the server
+}
+
+// trouble adds to what went wrong.
+func (x *exchange) trouble(add func(*trouble)) {
+	for {
+		old, now := x.wrong.Load(), trouble{}
+		if old != nil {
+			now = *old
+		}
+		add(&now)
+		if x.wrong.CompareAndSwap(old, &now) {
+			return
+		}
+	}
+}
+
+// handlerErr is the first error of the handler, nil if it has returned none.
+func (x *exchange) handlerErr() error {
+	if t := x.wrong.Load(); t != nil {
+		return t.err
+	}
+	return nil
+}
+
+// layer names what stands between the handler and the server, "" if nothing is known
+// to.
+func (x *exchange) layer() string {
+	if t := x.wrong.Load(); t != nil {
+		return t.layers
+	}
+	return ""
+}
+
+// remote is the TCP peer.
+func (x *exchange) remote() netip.AddrPort { return netip.AddrPortFrom(x.peer, x.port) }
+
 // noteError keeps the first error of the handler.
 func (x *exchange) noteError(err error) {
-	if x.err.Load() == nil {
-		fixed := usererror.Fix(err, x.lent)
-		x.err.CompareAndSwap(nil, &fixed)
+	if x.handlerErr() == nil {
+		err := usererror.Fix(err, x.lent)
+		x.trouble(func(t *trouble) {
+			if t.err == nil {
+				t.err = err
+			}
+		})
 	}
 	x.noteCode(err)
 }
@@ -392,7 +433,7 @@ func (x *exchange) markRefused(r event.Reason) {
 
 // fill adds to e what is known of the request.
 func (x *exchange) fill(e *event.Event) {
-	e.Remote, e.Method, e.Path, e.Platform = x.remote, x.methodWord(), x.path, x.platform
+	e.Remote, e.Method, e.Path, e.Platform = x.remote(), x.methodWord(), x.path, x.platform
 	if e.Status == 0 {
 		e.Status = int(x.status.Load())
 	}
@@ -402,8 +443,8 @@ func (x *exchange) fill(e *event.Event) {
 	if x.credited {
 		e.Prober = x.prober.String()
 	}
-	if layer := x.layer.Load(); layer != nil && e.Class == event.UpgradeFailed {
-		e.Remedy = remedy.BehindLayer(e.Reason, *layer)
+	if layer := x.layer(); layer != "" && e.Class == event.UpgradeFailed {
+		e.Remedy = remedy.BehindLayer(e.Reason, layer)
 	}
 }
 

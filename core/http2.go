@@ -92,9 +92,7 @@ func (x *exchange) settleStream(status int) {
 	}
 	x.g.stats.ended[end][closeCodeIndex(code)].Add(1)
 	e := event.Event{Class: event.SessionEnded, Status: status, Session: event.SessionEnd{End: sessionEnds[end], Code: code, Duration: x.g.now() - x.openedAt}}
-	if p := x.err.Load(); p != nil {
-		e.Err = *p
-	}
+	e.Err = x.handlerErr()
 	x.fill(&e)
 	x.g.tell(&e)
 }

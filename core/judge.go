@@ -183,7 +183,8 @@ func (a Adapter) judge(h Head, c *conn.Conn, where place) *exchange {
 	_, onHTTP := h.(httpHead)
 	x.lent = !onHTTP
 	x.setMethod(h, method)
-	x.remote, x.platform = g.peer(h)
+	remote, platform := g.peer(h)
+	x.peer, x.port, x.platform = remote.Addr(), remote.Port(), platform
 	x.source(h)
 	x.credited = p != 0 && (x.platform || p.InOwnRange(x.address()))
 	x.http1 = head.IsHTTP1(h)

@@ -2,6 +2,7 @@ package core
 
 import (
 	"bufio"
+	"cmp"
 	"maps"
 	"net"
 	"net/http"
@@ -80,7 +81,7 @@ func switchProtocols(w http.ResponseWriter, header http.Header) {
 // heldBy notes the layers one of which kept a 101, or hides the hijack.
 func (x *exchange) heldBy(layers string) {
 	if layers != "" {
-		x.layer.CompareAndSwap(nil, &layers)
+		x.trouble(func(t *trouble) { t.layers = cmp.Or(t.layers, layers) })
 	}
 }
 

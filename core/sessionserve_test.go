@@ -156,7 +156,7 @@ func TestSessionRun(t *testing.T) {
 		if s.code != row.code || (*exchange)(s).is(statePanicked) != row.panics {
 			t.Errorf("%s: ended with %d, panic %t", row.rule, s.code, !row.panics)
 		}
-		if p := s.err.Load(); row.err != nil && (p == nil || (*p).Error() != row.err.Error()) || row.err == nil && p != nil {
+		if p := (*exchange)(s).handlerErr(); row.err != nil && (p == nil || p.Error() != row.err.Error()) || row.err == nil && p != nil {
 			t.Errorf("%s: the end's error is %v", row.rule, p)
 		}
 		if row.unread && row.frames.reads > 0 {

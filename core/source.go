@@ -28,7 +28,7 @@ func (x *exchange) source(h Head) {
 	if x.from != nil {
 		method = x.from.method
 	}
-	x.from = x.g.forwarded(x.remote.Addr(), f)
+	x.from = x.g.forwarded(x.peer, f)
 	x.from.method = method
 	// What is forwarded for somebody unknown is not the platform's, whoever the
 	// last proxy is.
@@ -63,7 +63,7 @@ func (x *exchange) address() netip.Addr {
 	if x.from != nil && x.from.client.IsValid() {
 		return x.from.client
 	}
-	return x.remote.Addr()
+	return x.peer
 }
 
 // forwarded reads X-Forwarded-For from its end: each address is vouched for by

@@ -64,9 +64,7 @@ func (g *Guard) lookForUnanswered() {
 // is counted when the connection ends: until then it may be answered yet.
 func (x *exchange) unanswered() (e event.Event) {
 	e.Class, e.Reason = event.UpgradeFailed, event.ReasonNothingWritten
-	if p := x.err.Load(); p != nil {
-		e.Err = *p
-	}
+	e.Err = x.handlerErr()
 	x.fill(&e)
 	return e
 }
