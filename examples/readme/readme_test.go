@@ -28,7 +28,7 @@ func TestLanguagesSayTheSame(t *testing.T) {
 
 // pages are all of the repository's that link to each other.
 var pages = append(slices.Clone(languages), "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md",
-	"core/coretest/README.md", "examples/probers/README.md", "examples/deploy/README.md", "examples/peers/README.md")
+	"core/coretest/README.md", "examples/probers/README.md", "examples/deploy/README.md", "examples/comparison/README.md")
 
 // What is linked to in the repository is there, headings too. Links out of it
 // are well-formed; whether somebody answers there is not asked.

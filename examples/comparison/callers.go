@@ -16,7 +16,7 @@ func callers(b *bench) (rows []row, err error) {
 	const check = 50 * time.Millisecond
 	servers := []server{{Framework: "nethttp", Variant: bare}, {Framework: "nethttp", Variant: bare}, {Framework: "nethttp", Variant: quiet, Check: check}}
 	names := []string{"", "", "quietws"}
-	for _, p := range healthPeers {
+	for _, p := range healthLibraries {
 		servers = append(servers, server{Framework: p.name, Variant: bare, Check: check})
 		names = append(names, p.module)
 	}

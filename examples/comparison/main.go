@@ -1,4 +1,4 @@
-// Command peers measures what quietws costs, beside the bare server and beside
+// Command comparison measures what quietws costs, beside the bare server and beside
 // other libraries, and prints a table.
 //
 //	go run . [flags] KIND...
@@ -101,7 +101,7 @@ func (b *bench) run(names []string, readme bool) (err error) {
 	if readme && (b.quick || len(names) > 0 && !slices.Equal(names, []string{counting}) || b.profile != "") {
 		return errors.New("-readme is for the whole table, or that of the instructions, as it is without other flags")
 	}
-	if b.dir, err = os.MkdirTemp("", "quietws-peers"); err != nil {
+	if b.dir, err = os.MkdirTemp("", "quietws-comparison"); err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(b.dir) }()

@@ -1,4 +1,4 @@
-module github.com/quietws/quietws/examples/peers
+module github.com/quietws/quietws/examples/comparison
 
 go 1.26.0
 

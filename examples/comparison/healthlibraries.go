@@ -31,10 +31,10 @@ func threeChecks(check func(context.Context) error) (all []health.Check) {
 	return all
 }
 
-// healthPeers are other libraries' handlers for readiness, each as its README
+// healthLibraries are other libraries' handlers for readiness, each as its README
 // sets it up. Where a library has a cache, or checks in the background, it is
 // in use, at a second.
-var healthPeers = []struct {
+var healthLibraries = []struct {
 	name, module string
 	handler      func(check func(context.Context) error) (http.Handler, error)
 }{
@@ -79,7 +79,7 @@ var healthPeers = []struct {
 }
 
 func init() {
-	for _, p := range healthPeers {
+	for _, p := range healthLibraries {
 		frameworks[p.name] = func(s server, _ *core.Guard, ln net.Listener) error {
 			h, err := p.handler(s.check)
 			if err != nil {

@@ -64,7 +64,7 @@ func (b *bench) healthInProcess() (rows []row, err error) {
 	layer := guard.Wrap(http.NewServeMux())
 	for _, c := range []struct {
 		what, path, accept string
-		peers              bool
+		others             bool
 	}{
 		{"liveness in process", "/livez", "*/*", false},
 		{"readiness in process", "/readyz", "*/*", true},
@@ -79,8 +79,8 @@ func (b *bench) healthInProcess() (rows []row, err error) {
 		}
 		least := floor(answer.Header().Get("Content-Type"), answer.Body.String())
 		all := []*contender{{name: "floor", handler: least}, {name: "floor", handler: least}, {name: "quietws", handler: layer}}
-		if c.peers {
-			for _, p := range healthPeers {
+		if c.others {
+			for _, p := range healthLibraries {
 				h, err := p.handler(passes)
 				if err != nil {
 					return rows, err
@@ -152,7 +152,7 @@ func (b *bench) contend(all []*contender, r *http.Request) error {
 	return nil
 }
 
-// ranked are the rows: quietws beside the floor, the peers beside it, and the
+// ranked are the rows: quietws beside the floor, the other libraries next to it, and the
 // best of these beside quietws.
 func ranked(what string, all []*contender) (rows []row) {
 	base, again, own := all[0], all[1], all[2]
