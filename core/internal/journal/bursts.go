@@ -41,6 +41,7 @@ type bursts struct {
 	stuck   *time.Timer          // closes the window if the journal does not
 	latest  time.Time            // of the latest probe
 	taken   [prober.Count]uint64 // how much of counted was returned
+	fresh   [prober.Count]uint64 // what end returns
 }
 
 // suppress reports whether an answered probe by p from a is counted here. If not, it is
@@ -104,25 +105,25 @@ func (b *bursts) close() {
 }
 
 // end ends the window if it is over, or at once, and returns how many probes of each
-// prober were counted since the last call. goesOn asks for the next window: this one is
-// over, and counted something.
-func (b *bursts) end(now time.Time, atOnce bool) (counts [prober.Count]uint64, goesOn bool) {
+// prober were counted since the last call. The slice is valid until the next call. goesOn
+// asks for the next window: this one is over, and counted something.
+func (b *bursts) end(now time.Time, atOnce bool) (counts []uint64, goesOn bool) {
 	wasOpen := !b.until.IsZero()
 	if wasOpen && !atOnce && now.Before(b.until) {
-		return counts, false
+		return nil, false
 	}
 	if atOnce {
 		b.window.Store(0) // before the counts are read
 	}
 	some := false
 	for p := range b.counted {
-		if counts[p] = b.counted[p].Load() - b.taken[p]; counts[p] > 0 {
-			b.taken[p] += counts[p]
+		if b.fresh[p] = b.counted[p].Load() - b.taken[p]; b.fresh[p] > 0 {
+			b.taken[p] += b.fresh[p]
 			b.latest, some = now, true
 		}
 	}
 	if goesOn = some && wasOpen && !atOnce; !goesOn {
 		b.close()
 	}
-	return counts, goesOn
+	return b.fresh[:], goesOn
 }

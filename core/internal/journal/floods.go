@@ -69,25 +69,36 @@ func (w *floods) add(now time.Time, e *event.Event) (lines []line) {
 	w.total++
 	source := sourceOf(e)
 	n := w.count(source)
-	if n > floodFromOne {
-		// The connections before the limit was passed are part of the flood.
-		if w.one.add(now, minute, source, since(n, floodFromOne), n) {
-			lines = append(lines, line{now, slog.LevelWarn, msgFloodSource, w.one.attrs(e.Class)})
-		}
+	// The connections before the limit was passed are part of the flood.
+	if n > floodFromOne && w.one.add(now, minute, source, since(n, floodFromOne), n) {
+		lines = w.one.begin(lines, now, msgFloodSource, e.Class)
 	}
 	if w.total <= floodFromAll {
 		return lines
 	}
 	if w.total == floodFromAll+1 {
-		for a, k := range w.from {
-			w.all.sources.add(a, maxFloodSources)
-			w.all.busiest(a, k)
-		}
+		w.allAbove()
 	}
 	if w.all.add(now, minute, source, since(w.total, floodFromAll), n) {
-		lines = append(lines, line{now, slog.LevelWarn, msgFlood, w.all.attrs(e.Class)})
+		lines = w.all.begin(lines, now, msgFlood, e.Class)
 	}
 	return lines
+}
+
+// begin adds the line about the beginning of f to lines. c is the class of the connection
+// that passed the limit.
+//
+//go:noinline
+func (f *flood) begin(lines []line, now time.Time, msg string, c event.Class) []line {
+	return append(lines, line{now, slog.LevelWarn, msg, f.attrs(c)})
+}
+
+// allAbove adds the sources of this minute to the flood from all.
+func (w *floods) allAbove() {
+	for a, k := range w.from {
+		w.all.sources.add(a, maxFloodSources)
+		w.all.busiest(a, k)
+	}
 }
 
 // since returns how many connections the n-th of a minute adds to a flood: all of them

@@ -13,7 +13,7 @@ import (
 // handle handles the entry in j.now.
 func (j *Journal) handle() {
 	now := time.Now()
-	if at := j.deadline(); !at.IsZero() && !now.Before(at) {
+	if !j.soonest.IsZero() && !now.Before(j.soonest) {
 		j.due(now) // a window that is over must not count this entry
 	}
 	switch {
@@ -35,9 +35,12 @@ func (j *Journal) handle() {
 	}
 	j.now.putBack()
 	j.reportLosses(now, false)
+	j.soonest = j.deadline()
 }
 
-// event counts one event, and logs it as its policy says.
+// event counts one event, and logs it as its policy says. Most events have no line. For
+// those the stack of a new goroutine should not have to grow, so the locals of a line
+// belong to other functions.
 func (j *Journal) event(now time.Time, e *event.Event, as Special) {
 	if e.Class.String() == event.Undecided.String() { // or a class outside the set
 		e.Class = event.Undecided
@@ -61,15 +64,11 @@ func (j *Journal) event(now time.Time, e *event.Event, as Special) {
 		if as == OffSocket {
 			j.seen.first(e.Class, e.Prober) // this line says all that the line of a first probe says
 		}
-		j.write(line{e.Time, level, specialMessages[as], lineAttrs(e)})
+		j.log(e, level, specialMessages[as], "")
 	case logOnce:
 		j.summary.add(now, e, true)
 		if j.seen.first(e.Class, e.Prober) {
-			attrs := lineAttrs(e)
-			if hint := remedy.ForProbe(e.Class); hint != "" {
-				attrs = append(attrs, slog.String("remedy", hint))
-			}
-			j.write(line{e.Time, level, msgSeen, attrs})
+			j.log(e, level, msgSeen, remedy.ForProbe(e.Class))
 			break
 		}
 		j.suppressed(e.Class, 1)
@@ -79,7 +78,7 @@ func (j *Journal) event(now time.Time, e *event.Event, as Special) {
 		if !j.repeats.add(now, level, e) {
 			j.suppressed(e.Class, 1)
 		} else if j.enabled(level) {
-			j.write(line{e.Time, level, messages[e.Class].first, lineAttrs(e)})
+			j.log(e, level, messages[e.Class].first, "")
 		}
 	}
 	if e.Class == event.HTTPProbe && j.bursts.probe(now) {
@@ -90,8 +89,19 @@ func (j *Journal) event(now time.Time, e *event.Event, as Special) {
 // debug logs e at Debug.
 func (j *Journal) debug(e *event.Event) {
 	if j.enabled(slog.LevelDebug) {
-		j.write(line{e.Time, slog.LevelDebug, messages[e.Class].first, lineAttrs(e)})
+		j.log(e, slog.LevelDebug, messages[e.Class].first, "")
 	}
+}
+
+// log writes the line of e. hint is a remedy that is not in e, "" for none.
+//
+//go:noinline
+func (j *Journal) log(e *event.Event, level slog.Level, msg, hint string) {
+	attrs := lineAttrs(e)
+	if hint != "" {
+		attrs = append(attrs, slog.String("remedy", hint))
+	}
+	j.write(line{e.Time, level, msg, attrs})
 }
 
 // suppressed counts n events that got no line of their own.
@@ -126,6 +136,7 @@ func (j *Journal) due(now time.Time) {
 	}
 	j.write(j.floods.due(now)...)
 	j.reportLosses(now, false)
+	j.soonest = j.deadline()
 }
 
 // openBurst opens a window in which repeated probes are only counted, unless each probe

@@ -73,6 +73,7 @@ type Journal struct {
 	now     *entry // the entry being handled
 	timer   *time.Timer
 	next    time.Time // when timer fires; zero: it does not run
+	soonest time.Time // the earliest deadline of the parts; zero: none has one
 	seen    onceTable
 	repeats repeats
 	summary summary

@@ -58,20 +58,21 @@ type losses struct {
 // reportLosses writes the line about lost lines if it is time for one.
 func (j *Journal) reportLosses(now time.Time, last bool) {
 	lost := j.lost.Load()
+	if lost == j.losses.reported {
+		return
+	}
 	if l, ok := j.losses.due(now, lost, len(j.queue) <= QueueSize/2, last); ok && j.try(&l) {
 		j.losses.reported = lost
 	}
 }
 
-// due returns the line to write if lines were lost that are not reported yet. lost is
-// how many were lost since the start. Without room in the queue there is none: each
-// entry that is still waiting ends in another call. last is for the call before the end,
-// which does not wait.
+// due returns the line about lines that are not reported yet, if it is time for it. lost
+// is how many were lost since the start, more than were reported. Without room in the
+// queue there is no line: each entry that is still waiting ends in another call. last is
+// for the call before the end, which does not wait.
 func (l *losses) due(now time.Time, lost uint64, room, last bool) (report line, ok bool) {
 	l.next = time.Time{}
 	switch {
-	case lost == l.reported:
-		return line{}, false
 	case last:
 	case now.Before(l.notBefore):
 		l.next = l.notBefore

@@ -126,14 +126,7 @@ func (r *repeats) open(now time.Time, k failureKey, level slog.Level, again stri
 
 func (r *repeats) startWindow(now time.Time, f *failure) {
 	f.end = now.Add(r.window)
-	r.sooner(f.end)
-}
-
-// sooner moves the deadline to at if that is earlier.
-func (r *repeats) sooner(at time.Time) {
-	if r.next.IsZero() || at.Before(r.next) {
-		r.next = at
-	}
+	r.next = sooner(r.next, f.end)
 }
 
 // repeat counts e as one more of f.
@@ -167,7 +160,7 @@ func (r *repeats) due(now time.Time, all bool) (lines []line) {
 	for k, f := range r.kinds {
 		switch {
 		case !all && now.Before(f.end):
-			r.sooner(f.end)
+			r.next = sooner(r.next, f.end)
 		case f.count == 0:
 			delete(r.kinds, k)
 		default:
@@ -178,7 +171,7 @@ func (r *repeats) due(now time.Time, all bool) (lines []line) {
 	switch {
 	case r.rest.count == 0:
 	case !all && now.Before(r.rest.end):
-		r.sooner(r.rest.end)
+		r.next = sooner(r.next, r.rest.end)
 	default:
 		over = append(over, &r.rest)
 	}

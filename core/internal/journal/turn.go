@@ -58,6 +58,7 @@ func (j *Journal) loop() {
 		// User code that calls runtime.Goexit, such as t.FailNow, must not stop
 		// the log.
 		if !ended {
+			j.soonest = j.deadline()
 			go j.run()
 		}
 	}()
@@ -94,28 +95,33 @@ func (j *Journal) giveUp() bool {
 }
 
 // setTimer sets the timer to the earliest deadline, or stops it if there is none. While
-// a goroutine runs no timer is needed: handle looks at the deadlines.
+// a goroutine runs no timer is needed: handle compares the time with the deadline.
 func (j *Journal) setTimer() {
-	at := j.deadline()
-	if at.Equal(j.next) {
+	if j.soonest.Equal(j.next) {
 		return
 	}
-	j.next = at
-	if at.IsZero() {
+	j.next = j.soonest
+	if j.next.IsZero() {
 		j.timer.Stop()
 		return
 	}
-	j.timer.Reset(time.Until(at))
+	j.timer.Reset(time.Until(j.next))
 }
 
 // deadline returns the earliest deadline of the parts, the zero Time if none has one.
 func (j *Journal) deadline() (at time.Time) {
-	for _, part := range [...]time.Time{j.repeats.next, j.summary.end, j.floods.end, j.bursts.until, j.losses.next} {
-		if !part.IsZero() && (at.IsZero() || part.Before(at)) {
-			at = part
-		}
+	at = sooner(j.repeats.next, j.summary.end)
+	at = sooner(at, j.floods.end)
+	at = sooner(at, j.bursts.until)
+	return sooner(at, j.losses.next)
+}
+
+// sooner returns the earlier of two deadlines, where the zero Time is none.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
 	}
-	return at
+	return a
 }
 
 // finish empties the queue, and then writes the repeats and losses that were still
