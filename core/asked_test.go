@@ -117,7 +117,7 @@ func TestAQuestionPasses(t *testing.T) {
 	m := newLetter(asked("GET", "/readyz"), nil)
 	MarkAsked(m)
 	called := false
-	q := a.Endpoint(a.BeginMessage(m), m, "/readyz", OnlyOrigins([]string{"*"}))
+	q := a.Endpoint(a.BeginMessage(m), m, "/readyz", &Origins{Any: true})
 	_ = q.Around(m, func() error { called = true; return nil }, nil)
 	if !called || q.Candidate() || !a.IsProbeMessage(m) || g.servedAt("/readyz") != 0 {
 		t.Errorf("called %t, a candidate %t, quiet %t, learned %t", called, q.Candidate(), a.IsProbeMessage(m), g.servedAt("/readyz") != 0)

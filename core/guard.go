@@ -42,7 +42,7 @@ type Guard struct {
 	paths   []pathRule                       // what Config says of paths; never changes
 	sockets atomic.Pointer[map[string]usage] // paths on which WebSocket is served, as they are learned
 	owner   atomic.Pointer[ownerFunc]        // who knows the application's routes
-	form    atomic.Uint32                    // a PathForm: how the router compares paths, 0 if nobody said
+	form    atomic.Uint32                    // a pathForm: how the router compares paths, 0 if nobody said
 	told    atomic.Bool                      // who owns the health routes was told
 	around  atomic.Bool                      // that Endpoint is around the application was logged
 
@@ -156,7 +156,7 @@ func Must(g *Guard, err error) *Guard {
 func (g *Guard) rule(path string) *pathRule { return g.ruleIn(0, path) }
 
 // ruleIn is rule for a router that compares paths in that form.
-func (g *Guard) ruleIn(f PathForm, path string) *pathRule {
+func (g *Guard) ruleIn(f pathForm, path string) *pathRule {
 	for i := range g.paths {
 		if f.same(g.paths[i].path, path) {
 			return &g.paths[i]
@@ -221,7 +221,7 @@ const maxSockets = 64
 // learn remembers that WebSocket is served at path, and by which method Handler has
 // it, "" if it has not.
 func (g *Guard) learn(path, handler string) {
-	path = PathForm(g.form.Load()).key(path)
+	path = pathForm(g.form.Load()).key(path)
 	for {
 		old := g.sockets.Load()
 		var known map[string]usage
@@ -265,7 +265,7 @@ func servedBy(handler string) usage {
 
 func (g *Guard) servedAt(path string) usage {
 	if m := g.sockets.Load(); m != nil {
-		return PathForm(g.form.Load()).in(*m, path)
+		return pathForm(g.form.Load()).in(*m, path)
 	}
 	return 0
 }

@@ -90,22 +90,15 @@ type Origins struct {
 	// Only lets no other page in than these patterns allow, not even one of the
 	// same host.
 	Only bool
-
-	any bool
-}
-
-// OnlyOrigins returns the Origins of a list that is the whole of what is allowed,
-// as for fasthttp's libraries. "*" as its first item allows all; an empty list allows
-// the same host's pages alone.
-func OnlyOrigins(list []string) *Origins {
-	return &Origins{Patterns: list, Only: len(list) > 0, any: len(list) > 0 && list[0] == "*"}
+	// Any lets every page in.
+	Any bool
 }
 
 // allow reports whether a browser page of this origin may open a session on
 // host: no Origin at all (not a browser, RFC 6455 §4.2.1 item 7), the same host,
 // or one that matches a pattern. A pattern may also be the whole Origin, "null".
 func (o *Origins) allow(origin, host string) bool {
-	if origin == "" || o.any {
+	if origin == "" || o.Any {
 		return true
 	}
 	u, err := url.Parse(origin)

@@ -466,28 +466,28 @@ func TestHandshakeError(t *testing.T) {
 	}
 }
 
-// A list of origins is the whole of what is allowed, as fasthttp's libraries have
-// it, and none of them the same host.
-func TestOnlyOrigins(t *testing.T) {
+// With Only the list is the whole of what is allowed, and none of it the same host.
+func TestOnlyTheseOrigins(t *testing.T) {
 	const self, other = "https://example.com", "https://other.example"
-	if !OnlyOrigins([]string{other, "null"}).allow("null", "example.com") {
-		t.Error("a sandboxed page, of which Origin is null, is not let in by that word")
+	only := func(list ...string) Origins { return Origins{Patterns: list, Only: true} }
+	sandboxed := only(other, "null")
+	if !sandboxed.allow("null", "example.com") {
+		t.Error("a sandboxed page, whose Origin is null, is not let in by that word")
 	}
 	for _, row := range []struct {
-		list        []string
+		origins     Origins
 		self, other bool
 	}{
-		{nil, true, false},
-		{[]string{"*"}, true, true},
-		{[]string{"*", other}, true, true},
-		{[]string{other}, false, true},
-		{[]string{self}, true, false},
-		{[]string{"null"}, false, false},
+		{Origins{}, true, false},
+		{Origins{Any: true}, true, true},
+		{Origins{Any: true, Only: true, Patterns: []string{"*", other}}, true, true},
+		{only(other), false, true},
+		{only(self), true, false},
+		{only("null"), false, false},
 	} {
-		o := OnlyOrigins(row.list)
-		allowed := func(origin string) bool { return o == nil || o.allow(origin, "example.com") }
+		allowed := func(origin string) bool { return row.origins.allow(origin, "example.com") }
 		if allowed(self) != row.self || allowed(other) != row.other || !allowed("") {
-			t.Errorf("%q: the same host %t, another %t, none %t", row.list, allowed(self), allowed(other), allowed(""))
+			t.Errorf("%+v: the same host %t, another %t, none %t", row.origins, allowed(self), allowed(other), allowed(""))
 		}
 	}
 }

@@ -179,7 +179,7 @@ func TestSessionContext(t *testing.T) {
 		g.watch.Conns.Index(c)
 		r := handshake(peerAt("10.0.0.9:4711"))
 		r = r.WithContext(context.WithValue(r.Context(), key{}, "the application's"))
-		q := g.Adapter().AtEndpoint(r, "/ws", OnlyOrigins([]string{"*"}))
+		q := g.Adapter().AtEndpoint(r, "/ws", &Origins{Any: true})
 		if ctx, s := q.Session(r.Context()); ctx != r.Context() || s != nil {
 			t.Errorf("%s: a session before the hijack", row.rule)
 		}

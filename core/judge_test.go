@@ -167,7 +167,7 @@ func TestJudgeAtARoute(t *testing.T) {
 		}
 	}
 	g := quietGuard(t, Config{})
-	for rule, origins := range map[string]*Origins{"a pattern": {Patterns: []string{"elsewhere.*"}}, "every origin": OnlyOrigins([]string{"*"})} {
+	for rule, origins := range map[string]*Origins{"a pattern": {Patterns: []string{"elsewhere.*"}}, "every origin": &Origins{Any: true}} {
 		q := g.Adapter().AtEndpoint(handshake(foreign), "/ws", origins)
 		if v := q.decision(); v.verdict != verdictUpgrade {
 			t.Errorf("%s lets a foreign page in: kind %d, %v", rule, v.verdict, v.err)
@@ -224,7 +224,7 @@ func TestJudgeProberAtARoute(t *testing.T) {
 				answers("on another route of that path", 403, false)
 				answers("on another route of that path", 200, false)
 			}
-			at = a.AtEndpoint(r, "/ws", OnlyOrigins([]string{"*"}))
+			at = a.AtEndpoint(r, "/ws", &Origins{Any: true})
 			if v := at.decision(); v.verdict != verdictProbe || v.answer.Status != 200 {
 				t.Errorf("%s at Handler: kind %d, status %d", m, v.verdict, v.answer.Status)
 			}
@@ -256,7 +256,7 @@ func TestJudgeRecyclesWhatNobodyHasFound(t *testing.T) {
 	if x == nil {
 		t.Fatal("it is not found on its connection")
 	}
-	q.Request = a.Endpoint(q.Request, h, "", OnlyOrigins([]string{"*"}))
+	q.Request = a.Endpoint(q.Request, h, "", &Origins{Any: true})
 	if !q.Answer(httptest.NewRecorder(), h.r) {
 		t.Fatal("not answered")
 	}
@@ -271,7 +271,7 @@ func TestLearnIsBounded(t *testing.T) {
 	a := g.Adapter()
 	for i := range 10 * maxSockets {
 		path := "/ws/" + strings.Repeat("x", i)
-		q := a.AtEndpoint(asked("GET", path), path, OnlyOrigins([]string{"*"}))
+		q := a.AtEndpoint(asked("GET", path), path, &Origins{Any: true})
 		q.Done(426, nil)
 	}
 	if m := g.sockets.Load(); m == nil || len(*m) > maxSockets {

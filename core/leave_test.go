@@ -57,7 +57,7 @@ func TestLeave(t *testing.T) {
 			}
 			q := a.BeginMessage(m)
 			if row.own {
-				q = a.Endpoint(q, m, "/nowhere", OnlyOrigins([]string{"*"}))
+				q = a.Endpoint(q, m, "/nowhere", &Origins{Any: true})
 			}
 			kept := q
 			q.leave(row.status)

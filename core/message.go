@@ -13,7 +13,8 @@ import (
 // for authors of adapters. The methods are named as fasthttp's are, whose
 // RequestCtx has most of them.
 type Message interface {
-	Head
+	// Head is what is known of the request. Its strings may be the server's to use again.
+	Head() Head
 	// conn.Conn is the connection as the server has it.
 	Conn() net.Conn
 	// UserValue returns what SetUserValue has kept with the request, nil if
@@ -66,7 +67,7 @@ func (a Adapter) BeginMessage(m Message) Request {
 			return Request{c: q.x.c, x: q.x}
 		}
 	}
-	return a.beginOn(m, m.Conn())
+	return a.beginOn(m.Head(), m.Conn())
 }
 
 // Around writes the guard's answer, if it has one, or calls next; where this
@@ -91,7 +92,7 @@ func (r *Request) Around(m Message, next func() error, answered func(error)) err
 			answered(err)
 			err = nil
 		}
-		if a, ours := r.fallback(m, m.Status()); ours {
+		if a, ours := r.fallback(m.Head(), m.Status()); ours {
 			m.Reset()
 			a.write(m)
 		}
@@ -101,7 +102,7 @@ func (r *Request) Around(m Message, next func() error, answered func(error)) err
 			m.Reset()
 			x.answer.write(m)
 		} else if x.kind != verdictProbe {
-			x.answering(m, m.Status(), messageHeader{m})
+			x.answering(m.Head(), m.Status(), messageHeader{m})
 		}
 	}
 	if status := m.Status(); m.Hijacked() {
@@ -174,7 +175,7 @@ func (a Adapter) Recover(m Message, returned *bool) {
 }
 
 // IsUpgradeMessage is [IsUpgrade] for a Message.
-func IsUpgradeMessage(m Message) bool { return head.AsksToUpgrade(m) }
+func IsUpgradeMessage(m Message) bool { return head.AsksToUpgrade(m.Head()) }
 
 // IsProbeMessage is [Guard.IsProbe] for a Message. It may be asked after the
 // request is done, as long as the Message is valid.
@@ -189,7 +190,7 @@ func (a Adapter) IsProbeMessage(m Message) bool {
 		}
 		x = q.x
 	} else {
-		x = a.look(m)
+		x = a.look(m.Head())
 	}
 	return x != nil && x.quiet()
 }

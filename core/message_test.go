@@ -23,6 +23,9 @@ type letter struct {
 	hijacked   bool
 }
 
+// Head implements Message.
+func (l *letter) Head() Head { return l }
+
 func newLetter(r *http.Request, conn net.Conn) *letter {
 	m := &letter{httpHead: httpHead{r}, conn: conn, values: make(map[any]any)}
 	m.Reset()
@@ -75,7 +78,7 @@ func TestAround(t *testing.T) {
 		m := newLetter(handshake(row.change...), nil)
 		q := a.BeginMessage(m)
 		if row.own {
-			q = a.Endpoint(q, m, "/ws", OnlyOrigins([]string{"*"}))
+			q = a.Endpoint(q, m, "/ws", &Origins{Any: true})
 		}
 		called, told := false, false
 		err := q.Around(m, func() error {

@@ -162,7 +162,7 @@ func TestNilGuardKeepsTheOrigin(t *testing.T) {
 		refused bool
 	}{
 		{"", new(Origins), false}, {"http://example.com", new(Origins), false}, {"http://evil.test", new(Origins), true},
-		{"http://evil.test", nil, false}, {"http://evil.test", OnlyOrigins([]string{"*"}), false}, {"http://evil.test", &Origins{Patterns: []string{"evil.*"}}, false},
+		{"http://evil.test", nil, false}, {"http://evil.test", &Origins{Any: true}, false}, {"http://evil.test", &Origins{Patterns: []string{"evil.*"}}, false},
 	} {
 		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(strings.Replace(upgradeGET, "\r\n\r\n", "\r\nOrigin: "+row.origin+"\r\n\r\n", 1))))
 		if err != nil {

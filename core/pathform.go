@@ -8,36 +8,56 @@ import (
 	"github.com/quietws/quietws/core/internal/journal"
 )
 
-// PathForm says in which form a framework's router compares the path of a request
-// with its routes, so that a path is for the guard what it is for the router. It is
-// for authors of adapters: see [Adapter.Paths].
-type PathForm uint8
+// PathRules say how a framework's router compares the path of a request with its routes,
+// so that a path is for the guard what it is for the router. It is for authors of
+// adapters: see [Adapter.Paths]. The zero PathRules are those of http.ServeMux: decoded,
+// but a slash that came as %2F parts no segments.
+type PathRules struct {
+	Decoded bool // wholly decoded: Gin, Fiber with UnescapePath
+	Raw     bool // as it came: Echo, Gin with UseRawPath, Fiber
+	Fold    bool // in any letter case, as on Fiber without CaseSensitive
+	Trim    bool // slashes at the end do not count, as on Fiber without StrictRouting
+}
 
-// pathMere marks the Adapter of a look. It is no form.
-const pathMere PathForm = 1 << 7
+// pathForm is PathRules in one byte, 0 where nothing is said.
+type pathForm uint8
 
 const (
-	// PathSegments: decoded, but a slash that came as %2F parts no segments:
-	// http.ServeMux, and whatever says nothing.
-	pathSegments PathForm = 1 << iota
-	// PathDecoded: wholly decoded: Gin, Fiber with UnescapePath.
-	PathDecoded
-	// PathRaw: as it came: Echo, Gin with UseRawPath, Fiber.
-	PathRaw
-	// PathFold, with one of the others: in any letter case, as on Fiber without
-	// CaseSensitive.
-	PathFold
-	// PathTrim, with one of the others: slashes at the end do not count, as on
-	// Fiber without StrictRouting.
-	PathTrim
+	pathSegments pathForm = 1 << iota
+	pathDecoded
+	pathRaw
+	pathFold
+	pathTrim
+
+	// pathMere marks the Adapter of a look. It is no form.
+	pathMere pathForm = 1 << 7
 )
 
-// Paths returns a for a router that compares paths in that form. The guard
-// remembers the form that it was given last, for the layers that have none.
-func (a Adapter) Paths(f PathForm) Adapter {
+func (p PathRules) form() (f pathForm) {
+	switch {
+	case p.Raw:
+		f = pathRaw
+	case p.Decoded:
+		f = pathDecoded
+	default:
+		f = pathSegments
+	}
+	if p.Fold {
+		f |= pathFold
+	}
+	if p.Trim {
+		f |= pathTrim
+	}
+	return f
+}
+
+// Paths returns a for a router that compares paths so. The guard remembers what it was
+// told last, for the layers that say nothing.
+func (a Adapter) Paths(p PathRules) Adapter {
 	if a.g == nil {
 		return a
 	}
+	f := p.form()
 	a.form = f | a.form&pathMere
 	a.g.form.Store(uint32(f))
 	return a
@@ -45,10 +65,10 @@ func (a Adapter) Paths(f PathForm) Adapter {
 
 // path returns the path of a request as the router compares it, and the form of
 // that.
-func (a Adapter) path(h Head) (string, PathForm) {
+func (a Adapter) path(h Head) (string, pathForm) {
 	f := a.form &^ pathMere
 	if f == 0 {
-		f = PathForm(a.g.form.Load())
+		f = pathForm(a.g.form.Load())
 	}
 	if on, ok := h.(httpHead); ok {
 		return f.ofURL(on.r), f
@@ -56,18 +76,18 @@ func (a Adapter) path(h Head) (string, PathForm) {
 	return f.of(h.Path()), f
 }
 
-func (f PathForm) ofURL(r *http.Request) string {
+func (f pathForm) ofURL(r *http.Request) string {
 	switch raw := r.URL.RawPath; {
 	case raw == "": // it came as it is when decoded, or its encoding is the usual one
-	case f&PathRaw != 0, f&PathDecoded == 0 && hasEncodedSlash(raw):
+	case f&pathRaw != 0, f&pathDecoded == 0 && hasEncodedSlash(raw):
 		return raw
 	}
 	return httpHead{r}.Path()
 }
 
 // of is for a server whose Head has the path as it came.
-func (f PathForm) of(path string) string {
-	if f&PathDecoded != 0 && strings.ContainsAny(path, "%+") {
+func (f pathForm) of(path string) string {
+	if f&pathDecoded != 0 && strings.ContainsAny(path, "%+") {
 		if decoded, err := url.QueryUnescape(path); err == nil { // a plus is a space for Fiber
 			return decoded
 		}
@@ -80,33 +100,33 @@ func hasEncodedSlash(path string) bool {
 }
 
 // same reports whether two paths are one for the router.
-func (f PathForm) same(a, b string) bool {
+func (f pathForm) same(a, b string) bool {
 	if a == b {
 		return true
 	}
-	if f&PathTrim != 0 {
+	if f&pathTrim != 0 {
 		a, b = trimSlashes(a), trimSlashes(b)
 	}
-	return a == b || f&PathFold != 0 && len(a) == len(b) && strings.EqualFold(a, b)
+	return a == b || f&pathFold != 0 && len(a) == len(b) && strings.EqualFold(a, b)
 }
 
 // key is the same for all paths that are one for the router.
-func (f PathForm) key(path string) string {
-	if f&PathTrim != 0 {
+func (f pathForm) key(path string) string {
+	if f&pathTrim != 0 {
 		path = trimSlashes(path)
 	}
-	if f&PathFold != 0 {
+	if f&pathFold != 0 {
 		path = strings.Map(lower, path)
 	}
 	return path
 }
 
 // in returns what the keys have for a path. It does not allocate.
-func (f PathForm) in(keys map[string]usage, path string) usage {
-	if f&PathTrim != 0 {
+func (f pathForm) in(keys map[string]usage, path string) usage {
+	if f&pathTrim != 0 {
 		path = trimSlashes(path)
 	}
-	if f&PathFold == 0 || len(path) > journal.MaxText {
+	if f&pathFold == 0 || len(path) > journal.MaxText {
 		return keys[path]
 	}
 	var key [journal.MaxText]byte

@@ -7,9 +7,9 @@ import (
 
 // A path is for the guard what it is for the router.
 func TestPathForm(t *testing.T) {
-	const fiber = PathRaw | PathFold | PathTrim
+	const fiber = pathRaw | pathFold | pathTrim
 	for _, row := range []struct {
-		form         PathForm
+		form         pathForm
 		target, path string
 		is           bool
 	}{
@@ -19,11 +19,11 @@ func TestPathForm(t *testing.T) {
 		{pathSegments, "/a%2flivez", "/a/livez", false},
 		{pathSegments, "/a/%6civez", "/a/livez", true},
 		{pathSegments, "/LIVEZ", "/livez", false},
-		{PathDecoded, "/a%2Flivez", "/a/livez", true},
-		{PathDecoded, "/%6civez", "/livez", true},
-		{PathRaw, "/%6civez", "/livez", false},
-		{PathRaw, "/%6civez", "/%6civez", true},
-		{PathRaw, "/livez/", "/livez", false},
+		{pathDecoded, "/a%2Flivez", "/a/livez", true},
+		{pathDecoded, "/%6civez", "/livez", true},
+		{pathRaw, "/%6civez", "/livez", false},
+		{pathRaw, "/%6civez", "/%6civez", true},
+		{pathRaw, "/livez/", "/livez", false},
 		{fiber, "/LiveZ//", "/livez", true},
 		{fiber, "/livez", "/Livez/", true},
 		{fiber, "/%6civez", "/livez", false},
@@ -34,7 +34,8 @@ func TestPathForm(t *testing.T) {
 		g := quietGuard(t, Config{})
 		a := g.Adapter()
 		if row.form != 0 {
-			a.Paths(row.form)
+			a.form = row.form
+			g.form.Store(uint32(row.form))
 		}
 		path, form := a.path(httpHead{r})
 		if got := form.same(row.path, path); got != row.is {
@@ -49,10 +50,10 @@ func TestPathForm(t *testing.T) {
 // On Fiber with UnescapePath a plus is a space, and what is no encoding stays.
 func TestPathFormOfAMessage(t *testing.T) {
 	for in, want := range map[string]string{"/%6civez": "/livez", "/a+b": "/a b", "/100%": "/100%", "/livez": "/livez"} {
-		if got := PathDecoded.of(in); got != want {
+		if got := pathDecoded.of(in); got != want {
 			t.Errorf("%s: %q, want %q", in, got, want)
 		}
-		if got := PathRaw.of(in); got != in {
+		if got := pathRaw.of(in); got != in {
 			t.Errorf("%s, as it came: %q", in, got)
 		}
 	}
@@ -60,7 +61,24 @@ func TestPathFormOfAMessage(t *testing.T) {
 
 func TestPathFormAllocatesNothing(t *testing.T) {
 	keys := map[string]usage{"/ws": servedSocket}
-	if n := testing.AllocsPerRun(100, func() { _ = (PathRaw | PathFold | PathTrim).in(keys, "/WS/") }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { _ = (pathRaw | pathFold | pathTrim).in(keys, "/WS/") }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// The guard keeps what an adapter says, for the layers that say nothing.
+func TestPathsAreRemembered(t *testing.T) {
+	for _, row := range []struct {
+		rules PathRules
+		form  pathForm
+	}{
+		{PathRules{}, pathSegments}, {PathRules{Decoded: true}, pathDecoded}, {PathRules{Raw: true}, pathRaw},
+		{PathRules{Raw: true, Fold: true, Trim: true}, pathRaw | pathFold | pathTrim},
+	} {
+		g := quietGuard(t, Config{})
+		g.Adapter().Paths(row.rules)
+		if _, form := g.Adapter().path(pathHead("/")); form != row.form {
+			t.Errorf("%+v: %b, want %b", row.rules, form, row.form)
+		}
 	}
 }

@@ -49,7 +49,7 @@ type Adapter struct {
 	g      *Guard
 	owns   ownerFunc
 	server *server  // nil: not known
-	form   PathForm // 0: the guard's; with pathMere for a look, of which nothing is to come
+	form   pathForm // 0: the guard's; with pathMere for a look, of which nothing is to come
 	// Four words, so that the compiler passes it in registers: with a fifth field each
 	// call copies it on a session's stack.
 }

@@ -13,7 +13,7 @@ import (
 // application on an adapter has to know of is tried by .ci/applications.
 var rooms = map[string]string{
 	"core/event":                      "",
-	"core/kit":                        "core/internal/head",
+	"core/kit":                        "core core/internal/head",
 	"core/internal/frames":            "",
 	"core/internal/head":              "",
 	"core/internal/head/headtest":     "",

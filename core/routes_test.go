@@ -179,7 +179,7 @@ func TestHandlerLearnsNoPathsOfClients(t *testing.T) {
 	mux := http.NewServeMux()
 	for _, pattern := range []string{"GET /rooms/{room}", "/ws"} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			q := g.Adapter().AtEndpoint(r, patternPath(r.Pattern), OnlyOrigins([]string{"*"}))
+			q := g.Adapter().AtEndpoint(r, patternPath(r.Pattern), &Origins{Any: true})
 			q.Answer(w, r)
 		})
 	}

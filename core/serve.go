@@ -44,7 +44,7 @@ var errNoListener = errors.New("quietws: Serve was given no listener")
 func (g *Guard) Serve(ctx context.Context, srv *http.Server, listeners ...net.Listener) error {
 	a := g.Adapter()
 	if err := a.canServe(ctx); err != nil {
-		return Unserved(err, listeners...)
+		return unserved(err, listeners...)
 	}
 	if len(listeners) == 0 {
 		return errNoListener
@@ -76,10 +76,10 @@ func (a Adapter) Serve(ctx context.Context, srv servable, listeners ...net.Liste
 		return errNoListener
 	}
 	if slices.ContainsFunc(listeners, isTLSListener) {
-		return Unserved(errTLSBelow, listeners...)
+		return unserved(errTLSBelow, listeners...)
 	}
 	if err := a.canServe(ctx); err != nil {
-		return Unserved(err, listeners...)
+		return unserved(err, listeners...)
 	}
 	var all *drain // of all that the guard has
 	if g != nil {
@@ -182,9 +182,8 @@ func (a Adapter) ListenTLS(network, addr string, config *tls.Config, http2 bool,
 	return a.Listen(network, addr, func(ln ...net.Listener) error { return serve(a.g.TLSListener(ln[0], config)) })
 }
 
-// Unserved closes the listeners that a server cannot serve on, and returns why. It
-// is for authors of adapters.
-func Unserved(why error, listeners ...net.Listener) error {
+// unserved closes the listeners that a server cannot serve on, and returns why.
+func unserved(why error, listeners ...net.Listener) error {
 	for _, ln := range listeners {
 		_ = ln.Close()
 	}

@@ -273,7 +273,7 @@ func TestUnserved(t *testing.T) {
 		t.Fatal(err)
 	}
 	why := errors.New("why")
-	if err := Unserved(why, ln); err != why {
+	if err := unserved(why, ln); err != why {
 		t.Errorf("returned %v", err)
 	}
 	if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {

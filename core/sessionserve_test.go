@@ -144,7 +144,7 @@ func TestSessionRun(t *testing.T) {
 		g := quietGuard(t, Config{})
 		nc := &conntest.Script{Closed: make(chan struct{})}
 		m := newLetter(handshake(), nil)
-		q := g.Adapter().Endpoint(g.Adapter().BeginMessage(m), m, "/ws", OnlyOrigins([]string{"*"}))
+		q := g.Adapter().Endpoint(g.Adapter().BeginMessage(m), m, "/ws", &Origins{Any: true})
 		kept := q
 		q.leave(101)
 		s := kept.SessionOn(nc)

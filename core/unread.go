@@ -35,7 +35,7 @@ func (a Adapter) Unread(m Message, err error, passed Limits, refused func()) {
 		q.Done(m.Status(), nil)
 		return
 	}
-	c := a.g.connUnder(m, m.Conn())
+	c := a.g.connUnder(m.Head(), m.Conn())
 	_, bare := err.(net.Error)
 	switch {
 	case c == nil:

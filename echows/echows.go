@@ -13,7 +13,7 @@ import (
 )
 
 // adapter is that of a router which compares the path as it came.
-func adapter(g *core.Guard) core.Adapter { return g.Adapter().Paths(core.PathRaw) }
+func adapter(g *core.Guard) core.Adapter { return g.Adapter().Paths(core.PathRules{Raw: true}) }
 
 // Middleware answers health routes and probers and explains refused handshakes,
 // from inside Echo's chain. Register it with e.Pre to be asked before the
@@ -172,7 +172,7 @@ func Handler(g *core.Guard, f func(context.Context, echo.Context, *websocket.Con
 		accept = *options
 		origins.Patterns = options.OriginPatterns
 		if options.InsecureSkipVerify {
-			origins = core.OnlyOrigins([]string{"*"})
+			origins = &core.Origins{Any: true}
 		}
 	}
 	accept.InsecureSkipVerify = true // the core compares, and takes a default port for none

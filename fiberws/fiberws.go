@@ -11,6 +11,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/kit"
 )
 
 // Middleware answers health routes and probers and explains refused handshakes,
@@ -24,7 +25,7 @@ func Middleware(g *core.Guard) fiber.Handler {
 	a := g.Adapter()
 	var once sync.Once
 	return func(c *fiber.Ctx) error {
-		once.Do(func() { a = a.Asks(asked(c.App())).Paths(form(c.App())) })
+		once.Do(func() { a = a.Asks(asked(c.App())).Paths(paths(c.App())) })
 		q := a.BeginMessage(message{c.Context()})
 		return around(&q, c, c.Next)
 	}
@@ -72,7 +73,7 @@ func answer(c *fiber.Ctx, err error) {
 // fiber.Config.DisableHeaderNormalizing contrib/websocket finds no handshake of any
 // client, whatever is around it.
 func Attach(g *core.Guard, app *fiber.App) {
-	if a, first := g.Adapter().Asks(asked(app)).Paths(form(app)).Server(app.Server()); first {
+	if a, first := g.Adapter().Asks(asked(app)).Paths(paths(app)).Server(app.Server()); first {
 		attach(a, app.Server())
 		app.Hooks().OnListen(func(d fiber.ListenData) error { a.Starting(net.JoinHostPort(d.Host, d.Port)); return nil })
 		app.Hooks().OnShutdown(func() error { a.ShuttingDown(); return nil })
@@ -137,7 +138,7 @@ func Handler(g *core.Guard, f func(context.Context, *websocket.Conn) error, conf
 	if len(config) > 0 {
 		cfg = config[0]
 	}
-	filter, origins := cfg.Filter, core.OnlyOrigins(cfg.Origins)
+	filter, origins := cfg.Filter, kit.OnlyOrigins(cfg.Origins)
 	cfg.Filter, cfg.Origins, cfg.RecoverHandler = nil, nil, Recover
 	upgrade := websocket.New(func(conn *websocket.Conn) {
 		parent, _ := conn.Locals(userContext).(context.Context)
@@ -170,7 +171,7 @@ func Quiet(g *core.Guard) func(*fiber.Ctx) bool {
 	a := g.Adapter()
 	var once sync.Once
 	return func(c *fiber.Ctx) bool {
-		once.Do(func() { a = a.Asks(asked(c.App())).Paths(form(c.App())) }) // asked before the guard has seen a request
+		once.Do(func() { a = a.Asks(asked(c.App())).Paths(paths(c.App())) }) // asked before the guard has seen a request
 		return a.IsProbeMessage(message{c.Context()})
 	}
 }
@@ -225,7 +226,7 @@ func listening(ctx context.Context, g *core.Guard, app *fiber.App) func(...net.L
 // hooks and timeouts are kept; app.Shutdown ends it, with a drain.
 func ServeListener(ctx context.Context, g *core.Guard, app *fiber.App, listeners ...net.Listener) error {
 	if app.Config().Prefork {
-		return core.Unserved(ErrPrefork, listeners...)
+		return kit.Unserved(ErrPrefork, listeners...)
 	}
 	Attach(g, app)
 	a, _ := g.Adapter().Server(app.Server())

@@ -92,11 +92,7 @@ func ask(a core.Adapter, r *http.Request) core.Adapter {
 
 // routes is a that asks engine for its routes, and reads paths as it does.
 func routes(a core.Adapter, engine *gin.Engine) core.Adapter {
-	form := core.PathDecoded
-	if engine.UseRawPath {
-		form = core.PathRaw
-	}
-	return a.Owner(owner(engine)).Paths(form)
+	return a.Owner(owner(engine)).Paths(core.PathRules{Raw: engine.UseRawPath, Decoded: !engine.UseRawPath})
 }
 
 // owner asks engine whether the application has a route of exactly the path of a
@@ -169,7 +165,7 @@ func Handler(g *core.Guard, f func(context.Context, *gin.Context, *websocket.Con
 		accept = *options
 		origins.Patterns = options.OriginPatterns
 		if options.InsecureSkipVerify {
-			origins = core.OnlyOrigins([]string{"*"})
+			origins = &core.Origins{Any: true}
 		}
 	}
 	accept.InsecureSkipVerify = true // the core compares, and takes a default port for none

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/quietws/quietws/core"
 	"github.com/quietws/quietws/core/internal/head"
 )
 
@@ -137,4 +138,19 @@ func AddrPort(a net.Addr) netip.AddrPort {
 	}
 	ap := t.AddrPort()
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
+
+// OnlyOrigins returns the Origins of a list that is the whole of what is allowed, as for
+// fasthttp's libraries. "*" as its first item allows all; an empty list allows the same
+// host's pages alone.
+func OnlyOrigins(list []string) *core.Origins {
+	return &core.Origins{Patterns: list, Only: len(list) > 0, Any: len(list) > 0 && list[0] == "*"}
+}
+
+// Unserved closes the listeners that a server cannot serve on, and returns why.
+func Unserved(why error, listeners ...net.Listener) error {
+	for _, ln := range listeners {
+		_ = ln.Close()
+	}
+	return why
 }

@@ -2,7 +2,10 @@ package kit
 
 import (
 	"fmt"
+	"reflect"
 	"testing"
+
+	"github.com/quietws/quietws/core"
 )
 
 // A server that prints with a format keeps its lines, but for those about
@@ -51,3 +54,19 @@ func TestJoinField(t *testing.T) {
 type printed []string
 
 func (p *printed) Printf(format string, args ...any) { *p = append(*p, fmt.Sprintf(format, args...)) }
+
+// A list is the whole of what is allowed; an empty one the same host's pages.
+func TestOnlyOrigins(t *testing.T) {
+	for _, row := range []struct {
+		list []string
+		want core.Origins
+	}{
+		{nil, core.Origins{}},
+		{[]string{"*"}, core.Origins{Patterns: []string{"*"}, Only: true, Any: true}},
+		{[]string{"https://a.example"}, core.Origins{Patterns: []string{"https://a.example"}, Only: true}},
+	} {
+		if got := OnlyOrigins(row.list); !reflect.DeepEqual(*got, row.want) {
+			t.Errorf("%q: %+v, want %+v", row.list, *got, row.want)
+		}
+	}
+}

@@ -39,7 +39,7 @@ func mount(s coretest.Setup) http.Handler {
 		r.Handle("/*", httpapp.CatchAll(s))
 	}
 	if s.Guard != nil {
-		s.Guard.Adapter().Owner(owner(r)).Paths(core.PathRaw) // chi compares the path as it came
+		s.Guard.Adapter().Owner(owner(r)).Paths(core.PathRules{Raw: true}) // chi compares the path as it came
 	}
 	return r
 }

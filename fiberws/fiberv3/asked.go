@@ -21,19 +21,10 @@ func asked(app *fiber.App) core.Application {
 	}
 }
 
-// form is how app's router compares paths.
-func form(app *fiber.App) core.PathForm {
-	f := core.PathRaw
-	if app.Config().UnescapePath {
-		f = core.PathDecoded
-	}
-	if !app.Config().CaseSensitive {
-		f |= core.PathFold
-	}
-	if !app.Config().StrictRouting {
-		f |= core.PathTrim
-	}
-	return f
+// paths is how app's router compares paths.
+func paths(app *fiber.App) core.PathRules {
+	c := app.Config()
+	return core.PathRules{Raw: !c.UnescapePath, Decoded: c.UnescapePath, Fold: !c.CaseSensitive, Trim: !c.StrictRouting}
 }
 
 // exact asks the route table, and compares as Fiber's router does.

@@ -10,6 +10,7 @@ import (
 	"github.com/gofiber/fiber/v3"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/kit"
 )
 
 // Middleware answers health routes and probers and explains refused handshakes,
@@ -23,7 +24,7 @@ func Middleware(g *core.Guard) fiber.Handler {
 	a := g.Adapter()
 	var once sync.Once
 	return func(c fiber.Ctx) error {
-		once.Do(func() { a = a.Asks(asked(c.App())).Paths(form(c.App())) })
+		once.Do(func() { a = a.Asks(asked(c.App())).Paths(paths(c.App())) })
 		q := a.BeginMessage(message{c.RequestCtx()})
 		return around(&q, c, c.Next)
 	}
@@ -72,7 +73,7 @@ func answer(c fiber.Ctx, err error) {
 // fiber.Config.DisableHeaderNormalizing contrib/websocket finds no handshake of any
 // client, whatever is around it.
 func Attach(g *core.Guard, app *fiber.App) {
-	if a, first := g.Adapter().Asks(asked(app)).Paths(form(app)).Server(app.Server()); first {
+	if a, first := g.Adapter().Asks(asked(app)).Paths(paths(app)).Server(app.Server()); first {
 		attach(a, app.Server())
 		app.Hooks().OnListen(func(d fiber.ListenData) error { a.Starting(net.JoinHostPort(d.Host, d.Port)); return nil })
 		app.Hooks().OnPreShutdown(func() error { a.ShuttingDown(); return nil })
@@ -137,7 +138,7 @@ func Handler(g *core.Guard, f func(context.Context, *websocket.Conn) error, conf
 	if len(config) > 0 {
 		cfg = config[0]
 	}
-	next, origins := cfg.Next, core.OnlyOrigins(cfg.Origins)
+	next, origins := cfg.Next, kit.OnlyOrigins(cfg.Origins)
 	cfg.Next, cfg.Origins, cfg.RecoverHandler = nil, nil, Recover
 	upgrade := websocket.New(func(conn *websocket.Conn) {
 		parent, _ := conn.Locals(userContext).(context.Context)
@@ -171,7 +172,7 @@ func Quiet(g *core.Guard) func(fiber.Ctx) bool {
 	a := g.Adapter()
 	var once sync.Once
 	return func(c fiber.Ctx) bool {
-		once.Do(func() { a = a.Asks(asked(c.App())).Paths(form(c.App())) }) // asked before the guard has seen a request
+		once.Do(func() { a = a.Asks(asked(c.App())).Paths(paths(c.App())) }) // asked before the guard has seen a request
 		return a.IsProbeMessage(message{c.RequestCtx()})
 	}
 }

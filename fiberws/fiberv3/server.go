@@ -20,12 +20,14 @@ import (
 // the request's buffers.
 type message struct{ *fasthttp.RequestCtx }
 
-func (m message) Method() string         { return utils.UnsafeString(m.RequestCtx.Method()) }
-func (m message) Path() string           { return utils.UnsafeString(m.URI().PathOriginal()) }
-func (m message) Query() string          { return utils.UnsafeString(m.URI().QueryString()) }
-func (m message) Host() string           { return utils.UnsafeString(m.RequestCtx.Host()) }
-func (m message) Proto() string          { return utils.UnsafeString(m.Request.Header.Protocol()) }
-func (m message) TLS() bool              { return m.IsTLS() }
+func (m message) Method() string  { return utils.UnsafeString(m.RequestCtx.Method()) }
+func (m message) Path() string    { return utils.UnsafeString(m.URI().PathOriginal()) }
+func (m message) Query() string   { return utils.UnsafeString(m.URI().QueryString()) }
+func (m message) Host() string    { return utils.UnsafeString(m.RequestCtx.Host()) }
+func (m message) Proto() string   { return utils.UnsafeString(m.Request.Header.Protocol()) }
+func (m message) TLS() bool       { return m.IsTLS() }
+func (m message) Head() core.Head { return m }
+
 func (m message) Remote() netip.AddrPort { return kit.AddrPort(m.RemoteAddr()) }
 func (m message) Status() int            { return m.Response.StatusCode() }
 
