@@ -55,7 +55,7 @@ func (a Adapter) Asks(app Application) Adapter {
 	if a.g == nil {
 		return a
 	}
-	s, _ := a.g.askers.LoadOrStore(app.Key, &asker{Application: app, g: a.g})
+	s, _ := a.g.paths.askers.LoadOrStore(app.Key, &asker{Application: app, g: a.g})
 	return a.own(s.(*asker).owner)
 }
 

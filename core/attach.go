@@ -19,7 +19,7 @@ func (g *Guard) connOf(nc net.Conn) *conn.Conn {
 	if c := conn.Of(nc); c != nil && guardOf(c) == g {
 		return c
 	}
-	return g.unseen.load(nc)
+	return g.servers.unseen.load(nc)
 }
 
 // Attach makes the guard the outermost layer of srv when it starts to serve:
@@ -134,7 +134,7 @@ func (a Adapter) starting(srv *http.Server, ln net.Listener) {
 			unseen.Timeout = t
 		}
 	}
-	g.headLimit.Store(int64(cmp.Or(srv.MaxHeaderBytes, http.DefaultMaxHeaderBytes)) + 4096) // as net/http has it
+	g.servers.headLimit.Store(int64(cmp.Or(srv.MaxHeaderBytes, http.DefaultMaxHeaderBytes)) + 4096) // as net/http has it
 	if srv.Protocols != nil && srv.Protocols.UnencryptedHTTP2() {
 		g.watch.H2C.Store(true)
 	}
@@ -202,7 +202,7 @@ func connected(c *conn.Conn, ctx context.Context) context.Context {
 func (g *Guard) adoptable(nc net.Conn) *conn.Conn {
 	switch nc.(type) {
 	case syscall.Conn, interface{ NetConn() net.Conn }:
-		return g.attach(nc, g.adopted)
+		return g.attach(nc, g.servers.adopted)
 	}
 	return nil
 }
@@ -221,7 +221,7 @@ func (g *Guard) attach(nc net.Conn, unseen *conn.Source) *conn.Conn {
 		}
 		g.stats.accepted.Add(1)
 		c = conn.New(nc, unseen, conn.Reported)
-		g.unseen.store(nc, c)
+		g.servers.unseen.store(nc, c)
 	}
 	c.LookAbove(nc)
 	c.Note(conn.Attached)
@@ -249,7 +249,7 @@ func (a Adapter) ConnState(nc net.Conn, state http.ConnState) {
 	case http.StateHijacked:
 		a.g.hijackedBy(c, nc)
 	case http.StateClosed:
-		a.g.unseen.delete(nc)
+		a.g.servers.unseen.delete(nc)
 		a.g.stayed(c)
 		c.Over()
 	case http.StateNew:
@@ -270,7 +270,7 @@ func (g *Guard) hijackedBy(c *conn.Conn, nc net.Conn) {
 		c.Mark(conn.Hijacked)
 	}
 	if c.Came() == conn.Reported {
-		g.unseen.delete(nc)
+		g.servers.unseen.delete(nc)
 		if ordinary { // it ends here, as far as anyone can see
 			c.Over()
 		}

@@ -39,7 +39,7 @@ func (t *connTable) delete(nc net.Conn) {
 // notWatched logs, once, that connections of a type that cannot be compared are
 // not counted.
 func (g *Guard) notWatched(nc net.Conn) {
-	if g.strange.CompareAndSwap(false, true) {
+	if g.once.strange.CompareAndSwap(false, true) {
 		g.journal.Note(slog.LevelWarn, "connections of this listener are not counted", slog.String("type", fmt.Sprintf("%T", nc)),
 			slog.String("remedy", "put Guard.Listener below the listener that makes them, or let it return pointers"))
 	}

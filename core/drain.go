@@ -49,10 +49,10 @@ func (g *Guard) Draining() <-chan struct{} {
 	if g == nil {
 		return nil
 	}
-	return g.drainCh
+	return g.ending.begun
 }
 
-func (g *Guard) isDraining() bool { return g.draining.Load() }
+func (g *Guard) isDraining() bool { return g.ending.draining.Load() }
 
 // Drain ends every session politely, on all servers of the guard. Call it before
 // the server's own Shutdown, which is yours to call; [Guard.Serve] and the adapters'
@@ -85,7 +85,7 @@ func (g *Guard) Drain(ctx context.Context) (DrainReport, error) {
 	if g == nil {
 		return DrainReport{}, nil
 	}
-	return g.whole.wait(ctx)
+	return g.ending.whole.wait(ctx)
 }
 
 const (

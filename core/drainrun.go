@@ -12,6 +12,17 @@ import (
 	"github.com/quietws/quietws/core/internal/conn"
 )
 
+// ending is the guard's own end. begun and kubernetes are set by New; the drain sets
+// draining and refusing, and neither is taken back.
+type ending struct {
+	draining   atomic.Bool   // not ready
+	refusing   atomic.Bool   // and takes no session any more
+	begun      chan struct{} // closed with draining
+	whole      *drain        // of all sessions
+	pollers    pollers       // whom it waits for
+	kubernetes bool          // the process runs in a pod
+}
+
 // drain is the end of the sessions of a guard, or of one of its servers alone.
 type drain struct {
 	g     *Guard
@@ -42,9 +53,9 @@ func (d *drain) begin() {
 		var n notice
 		if d.of == nil {
 			n = g.noticeOf()
-			g.draining.Store(true)
-			g.refusing.Store(n.none()) // from the start where nobody has to notice
-			close(g.drainCh)
+			g.ending.draining.Store(true)
+			g.ending.refusing.Store(n.none()) // from the start where nobody has to notice
+			close(g.ending.begun)
 		}
 		d.mu.Lock()
 		d.begun, d.start = true, g.now()
@@ -103,7 +114,7 @@ func (d *drain) run(n notice) {
 	probers, short := d.awaitNotice(n)
 	told := g.now()
 	if d.of == nil {
-		g.refusing.Store(true)
+		g.ending.refusing.Store(true)
 	}
 	sessions := g.openSessions(d.of)
 	d.mu.Lock()

@@ -40,7 +40,7 @@ func (g *Guard) over(c *conn.Conn, end conn.End) {
 			as = journal.Elsewhere
 		}
 	}
-	if limit := g.headLimit.Load(); e.Reason == event.ReasonTooLarge && end.Seen && end.In < limit {
+	if limit := g.servers.headLimit.Load(); e.Reason == event.ReasonTooLarge && end.Seen && end.In < limit {
 		e.Remedy = remedy.ManyFields
 	}
 	if e.Class.Probe() {

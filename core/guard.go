@@ -29,52 +29,55 @@ import (
 // nil channel, and Handler serves with its library alone and still refuses a
 // foreign Origin.
 type Guard struct {
+	// Set by New and never changed.
+
 	config  Config
-	journal *journal.Journal
-	watch   *conn.Watch
-	stats   stats
+	journal *journal.Journal // what is logged
+	watch   *conn.Watch      // what the connections share, and which are open
 
-	askedReady  lastSaid[bool]
-	askedChecks lastSaid[[]CheckStatus]
+	// Parts with a state of their own. Each says who may write it.
 
-	peers peerCache
+	stats      stats      // what was counted
+	paths      paths      // who answers which path
+	health     saidLast   // what user code said of health
+	peers      peerCache  // what the latest addresses are
+	turns      turns      // which health routes of the application fail
+	slots      slots      // of Config.MaxSessions
+	servers    servers    // those that the guard is attached to
+	ending     ending     // the drain, and the probers that it waits for
+	unanswered unanswered // handshakes taken over and not yet answered
+	panics     panicked   // those whose line in the server's log is to come
+	once       logged     // what is logged no more than once
 
-	paths   []pathRule                       // what Config says of paths; never changes
-	sockets atomic.Pointer[map[string]usage] // paths on which WebSocket is served, as they are learned
+	closed atomic.Bool // by Close
+}
+
+// paths is what is known of paths. The rules never change. The rest is written by whoever
+// learns it, and read by each request.
+type paths struct {
+	rules   []pathRule                       // what Config says
+	sockets atomic.Pointer[map[string]usage] // where WebSocket is served
 	owner   atomic.Pointer[ownerFunc]        // who knows the application's routes
-	form    atomic.Uint32                    // a pathForm: how the router compares paths, 0 if nobody said
-	told    atomic.Bool                      // who owns the health routes was told
-	around  atomic.Bool                      // that Endpoint is around the application was logged
+	form    atomic.Uint32                    // a pathForm: how the router compares paths, 0 if that is not known
+	logged  atomic.Bool                      // who answers the health routes
+	askers  sync.Map                         // Application.Key -> *asker
+}
 
-	draining  atomic.Bool // not ready
-	refusing  atomic.Bool // and takes no session any more
-	pollers   pollers
-	turns     turns
-	drainCh   chan struct{}
-	whole     *drain
-	parting   atomic.Bool // the sessions of one of servers are ended alone
-	panics    panicked
-	headLimit atomic.Int64  // how many bytes a server of net/http reads of a head
-	starved   atomic.Int64  // when a shortage at Accept was last told
-	slots     slots         // of Config.MaxSessions
-	awaited   atomic.Int64  // handshakes that are to be answered after the hijack
-	awaiting  atomic.Bool   // a timer looks at them
-	patience  time.Duration // with one of them: unansweredAfter
-	adopted   *conn.Source  // of the sessions on connections that were not watched before
+// saidLast is what a Health said last.
+type saidLast struct {
+	ready  lastSaid[bool]
+	checks lastSaid[[]CheckStatus]
+}
 
-	opening  sync.Mutex // held while a session opens that was handed over
-	mu       sync.Mutex
-	attached map[any]*server
-	askers   sync.Map    // Application.Key -> *asker
-	servers  []*server   // by their number less one
-	unseen   connTable   // those of attached servers that the guard did not accept
-	alone    atomic.Bool // that nobody does was logged
-	strange  atomic.Bool // that some cannot be in it was logged
-	closed   atomic.Bool
-
-	kubernetes bool        // the process runs in a pod
-	unstarted  atomic.Bool // that a server which never started counts was logged
-	overAgain  atomic.Bool // that the guard is used after its end was logged
+// logged are the lines that stand in the log once, or once in a window. Whoever sets one
+// writes its line.
+type logged struct {
+	around    atomic.Bool  // Endpoint is around the application
+	alone     atomic.Bool  // connections are watched, and no server is attached
+	strange   atomic.Bool  // some connections cannot be told apart
+	unstarted atomic.Bool  // a server counts that never started
+	overAgain atomic.Bool  // the guard is used after its end
+	starved   atomic.Int64 // when Accept last had too few files
 }
 
 // pathRule is what Config says of a path.
@@ -99,18 +102,15 @@ func New(config Config) (*Guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Guard{
-		config:   config,
-		patience: unansweredAfter,
-		drainCh:  make(chan struct{}),
-		attached: make(map[any]*server),
-
-		kubernetes: os.Getenv(inKubernetes) != "",
-	}
-	g.whole = newDrain(g, nil)
-	g.pollers.rare = config.Drain.room() / time.Duration(max(config.Drain.Fall, 1))
+	g := &Guard{config: config}
 	g.watch = conn.NewWatch((*host)(g), config.ExpectProxy)
-	g.adopted = &conn.Source{Watch: g.watch}
+	g.unanswered.patience = unansweredAfter
+	g.servers.attached = make(map[any]*server)
+	g.servers.adopted = &conn.Source{Watch: g.watch}
+	g.ending.begun = make(chan struct{})
+	g.ending.kubernetes = os.Getenv(inKubernetes) != ""
+	g.ending.whole = newDrain(g, nil)
+	g.ending.pollers.rare = config.Drain.room() / time.Duration(max(config.Drain.Fall, 1))
 	g.journal = journal.New(journal.Config{
 		Logger: config.Logger, Observe: config.Observe,
 		Collapse: config.Collapse, Summary: config.Summary,
@@ -120,21 +120,21 @@ func New(config Config) (*Guard, error) {
 		switch {
 		case p == nil || *p == "-":
 		case *p == "":
-			g.paths = append(g.paths, pathRule{path: defaultPaths[route], route: Route(route)})
+			g.paths.rules = append(g.paths.rules, pathRule{path: defaultPaths[route], route: Route(route)})
 		default:
-			g.paths = append(g.paths, pathRule{path: *p, route: Route(route), named: true})
+			g.paths.rules = append(g.paths.rules, pathRule{path: *p, route: Route(route), named: true})
 		}
 	}
 	for _, p := range config.ProbePaths {
 		if rule := g.rule(p); rule != nil {
 			rule.probe = true
 		} else {
-			g.paths = append(g.paths, pathRule{path: p, probe: true})
+			g.paths.rules = append(g.paths.rules, pathRule{path: p, probe: true})
 		}
 	}
 	for _, p := range config.AppHealth {
 		if g.rule(p) == nil {
-			g.paths = append(g.paths, pathRule{path: p, app: true})
+			g.paths.rules = append(g.paths.rules, pathRule{path: p, app: true})
 		}
 	}
 	return g, nil
@@ -157,9 +157,9 @@ func (g *Guard) rule(path string) *pathRule { return g.ruleIn(0, path) }
 
 // ruleIn is rule for a router that compares paths in that form.
 func (g *Guard) ruleIn(f pathForm, path string) *pathRule {
-	for i := range g.paths {
-		if f.same(g.paths[i].path, path) {
-			return &g.paths[i]
+	for i := range g.paths.rules {
+		if f.same(g.paths.rules[i].path, path) {
+			return &g.paths.rules[i]
 		}
 	}
 	return nil
@@ -221,9 +221,9 @@ const maxSockets = 64
 // learn remembers that WebSocket is served at path, and by which method Handler has
 // it, "" if it has not.
 func (g *Guard) learn(path, handler string) {
-	path = pathForm(g.form.Load()).key(path)
+	path = pathForm(g.paths.form.Load()).key(path)
 	for {
-		old := g.sockets.Load()
+		old := g.paths.sockets.Load()
 		var known map[string]usage
 		if old != nil {
 			known = *old
@@ -235,7 +235,7 @@ func (g *Guard) learn(path, handler string) {
 		fresh := make(map[string]usage, len(known)+1)
 		maps.Copy(fresh, known)
 		fresh[strings.Clone(path)] = now
-		if g.sockets.CompareAndSwap(old, &fresh) {
+		if g.paths.sockets.CompareAndSwap(old, &fresh) {
 			return
 		}
 	}
@@ -264,19 +264,19 @@ func servedBy(handler string) usage {
 }
 
 func (g *Guard) servedAt(path string) usage {
-	if m := g.sockets.Load(); m != nil {
-		return pathForm(g.form.Load()).in(*m, path)
+	if m := g.paths.sockets.Load(); m != nil {
+		return pathForm(g.paths.form.Load()).in(*m, path)
 	}
 	return 0
 }
 
 // tellRoutes prints, once, who answers each health route.
 func (g *Guard) tellRoutes() {
-	if g.told.Load() || !g.told.CompareAndSwap(false, true) {
+	if g.paths.logged.Load() || !g.paths.logged.CompareAndSwap(false, true) {
 		return
 	}
 	attrs := make([]slog.Attr, 0, routes)
-	for _, rule := range g.paths {
+	for _, rule := range g.paths.rules {
 		if rule.route == NoRoute {
 			continue
 		}
@@ -300,7 +300,7 @@ func (g *Guard) tellRoutes() {
 }
 
 func (g *Guard) owned(h Head, look bool) (owned, asked bool) {
-	if f := g.owner.Load(); f != nil {
+	if f := g.paths.owner.Load(); f != nil {
 		return (*f)(h, look)
 	}
 	return false, false

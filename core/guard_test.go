@@ -14,7 +14,7 @@ func TestLearnKeepsNothingElse(t *testing.T) {
 	line := "GET /ws?" + strings.Repeat("a", 1<<16)
 	g.learn(line[4:7], "")
 	g.learn("/"+strings.Repeat("a", journal.MaxText), "GET")
-	m := g.sockets.Load()
+	m := g.paths.sockets.Load()
 	if m == nil || len(*m) != 1 || g.servedAt("/ws") != servedSocket {
 		t.Fatalf("learned %v, want /ws alone", m)
 	}

@@ -224,7 +224,7 @@ func TestWrapPathThatTheApplicationRewrites(t *testing.T) {
 					r.URL.Path = rewritten
 					w.WriteHeader(status)
 				}))
-				g.draining.Store(true) // so that the routes differ
+				g.ending.draining.Store(true) // so that the routes differ
 				w := httptest.NewRecorder()
 				h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
 				want := want

@@ -95,7 +95,7 @@ func (a Adapter) Endpoint(r Request, h Head, route string, origins *Origins) Req
 // endpointIsAround logs, once, that Endpoint is around the application: what it was
 // asked there the application has no route for.
 func (g *Guard) endpointIsAround(path string) {
-	if !g.around.Swap(true) {
+	if !g.once.around.Swap(true) {
 		g.journal.Note(slog.LevelWarn, "Endpoint is around the application", slog.String("path", journal.Word(path)),
 			slog.Int("status", http.StatusNotFound), slog.String("remedy", aroundRemedy))
 	}
@@ -208,7 +208,7 @@ func (a Adapter) judge(h Head, c *conn.Conn, where place) *exchange {
 		return x
 	}
 	switch {
-	case asks && g.refusing.Load():
+	case asks && g.ending.refusing.Load():
 		x.refuse(event.ReasonDraining)
 	case asks:
 	case x.app:

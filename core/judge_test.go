@@ -274,7 +274,7 @@ func TestLearnIsBounded(t *testing.T) {
 		q := a.AtEndpoint(asked("GET", path), path, &Origins{Any: true})
 		q.Done(426, nil)
 	}
-	if m := g.sockets.Load(); m == nil || len(*m) > maxSockets {
+	if m := g.paths.sockets.Load(); m == nil || len(*m) > maxSockets {
 		t.Errorf("%v paths are remembered, want at most %d", m, maxSockets)
 	}
 }

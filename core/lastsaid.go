@@ -35,7 +35,7 @@ func (g *Guard) ready() bool {
 	case g.config.Health == nil:
 		return true
 	}
-	return g.askedReady.ask(func() bool {
+	return g.health.ready.ask(func() bool {
 		var a Answer
 		if g.askHealth(g.config.Health, HealthQuery{Route: RouteReady, Head: pathHead(defaultPaths[RouteReady])}, &a) {
 			return a.Status < 400
@@ -51,7 +51,7 @@ func (g *Guard) checks() []CheckStatus {
 	if !ok {
 		return nil
 	}
-	return slices.Clone(g.askedChecks.ask(func() (all []CheckStatus) {
+	return slices.Clone(g.health.checks.ask(func() (all []CheckStatus) {
 		g.contained("Health.Checks", func() { all = r.Checks() })
 		return all
 	}))

@@ -109,7 +109,7 @@ func TestALayerThatHoldsTheStatus(t *testing.T) {
 						t.Parallel()
 						events := make(chan event.Event, 10)
 						g := quietGuard(t, Config{Observe: func(e event.Event) { events <- e }})
-						g.patience = 50 * time.Millisecond
+						g.unanswered.patience = 50 * time.Millisecond
 						srv := &http.Server{Handler: behind(layer, row.route(g)), ErrorLog: log.New(io.Discard, "", 0)}
 						if outside != "nothing" {
 							g.Attach(srv)
@@ -404,8 +404,8 @@ func TestUnansweredHandshakes(t *testing.T) {
 		<-time.After(time.Minute)
 		_ = second.Close()
 		r2.Done(0, nil)
-		if n := told(); n != 0 || g.awaited.Load() != 0 || g.awaiting.Load() {
-			t.Errorf("%d told again, %d awaited", n, g.awaited.Load())
+		if n := told(); n != 0 || g.unanswered.waiting.Load() != 0 || g.unanswered.looking.Load() {
+			t.Errorf("%d told again, %d awaited", n, g.unanswered.waiting.Load())
 		}
 		_, _ = first.Close(), third.Close()
 		r1.Done(0, nil)

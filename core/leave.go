@@ -63,8 +63,8 @@ func (x *exchange) left() bool { return x.state.And(^stateLeaving)&stateLeaving 
 // open makes a session of a handshake that was answered 101, once: the server
 // and the one that it hands the connection over to may come at the same time.
 func (x *exchange) open(nc net.Conn) {
-	x.g.opening.Lock()
-	defer x.g.opening.Unlock()
+	x.g.servers.opening.Lock()
+	defer x.g.servers.opening.Unlock()
 	if x.opened() {
 		return
 	}
@@ -84,7 +84,7 @@ func (g *Guard) leave(c *conn.Conn, nc net.Conn) {
 	if x == nil || !x.is(stateLeaving) {
 		return
 	}
-	g.unseen.delete(nc)
+	g.servers.unseen.delete(nc)
 	x.open(nc)
 	x.left() // after that: SessionOn may come in between
 	if c.Came() == conn.Followed && !x.own {

@@ -52,7 +52,7 @@ func TestLeave(t *testing.T) {
 					a.ConnState(m.conn, http.StateNew)
 				}
 			case row.attached:
-				g.attach(nc, g.adopted)
+				g.attach(nc, g.servers.adopted)
 				m.conn = nc
 			}
 			q := a.BeginMessage(m)

@@ -133,8 +133,8 @@ func passes(err error) bool {
 func (g *Guard) acceptFailed(err error) {
 	g.stats.acceptErrors.Add(1)
 	now := int64(g.now()) + 1
-	last := g.starved.Load()
-	if last != 0 && now-last < int64(g.config.Collapse) || !g.starved.CompareAndSwap(last, now) {
+	last := g.once.starved.Load()
+	if last != 0 && now-last < int64(g.config.Collapse) || !g.once.starved.CompareAndSwap(last, now) {
 		return
 	}
 	g.journal.Note(slog.LevelError, "cannot accept connections, retrying",
@@ -145,7 +145,7 @@ func (g *Guard) acceptFailed(err error) {
 // listensAlone logs, once, that connections are watched and nobody tells of the
 // requests on them: then a request cannot be told from what is none.
 func (g *Guard) listensAlone() {
-	if !g.alone.CompareAndSwap(false, true) {
+	if !g.once.alone.CompareAndSwap(false, true) {
 		return
 	}
 	g.journal.Note(slog.LevelWarn, "connections are watched, but no server is attached",

@@ -119,7 +119,7 @@ func (g *Guard) layer(next http.Handler) *layer {
 	}
 	a := g.Adapter()
 	if mux, ok := next.(*http.ServeMux); ok {
-		m := &muxOwner{mux: mux, inner: g.owner.Load(), known: make(map[hostPath]*ownedPath)}
+		m := &muxOwner{mux: mux, inner: g.paths.owner.Load(), known: make(map[hostPath]*ownedPath)}
 		a = a.Owner(m.owns)
 		a.form = pathSegments
 	}

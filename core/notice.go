@@ -27,8 +27,8 @@ func (g *Guard) noticeOf() (n notice) {
 		return n
 	}
 	now := g.now()
-	n.probers = g.pollers.active(now)
-	if g.kubernetes || g.pollers.anySeen(now) {
+	n.probers = g.ending.pollers.active(now)
+	if g.ending.kubernetes || g.ending.pollers.anySeen(now) {
 		n.least = noticeLeast
 	}
 	return n
@@ -51,14 +51,14 @@ func (d *drain) awaitNotice(n notice) (all []DrainProber, short bool) {
 			return true
 		}
 		now := g.now()
-		fit, _ := g.pollers.within(n.probers, longest)
+		fit, _ := g.ending.pollers.within(n.probers, longest)
 		return now-start >= n.least &&
-			(g.pollers.noticed(n.probers, fall, now) || now-start >= noticeLeast && g.pollers.noticed(fit, fall, now))
+			(g.ending.pollers.noticed(n.probers, fall, now) || now-start >= noticeLeast && g.ending.pollers.noticed(fit, fall, now))
 	}
 	noticed := await(limit, done, d.hurry)
-	fit, slow := g.pollers.within(n.probers, longest)
+	fit, slow := g.ending.pollers.within(n.probers, longest)
 	if noticed && len(fit) > 0 {
 		await(noticeSettles, g.watch.Stopped.Load, d.hurry)
 	}
-	return g.pollers.report(n.probers), slow
+	return g.ending.pollers.report(n.probers), slow
 }

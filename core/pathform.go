@@ -59,7 +59,7 @@ func (a Adapter) Paths(p PathRules) Adapter {
 	}
 	f := p.form()
 	a.form = f | a.form&pathMere
-	a.g.form.Store(uint32(f))
+	a.g.paths.form.Store(uint32(f))
 	return a
 }
 
@@ -68,7 +68,7 @@ func (a Adapter) Paths(p PathRules) Adapter {
 func (a Adapter) path(h Head) (string, pathForm) {
 	f := a.form &^ pathMere
 	if f == 0 {
-		f = pathForm(a.g.form.Load())
+		f = pathForm(a.g.paths.form.Load())
 	}
 	if on, ok := h.(httpHead); ok {
 		return f.ofURL(on.r), f

@@ -35,7 +35,7 @@ func TestPathForm(t *testing.T) {
 		a := g.Adapter()
 		if row.form != 0 {
 			a.form = row.form
-			g.form.Store(uint32(row.form))
+			g.paths.form.Store(uint32(row.form))
 		}
 		path, form := a.path(httpHead{r})
 		if got := form.same(row.path, path); got != row.is {

@@ -101,15 +101,15 @@ func (p *poller) ask(now time.Duration, unready bool) {
 // once, while there is time to mend it.
 func (g *Guard) polled(key pollerKey, machine bool, status int) {
 	now := g.now()
-	g.pollers.mu.Lock()
-	p := g.pollers.get(key)
+	g.ending.pollers.mu.Lock()
+	p := g.ending.pollers.get(key)
 	p.machine = p.machine || machine
 	p.ask(now, status >= 500)
 	interval := p.interval(0)
 	known := p.asked > len(p.gaps)
-	g.pollers.mu.Unlock()
+	g.ending.pollers.mu.Unlock()
 	need := time.Duration(g.config.Drain.Fall) * interval
-	if !known || need <= g.config.Drain.room() || g.pollers.told.Swap(true) {
+	if !known || need <= g.config.Drain.room() || g.ending.pollers.told.Swap(true) {
 		return
 	}
 	g.journal.Note(slog.LevelInfo, "this drain is shorter than a prober needs",
@@ -123,7 +123,7 @@ func (g *Guard) polled(key pollerKey, machine bool, status int) {
 // sawProber notes that a prober was seen from where it may be believed.
 func (g *Guard) sawProber(p prober.Prober, at time.Time) {
 	g.stats.seeProber(p, at)
-	g.pollers.saw(p, g.now())
+	g.ending.pollers.saw(p, g.now())
 }
 
 // get returns the poller of key, a new one in the place of another where the

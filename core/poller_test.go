@@ -278,7 +278,7 @@ func TestPollerKnowsAProberByItsInterval(t *testing.T) {
 				<-time.After(gap)
 				g.polled(key, false, 200)
 			}
-			if got := len(g.pollers.active(g.now())) == 1; got != row.prober {
+			if got := len(g.ending.pollers.active(g.now())) == 1; got != row.prober {
 				t.Errorf("%s: a prober %v, want %v", row.rule, got, row.prober)
 			}
 		})
@@ -319,11 +319,11 @@ func TestPollersBounded(t *testing.T) {
 			question(h, "/readyz", fmt.Sprintf("10.1.%d.%d:1", i/250, i%250), "")
 			<-time.After(time.Second)
 		}
-		if n := len(g.pollers.m); n != maxPollers {
+		if n := len(g.ending.pollers.m); n != maxPollers {
 			t.Errorf("%d probers are remembered, want %d", n, maxPollers)
 		}
 		kube := prober.ByHead(httpHead{&http.Request{Header: http.Header{"User-Agent": {kubelet}}}})
-		if p := g.pollers.m[pollerKey{netip.MustParseAddr("10.0.0.9"), kube}]; p == nil || p.asked != 10*maxPollers {
+		if p := g.ending.pollers.m[pollerKey{netip.MustParseAddr("10.0.0.9"), kube}]; p == nil || p.asked != 10*maxPollers {
 			t.Errorf("the one that asks is remembered as %+v", p)
 		}
 	})

@@ -68,7 +68,7 @@ func (a Adapter) own(f ownerFunc) Adapter {
 		return a
 	}
 	a.owns = f
-	a.g.owner.Store(&f)
+	a.g.paths.owner.Store(&f)
 	return a
 }
 
@@ -104,7 +104,7 @@ func (a Adapter) begin(h Head, c *conn.Conn, outer *exchange) Request {
 	if outer != nil && !outer.preface && outer.http1 == head.IsHTTP1(h) { // else it is the request that became this connection, as with h2c
 		return Request{c: c, x: outer}
 	}
-	if !a.g.told.Load() {
+	if !a.g.paths.logged.Load() {
 		a.g.tellRoutes()
 	}
 	if c != nil && !c.Begin() {
@@ -266,8 +266,8 @@ func (r Request) open(nc net.Conn) net.Conn {
 	c.Note(conn.Upgraded)
 	c.AwaitAnswer()
 	x.set(stateOpened)
-	if x.g.refusing.Load() { // its handshake was under way: its moment is now
-		x.g.whole.joins(x)
+	if x.g.ending.refusing.Load() { // its handshake was under way: its moment is now
+		x.g.ending.whole.joins(x)
 	} else if s := x.g.parts(c); s != nil {
 		s.drain.joins(x)
 	}
@@ -284,7 +284,7 @@ func (r Request) open(nc net.Conn) net.Conn {
 func (r Request) adopt(c *conn.Conn, nc net.Conn) *conn.Conn {
 	if c == nil {
 		g := r.x.g
-		c = conn.New(nc, g.adopted, conn.Adopted)
+		c = conn.New(nc, g.servers.adopted, conn.Adopted)
 		if r.begun {
 			c.Begin()
 		}

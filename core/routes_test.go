@@ -187,7 +187,7 @@ func TestHandlerLearnsNoPathsOfClients(t *testing.T) {
 	for _, path := range []string{"/rooms/1", "/rooms/2", "/rooms/" + strings.Repeat("a", 1000), "/ws"} {
 		heard(t, address, "GET "+path+" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 	}
-	if m := g.sockets.Load(); m == nil || len(*m) != 1 || (*m)["/ws"] == 0 {
+	if m := g.paths.sockets.Load(); m == nil || len(*m) != 1 || (*m)["/ws"] == 0 {
 		t.Errorf("learned %v, want /ws alone", m)
 	}
 }

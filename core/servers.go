@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/quietws/quietws/core/internal/conn"
@@ -27,26 +28,40 @@ type server struct {
 	parting atomic.Bool // what opens on it now gets its goodbye at once
 }
 
+// servers are those that the guard is attached to, and what is known of all of them.
+type servers struct {
+	mu       sync.Mutex
+	attached map[any]*server // by the pointers that stand for it; under mu
+	list     []*server       // by their number less one; under mu
+
+	parting   atomic.Bool  // the sessions of one of them are ended alone; set under mu
+	headLimit atomic.Int64 // how many bytes a server of net/http reads of a head; set as one starts
+
+	opening sync.Mutex   // held while a session opens that a server has handed over
+	unseen  connTable    // connections that the guard did not accept; written in the accept loop
+	adopted *conn.Source // of sessions on connections that were not watched before; set by New
+}
+
 // serverOf returns the record of a server, by one of the pointers that stand for
 // it, and whether it is new.
 func (g *Guard) serverOf(keys ...any) (s *server, first bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	g.servers.mu.Lock()
+	defer g.servers.mu.Unlock()
 	for _, key := range keys {
-		if known := g.attached[key]; known != nil {
+		if known := g.servers.attached[key]; known != nil {
 			s = known
 		}
 	}
 	if s == nil {
 		s, first = &server{g: g, late: g.isOver()}, true
 		g.watch.Stopped.Store(false)
-		if len(g.servers) < conn.MaxServers {
-			g.servers = append(g.servers, s)
-			s.n = uint32(len(g.servers))
+		if len(g.servers.list) < conn.MaxServers {
+			g.servers.list = append(g.servers.list, s)
+			s.n = uint32(len(g.servers.list))
 		}
 	}
 	for _, key := range keys {
-		g.attached[key] = s
+		g.servers.attached[key] = s
 	}
 	return s, first
 }
@@ -70,9 +85,9 @@ func (a Adapter) Server(keys ...any) (_ Adapter, first bool) {
 }
 
 func (g *Guard) knows(keys []any) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return slices.ContainsFunc(keys, func(key any) bool { return g.attached[key] != nil })
+	g.servers.mu.Lock()
+	defer g.servers.mu.Unlock()
+	return slices.ContainsFunc(keys, func(key any) bool { return g.servers.attached[key] != nil })
 }
 
 // serves reports whether a server has a listener. Neither *http.Server nor
@@ -103,16 +118,16 @@ func (s *server) owns(c *conn.Conn) bool { return s == nil || s.n != 0 && c.Serv
 
 // parts returns the server of c if its sessions are being ended alone.
 func (g *Guard) parts(c *conn.Conn) *server {
-	if !g.parting.Load() {
+	if !g.servers.parting.Load() {
 		return nil
 	}
 	n := c.Server()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if n == 0 || !g.servers[n-1].parting.Load() {
+	g.servers.mu.Lock()
+	defer g.servers.mu.Unlock()
+	if n == 0 || !g.servers.list[n-1].parting.Load() {
 		return nil
 	}
-	return g.servers[n-1]
+	return g.servers.list[n-1]
 }
 
 // leaves notes that s accepts no more, and returns the drain that is to follow: of
@@ -123,18 +138,18 @@ func (g *Guard) leaves(s *server) *drain {
 		return nil
 	}
 	others, started := g.stops(s)
-	g.mu.Lock()
-	d := g.whole
-	if s != nil && others > 0 && !g.refusing.Load() {
+	g.servers.mu.Lock()
+	d := g.ending.whole
+	if s != nil && others > 0 && !g.ending.refusing.Load() {
 		if s.drain == nil {
 			s.drain = newDrain(g, s)
 			s.parting.Store(true)
-			g.parting.Store(true)
+			g.servers.parting.Store(true)
 		}
 		d = s.drain
 	}
-	g.mu.Unlock()
-	if others > 0 && started == 0 && !g.isDraining() && !g.unstarted.Swap(true) {
+	g.servers.mu.Unlock()
+	if others > 0 && started == 0 && !g.isDraining() && !g.once.unstarted.Swap(true) {
 		g.journal.Note(slog.LevelWarn, "a server shuts down, and one that never started counts as serving: no drain of all begins",
 			slog.String("remedy", "attach only servers that serve, or call Guard.Drain before Shutdown"))
 	}
@@ -147,12 +162,12 @@ func (g *Guard) stops(s *server) (others, started int) {
 	if g == nil {
 		return 0, 0
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	g.servers.mu.Lock()
+	defer g.servers.mu.Unlock()
 	if s != nil {
 		s.gone = true
 	}
-	for _, o := range g.attached {
+	for _, o := range g.servers.attached {
 		if o != s && !o.gone {
 			others++
 			if o.started.Load() {
@@ -175,8 +190,8 @@ func (s *server) starts(address string) {
 	if s.late {
 		s.g.usedAgain("Attach")
 	}
-	s.g.mu.Lock()
-	defer s.g.mu.Unlock()
+	s.g.servers.mu.Lock()
+	defer s.g.servers.mu.Unlock()
 	if s.address == "" {
 		s.address = address
 	}
@@ -187,8 +202,8 @@ func (s *server) attrs() []slog.Attr {
 	if s == nil {
 		return nil
 	}
-	s.g.mu.Lock()
-	defer s.g.mu.Unlock()
+	s.g.servers.mu.Lock()
+	defer s.g.servers.mu.Unlock()
 	return []slog.Attr{slog.String("server", cmp.Or(s.address, "unknown"))}
 }
 
@@ -205,10 +220,10 @@ func addressOf(listeners ...net.Listener) string {
 
 // drains returns the drain of all, and those of servers alone.
 func (g *Guard) drains() []*drain {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	all := []*drain{g.whole}
-	for _, s := range g.servers {
+	g.servers.mu.Lock()
+	defer g.servers.mu.Unlock()
+	all := []*drain{g.ending.whole}
+	for _, s := range g.servers.list {
 		if s.drain != nil {
 			all = append(all, s.drain)
 		}
@@ -234,7 +249,7 @@ func (g *Guard) isOver() bool { return g.closed.Load() || g.isDraining() }
 // usedAgain logs, once, where no error can be returned, that a guard is used which
 // has drained or is closed.
 func (g *Guard) usedAgain(by string) {
-	if !g.isOver() || g.overAgain.Swap(true) {
+	if !g.isOver() || g.once.overAgain.Swap(true) {
 		return
 	}
 	attrs := []slog.Attr{slog.String("by", by), slog.String("remedy", "make a new guard with core.New")}

@@ -175,8 +175,8 @@ func TestServersOfOneApplication(t *testing.T) {
 	a, b := &http.Server{}, &http.Server{}
 	g.Adapter().Attach(a, b)
 	for _, srv := range []*http.Server{a, b} {
-		if again, first := g.Adapter().Server(srv); first || again.server != g.servers[0] {
-			t.Errorf("first %v, server %p of %p", first, again.server, g.servers[0])
+		if again, first := g.Adapter().Server(srv); first || again.server != g.servers.list[0] {
+			t.Errorf("first %v, server %p of %p", first, again.server, g.servers.list[0])
 		}
 	}
 }
@@ -303,7 +303,7 @@ func TestCloseReportsTheDrain(t *testing.T) {
 		}
 		logtest.WantAttrs(t, last, map[string]string{"sessions": "2", "closed": "1", "dropped": "0", "open": "1", "duration": "1s"})
 		left.end(nil)
-		<-g.whole.done
+		<-g.ending.whole.done
 		if more := log.Take(); len(more) > 0 {
 			t.Errorf("and then %v", more)
 		}
@@ -352,7 +352,7 @@ func TestDrainCountsALateSessionOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := quietGuard(t, Config{})
 		late, other := began(t, g), began(t, g).open()
-		g.refusing.Store(true) // as a drain does that has not looked yet
+		g.ending.refusing.Store(true) // as a drain does that has not looked yet
 		late.open()
 		time.AfterFunc(time.Second, func() { late.end(nil); other.end(nil) })
 		if r := drained(t, g); r.Sessions != 2 || r.Closed != 2 {

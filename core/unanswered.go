@@ -1,6 +1,7 @@
 package core
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/quietws/quietws/core/event"
@@ -10,17 +11,24 @@ import (
 // is logged. A proxy may need a while to ask the server behind it.
 const unansweredAfter = 3 * time.Second
 
+// unanswered counts the handshakes that were taken over and not yet answered.
+type unanswered struct {
+	waiting  atomic.Int64
+	looking  atomic.Bool   // a timer is running
+	patience time.Duration // with one of them, unansweredAfter; set by New
+}
+
 // await has it logged if the handshake, whose connection was just taken over, is
 // not answered soon. One timer is there for all: only where it finds a handshake
 // that still waits does it look at the connections.
 func (x *exchange) await() {
 	x.set(stateAwaited)
-	x.g.awaited.Add(1)
-	x.g.awaitFor(x.g.patience)
+	x.g.unanswered.waiting.Add(1)
+	x.g.awaitFor(x.g.unanswered.patience)
 }
 
 func (g *Guard) awaitFor(d time.Duration) {
-	if g.awaiting.CompareAndSwap(false, true) {
+	if g.unanswered.looking.CompareAndSwap(false, true) {
 		time.AfterFunc(d, g.lookForUnanswered)
 	}
 }
@@ -28,13 +36,13 @@ func (g *Guard) awaitFor(d time.Duration) {
 // awaitOver ends await: the handshake was answered, or its connection is closed.
 func (x *exchange) awaitOver() {
 	if x.state.And(^stateAwaited)&stateAwaited != 0 {
-		x.g.awaited.Add(-1)
+		x.g.unanswered.waiting.Add(-1)
 	}
 }
 
 func (g *Guard) lookForUnanswered() {
-	g.awaiting.Store(false)
-	if g.awaited.Load() == 0 {
+	g.unanswered.looking.Store(false)
+	if g.unanswered.waiting.Load() == 0 {
 		return
 	}
 	next := time.Duration(0)
@@ -43,7 +51,7 @@ func (g *Guard) lookForUnanswered() {
 		if x == nil || !x.is(stateAwaited) {
 			continue
 		}
-		if left := x.openedAt + g.patience - g.now(); left > 0 {
+		if left := x.openedAt + g.unanswered.patience - g.now(); left > 0 {
 			if next == 0 || left < next {
 				next = left
 			}

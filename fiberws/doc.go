@@ -1,6 +1,6 @@
-// Package fiberws puts a [core.Guard] on Fiber v2. It translates and holds no rule:
-// what is a probe, what is refused and what is told the core decides, and its
-// documentation says. A whole server:
+// Package fiberws puts a [core.Guard] on Fiber v2. It only translates: package core
+// decides what is a probe, what is refused and what is logged, and documents it. A
+// whole server:
 //
 //	package main
 //
@@ -48,19 +48,19 @@
 //		return fiberws.Serve(ctx, guard, app, ":8080")
 //	}
 //
-// GET /livez, /readyz, /startupz and /healthz are answered, each only where the
-// application has no route of its own there; probes stay out of the server's log; a
-// refused handshake is told with what mends it; and at SIGTERM each session gets a
-// close frame, 1001, before the listener goes.
+// GET /livez, /readyz, /startupz and /healthz are answered, unless the application has
+// its own route there. Probes stay out of the server's log. A refused handshake is
+// logged with its fix. At SIGTERM each session gets a close frame with 1001 before the
+// listener closes.
 //
 // # Which one
 //
-// [Serve] takes the place of app.Listen. [Attach] is for who keeps app.Listen,
-// and [Middleware] one line for who wants nothing else: it counts no connections
-// and drains when you call [core.Guard.Drain]. [Handler] serves WebSocket with
-// contrib/websocket; [Endpoint] goes before websocket.New on a route of your
-// own, with [Recover] in its Config and [SessionOf] in its function. [Quiet]
-// keeps probes out of access logs, metrics and traces.
+// [Serve] takes the place of app.Listen. Use [Attach] to keep app.Listen. [Middleware]
+// is a single line: it counts no connections, and drains when you call
+// [core.Guard.Drain]. [Handler] serves WebSocket with contrib/websocket; [Endpoint]
+// goes before websocket.New on your own route, with [Recover] in its Config and
+// [SessionOf] in its function. [Quiet] keeps probes out of access logs, metrics and
+// traces.
 //
-// Prefork is not served: see [ErrPrefork]. fasthttp speaks no HTTP/2.
+// Apps with Prefork are not served: see [ErrPrefork]. fasthttp has no HTTP/2.
 package fiberws

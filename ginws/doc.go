@@ -1,6 +1,6 @@
-// Package ginws puts a [core.Guard] on Gin. It translates and holds no rule: what is
-// a probe, what is refused and what is told the core decides, and its documentation
-// says. A whole server:
+// Package ginws puts a [core.Guard] on Gin. It only translates: package core decides
+// what is a probe, what is refused and what is logged, and documents it. A whole
+// server:
 //
 //	package main
 //
@@ -48,20 +48,19 @@
 //		return ginws.Serve(ctx, guard, engine, ":8080")
 //	}
 //
-// GET /livez, /readyz, /startupz and /healthz are answered, each only where the
-// application has no route of its own there; probes stay out of the server's log; a
-// refused handshake is told with what mends it; and at SIGTERM each session gets a
-// close frame, 1001, before the listener goes.
+// GET /livez, /readyz, /startupz and /healthz are answered, unless the application has
+// its own route there. Probes stay out of the server's log. A refused handshake is
+// logged with its fix. At SIGTERM each session gets a close frame with 1001 before the
+// listener closes.
 //
 // # Which one
 //
-// [Serve] takes the place of engine.Run. [Attach] is for who has an http.Server
-// of his own, and [Middleware] one line for who wants nothing else: it counts no
-// connections and drains when you call [core.Guard.Drain]. [Handler] serves
-// WebSocket with coder/websocket; [Endpoint] goes before the handler on a route
-// of your own library. [Quiet] keeps probes out of access logs, metrics and
-// traces.
+// [Serve] takes the place of engine.Run. Use [Attach] to keep your own http.Server.
+// [Middleware] is a single line: it counts no connections, and drains when you call
+// [core.Guard.Drain]. [Handler] serves WebSocket with coder/websocket; [Endpoint] goes
+// before the handler on a route that your own library serves. [Quiet] keeps probes out
+// of access logs, metrics and traces.
 //
-// Gin 1.11.0 alone refuses the hijack of coder/websocket: take another version for
-// Handler.
+// Do not use Handler with Gin 1.11.0: that version alone refuses coder/websocket's
+// hijack.
 package ginws

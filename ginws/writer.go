@@ -10,17 +10,18 @@ import (
 	"github.com/quietws/quietws/core"
 )
 
-// writer is the gin.ResponseWriter of a request whose outcome matters. Gin's own
-// lies below the core's and keeps what Gin wants to know, so what Gin writes
-// past this one later still fits. Gin delays the header: the core learns the
-// status when it is written, or when the chain has ended.
+// writer is the gin.ResponseWriter of a request that may be a handshake or a probe.
+// Gin's own writer lies below the core's and keeps Gin's state, so what Gin writes
+// later without this one still fits. Gin delays the header: the core learns the status
+// when it is written, or when the chain has ended.
 type writer struct {
 	gin.ResponseWriter                     // Gin's
 	core               http.ResponseWriter // the core's, which writes to Gin's
-	final              int                 // what is answered past Gin: 101 at the hijack, or the core's own; 0: nothing
+	final              int                 // the status sent without Gin: 101 at the hijack, or the core's; 0 for none
 }
 
-// wrap lets q see what is answered, nil where that does not matter.
+// wrap lets q see the response. It returns nil for an ordinary request, which needs no
+// writer.
 func wrap(q *core.HTTPRequest, c *gin.Context) *writer {
 	if !q.Candidate() {
 		return nil
@@ -32,22 +33,22 @@ func wrap(q *core.HTTPRequest, c *gin.Context) *writer {
 	return w
 }
 
-// ended is called after the chain, with nil for a request that is ordinary. It
-// returns the last error that a handler has left with c.Error, for whoever is
-// outside it to answer; without one the status is what Gin will write.
+// ended is called after the chain, on nil for an ordinary request. It returns the last
+// error that a handler added with c.Error, which outer middleware still answers;
+// without one, the status is what Gin is about to write.
 func (w *writer) ended(c *gin.Context) error {
 	if last := c.Errors.Last(); last != nil {
 		return last.Err
 	}
 	if w != nil {
-		w.tell()
+		w.report()
 	}
 	return nil
 }
 
-// tell tells the core the status that Gin has. Where the core answers instead,
-// that is written.
-func (w *writer) tell() {
+// report gives the core the status that Gin has. If the core answers instead, that
+// answer is written.
+func (w *writer) report() {
 	if status := w.Status(); !w.Written() {
 		if w.core.WriteHeader(status); w.Status() != status {
 			w.ResponseWriter.WriteHeaderNow()
@@ -55,8 +56,8 @@ func (w *writer) tell() {
 	}
 }
 
-// Status is 101 after the hijack, also for libraries that write their answer
-// past Gin: it is what an access log asks for.
+// Status is 101 after the hijack, even if the library wrote its answer without Gin:
+// access logs call it.
 func (w *writer) Status() int {
 	if w.final != 0 {
 		return w.final
@@ -70,7 +71,7 @@ func (w *writer) WriteHeader(status int) {
 	}
 }
 
-func (w *writer) WriteHeaderNow()                   { w.tell(); w.ResponseWriter.WriteHeaderNow() }
+func (w *writer) WriteHeaderNow()                   { w.report(); w.ResponseWriter.WriteHeaderNow() }
 func (w *writer) Write(p []byte) (int, error)       { w.WriteHeaderNow(); return w.core.Write(p) }
 func (w *writer) WriteString(s string) (int, error) { return w.Write([]byte(s)) }
 func (w *writer) Flush()                            { w.WriteHeaderNow(); w.core.(http.Flusher).Flush() }

@@ -11,7 +11,8 @@ import (
 	"github.com/quietws/quietws/core/kit"
 )
 
-// asked is how the core asks app who answers a health path.
+// asked describes app to the core, so that the core can ask it who answers a health
+// path.
 func asked(app *fiber.App) core.Application {
 	return core.Application{
 		Key:     app,
@@ -27,7 +28,8 @@ func paths(app *fiber.App) core.PathRules {
 	return core.PathRules{Raw: !c.UnescapePath, Decoded: c.UnescapePath, Fold: !c.CaseSensitive, Trim: !c.StrictRouting}
 }
 
-// exact asks the route table, and compares as Fiber's router does.
+// exact reports whether the route table has a route with exactly this path, compared
+// as Fiber's router does.
 func exact(app *fiber.App, path string) bool {
 	same := func(r *fiber.Route) bool {
 		at := r.Path

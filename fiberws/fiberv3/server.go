@@ -16,8 +16,8 @@ import (
 	"github.com/quietws/quietws/core/kit"
 )
 
-// message is the core.Message of a request of fasthttp. Its strings are those of
-// the request's buffers.
+// message is the core.Message of a request of fasthttp. Its strings share the
+// request's buffers: they are valid until the handler returns.
 type message struct{ *fasthttp.RequestCtx }
 
 func (m message) Method() string  { return utils.UnsafeString(m.RequestCtx.Method()) }
@@ -33,9 +33,9 @@ func (m message) Status() int            { return m.Response.StatusCode() }
 
 func (m message) Field(name string) string {
 	switch {
-	case name == fiber.HeaderUserAgent: // of which fasthttp keeps one line, and apart
+	case name == fiber.HeaderUserAgent: // fasthttp keeps only one line of it, separately
 		return utils.UnsafeString(m.Request.Header.UserAgent())
-	case name == fiber.HeaderConnection && m.Request.Header.ConnectionClose(): // PeekAll then knows of "close" alone
+	case name == fiber.HeaderConnection && m.Request.Header.ConnectionClose(): // PeekAll then returns only "close"
 		return kit.JoinField(name, fields(&m.Request.Header))
 	}
 	return kit.JoinLines(m.Request.Header.PeekAll(name), utils.UnsafeString)
@@ -56,13 +56,13 @@ func (m message) SetField(name, value string) { m.Response.Header.Set(name, valu
 func (m message) AnswerField(n string) string { return utils.UnsafeString(m.Response.Header.Peek(n)) }
 func (m message) Reset()                      { m.Hijack(nil); m.Response.Reset() }
 
-// attach puts the guard around what srv has.
+// attach wraps srv's handler and hooks.
 func attach(a core.Adapter, srv *fasthttp.Server) {
 	srv.Handler = handler(a, srv.Handler, srv.DisableKeepalive)
 	srv.ErrorHandler = unread(a, kit.Chain(srv.ErrorHandler))
 	srv.HeaderReceived = received(srv.HeaderReceived)
 	srv.ConnState = kit.Chain(srv.ConnState, func(nc net.Conn, state fasthttp.ConnState) {
-		if srv.MaxConnsPerIP == 0 { // else nc may be another client's by now
+		if srv.MaxConnsPerIP == 0 { // with it fasthttp may have reused nc for another client
 			a.ConnState(nc, http.ConnState(state))
 		}
 	})
@@ -87,8 +87,8 @@ func handler(a core.Adapter, next fasthttp.RequestHandler, closes bool) fasthttp
 	}
 }
 
-// hold lets the core close a connection that was handed over when its handler has
-// returned, which is when fasthttp closes a user value. contrib has fasthttp leave it
+// hold lets the core close a hijacked connection when its handler has returned.
+// fasthttp closes user values at that moment; the connection itself contrib leaves
 // open.
 func hold(q *core.Request, ctx *fasthttp.RequestCtx) {
 	if ctx.Hijacked() {
@@ -98,7 +98,7 @@ func hold(q *core.Request, ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// unread is for what fasthttp could not read.
+// unread handles requests that fasthttp could not read.
 func unread(a core.Adapter, refused func(*fasthttp.RequestCtx, error)) func(*fasthttp.RequestCtx, error) {
 	return func(ctx *fasthttp.RequestCtx, err error) {
 		head := errors.As(err, new(*fasthttp.ErrSmallBuffer))
@@ -108,9 +108,9 @@ func unread(a core.Adapter, refused func(*fasthttp.RequestCtx, error)) func(*fas
 	}
 }
 
-// received is called when a head was read. Where Connection is "close", in any or
-// the last of its lines, fasthttp runs no hijack: that is undone for a request
-// that names another protocol.
+// received runs when a head has been read. If any line of Connection, or the last, is
+// "close", fasthttp does not run a hijack. received removes the "close" from a request
+// with an Upgrade.
 func received(next func(*fasthttp.RequestHeader) fasthttp.RequestConfig) func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
 	return func(h *fasthttp.RequestHeader) (config fasthttp.RequestConfig) {
 		if h.IsHTTP11() && h.ConnectionClose() && len(h.Peek(fiber.HeaderUpgrade)) > 0 {

@@ -1,4 +1,4 @@
-// Package librarytest tries fiberws with the middleware of Fiber itself that needs
-// more modules than Fiber does, in a module of its own: who imports fiberws does not
-// have to know of them.
+// Package librarytest tests fiberws with Fiber's own middleware that needs more
+// modules than Fiber does. It is a module of its own, so that importing fiberws does
+// not require them.
 package librarytest

@@ -1,3 +1,3 @@
-// Package librarytest tries ginws with more than one WebSocket library, in a
-// module of its own: who imports ginws does not have to know of them.
+// Package librarytest tests ginws with more than one WebSocket library. It is a module
+// of its own, so that importing ginws does not require any of them.
 package librarytest
