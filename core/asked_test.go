@@ -119,8 +119,8 @@ func TestAQuestionPasses(t *testing.T) {
 	called := false
 	q := a.Endpoint(a.BeginMessage(m), m, "/readyz", &Origins{Any: true})
 	_ = q.Around(m, func() error { called = true; return nil }, nil)
-	if !called || q.Candidate() || !a.IsProbeMessage(m) || g.servedAt("/readyz") != 0 {
-		t.Errorf("called %t, a candidate %t, quiet %t, learned %t", called, q.Candidate(), a.IsProbeMessage(m), g.servedAt("/readyz") != 0)
+	if !called || q.Candidate() || !a.IsProbeMessage(m) || g.paths.servedAt("/readyz") != 0 {
+		t.Errorf("called %t, a candidate %t, quiet %t, learned %t", called, q.Candidate(), a.IsProbeMessage(m), g.paths.servedAt("/readyz") != 0)
 	}
 	if s := g.Snapshot(); len(s.Probes) != 0 || len(s.Handshakes) != 0 {
 		t.Errorf("counted %v, %v", s.Probes, s.Handshakes)

@@ -166,7 +166,7 @@ func TestConfigIsTheCallers(t *testing.T) {
 	everybody := netip.MustParsePrefix("0.0.0.0/0")
 	c.ProbePaths[0], c.ProbeSources[0], c.TrustedProxies[0] = "/admin", everybody, everybody
 	stranger := netip.MustParseAddr("203.0.113.9")
-	if g.rule("/admin") != nil || g.rule("/ws") == nil || g.platform(stranger) || prober.Contains(g.config.TrustedProxies, stranger) {
+	if g.paths.rule(0, "/admin") != nil || g.paths.rule(0, "/ws") == nil || g.platform(stranger) || prober.Contains(g.config.TrustedProxies, stranger) {
 		t.Error("a change that the caller makes to its slices after New changes whom the guard trusts")
 	}
 	if err := g.Close(); err != nil {

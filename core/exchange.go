@@ -123,7 +123,7 @@ func (x *exchange) Confirm(status int) {
 func (x *exchange) accepted() {
 	x.mark(conn.Session)
 	if !x.endpoint {
-		x.g.learn(x.path, "")
+		x.g.paths.learn(x.path, "")
 	}
 	if x.foreign { // nobody minds
 		x.from.page, x.from.host = "", ""
@@ -269,7 +269,7 @@ func (x *exchange) settleHandshake(status int) {
 		}
 		x.mark(conn.UpgradeFailed)
 		g.stats.handshakes[handshakeFailed][reason].Add(1)
-		if g.servedAt(x.path) != 0 || x.endpoint || status == http.StatusSwitchingProtocols {
+		if g.paths.servedAt(x.path) != 0 || x.endpoint || status == http.StatusSwitchingProtocols {
 			g.stats.broken.Add(1)
 		}
 	}

@@ -1,13 +1,9 @@
 package core
 
 import (
-	"log/slog"
-	"maps"
 	"net/netip"
 	"os"
 	"runtime/debug"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -52,17 +48,6 @@ type Guard struct {
 	closed atomic.Bool // by Close
 }
 
-// paths is what is known of paths. The rules never change. The rest is written by whoever
-// learns it, and read by each request.
-type paths struct {
-	rules   []pathRule                       // what Config says
-	sockets atomic.Pointer[map[string]usage] // where WebSocket is served
-	owner   atomic.Pointer[ownerFunc]        // who knows the application's routes
-	form    atomic.Uint32                    // a pathForm: how the router compares paths, 0 if that is not known
-	logged  atomic.Bool                      // who answers the health routes
-	askers  sync.Map                         // Application.Key -> *asker
-}
-
 // saidLast is what a Health said last.
 type saidLast struct {
 	ready  lastSaid[bool]
@@ -79,20 +64,6 @@ type logged struct {
 	overAgain atomic.Bool  // the guard is used after its end
 	starved   atomic.Int64 // when Accept last had too few files
 }
-
-// pathRule is what Config says of a path.
-type pathRule struct {
-	path  string
-	route Route // the health route there
-	named bool  // in Config.Routes: answered before the application is asked
-	probe bool  // in Config.ProbePaths
-	app   bool  // in Config.AppHealth
-}
-
-// ownerFunc says whether the application has a route of exactly the path of a
-// request. asked is false where it cannot be asked.
-// Where look is true nobody is to be asked for it.
-type ownerFunc func(h Head, look bool) (owned, asked bool)
 
 // New returns a Guard. Its error joins everything that is wrong with config; the
 // zero Config has none; only with an error is the Guard nil. It starts nothing: a
@@ -116,27 +87,7 @@ func New(config Config) (*Guard, error) {
 		Collapse: config.Collapse, Summary: config.Summary,
 		Suppressed: func(c event.Class, n uint64) { g.stats.suppressed[c].Add(n) },
 	})
-	for route, p := range config.Routes.all() {
-		switch {
-		case p == nil || *p == "-":
-		case *p == "":
-			g.paths.rules = append(g.paths.rules, pathRule{path: defaultPaths[route], route: Route(route)})
-		default:
-			g.paths.rules = append(g.paths.rules, pathRule{path: *p, route: Route(route), named: true})
-		}
-	}
-	for _, p := range config.ProbePaths {
-		if rule := g.rule(p); rule != nil {
-			rule.probe = true
-		} else {
-			g.paths.rules = append(g.paths.rules, pathRule{path: p, probe: true})
-		}
-	}
-	for _, p := range config.AppHealth {
-		if g.rule(p) == nil {
-			g.paths.rules = append(g.paths.rules, pathRule{path: p, app: true})
-		}
-	}
+	g.paths.rules = pathRules(config)
 	return g, nil
 }
 
@@ -149,20 +100,6 @@ func Must(g *Guard, err error) *Guard {
 		panic(err)
 	}
 	return g
-}
-
-// rule returns what Config says of a path, nil for nothing. There are few: to
-// compare them costs less than to hash each request's path.
-func (g *Guard) rule(path string) *pathRule { return g.ruleIn(0, path) }
-
-// ruleIn is rule for a router that compares paths in that form.
-func (g *Guard) ruleIn(f pathForm, path string) *pathRule {
-	for i := range g.paths.rules {
-		if f.same(g.paths.rules[i].path, path) {
-			return &g.paths.rules[i]
-		}
-	}
-	return nil
 }
 
 // now is the time since the guard was made, by the monotonic clock.
@@ -213,95 +150,4 @@ func nilPanics() (nils bool) {
 // nobody's: a unix socket is asked for with isUnix.
 func (g *Guard) platform(a netip.Addr) bool {
 	return prober.IsPlatform(a) || prober.Contains(g.config.ProbeSources, a)
-}
-
-// maxSockets bounds the paths that are learned.
-const maxSockets = 64
-
-// learn remembers that WebSocket is served at path, and by which method Handler has
-// it, "" if it has not.
-func (g *Guard) learn(path, handler string) {
-	path = pathForm(g.paths.form.Load()).key(path)
-	for {
-		old := g.paths.sockets.Load()
-		var known map[string]usage
-		if old != nil {
-			known = *old
-		}
-		now := known[path] | servedBy(handler)
-		if now == known[path] || known[path] == 0 && len(known) >= maxSockets || len(path) > journal.MaxText {
-			return
-		}
-		fresh := make(map[string]usage, len(known)+1)
-		maps.Copy(fresh, known)
-		fresh[strings.Clone(path)] = now
-		if g.paths.sockets.CompareAndSwap(old, &fresh) {
-			return
-		}
-	}
-}
-
-// usage says how WebSocket is served at a path, 0 if it is not, as far as is known.
-type usage uint8
-
-const (
-	servedSocket usage = 1 << iota
-	servedGET          // by Handler
-	servedHEAD
-	servedOPTIONS
-)
-
-func servedBy(handler string) usage {
-	switch handler {
-	case "GET":
-		return servedSocket | servedGET
-	case "HEAD":
-		return servedSocket | servedHEAD
-	case "OPTIONS":
-		return servedSocket | servedOPTIONS
-	}
-	return servedSocket
-}
-
-func (g *Guard) servedAt(path string) usage {
-	if m := g.paths.sockets.Load(); m != nil {
-		return pathForm(g.paths.form.Load()).in(*m, path)
-	}
-	return 0
-}
-
-// tellRoutes prints, once, who answers each health route.
-func (g *Guard) tellRoutes() {
-	if g.paths.logged.Load() || !g.paths.logged.CompareAndSwap(false, true) {
-		return
-	}
-	attrs := make([]slog.Attr, 0, routes)
-	for _, rule := range g.paths.rules {
-		if rule.route == NoRoute {
-			continue
-		}
-		path := rule.path
-		who := "quietws"
-		if !rule.named {
-			switch owned, asked := g.owned(pathHead(path), true); {
-			case owned:
-				who = "application"
-			case !asked:
-				who = "quietws where the application has no route or middleware of its own"
-			}
-		}
-		attrs = append(attrs, slog.String(path, who))
-	}
-	if len(attrs) == 0 || g.config.ObserveOnly {
-		return
-	}
-	sortAttrs(attrs)
-	g.journal.Note(slog.LevelInfo, "health routes", attrs...)
-}
-
-func (g *Guard) owned(h Head, look bool) (owned, asked bool) {
-	if f := g.paths.owner.Load(); f != nil {
-		return (*f)(h, look)
-	}
-	return false, false
 }

@@ -12,10 +12,10 @@ import (
 func TestLearnKeepsNothingElse(t *testing.T) {
 	g := quietGuard(t, Config{})
 	line := "GET /ws?" + strings.Repeat("a", 1<<16)
-	g.learn(line[4:7], "")
-	g.learn("/"+strings.Repeat("a", journal.MaxText), "GET")
+	g.paths.learn(line[4:7], "")
+	g.paths.learn("/"+strings.Repeat("a", journal.MaxText), "GET")
 	m := g.paths.sockets.Load()
-	if m == nil || len(*m) != 1 || g.servedAt("/ws") != servedSocket {
+	if m == nil || len(*m) != 1 || g.paths.servedAt("/ws") != servedSocket {
 		t.Fatalf("learned %v, want /ws alone", m)
 	}
 	for path := range *m {
@@ -24,8 +24,8 @@ func TestLearnKeepsNothingElse(t *testing.T) {
 		}
 	}
 	for _, handler := range []string{"GET", "", "POST"} { // what is known stays
-		if g.learn(line[4:7], handler); g.servedAt("/ws") != servedSocket|servedGET {
-			t.Errorf("learned %b by %q", g.servedAt("/ws"), handler)
+		if g.paths.learn(line[4:7], handler); g.paths.servedAt("/ws") != servedSocket|servedGET {
+			t.Errorf("learned %b by %q", g.paths.servedAt("/ws"), handler)
 		}
 	}
 }

@@ -39,7 +39,7 @@ func TestIsProbe(t *testing.T) {
 		{"the same from the internet, which gets the answer and stays in the log", asked("GET", "/socket", agent(kubelet), peerAt(internet)), false},
 	} {
 		g := quietGuard(t, c)
-		g.learn("/socket", "GET")
+		g.paths.learn("/socket", "GET")
 		l := g.layer(appRoutes())
 		if got := g.IsProbe(row.r); got != row.want {
 			t.Errorf("%s, before the chain: %v", row.rule, got)

@@ -43,7 +43,7 @@ func (a Adapter) Endpoint(r Request, h Head, route string, origins *Origins) Req
 	if own {
 		where = atHandler
 		if path, form := a.path(h); route != "" && form.same(route, path) {
-			g.learn(route, h.Method())
+			g.paths.learn(route, h.Method())
 		}
 	}
 	if r.x == nil {
@@ -156,7 +156,7 @@ const (
 func (a Adapter) judge(h Head, c *conn.Conn, where place) *exchange {
 	g := a.g
 	path, form := a.path(h)
-	rule := g.ruleIn(form, path)
+	rule := g.paths.rule(form, path)
 	asks := head.AsksToUpgrade(h)
 	p := prober.ByHead(h)
 	method := h.Method()
@@ -224,8 +224,8 @@ func (a Adapter) judge(h Head, c *conn.Conn, where place) *exchange {
 		room := varied.Get().(*Answer)
 		x.route, x.machine = RouteReady, true
 		x.probeWith(g.answerProbePath(h, room), room, pooledVaried)
-	case p != 0 && where == atServer && g.servedAt(path)&^servedSocket != 0:
-		if by := servedBy(method); g.servedAt(path)&by == by {
+	case p != 0 && where == atServer && g.paths.servedAt(path)&^servedSocket != 0:
+		if by := servedBy(method); g.paths.servedAt(path)&by == by {
 			x.kind, x.answer = verdictProbe, g.answerProber()
 		} else { // of another method nobody knows yet whose it is
 			x.fallback = true
@@ -263,7 +263,7 @@ func (a Adapter) appOwns(h Head, x *exchange, rule *pathRule) bool {
 	}
 	ask := a.owns
 	if ask == nil {
-		ask = a.g.owned
+		ask = a.g.paths.owned
 	}
 	owned, asked := ask(h, a.form&pathMere != 0)
 	x.fallback, x.exact = !asked, owned

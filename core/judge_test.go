@@ -211,10 +211,10 @@ func TestJudgeProberAtARoute(t *testing.T) {
 			}
 			at.Done(405, nil)
 			answers("when Endpoint's route is known", 405, false)
-			g.learn("/ws", "PUT") // a route of Handler's for something else
+			g.paths.learn("/ws", "PUT") // a route of Handler's for something else
 			read := m == "GET" || m == "HEAD" || m == "OPTIONS"
 			answers("when PUT is known to be Handler's", 405, false)
-			g.learn("/ws", "GET")
+			g.paths.learn("/ws", "GET")
 			if m != "GET" {
 				if got := g.IsProbe(r); got != (read && from == inside) {
 					t.Errorf("%s from %s is a probe: %t", m, from, got)

@@ -52,7 +52,7 @@ func (r *Request) lend(nc net.Conn) {
 // follow.
 func (x *exchange) untracked() {
 	if x.set(stateSettled | stateConfirmed) {
-		x.g.learn(x.path, "")
+		x.g.paths.learn(x.path, "")
 		x.g.stats.handshakes[handshakeAccepted][event.NoReason].Add(1)
 	}
 }

@@ -41,7 +41,7 @@ func TestPathForm(t *testing.T) {
 		if got := form.same(row.path, path); got != row.is {
 			t.Errorf("%s is %s in form %b: %t", row.target, row.path, row.form, got)
 		}
-		if g.learn(row.path, ""); row.path != "" && (g.servedAt(path) != 0) != row.is {
+		if g.paths.learn(row.path, ""); row.path != "" && (g.paths.servedAt(path) != 0) != row.is {
 			t.Errorf("%s is not found where %s was learned, in form %b", row.target, row.path, row.form)
 		}
 	}

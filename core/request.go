@@ -228,7 +228,7 @@ func (x *exchange) answering(h Head, status int, header answerHeader) {
 			(header.Get(head.FieldUpgrade) != "" || header.Get(head.FieldVersion) != "")
 	case http.StatusServiceUnavailable:
 		if x.credited && x.kind == verdictPass && !x.exact {
-			x.exact, _ = x.g.owned(h, true)
+			x.exact, _ = x.g.paths.owned(h, true)
 			if h, ok := h.(httpHead); ok && patternPath(h.r.Pattern) == x.path { // the mux has said so
 				x.exact = true
 			}
