@@ -152,89 +152,132 @@ const (
 	atHandler               // a route of Handler's
 )
 
+// intent is what a head asks for, seen before anything is made for it.
+type intent struct {
+	where   place
+	path    string
+	method  string
+	rule    *pathRule     // what Config says of the path
+	prober  prober.Prober // who it says that it is
+	upgrade bool          // it asks to upgrade
+	preface bool          // it is the start of an HTTP/2 preface
+
+	// refusable: a WebSocket route would refuse it. Of what does not ask to upgrade a
+	// library refuses a plain GET; what comes by another method has another handler.
+	refusable bool
+}
+
+func (a Adapter) intent(h Head, where place) (q intent) {
+	var form pathForm
+	q.where, q.method = where, h.Method()
+	q.path, form = a.path(h)
+	q.rule = a.g.paths.rule(form, q.path)
+	q.upgrade = head.AsksToUpgrade(h)
+	q.prober = prober.ByHead(h)
+	if q.rule == nil && q.method == "OPTIONS" && (q.path == "*" || q.path == "/" && q.prober == prober.HAProxy) {
+		q.rule = &wholeServer
+	}
+	q.preface = q.method == "PRI" && q.path == "*"
+	if q.rule == nil && where != atHandler && !q.upgrade && !isRead(q.method) {
+		q.prober = prober.None // what is sent to the application is its request, whoever sends it
+	}
+	q.refusable = where == atHandler || where == atEndpoint && q.method == "GET"
+	return q
+}
+
+// ordinary reports whether it is a request of the application's, and no more.
+func (q *intent) ordinary() bool {
+	return !q.upgrade && q.rule == nil && q.prober == prober.None && !q.refusable && !q.preface
+}
+
 // judge decides what a request is. It returns nil for an ordinary one.
 func (a Adapter) judge(h Head, c *conn.Conn, where place) *exchange {
-	g := a.g
-	path, form := a.path(h)
-	rule := g.paths.rule(form, path)
-	asks := head.AsksToUpgrade(h)
-	p := prober.ByHead(h)
-	method := h.Method()
-	if rule == nil && method == "OPTIONS" && (path == "*" || path == "/" && p == prober.HAProxy) {
-		rule = &wholeServer
-	}
-	preface := method == "PRI" && path == "*"
-	if p != 0 && rule == nil && where != atHandler && !asks && !isRead(method) {
-		p = 0 // what is sent to the application is a request of the application's, whoever sends it
-	}
-	// Of what does not ask to upgrade a library refuses a plain GET, and what
-	// comes by another method has another handler.
-	refusable := where == atHandler || where == atEndpoint && method == "GET"
-	if !asks && rule == nil && p == 0 && !refusable && !preface {
+	q := a.intent(h, where)
+	if q.ordinary() {
 		return nil
 	}
-	x := exchanges.Get().(*exchange)
-	x.g, x.c, x.asks, x.prober, x.preface = g, c, asks, p, preface
-	if rule != nil && rule.path == path {
-		x.path = rule.path // the same, and nobody's to use again
-	} else {
-		x.path = keep(h, path)
-	}
-	_, onHTTP := h.(httpHead)
-	x.lent = !onHTTP
-	x.setMethod(h, method)
-	remote, platform := g.peer(h)
-	x.peer, x.port, x.platform = remote.Addr(), remote.Port(), platform
-	x.source(h)
-	x.credited = p != 0 && (x.platform || p.InOwnRange(x.address()))
-	x.http1 = head.IsHTTP1(h)
-	if rule == &wholeServer && !x.platform {
+	x := a.candidate(h, c, &q)
+	if q.rule == &wholeServer && !x.platform {
 		if where == atServer {
 			exchanges.Put(reset(x))
 			return nil
 		}
-		rule = nil // on a WebSocket route it is a request as any other
+		q.rule = nil // on a WebSocket route it is a request as any other
 	}
-	if x.probing = rule != nil; x.probing {
-		x.route = rule.route
-		x.app = rule.app && !asks && isRead(method)
-		x.machine = (rule.route == RouteReady || rule.app) && (p != 0 || h.Field("User-Agent") == "") // HAProxy's own check has none
-	}
-	if asks {
+	x.ruledBy(h, &q)
+	if q.upgrade {
 		x.check(h)
 		x.kind = verdictUpgrade
 	}
-	if g.config.ObserveOnly {
-		return x
+	if !a.g.config.ObserveOnly && !a.decide(h, x, &q) {
+		exchanges.Put(reset(x))
+		return nil
 	}
+	return x
+}
+
+// candidate makes the exchange of a request, with what its head and its peer say.
+func (a Adapter) candidate(h Head, c *conn.Conn, q *intent) *exchange {
+	x := exchanges.Get().(*exchange)
+	x.g, x.c, x.asks, x.prober, x.preface = a.g, c, q.upgrade, q.prober, q.preface
+	if q.rule != nil && q.rule.path == q.path {
+		x.path = q.rule.path // the same, and never used again by the server
+	} else {
+		x.path = keep(h, q.path)
+	}
+	_, onHTTP := h.(httpHead)
+	x.lent = !onHTTP
+	x.setMethod(h, q.method)
+	remote, platform := a.g.peer(h)
+	x.peer, x.port, x.platform = remote.Addr(), remote.Port(), platform
+	x.source(h)
+	x.credited = q.prober != prober.None && (x.platform || q.prober.InOwnRange(x.address()))
+	x.http1 = head.IsHTTP1(h)
+	return x
+}
+
+// ruledBy notes what Config says of the path of x.
+func (x *exchange) ruledBy(h Head, q *intent) {
+	if x.probing = q.rule != nil; !x.probing {
+		return
+	}
+	x.route = q.rule.route
+	x.app = q.rule.app && !q.upgrade && isRead(q.method)
+	ready := q.rule.route == RouteReady || q.rule.app
+	x.machine = ready && (q.prober != prober.None || h.Field("User-Agent") == "") // HAProxy's own check has none
+}
+
+// decide says what is to be done with a candidate, and returns false where it turns out
+// to be an ordinary request.
+func (a Adapter) decide(h Head, x *exchange, q *intent) bool {
+	g := a.g
 	switch {
-	case asks && g.ending.refusing.Load():
+	case q.upgrade && g.ending.refusing.Load():
 		x.refuse(event.ReasonDraining)
-	case asks:
+	case q.upgrade:
 	case x.app:
 		if g.isDraining() {
 			x.kind, x.answer = verdictProbe, &answerDraining
 		}
-	case rule != nil && rule.route != NoRoute && (rule.named || !a.appOwns(h, x, rule)):
+	case q.rule != nil && q.rule.route != NoRoute && (q.rule.named || !a.appOwns(h, x, q.rule)):
 		if !x.fallback {
 			room := answers.Get().(*Answer)
-			x.probeWith(g.answerRoute(rule.route, h, room), room, pooledAnswer)
+			x.probeWith(g.answerRoute(q.rule.route, h, room), room, pooledAnswer)
 		}
-	case p != 0 && rule != nil && rule.probe && isRead(method):
+	case q.prober != prober.None && q.rule != nil && q.rule.probe && isRead(q.method):
 		room := varied.Get().(*Answer)
 		x.route, x.machine = RouteReady, true
 		x.probeWith(g.answerProbePath(h, room), room, pooledVaried)
-	case p != 0 && where == atServer && g.paths.servedAt(path)&^servedSocket != 0:
-		if by := servedBy(method); g.paths.servedAt(path)&by == by {
+	case q.prober != prober.None && q.where == atServer && g.paths.servedAt(q.path)&^servedSocket != 0:
+		if by := servedBy(q.method); g.paths.servedAt(q.path)&by == by {
 			x.kind, x.answer = verdictProbe, g.answerProber()
-		} else { // of another method nobody knows yet whose it is
+		} else { // whose another method is shows when it was answered
 			x.fallback = true
 		}
-	case !refusable && !preface && !x.credited:
-		exchanges.Put(reset(x)) // a claim in a User-Agent on a path of the application's
-		return nil
+	case !q.refusable && !q.preface && !x.credited: // a claim in a User-Agent on a path of the application's
+		return false
 	}
-	return x
+	return true
 }
 
 // wholeServer is the rule for HAProxy's "option httpchk" as it comes, OPTIONS /,
