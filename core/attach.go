@@ -145,7 +145,7 @@ func (a Adapter) starting(srv *http.Server, ln net.Listener) {
 		if connContext != nil {
 			made := g.userContext(ctx, nc, connContext)
 			if made == nil {
-				if c != nil && c.Came() == conn.Reported { // its reads are not seen
+				if c != nil && c.Provenance() == conn.Reported { // its reads are not seen
 					c.ClosedUnseen()
 				}
 				_ = nc.Close() // the server finds it closed
@@ -245,7 +245,7 @@ func (a Adapter) ConnState(nc net.Conn, state http.ConnState) {
 	}
 	switch state {
 	case http.StateActive:
-		c.SawActive()
+		c.NoteActive()
 	case http.StateHijacked:
 		a.g.hijackedBy(c, nc)
 	case http.StateClosed:
@@ -254,7 +254,7 @@ func (a Adapter) ConnState(nc net.Conn, state http.ConnState) {
 		c.Over()
 	case http.StateNew:
 		a.server.has(c)
-		if c.Came() == conn.Reported && c.HasLines(nc) {
+		if c.Provenance() == conn.Reported && c.HasLines(nc) {
 			a.g.watch.Conns.Index(c)
 		}
 	}
@@ -269,7 +269,7 @@ func (g *Guard) hijackedBy(c *conn.Conn, nc net.Conn) {
 	if ordinary {
 		c.Mark(conn.Hijacked)
 	}
-	if c.Came() == conn.Reported {
+	if c.Provenance() == conn.Reported {
 		g.servers.unseen.delete(nc)
 		if ordinary { // it ends here, as far as anyone can see
 			c.Over()

@@ -321,7 +321,7 @@ func (g *Guard) closeIdleConns(of *server, youth time.Duration) (young int) {
 			young++
 		default:
 			c.Note(conn.Drained)
-			if t := c.Above(); t != nil && c.Came() == conn.Reported {
+			if t := c.Above(); t != nil && c.Provenance() == conn.Reported {
 				_ = t.NetConn().Close() // its own Close would wait for the peer to read an alert
 			}
 			_ = c.Close()

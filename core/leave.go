@@ -87,7 +87,7 @@ func (g *Guard) leave(c *conn.Conn, nc net.Conn) {
 	g.servers.unseen.delete(nc)
 	x.open(nc)
 	x.left() // after that: SessionOn may come in between
-	if c.Came() == conn.Followed && !x.own {
+	if c.Provenance() == conn.SeenFromHijack && !x.own {
 		x.loaned = x.lendSlot(nc)
 		c.Over() // it ends here, as far as anyone can see
 	}
@@ -148,7 +148,7 @@ func giveBack(c *conn.Conn) {
 		l.returned = true
 		l.mu.Unlock()
 	}
-	if c.Came() >= conn.Followed { // nobody else tells its end
+	if c.Provenance() >= conn.SeenFromHijack { // nobody else tells its end
 		_ = c.Close()
 	}
 }

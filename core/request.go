@@ -32,8 +32,8 @@ func (r *Request) question() bool { return r.done && !r.begun && r.x == nil && r
 // Adapter returns what an adapter of a framework needs. Applications use the
 // adapter's package instead.
 func (g *Guard) Adapter() Adapter {
-	if g != nil && !g.watch.Joined.Load() {
-		g.watch.Joined.Store(true)
+	if g != nil && !g.watch.RequestsReported.Load() {
+		g.watch.RequestsReported.Store(true)
 	}
 	return Adapter{g: g}
 }
@@ -249,7 +249,7 @@ func (r Request) open(nc net.Conn) net.Conn {
 	if c == nil && x == nil {
 		return nc
 	}
-	if c == nil || c.Came() == conn.Reported {
+	if c == nil || c.Provenance() == conn.Reported {
 		c = r.adopt(c, nc)
 		nc = c
 	}
@@ -284,13 +284,13 @@ func (r Request) open(nc net.Conn) net.Conn {
 func (r Request) adopt(c *conn.Conn, nc net.Conn) *conn.Conn {
 	if c == nil {
 		g := r.x.g
-		c = conn.New(nc, g.servers.adopted, conn.Adopted)
+		c = conn.New(nc, g.servers.adopted, conn.Unaccepted)
 		if r.begun {
 			c.Begin()
 		}
 		return c
 	}
-	c.SetCame(conn.Followed)
+	c.SetProvenance(conn.SeenFromHijack)
 	return c
 }
 

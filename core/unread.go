@@ -63,11 +63,11 @@ func (a Adapter) Unread(m Message, err error, passed Limits, refused func()) {
 	if c == nil || c.Had(conn.AnyRequest) {
 		return
 	}
-	c.SetUnread(reason)
+	c.SetBadRequest(reason)
 	if strings.Contains(usererror.Text(err), conn.H2Preface) { // some quote what they could not read
 		c.Note(conn.Preface)
 	}
-	if c.Came() == conn.Reported || c.Above() != nil {
+	if c.Provenance() == conn.Reported || c.Above() != nil {
 		c.SetAnswered(answer.Status)
 	}
 }

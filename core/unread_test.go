@@ -41,7 +41,7 @@ func TestUnread(t *testing.T) {
 		c := watched(g, &conntest.Script{})
 		m := newLetter(handshake(with("Upgrade"), with("Sec-Websocket-Key"), onPath("/")), c)
 		g.Adapter().Unread(m, row.err, row.passed, func() { m.status, m.body = 413, "mine" })
-		if got := c.Unread(); got != row.reason || m.status != row.status || m.body != row.body {
+		if got := c.BadRequest(); got != row.reason || m.status != row.status || m.body != row.body {
 			t.Errorf("%s: reason %v, answered %d %q; want %v, %d, %q", row.rule, got, m.status, m.body, row.reason, row.status, row.body)
 		}
 		if preface := strings.Contains(row.rule, "preface"); preface != c.Saw(conn.Preface) {
@@ -63,8 +63,8 @@ func TestUnreadUnderTLS(t *testing.T) {
 	c.LookAbove(tls.Server(c, &tls.Config{}))
 	m := newLetter(handshake(with("Upgrade")), c)
 	g.Adapter().Unread(m, errors.New("error when reading request headers: tls: first record does not look like a TLS handshake"), Limits{}, func() { t.Error("the application is asked") })
-	if len(below.Wrote) > 0 || c.Unread() != event.NoReason || !c.Saw(conn.Closed) {
-		t.Errorf("wrote %q, reason %v, closed %t", below.Wrote, c.Unread(), c.Saw(conn.Closed))
+	if len(below.Wrote) > 0 || c.BadRequest() != event.NoReason || !c.Saw(conn.Closed) {
+		t.Errorf("wrote %q, reason %v, closed %t", below.Wrote, c.BadRequest(), c.Saw(conn.Closed))
 	}
 }
 

@@ -9,24 +9,24 @@ import (
 	"time"
 )
 
-// What servers and libraries assert on a connection, besides net.Conn. Each
-// method hands on to the connection below.
+// The interfaces that servers and libraries look for on a connection, in addition to
+// net.Conn. Each method calls that of the connection below.
 
 var (
 	_ io.ReaderFrom                     = (*Conn)(nil) // net/http: sendfile
 	_ io.WriterTo                       = (*Conn)(nil)
 	_ syscall.Conn                      = (*Conn)(nil)
-	_ interface{ CloseWrite() error }   = (*Conn)(nil) // net/http: or early answers become resets
+	_ interface{ CloseWrite() error }   = (*Conn)(nil) // net/http: without it early answers become resets
 	_ interface{ NetConn() net.Conn }   = (*Conn)(nil)
 	_ interface{ SetLinger(int) error } = (*Conn)(nil)
 )
 
-// ReadFrom implements io.ReaderFrom, with sendfile where the connection below
-// has it. Bytes are counted when it returns.
+// ReadFrom implements io.ReaderFrom, with sendfile if the connection below has it. Bytes
+// are counted when it returns.
 func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 	rf, ok := c.Conn.(io.ReaderFrom)
 	if !ok {
-		return io.Copy(struct{ io.Writer }{c}, r) // the writer alone, or io.Copy would come back here
+		return io.Copy(struct{ io.Writer }{c}, r) // only the writer, or io.Copy would call ReadFrom again
 	}
 	var answered int64
 	if c.Saw(Upgraded) { // a proxy copies the answer to the handshake too
@@ -45,8 +45,8 @@ func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 	return answered + n, err
 }
 
-// copyAnswer writes from r until the answer to the handshake is known, or r ends
-// with io.EOF.
+// copyAnswer copies from r until the answer to the handshake is known. The error is
+// io.EOF if r ended before.
 func (c *Conn) copyAnswer(r io.Reader) (written int64, err error) {
 	var p []byte
 	for err == nil && c.unanswered() {
@@ -65,8 +65,8 @@ func (c *Conn) copyAnswer(r io.Reader) (written int64, err error) {
 	return written, err
 }
 
-// WriteTo implements io.WriterTo, with splice where the connection below has
-// it. Bytes are counted when it returns.
+// WriteTo implements io.WriterTo, with splice if the connection below has it. Bytes are
+// counted when it returns.
 func (c *Conn) WriteTo(w io.Writer) (int64, error) {
 	wt, ok := c.Conn.(io.WriterTo)
 	if !ok {
@@ -81,8 +81,8 @@ func (c *Conn) WriteTo(w io.Writer) (int64, error) {
 	return n, err
 }
 
-// ownError returns err if it is of this side of a copy, an error of the
-// operation or of the system call named, and nil if it may be the other side's.
+// ownError returns err if it comes from this side of a copy: an error of the named
+// operation or system call. It returns nil if the other side may have caused it.
 func ownError(err error, operation, call string) error {
 	for e := err; e != nil; e = errors.Unwrap(e) {
 		switch v := e.(type) {
@@ -115,8 +115,7 @@ func (c *Conn) CloseRead() error {
 	return errors.ErrUnsupported
 }
 
-// SyscallConn implements syscall.Conn. What is read and written through it is
-// not seen.
+// SyscallConn implements syscall.Conn. Bytes read and written through it are not seen.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 	if sc, ok := c.Conn.(syscall.Conn); ok {
 		return sc.SyscallConn()
@@ -124,7 +123,7 @@ func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 	return nil, errors.ErrUnsupported
 }
 
-// File returns a copy of the file descriptor below.
+// File returns a copy of the file descriptor of the connection below.
 func (c *Conn) File() (*os.File, error) {
 	if f, ok := c.Conn.(interface{ File() (*os.File, error) }); ok {
 		return f.File()
@@ -132,7 +131,7 @@ func (c *Conn) File() (*os.File, error) {
 	return nil, errors.ErrUnsupported
 }
 
-// SetKeepAlive is that of net.TCPConn.
+// SetKeepAlive is like the method of net.TCPConn.
 func (c *Conn) SetKeepAlive(on bool) error {
 	if s, ok := c.Conn.(interface{ SetKeepAlive(bool) error }); ok {
 		return s.SetKeepAlive(on)
@@ -140,7 +139,7 @@ func (c *Conn) SetKeepAlive(on bool) error {
 	return errors.ErrUnsupported
 }
 
-// SetKeepAlivePeriod is that of net.TCPConn.
+// SetKeepAlivePeriod is like the method of net.TCPConn.
 func (c *Conn) SetKeepAlivePeriod(d time.Duration) error {
 	if s, ok := c.Conn.(interface{ SetKeepAlivePeriod(time.Duration) error }); ok {
 		return s.SetKeepAlivePeriod(d)
@@ -148,7 +147,7 @@ func (c *Conn) SetKeepAlivePeriod(d time.Duration) error {
 	return errors.ErrUnsupported
 }
 
-// SetKeepAliveConfig is that of net.TCPConn.
+// SetKeepAliveConfig is like the method of net.TCPConn.
 func (c *Conn) SetKeepAliveConfig(config net.KeepAliveConfig) error {
 	if s, ok := c.Conn.(interface {
 		SetKeepAliveConfig(net.KeepAliveConfig) error
@@ -158,7 +157,7 @@ func (c *Conn) SetKeepAliveConfig(config net.KeepAliveConfig) error {
 	return errors.ErrUnsupported
 }
 
-// SetLinger is that of net.TCPConn.
+// SetLinger is like the method of net.TCPConn.
 func (c *Conn) SetLinger(sec int) error {
 	if s, ok := c.Conn.(interface{ SetLinger(int) error }); ok {
 		return s.SetLinger(sec)
@@ -166,7 +165,7 @@ func (c *Conn) SetLinger(sec int) error {
 	return errors.ErrUnsupported
 }
 
-// SetNoDelay is that of net.TCPConn.
+// SetNoDelay is like the method of net.TCPConn.
 func (c *Conn) SetNoDelay(on bool) error {
 	if s, ok := c.Conn.(interface{ SetNoDelay(bool) error }); ok {
 		return s.SetNoDelay(on)
@@ -174,7 +173,7 @@ func (c *Conn) SetNoDelay(on bool) error {
 	return errors.ErrUnsupported
 }
 
-// SetReadBuffer is that of net.TCPConn.
+// SetReadBuffer is like the method of net.TCPConn.
 func (c *Conn) SetReadBuffer(bytes int) error {
 	if s, ok := c.Conn.(interface{ SetReadBuffer(int) error }); ok {
 		return s.SetReadBuffer(bytes)
@@ -182,7 +181,7 @@ func (c *Conn) SetReadBuffer(bytes int) error {
 	return errors.ErrUnsupported
 }
 
-// SetWriteBuffer is that of net.TCPConn.
+// SetWriteBuffer is like the method of net.TCPConn.
 func (c *Conn) SetWriteBuffer(bytes int) error {
 	if s, ok := c.Conn.(interface{ SetWriteBuffer(int) error }); ok {
 		return s.SetWriteBuffer(bytes)

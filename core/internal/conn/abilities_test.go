@@ -15,7 +15,7 @@ import (
 	"github.com/quietws/quietws/core/internal/conn/conntest"
 )
 
-// spyTCP is a TCP connection that tells which of its abilities was used.
+// spyTCP is a TCP connection that records which of its abilities were used.
 type spyTCP struct {
 	*net.TCPConn
 	used []string
@@ -54,8 +54,8 @@ func unixPair(t *testing.T) (server, client net.Conn) {
 	return server, client
 }
 
-// A file goes out as net/http sends it: io.Copy to the Conn reaches the
-// ReadFrom of the TCP connection, and so sendfile.
+// A file is sent as net/http sends it: io.Copy to the Conn calls the ReadFrom of the TCP
+// connection, which uses sendfile.
 func TestConnReadFrom(t *testing.T) {
 	content := strings.Repeat("0123456789abcdef", 1<<13)
 	name := filepath.Join(t.TempDir(), "file")
@@ -131,8 +131,8 @@ type failing struct{ err error }
 func (f failing) Read([]byte) (int, error)  { return 0, f.err }
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
 
-// ReadFrom and WriteTo also return what went wrong at the other end of the
-// copy, such as a proxy's upstream: that is no fact about this peer.
+// ReadFrom and WriteTo also return errors of the other end of the copy, such as a proxy's
+// upstream. They say nothing about this peer.
 func TestConnCopyErrorsOfOthers(t *testing.T) {
 	g := newRecorder(t)
 	upstream := &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
@@ -146,7 +146,7 @@ func TestConnCopyErrorsOfOthers(t *testing.T) {
 			t.Errorf("%s: ReadFrom returned %v", kind, err)
 		}
 		if c.PeerGone() || c.Saw(PeerFirst) {
-			t.Errorf("%s: a reset of the source of a copy is taken for the peer's", kind)
+			t.Errorf("%s: a reset of the source of a copy counts as the peer's", kind)
 		}
 		if _, err := io.WriteString(client, "x"); err != nil {
 			t.Fatal(err)
@@ -156,13 +156,13 @@ func TestConnCopyErrorsOfOthers(t *testing.T) {
 			t.Errorf("%s: WriteTo returned %v", kind, err)
 		}
 		if c.PeerGone() || c.Saw(PeerFirst) || c.evidence().readEnd != endNone {
-			t.Errorf("%s: a reset of the target of a copy is taken for the peer's", kind)
+			t.Errorf("%s: a reset of the target of a copy counts as the peer's", kind)
 		}
 		_ = c.Close()
 	}
 }
 
-// But what the peer itself does in the middle of a copy is one.
+// The peer's own reset in the middle of a copy is noted.
 func TestConnCopySeesThePeer(t *testing.T) {
 	g := newRecorder(t)
 	name := filepath.Join(t.TempDir(), "file")
@@ -171,7 +171,7 @@ func TestConnCopySeesThePeer(t *testing.T) {
 	}
 	for how, copying := range map[string]func(*Conn) error{
 		"a file to it": func(c *Conn) error {
-			for { // until what the kernel takes is full
+			for { // until the kernel's buffer is full
 				file, err := os.Open(name)
 				if err == nil {
 					_, err = c.ReadFrom(file)
@@ -207,8 +207,8 @@ func TestConnCopySeesThePeer(t *testing.T) {
 	}
 }
 
-// What *net.TCPConn and *net.UnixConn can do a Conn above them can; elsewhere
-// it is an error, not a panic and no recursion.
+// A Conn can do what the *net.TCPConn or *net.UnixConn below can do. On another connection
+// it returns an error; it neither panics nor recurses.
 func TestConnAbilities(t *testing.T) {
 	g := newRecorder(t)
 	abilities := map[string]func(*Conn) error{
@@ -245,11 +245,11 @@ func TestConnAbilities(t *testing.T) {
 	unixServer, _ := unixPair(t)
 	pipe, other := net.Pipe()
 	t.Cleanup(func() { _, _ = pipe.Close(), other.Close() })
-	// The closing ones last: they change what the others may do.
+	// The closing methods last: the others fail after them.
 	order := []string{"SyscallConn", "File", "SetReadBuffer", "SetWriteBuffer", "SetKeepAlive", "SetKeepAlivePeriod",
 		"SetKeepAliveConfig", "SetLinger", "SetNoDelay", "CloseRead", "CloseWrite"}
 	if len(order) != len(abilities) {
-		t.Fatal("an ability is not tried")
+		t.Fatal("an ability is missing in order")
 	}
 	for _, row := range []struct {
 		kind string
@@ -283,7 +283,7 @@ func TestConnAbilities(t *testing.T) {
 	}
 }
 
-// CloseWrite is what spares an early answer of net/http from becoming a reset.
+// net/http needs CloseWrite so that an early answer does not become a reset.
 func TestConnCloseWrite(t *testing.T) {
 	g := newRecorder(t)
 	server, client := conntest.TCPPair(t)
@@ -301,12 +301,12 @@ func TestConnCloseWrite(t *testing.T) {
 		t.Errorf("after CloseWrite read %d, %v", n, err)
 	}
 	if f := c.evidence(); f.readEnd != endNone || f.saw(Closed) {
-		t.Error("half a close is taken for a whole one")
+		t.Error("CloseWrite counts as Close")
 	}
 	_ = c.Close()
 }
 
-// unending is a reader without an end.
+// unending is a reader that never ends.
 type unending struct{}
 
 func (unending) Read(p []byte) (int, error) { return len(p), nil }

@@ -17,8 +17,7 @@ import (
 	"github.com/quietws/quietws/core/internal/conn/conntest"
 )
 
-// The first bytes of what comes to a port.
-// arrived is what is known of a watched connection on which b came.
+// arrived is what is known of a watched connection that received b.
 func arrived(b []byte, change ...func(*evidence)) evidence {
 	f := evidence{seen: true, head: b[:min(len(b), headSize)], in: int64(len(b)), age: time.Second}
 	for _, c := range change {
@@ -27,8 +26,7 @@ func arrived(b []byte, change ...func(*evidence)) evidence {
 	return f
 }
 
-// The ends of a connection, as far as they are the peer's: before the first
-// byte was written to it.
+// The ends of a connection. The peer's come before the first byte was written to it.
 func byFIN(f *evidence)     { f.readEnd, f.facts = endEOF, f.facts|PeerFirst }
 func byRST(f *evidence)     { f.readEnd, f.facts = endReset, f.facts|PeerFirst }
 func byTimeout(f *evidence) { f.readEnd = endTimeout }
@@ -46,12 +44,12 @@ func answered(status int) func(*evidence) {
 
 func explained(f *evidence) { f.answer |= answerExplained }
 
-// leftAfter is the end of a peer that was answered, after these last bytes.
+// leftAfter ends a connection by the peer, after it was answered. tail holds its last bytes.
 func leftAfter(tail uint64) func(*evidence) {
 	return func(f *evidence) { f.tail, f.readEnd = tail, endEOF }
 }
 
-// failedTLS is a handshake that was never completed.
+// failedTLS is a TLS handshake that failed with err.
 func failedTLS(err error) func(*evidence) {
 	return func(f *evidence) { f.tls, f.tlsErr, f.tlsVersion = true, err, 0 }
 }
@@ -100,7 +98,7 @@ func TestClassify(t *testing.T) {
 		{"a ClientHello to a plain port, its sender gone first", arrived(hello, byRST), event.WrongProtocol, event.ReasonTLSOnPlain},
 		{"a ClientHello to a plain port, never answered", arrived(hello, byTimeout), event.WrongProtocol, event.ReasonTLSOnPlain},
 		{"plain HTTP to a TLS port", arrived(conntest.GetApp, failedTLS(tls.RecordHeaderError{})), event.WrongProtocol, event.ReasonHTTPOnTLS},
-		{"plain HTTP to a TLS port of which nobody told us", arrived(conntest.GetApp, byFIN, func(f *evidence) { f.tls, f.tlsUnknown = true, true }), event.WrongProtocol, event.ReasonHTTPOnTLS},
+		{"plain HTTP to a TLS layer that is not known", arrived(conntest.GetApp, byFIN, func(f *evidence) { f.tls, f.tlsUnknown = true, true }), event.WrongProtocol, event.ReasonHTTPOnTLS},
 		{"an h2 preface in the clear to a TLS port", arrived(conntest.H2Start, failedTLS(tls.RecordHeaderError{})), event.WrongProtocol, event.ReasonHTTPOnTLS},
 
 		// tls_failed
@@ -111,13 +109,13 @@ func TestClassify(t *testing.T) {
 		{"a handshake cut by RST", arrived(hello[:40], byRST, failedTLS(syscall.ECONNRESET)), event.TLSFailed, event.ReasonTruncated},
 		{"a handshake that never went on", arrived(hello[:40], byTimeout, failedTLS(os.ErrDeadlineExceeded)), event.TLSFailed, event.ReasonTimeout},
 		{"junk to a TLS port", arrived(junk, failedTLS(tls.RecordHeaderError{})), event.TLSFailed, event.ReasonAborted},
-		{"a ClientHello that was never answered, with a TLS layer of which nobody told us", arrived(hello, byFIN, func(f *evidence) { f.tls, f.tlsUnknown = true, true }), event.TLSFailed, event.ReasonTruncated},
+		{"a ClientHello that was never answered, by a TLS layer that is not known", arrived(hello, byFIN, func(f *evidence) { f.tls, f.tlsUnknown = true, true }), event.TLSFailed, event.ReasonTruncated},
 		{"the same, ended by the server's timeout", arrived(hello[:40], byTimeout, func(f *evidence) { f.tls, f.tlsUnknown = true, true }), event.TLSFailed, event.ReasonTimeout},
 		{"a handshake that failed on a connection that is not watched", arrived(none, unseen, failedTLS(io.ErrUnexpectedEOF)), event.TLSFailed, event.ReasonTruncated},
 
 		// bad_request
 		{"half a head, then FIN", arrived(conntest.GetApp[:20], byFIN), event.BadRequest, event.ReasonTruncated},
-		{"half a head, then FIN, and net/http answers 400 all the same", arrived(conntest.GetApp[:20], byFIN, answered(400)), event.BadRequest, event.ReasonTruncated},
+		{"half a head, then FIN, and net/http still answers 400", arrived(conntest.GetApp[:20], byFIN, answered(400)), event.BadRequest, event.ReasonTruncated},
 		{"half a head, then RST", arrived(conntest.GetApp[:20], byRST), event.BadRequest, event.ReasonTruncated},
 		{"half a head until the timeout", arrived(conntest.GetApp[:20], byTimeout), event.BadRequest, event.ReasonTimeout},
 		{"half a head until the timeout, answered", arrived(conntest.GetApp[:20], byTimeout, answered(408)), event.BadRequest, event.ReasonTimeout},
@@ -126,8 +124,8 @@ func TestClassify(t *testing.T) {
 		{"no Host: refused for what the head says", arrived(conntest.GetApp, answered(400), explained), event.BadRequest, event.ReasonRefused},
 		{"417, 501, 505: refused for what the head says", arrived(conntest.GetApp, answered(501)), event.BadRequest, event.ReasonRefused},
 		{"a head that is too large", arrived(conntest.GetApp, answered(431)), event.BadRequest, event.ReasonTooLarge},
-		{"a body that is too large for a server that reads it before the head is judged", arrived(conntest.GetApp, answered(413)), event.BadRequest, event.ReasonTooLarge},
-		{"bytes inside TLS that were refused without telling anyone", arrived(hello, aboveIsTLS, active), event.BadRequest, event.ReasonUnknown},
+		{"a body that is too large for a server that reads it before it calls a handler", arrived(conntest.GetApp, answered(413)), event.BadRequest, event.ReasonTooLarge},
+		{"bytes inside TLS that the server refused without a handler", arrived(hello, aboveIsTLS, active), event.BadRequest, event.ReasonUnknown},
 		{"half a head inside TLS until the timeout", arrived(hello, aboveIsTLS, active, byTimeout), event.BadRequest, event.ReasonTimeout},
 		{"bytes on a connection that is not watched", arrived(none, unseen, active), event.BadRequest, event.ReasonUnknown},
 		{"refused by a listener below, which took the bytes", arrived(none, func(f *evidence) { f.readEnd = endOther }), event.BadRequest, event.ReasonRefused},
@@ -137,7 +135,7 @@ func TestClassify(t *testing.T) {
 		{"half a head, closed by the guard's drain", arrived(conntest.GetApp[:20], byServer, flagged(Drained)), event.ServerClosed, event.ReasonDrain},
 		{"handshaken, closed by the guard's drain", arrived(hello, aboveIsTLS, byServer, flagged(Drained)), event.ServerClosed, event.ReasonDrain},
 		{"in the middle of a handshake, closed by the guard's drain", arrived(hello, failedTLS(net.ErrClosed), byServer, flagged(Drained)), event.ServerClosed, event.ReasonDrain},
-		{"answered before it was asked: over a limit", arrived(none, answered(503), byServer), event.ServerClosed, event.ReasonLimit},
+		{"answered before a request: over a limit", arrived(none, answered(503), byServer), event.ServerClosed, event.ReasonLimit},
 		{"silent, closed by the server", arrived(none, byServer), event.ServerClosed, event.ReasonShutdown},
 		{"silent, closed by the server before it read", arrived(none), event.ServerClosed, event.ReasonShutdown},
 		{"half a head, closed by the server without an answer", arrived(conntest.GetApp[:20], byServer), event.ServerClosed, event.ReasonShutdown},
@@ -172,7 +170,7 @@ func TestClassify(t *testing.T) {
 		{"not watched, FIN on a TLS port", arrived(none, unseen, failedTLS(io.EOF)), event.TCPProbe, event.NoReason},
 		{"not watched, RST on a TLS port", arrived(none, unseen, failedTLS(syscall.ECONNRESET)), event.TCPProbe, event.NoReason},
 
-		// http, by what the server answered without calling anyone
+		// http, answered by the server without a handler
 		{"OPTIONS * that the server answered itself", arrived([]byte("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"), answered(200)), event.HTTP, event.NoReason},
 	} {
 		if class, reason := classify(row.f); class != row.class || reason != row.reason {
@@ -181,7 +179,7 @@ func TestClassify(t *testing.T) {
 	}
 }
 
-// Each class beats all that come after it in the table, whatever else is known.
+// Each class beats all that come after it, whatever else is known.
 func TestClassifyPrecedence(t *testing.T) {
 	rows := []struct {
 		outcome Outcome
@@ -246,9 +244,8 @@ func TestClassifyPrecedence(t *testing.T) {
 		{"idle_connect beats tcp_probe", arrived(nil, byFIN, late), event.IdleConnect},
 		{"tls_probe beats tcp_probe: handshaken, the peer left before anything else",
 			arrived(hello, aboveIsTLS, byFIN), event.TLSProbe},
-		// The drain closes what stands about, in whatever state it is; that
-		// it did so is then what the connection was.
-		{"the drain's own close beats what else the bytes were", arrived(conntest.GetApp[:9], byServer, flagged(Drained)), event.ServerClosed},
+		// The drain closes idle connections in any state; its close then decides.
+		{"the drain's close beats what the bytes were", arrived(conntest.GetApp[:9], byServer, flagged(Drained)), event.ServerClosed},
 	} {
 		if class, _ := classify(row.f); class != row.want {
 			t.Errorf("%s: %v, want %v", row.rule, class, row.want)
@@ -256,8 +253,8 @@ func TestClassifyPrecedence(t *testing.T) {
 	}
 }
 
-// Whatever the offset at which a sender is cut off on a plain port: with its
-// signature whole it is known, before that it is a truncated request.
+// A sender on a plain port may be cut off after any byte: with its full signature the
+// protocol is known, before that it is a truncated request.
 func TestClassifyEveryPrefix(t *testing.T) {
 	ends := []struct {
 		name   string
@@ -273,7 +270,7 @@ func TestClassifyEveryPrefix(t *testing.T) {
 	for _, row := range []struct {
 		name  string
 		bytes []byte
-		whole int // bytes of the signature
+		full  int // bytes of the signature
 		class event.Class
 		why   event.Reason
 	}{
@@ -287,7 +284,7 @@ func TestClassifyEveryPrefix(t *testing.T) {
 	} {
 		request := row.class == event.HTTP || row.class == event.HTTPProbe
 		for n := range len(row.bytes) + 1 {
-			if request && n == row.whole {
+			if request && n == row.full {
 				break // then it is a request
 			}
 			for _, end := range ends {
@@ -295,7 +292,7 @@ func TestClassifyEveryPrefix(t *testing.T) {
 				switch {
 				case n == 0:
 					class, reason = end.none, event.NoReason
-				case n < row.whole:
+				case n < row.full:
 				case row.class != event.ProxyProbe, end.peer, bytes.Equal(row.bytes[:n], conntest.ProxyV2Local):
 					class, reason = row.class, row.why
 				default: // the sender is still there
@@ -319,7 +316,7 @@ func TestClassifyEveryPrefix(t *testing.T) {
 	}
 }
 
-// What nearly looks like another protocol is a malformed request.
+// Bytes that only resemble another protocol are a malformed request.
 func TestClassifyNearMisses(t *testing.T) {
 	for _, head := range []string{
 		"PROXY", "PROXY\tTCP4 ", "proxy TCP4 1.2.", "PROXYTCP4 1.2.3.",
@@ -353,8 +350,8 @@ var tlsErrors = []error{
 	&net.OpError{Op: "read", Err: syscall.ECONNRESET}, tls.RecordHeaderError{Msg: "m"}, errors.New("tls: untyped"), errors.Join(),
 }
 
-// belongs reports whether r is a reason that a connection of class c can have: those
-// of an upgrade that failed are its request's.
+// belongs reports whether a connection of class c can have the reason r. The reasons of a
+// failed upgrade are on the event of its request, not on the connection.
 func belongs(c event.Class, r event.Reason) bool {
 	if all := c.Reasons(); c != event.UpgradeFailed && all != nil {
 		return slices.Contains(all, r)
@@ -362,8 +359,8 @@ func belongs(c event.Class, r event.Reason) bool {
 	return r == event.NoReason
 }
 
-// FuzzClassify: whatever is known of a connection, it ends in exactly one class
-// with a reason that the class can have, and a request is never forgotten.
+// FuzzClassify: whatever the evidence is, a connection ends in exactly one class with a
+// reason that the class can have, and a request is never lost.
 func FuzzClassify(f *testing.F) {
 	for _, head := range [][]byte{nil, conntest.LineProxyV1, conntest.ProxyV2Local, conntest.ProxyV2Addrs, conntest.H2Start, conntest.GetApp, conntest.GetHealth, []byte("\x16\x03\x01")} {
 		for end := range byte(endOther + 1) {
@@ -380,7 +377,7 @@ func FuzzClassify(f *testing.F) {
 			seen: bits&1 != 0, tls: bits&2 != 0, tlsUnknown: bits&6 == 6, h2: bits&8 != 0, expectProxy: bits&16 != 0,
 			answer: answer, readEnd: endKind(end) % (endOther + 1), age: time.Duration(age) * time.Millisecond,
 		}
-		if !x.seen { // then no byte is, and the server's timeout is known
+		if !x.seen { // then there are no bytes, and the server's timeout is known
 			x.head, x.in, x.out, x.timeout = nil, 0, 0, time.Duration(bits>>5)*time.Second
 		}
 		if x.tls && !x.tlsUnknown {
@@ -398,7 +395,7 @@ func FuzzClassify(f *testing.F) {
 			t.Fatalf("a connection with %d bytes, gone after %v, is a tcp_probe", x.in, x.age)
 		}
 		if class.Probe() && class > event.HTTPProbe && x.saw(Drained) {
-			t.Fatalf("what the drain closed is a %v", class)
+			t.Fatalf("a connection closed by the drain is a %v", class)
 		}
 	})
 }
@@ -408,10 +405,10 @@ func TestIsHTTPWantsARequestLine(t *testing.T) {
 		"GET /": true, "HEAD ": true, "ABCDEFGHIJKLMNOP": false, "GET": false, "": false, " ": false, "AB ": false, "ABC ": true, "ABc ": false,
 	} {
 		if IsHTTP([]byte(head)) != want {
-			t.Errorf("isHTTP(%q) = %v", head, !want)
+			t.Errorf("IsHTTP(%q) = %v", head, !want)
 		}
 	}
 	if IsHTTP([]byte(strings.Repeat("A", headSize))) {
-		t.Error("sixteen letters without a space are no request line yet")
+		t.Error("sixteen letters without a space count as a request line")
 	}
 }

@@ -1,6 +1,20 @@
-// Package conn watches a connection: what passed, how it ended, and what it therefore
-// was. What counts as a probe is in classify.go. A connection knows its guard as a
-// [Host], and who has it as an [Occupant], and nothing else of them.
+// Package conn watches one connection and decides, when it is over, what it was.
+//
+// Where to look:
+//
+//   - what counts as a probe: probe.go; the order of the classes: classify.go
+//   - what is remembered of a connection: conn.go (bytes in and out), facts.go (facts,
+//     and outcomes of its requests), answer.go (what this side wrote first), ends.go
+//     (how reading and writing ended), preamble.go (PROXY preambles), place.go (where
+//     it came from), tlsresult.go and tlsreason.go (its TLS handshake)
+//   - what classify gets, and what it hands to the guard: evidence.go
+//   - when a connection is over: phase.go
+//   - the methods that servers and libraries look for on a connection: abilities.go
+//   - how a connection is found: layers.go (from one that wraps it), registry.go (by
+//     its peer's address)
+//
+// A connection knows its guard as a [Host] and its request or session as an
+// [Occupant], both in occupant.go, and nothing else about them.
 package conn
 
 import (
@@ -12,144 +26,88 @@ import (
 	"time"
 )
 
-// Conn is a watched connection. It changes nothing of what passes: no buffer,
-// no deadline, no goroutine. It notes how many bytes came and went, the first
-// of them, how reading and writing ended, and who closed; what it was is
-// decided once, when it is closed and no request on it is unfinished.
+// Conn is a watched connection. It adds no buffer, no deadline and no goroutine to the
+// connection below, and changes no byte. It counts the bytes in and out, keeps the first
+// ones, and notes how reading and writing ended and who closed. Its class is decided
+// once, when it is closed and its last request is finished.
 //
-// It keeps the abilities of the connection below: CloseWrite, CloseRead,
-// SyscallConn, File and the TCP settings work where they work there and return
-// errors.ErrUnsupported where they do not; ReadFrom and WriteTo copy where there
-// is no faster way below. [net.Buffers] go out as one Write each: the way to one
-// system call for all is net's own. It is made by [Guard.Listener], or at the hijack of a
-// session; [Of] finds it. Close may be called more than once, as below.
+// It keeps the abilities of the connection below: CloseWrite, CloseRead, SyscallConn,
+// File and the TCP settings work if they work there, and return errors.ErrUnsupported
+// otherwise. ReadFrom and WriteTo copy if there is no faster way below. [net.Buffers]
+// are sent with one Write each, because only the net package's own types can send them
+// with one system call. A listener of the guard makes a Conn, or the hijack of a
+// session does; [Of] finds it. Close may be called more than once if that holds below.
+//
+// # Phases
+//
+// A connection goes through these phases in order and never back. Each is a [Fact].
+//
+//	phase        fact        set by
+//	open         none        New
+//	handed over  HandedOver  the server's report that the connection was hijacked;
+//	                         most connections skip this phase
+//	closed       Closed      the first Close
+//	over         Over        Over, called once nothing more can happen: by the server's
+//	                         report that it closed the connection; by Close where the
+//	                         server reports nothing, or nothing more (handed over); at
+//	                         the hijack where its end cannot be seen
+//	decided      Decided     the last Release: Over drops one reference, and each
+//	                         unfinished request holds one
+//
+// A connection that was accepted elsewhere can be over without having been closed here.
 type Conn struct {
-	// What each request touches comes first, for it to lie close together.
+	// The fields that each request touches come first, so that they share cache lines.
 
+	// Immutable after New.
 	net.Conn
-	ctx     context.Context          // what ConnContext was given; see connContext
+
+	// Set once by the accepting goroutine, before the first request.
+	ctx context.Context // see SetContext
+
+	// Atomic.
 	tls     atomic.Pointer[tls.Conn] // the TLS connection above, once known
-	current atomic.Pointer[Seat]     // who has it: the candidate in progress (HTTP/1), or the session
-	In, Out atomic.Int64
-	refs    atomic.Int32  // 1 for being open, 1 for each unfinished request
-	facts   atomic.Uint32 // what was seen
-	answer  atomic.Uint32 // what was first written, see noteAnswer
-	headLen atomic.Uint32
-	tail    atomic.Uint64 // the last bytes received, while a TLS handshake or a PROXY line may come
-	source  *Source       // where it comes from
+	current atomic.Pointer[Seat]     // the handshake being answered (HTTP/1), or the session
+	In, Out atomic.Int64             // bytes
+	refs    atomic.Int32             // 1 until it is over, and 1 for each unfinished request
+	facts   atomic.Uint32            // of type Fact
+	answer  atomic.Uint32            // what this side wrote first, see noteAnswer
+	headLen atomic.Uint32            // how much of head may be read
+	tail    atomic.Uint64            // the last bytes received, see noteLine and noteTail
 
-	prev, next *Conn // the registry's list
-	hashNext   *Conn // the registry's index by address
+	// Immutable after New.
+	source *Source
 
-	Accepted time.Duration  // since the guard's epoch
-	head     [headSize]byte // the first bytes received
-	endAge   atomic.Uint32  // milliseconds from accept to the peer's end
-	ends     atomic.Uint32  // how reading and writing ended, and what was refused: see readEnd
-	outcomes atomic.Uint32  // what its requests were
-	place    atomic.Uint32  // where it stands in the books: placeShard, placeServer, placeOrigin
+	// Under the lock of the registry's list.
+	prev, next *Conn
+
+	// Under the lock of the registry's index.
+	hashNext *Conn // the next with the same hash
+
+	// Immutable after New.
+	Accepted time.Duration // since Watch.Epoch
+
+	// Written by Read only, each byte once and before headLen covers it.
+	head [headSize]byte // the first bytes received
+
+	// Atomic.
+	endAge   atomic.Uint32 // milliseconds from accept to the peer's end, plus one
+	ends     atomic.Uint32 // see readEnd
+	outcomes atomic.Uint32 // of type Outcome
+	place    atomic.Uint32 // see placeShard
 }
 
-// Conn.place has the shard of the registry in its lowest bits, from placeServer on the
-// number of the server, 0 if that is not known, and from placeOrigin on the provenance.
-const (
-	placeShard  = 1<<placeServer - 1
-	placeServer = 8
-	MaxServers  = 1<<(placeOrigin-placeServer) - 1 // those of further servers end with the last one
-	placeOrigin = 24
-)
-
-// Provenance says how a connection came to the guard, and so what is seen of it.
-type Provenance uint32
-
-const (
-	Accepted Provenance = iota // by a listener of the guard's: everything
-	Reported                   // by its server: no bytes
-	Followed                   // by its server, and bytes from the hijack on
-	Adopted                    // at a hijack, with Middleware alone: bytes from there on, and it is not counted
-)
-
-func (c *Conn) Came() Provenance { return Provenance(c.place.Load() >> placeOrigin) }
-
-func (c *Conn) SetCame(p Provenance) {
-	for {
-		old := c.place.Load()
-		if c.place.CompareAndSwap(old, old&(1<<placeOrigin-1)|uint32(p)<<placeOrigin) {
-			return
-		}
-	}
-}
-
-// shard is a number to spread connections by.
-func (c *Conn) Shard() uint32 { return c.place.Load() & placeShard }
-
-// server is the number of its server, 0 if that is not known.
-func (c *Conn) Server() uint32 { return c.place.Load() >> placeServer & MaxServers }
-
-// setServer notes the number of its server.
-func (c *Conn) SetServer(n uint32) {
-	for {
-		old := c.place.Load()
-		if c.place.CompareAndSwap(old, old&^(MaxServers<<placeServer)|n<<placeServer) {
-			return
-		}
-	}
-}
-
-// headSize is enough for a PROXY v2 header without its addresses, the start of
-// an HTTP/2 preface and of a TLS record.
+// headSize is enough for a PROXY v2 header without its addresses, and for the start of
+// an HTTP/2 preface or of a TLS record.
 const headSize = 16
 
-// ProbeAge is how soon a prober that says nothing has left again.
-const ProbeAge = 5 * time.Second
-
-// Fact is something that was seen of a connection, or not.
-type Fact uint32
-
-const (
-	Closed       Fact = 1 << iota // Close was called
-	Decided                       // the class is decided
-	Attached                      // ConnState tells when it is over
-	Active                        // the server saw bytes above TLS
-	Again                         // the server said a second time that it is active: over HTTP/2 a stream began
-	HTTP2                         // HTTP/2
-	PastDeadline                  // the read deadline was set in the past
-	PeerFirst                     // the peer ended before anything was written
-	Drained                       // the guard closed it at a drain
-	Preface                       // the server took an HTTP/2 preface for a request
-	Upgraded                      // left HTTP by a WebSocket handshake
-	HandedOver                    // ConnState said hijacked
-	Over                          // nothing more comes from the transport
-	Indexed                       // in the registry's index
-)
-
-func (c *Conn) Saw(f Fact) bool { return c.facts.Load()&uint32(f) != 0 }
-
-// note notes f and reports whether it was new.
-func (c *Conn) Note(f Fact) bool { return c.facts.Or(uint32(f))&uint32(f) == 0 }
-
-func (c *Conn) Forget(f Fact) { c.facts.And(^uint32(f)) }
-
-// Outcome is what one of the requests on a connection was. The first of this list that
-// a connection has decides its class.
-type Outcome uint32
-
-const (
-	Panicked      Outcome = 1 << iota // a handler panicked
-	UpgradeFailed                     // a good handshake was not completed
-	Session                           // a WebSocket session
-	Hijacked                          // left HTTP, and no WebSocket
-	Refused                           // a refused handshake
-	ProbeFailing                      // a known prober was answered badly
-	Ordinary                          // a request of the application's
-	Probe                             // a health answer, or a quiet prober's
-
-	AnyRequest = 1<<iota - 1 // the TLS handshake of such a connection was good
-)
-
-func (c *Conn) Had(o Outcome) bool { return c.outcomes.Load()&uint32(o) != 0 }
-
-// mark notes o and reports whether it was new.
-func (c *Conn) Mark(o Outcome) bool { return c.outcomes.Or(uint32(o))&uint32(o) == 0 }
+// New watches nc. The caller counts it as accepted, unless it is [Unaccepted].
+func New(nc net.Conn, s *Source, p Provenance) *Conn {
+	c := &Conn{Conn: nc, source: s, Accepted: s.Watch.Now()}
+	c.refs.Store(1)
+	c.SetProvenance(p)
+	s.Watch.Conns.add(c)
+	return c
+}
 
 // Read implements net.Conn.
 func (c *Conn) Read(p []byte) (int, error) {
@@ -166,7 +124,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 		c.noteAnswer(p)
 	}
 	n, err := c.Conn.Write(p)
-	if upgrade && n > 0 { // a handshake is answered when the answer is written
+	if upgrade && n > 0 { // a handshake is answered only once its answer is written
 		c.noteUpgrade(p[:n])
 	}
 	c.noteWrite(int64(n), err)
@@ -197,16 +155,15 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 	return c.Conn.SetReadDeadline(t)
 }
 
-// NetConn returns the connection below, for those who want to look under this
-// one as they look under a *tls.Conn.
+// NetConn returns the connection below, as (*tls.Conn).NetConn does.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
 
-// remote is the peer's address, the zero AddrPort where there is none. It is
-// asked only after the first Read, and under no lock.
+// Remote is the peer's address, the zero AddrPort if it has none. Call it only after
+// the first Read and under no lock: go-proxyproto blocks in RemoteAddr until then.
 func (c *Conn) Remote() netip.AddrPort { return AddrPort(c.Conn.RemoteAddr()) }
 
-// AddrPort is the address of a TCP peer, an IPv4 address as such, the zero AddrPort for
-// any other.
+// AddrPort is the address of a TCP peer, with an IPv4-mapped address as IPv4. It is the
+// zero AddrPort for any other address.
 func AddrPort(a net.Addr) netip.AddrPort {
 	t, ok := a.(*net.TCPAddr)
 	if !ok || t == nil {
@@ -216,48 +173,56 @@ func AddrPort(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
-// begin counts a request as unfinished. It is false where the class has been
-// decided already: then the request is an event only.
-func (c *Conn) Begin() bool {
-	for {
-		n := c.refs.Load()
-		if n <= 0 {
-			return false
+func (c *Conn) noteRead(p []byte, n int64, err error) {
+	if n > 0 {
+		before := c.In.Add(n) - n
+		if before < headSize && len(p) > 0 && uint32(before) == c.headLen.Load() {
+			// The place of each byte belongs to the Read that returned it.
+			m := copy(c.head[before:], p)
+			c.headLen.Store(uint32(before) + uint32(m))
 		}
-		if c.refs.CompareAndSwap(n, n+1) {
-			return true
+		if before == 0 {
+			c.first()
+		}
+		switch {
+		case before < proxyV1Max && (before > 0 && c.tail.Load() != 0 || before == 0 && mayBeProxyV1(p)):
+			c.noteLine(p)
+		case !c.Saw(Active) && c.tls.Load() != nil:
+			c.noteTail(p)
 		}
 	}
-}
-
-// release drops one reference; whoever drops the last decides the class.
-func (c *Conn) Release() {
-	if c.refs.Add(-1) == 0 {
-		c.decide()
+	if err != nil {
+		c.noteReadError(err)
 	}
 }
 
-// closed runs once, after Close. Where ConnState tells that the server is
-// through with the connection, that is later and is what counts: by then a TLS
-// handshake has ended. Without it a handshake that runs is waited for in a
-// goroutine, since the one that closes may be the one that holds its lock.
-func (c *Conn) closed() {
-	if c.Saw(Attached) && !c.Saw(HandedOver) {
-		return
+// first runs after the first Read returned, because the address may be asked for only
+// then (see Remote).
+func (c *Conn) first() {
+	if c.tls.Load() != nil || !c.Saw(Attached) || c.source.Watch.H2C.Load() {
+		c.source.Watch.Conns.Index(c)
 	}
-	if above := c.tls.Load(); above != nil && !c.Had(Ordinary|Probe|Session|Refused|UpgradeFailed|Hijacked) {
-		go func() {
-			_ = above.ConnectionState()
-			c.Over()
-		}()
-		return
-	}
-	c.Over()
 }
 
-// over drops the reference for being open, once.
-func (c *Conn) Over() {
-	if c.Note(Over) {
-		c.Release()
+// noteTail keeps the last eight bytes received.
+func (c *Conn) noteTail(p []byte) {
+	tail := c.tail.Load()
+	for _, b := range p[max(0, len(p)-8):] {
+		tail = tail<<8 | uint64(b)
+	}
+	c.tail.Store(tail)
+}
+
+func (c *Conn) noteWrite(n int64, err error) {
+	if n > 0 {
+		c.Out.Add(n)
+	}
+	if err != nil {
+		kind := endOf(err)
+		if kind == endReset {
+			c.peerEnded()
+		}
+		c.setEnd(writeEnd, kind)
+		c.endSession(ErrorGrace)
 	}
 }

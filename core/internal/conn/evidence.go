@@ -1,119 +1,111 @@
 package conn
 
 import (
-	"crypto/tls"
 	"net"
 	"time"
 
 	"github.com/quietws/quietws/core/event"
-	"github.com/quietws/quietws/core/internal/usererror"
 )
 
-// End is what a connection was, and what of it is worth telling.
-type End struct {
-	Class     event.Class
-	Reason    event.Reason
-	Status    int   // of the server's own answer on a plain port, 0 if there was none
-	TLSErr    error // of a handshake that failed
-	Panicked  bool  // in that handshake, in a function of the application's
-	Bytes     bool  // some were received, of a request or of TLS, and nobody tells of requests
-	In        int64 // how many, where they are seen
-	Seen      bool  // they are
-	Uncounted bool  // the guard did not count it when it came
-	Unserved  bool  // refused over HTTP/2 before any handler was called
-}
+// evidence is what is known of a connection that is over. classify needs nothing else.
+type evidence struct {
+	facts      Fact
+	outcomes   Outcome
+	refused    event.Reason // the most significant of its refused handshakes
+	badRequest event.Reason // why the server could not read a request
 
-// decide runs once for each connection, when it is closed and no request on it is
-// unfinished.
-func (c *Conn) decide() {
-	if !c.Note(Decided) {
-		return
-	}
-	if s := c.current.Load(); s != nil {
-		s.Occupant.Leave()
-	}
-	c.source.Watch.Conns.remove(c)
-	c.count()
-}
+	head         []byte // the first bytes received, at most headSize
+	tail         uint64 // Conn.tail
+	in, out      int64  // bytes
+	seen         bool   // bytes were seen: the guard accepted the connection
+	noMiddleware bool   // no middleware reports requests
 
-// count is a function of its own so that its locals are not on the stack while the
-// occupant leaves.
-func (c *Conn) count() {
-	f := c.evidence()
-	class, reason := classify(f)
-	c.source.Watch.Host.Over(c, End{
-		Class: class, Reason: reason, Status: f.status(), TLSErr: f.tlsErr, Panicked: panickedInTLS(f.tlsErr),
-		Bytes: f.untold && f.in > 0 && (f.tls || IsHTTP(f.head)), In: f.in, Seen: f.seen,
-		Uncounted: c.Came() == Adopted, Unserved: class == event.HandshakeRefused && f.outcomes&Refused == 0,
-	})
+	tls        bool  // TLS is above
+	tlsUnknown bool  // and its tls.Conn is not known
+	tlsErr     error // of its handshake
+	tlsVersion uint16
+	tlsPeer    bool // the client's certificate was read
+	h2         bool // it negotiated HTTP/2
+
+	answer  uint32 // Conn.answer
+	readEnd endKind
+	age     time.Duration // from accept to the peer's end, or else to the close
+	timeout time.Duration // Source.Timeout
+
+	expectProxy bool // Config.ExpectProxy
+	h2c         bool // the server speaks HTTP/2 without TLS
 }
 
 // evidence gathers what is known of a connection that is over.
 func (c *Conn) evidence() evidence {
 	w := c.source.Watch
-	f := evidence{
-		facts:       Fact(c.facts.Load()),
-		outcomes:    Outcome(c.outcomes.Load()),
-		refused:     event.Reason(c.ends.Load() >> refusedFor & 0xff),
-		unread:      c.Unread(),
-		head:        c.head[:c.headLen.Load()],
-		tail:        c.tail.Load(),
-		in:          c.In.Load(),
-		out:         c.Out.Load(),
-		seen:        c.Came() == Accepted,
-		untold:      !w.Joined.Load(),
-		answer:      c.answer.Load(),
-		readEnd:     c.end(readEnd),
-		timeout:     c.source.Timeout,
-		expectProxy: w.expectProxy,
-		h2:          c.Saw(HTTP2),
-		h2c:         w.H2C.Load(),
+	e := evidence{
+		facts:        Fact(c.facts.Load()),
+		outcomes:     Outcome(c.outcomes.Load()),
+		refused:      event.Reason(c.ends.Load() >> refusedFor & 0xff),
+		badRequest:   c.BadRequest(),
+		head:         c.head[:c.headLen.Load()],
+		tail:         c.tail.Load(),
+		in:           c.In.Load(),
+		out:          c.Out.Load(),
+		seen:         c.Provenance() == Accepted,
+		noMiddleware: !w.RequestsReported.Load(),
+		answer:       c.answer.Load(),
+		readEnd:      c.end(readEnd),
+		timeout:      c.source.Timeout,
+		expectProxy:  w.expectProxy,
+		h2:           c.Saw(HTTP2),
+		h2c:          w.H2C.Load(),
 	}
 	if ms := c.endAge.Load(); ms != 0 {
-		f.age = time.Duration(ms-1) * time.Millisecond
+		e.age = time.Duration(ms-1) * time.Millisecond
 	} else {
-		f.age = w.Now() - c.Accepted
+		e.age = w.Now() - c.Accepted
 	}
 	above := c.tls.Load()
-	f.tlsUnknown = above == nil && c.source.TLS.Load()
-	f.tls = above != nil || f.tlsUnknown
-	if above != nil && f.outcomes == 0 && (f.in > 0 || !f.seen) { // no byte, no handshake
+	e.tlsUnknown = above == nil && c.source.TLS.Load()
+	e.tls = above != nil || e.tlsUnknown
+	if above != nil && e.outcomes == 0 && (e.in > 0 || !e.seen) { // without a byte there was no handshake
 		state, err := tlsResult(above)
-		if err == errNoHandshake && !f.seen && c.ctx == nil {
+		if err == errNoHandshake && !e.seen && c.ctx == nil {
 			err = net.ErrClosed // closed before its handshake, as fasthttp does at its limit
 		}
-		f.tlsErr = clearAlert(err, c.tail.Load())
-		f.tlsVersion, f.tlsPeer = state.Version, len(state.PeerCertificates) > 0
-		f.h2 = state.NegotiatedProtocol == "h2"
+		e.tlsErr = clearAlert(err, c.tail.Load())
+		e.tlsVersion, e.tlsPeer = state.Version, len(state.PeerCertificates) > 0
+		e.h2 = state.NegotiatedProtocol == "h2"
 	}
-	return f
+	return e
 }
 
-// panickedInTLS reports whether err is that of a handshake in which a function of
-// the application's panicked: that has a line in a log already.
-func panickedInTLS(err error) bool { return err == errNoHandshake || err == ErrTLSPanicked }
+func (e evidence) saw(one Fact) bool { return e.facts&one != 0 }
 
-// alertBadRecordMAC is the alert bad_record_mac of RFC 8446 §6.
-const alertBadRecordMAC = 20
+func (e evidence) had(one Outcome) bool { return e.outcomes&one != 0 }
 
-// clearAlert returns the error of a TLS handshake, given the last bytes that
-// were received. OpenSSL clients that refuse a certificate over TLS 1.3 send
-// their alert in the clear (seen with 3.0), which crypto/tls cannot decrypt and
-// reports as a bad record of its own: what was really said is that alert.
-func clearAlert(err error, tail uint64) error {
-	op := usererror.OpError(err)
-	if op == nil || op.Op != "local error" || alertNumber(op.Err) != alertBadRecordMAC {
-		return err
-	}
-	const fatalAlert = 0x15_03_03_00_02_02_00 // a record of type 21, length 2, level fatal (RFC 8446 §5.1, §6)
-	if tail<<8>>8&^0xff != fatalAlert {
-		return err
-	}
-	return &net.OpError{Op: "remote error", Err: tls.AlertError(tail)}
+// status is that of the first response on a plain port, 0 if there was none.
+func (e evidence) status() int { return int(e.answer & answerStatus) }
+
+// End is what a connection was, and the details of it that are logged or counted.
+type End struct {
+	Class     event.Class
+	Reason    event.Reason
+	Status    int   // of the server's own answer on a plain port, 0 if there was none
+	TLSErr    error // of a TLS handshake that failed
+	Panicked  bool  // a function of the application panicked in that handshake
+	Bytes     bool  // bytes of a request or of TLS came, but no middleware reports requests
+	In        int64 // bytes received, if Seen
+	Seen      bool  // the guard accepted the connection and saw its bytes
+	Uncounted bool  // it was not counted as accepted
+	Unserved  bool  // the server refused a stream of HTTP/2 before it called a handler
 }
 
-// peerGone reports whether the peer was seen to be gone.
-func (c *Conn) PeerGone() bool {
-	end := c.end(readEnd)
-	return end == endEOF || end == endReset || c.end(writeEnd) == endReset
+// report is a function of its own so that its locals are not on the stack while the
+// occupant leaves.
+func (c *Conn) report() {
+	e := c.evidence()
+	class, reason := classify(e)
+	c.source.Watch.Host.Over(c, End{
+		Class: class, Reason: reason, Status: e.status(), TLSErr: e.tlsErr, Panicked: panickedInTLS(e.tlsErr),
+		Bytes: e.noMiddleware && e.in > 0 && (e.tls || IsHTTP(e.head)), In: e.in, Seen: e.seen,
+		Uncounted: c.Provenance() == Unaccepted, Unserved: class == event.HandshakeRefused && e.outcomes&Refused == 0,
+	})
 }

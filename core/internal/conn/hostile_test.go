@@ -7,8 +7,8 @@ import (
 	"github.com/quietws/quietws/core/internal/usererror/hostile"
 )
 
-// Whatever error a listener or a function of tls.Config comes with, a connection ends
-// in a class.
+// Whatever error a listener or a function of tls.Config returns, a connection ends in a
+// class.
 func TestHostileErrors(t *testing.T) {
 	for i, err := range hostile.Errors() {
 		t.Run(fmt.Sprintf("%d %T", i, err), func(t *testing.T) {

@@ -5,25 +5,26 @@ import (
 	"net"
 )
 
-// active notes that the server saw bytes above TLS. Over HTTP/2 that is said of
-// the preface first, and then whenever a stream begins and there is no other.
-func (c *Conn) SawActive() {
+// NoteActive notes that the server reported the connection as active: it saw bytes above
+// TLS. Over HTTP/2 it reports that for the preface, and then for each stream that begins
+// while there is no other.
+func (c *Conn) NoteActive() {
 	switch {
-	case c.ctx == nil: // fasthttp says so before the first byte
+	case c.ctx == nil: // fasthttp reports it before the first byte
 	case !c.Saw(Active):
 		c.Note(Active)
-	case !c.Saw(Again):
-		c.Note(Again)
+	case !c.Saw(ActiveAgain):
+		c.Note(ActiveAgain)
 	}
 }
 
-// unserved reports whether a stream began of which no handler was told.
-func (f evidence) unserved() bool {
-	return f.saw(Again) && (f.h2 || !f.tls && f.h2c)
+// unserved reports whether an HTTP/2 stream began for which no handler was called.
+func (e evidence) unserved() bool {
+	return e.saw(ActiveAgain) && (e.h2 || !e.tls && e.h2c)
 }
 
-// hasLines reports whether the server's log may have lines about c, for which it
-// has to be found by its address, and whether that can be asked without waiting.
+// HasLines reports whether the server's own log may have lines about c, so that c must
+// be found by its address, and whether nc returns its address without waiting.
 func (c *Conn) HasLines(nc net.Conn) bool {
 	if c.source.Watch.H2C.Load() {
 		_, raw := nc.(*net.TCPConn)
@@ -32,8 +33,8 @@ func (c *Conn) HasLines(nc net.Conn) bool {
 	return isRaw(c.tls.Load())
 }
 
-// isRaw reports whether t stands on a connection of the net package, whose address
-// can be asked for without waiting.
+// isRaw reports whether t stands on a connection of the net package, which returns its
+// address without waiting.
 func isRaw(t *tls.Conn) bool {
 	if t == nil {
 		return false

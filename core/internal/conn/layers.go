@@ -7,13 +7,13 @@ import (
 	"sync"
 )
 
-// maxLayers is how many layers of connections are looked through.
+// maxLayers is how many wrapped connections Of looks through.
 const maxLayers = 8
 
-// Of returns the watched connection that nc is or stands on, nil if there
-// is none. It looks through up to eight layers: *tls.Conn and everything else that
-// has a NetConn method, go-proxyproto's Raw, fasthttp's UnsafeConn, and structs that
-// embed a net.Conn, as those of cmux and netutil.LimitListener do.
+// Of returns the watched connection that nc is or wraps, nil if there is none. It looks
+// through up to eight layers: *tls.Conn and other types with a NetConn method,
+// go-proxyproto's Raw, fasthttp's UnsafeConn, and structs that embed a net.Conn, as those
+// of cmux and netutil.LimitListener do.
 func Of(nc net.Conn) *Conn {
 	for range maxLayers {
 		switch v := nc.(type) {
@@ -37,8 +37,7 @@ func Of(nc net.Conn) *Conn {
 // embeds remembers which field of a type is an embedded connection, -1 for none.
 var embeds sync.Map // reflect.Type -> int
 
-// embedded returns the net.Conn or *tls.Conn that a struct embeds, nil if it embeds
-// none.
+// embedded returns the net.Conn or *tls.Conn that a struct embeds, nil if there is none.
 func embedded(nc net.Conn) net.Conn {
 	if nc == nil {
 		return nil
@@ -77,7 +76,7 @@ func embeddedIn(t reflect.Type) int {
 	return -1
 }
 
-// IsTLS reports whether nc says that it is TLS, as net/http asks since Go 1.26.
+// IsTLS reports whether nc has a ConnectionState method, as net/http asks since Go 1.26.
 func IsTLS(nc net.Conn) bool {
 	_, ok := nc.(interface{ ConnectionState() tls.ConnectionState })
 	return ok
@@ -94,7 +93,7 @@ func tlsOf(nc net.Conn) *tls.Conn {
 	return nil
 }
 
-// lookAbove notes the TLS connection above c, where nc is what stands there.
+// LookAbove notes the TLS connection above c; nc is the connection that the server sees.
 func (c *Conn) LookAbove(nc net.Conn) {
 	if _, itself := nc.(*Conn); itself {
 		return
@@ -103,7 +102,19 @@ func (c *Conn) LookAbove(nc net.Conn) {
 	if t != nil {
 		c.tls.Store(t)
 	}
-	if (t != nil || IsTLS(nc)) && c.Came() != Reported && !c.source.TLS.Load() {
+	if (t != nil || IsTLS(nc)) && c.Provenance() != Reported && !c.source.TLS.Load() {
 		c.source.TLS.Store(true)
 	}
+}
+
+// Above is the TLS connection above c, nil if there is none or it is not known.
+func (c *Conn) Above() *tls.Conn { return c.tls.Load() }
+
+// IsUnderTLS reports whether TLS is above c, known or not.
+func (c *Conn) IsUnderTLS() bool { return c.tls.Load() != nil || c.source.TLS.Load() }
+
+// Secured reports whether the TLS handshake above c is done. It is true without TLS.
+func (c *Conn) Secured() bool {
+	above := c.tls.Load()
+	return above == nil || above.ConnectionState().HandshakeComplete
 }

@@ -2,59 +2,58 @@ package conn
 
 import (
 	"context"
-	"crypto/tls"
+	"time"
 )
 
-// take gives c to s.
+// Host is the guard, as its connections see it.
+type Host interface {
+	// Over is called once for each connection, when its class is decided.
+	Over(c *Conn, e End)
+}
+
+// Occupant is the request or session on a connection, as the connection sees it.
+type Occupant interface {
+	// Confirm is called when the first bytes after the hijack were written. They are
+	// an answer with this status; it is 0 if TLS hides it.
+	Confirm(status int)
+	// EndContext is called when the transport has failed or is closed: the session's
+	// context is to end after this time.
+	EndContext(after time.Duration)
+	// Leave is called when the connection is over, before its class is decided.
+	Leave()
+}
+
+// Seat holds an occupant. The occupant embeds its seat, so that taking a connection
+// allocates nothing.
+type Seat struct{ Occupant Occupant }
+
+// Take makes s the occupant of c.
 func (c *Conn) Take(s *Seat) { c.current.Store(s) }
 
-// leaveTo ends what take began, where nobody else has taken c since.
+// LeaveTo empties c, unless another occupant has taken it since.
 func (c *Conn) LeaveTo(s *Seat) { c.current.CompareAndSwap(s, nil) }
 
-// occupied is who has c, nil if nobody has.
+// Occupied returns the seat that has c, nil if it is empty.
 func (c *Conn) Occupied() *Seat { return c.current.Load() }
 
-// watched is what c shares with the other connections of its guard.
-func (c *Conn) Watched() *Watch { return c.source.Watch }
-
-// context is what setContext was given, nil before. It is set once, before the first
-// request.
+// Context is what SetContext was given, nil before.
 func (c *Conn) Context() context.Context { return c.ctx }
 
+// SetContext sets the context that the server's ConnContext got. It is called at most
+// once, before the first request.
 func (c *Conn) SetContext(ctx context.Context) { c.ctx = ctx }
 
-// above is the TLS connection above c, nil if there is none or it is not known.
-func (c *Conn) Above() *tls.Conn { return c.tls.Load() }
-
-// isUnderTLS reports whether TLS is above c, known or not.
-func (c *Conn) IsUnderTLS() bool { return c.tls.Load() != nil || c.source.TLS.Load() }
-
-// idle reports whether no request on c is unfinished and it is not over.
-func (c *Conn) Idle() bool { return c.refs.Load() == 1 }
-
-// awaitAnswer says that the next bytes to be written answer a handshake.
-func (c *Conn) AwaitAnswer() { c.answer.Store(0) }
-
-// setAnswered notes the status of an answer that was written where c did not see it.
-func (c *Conn) SetAnswered(status int) { c.answer.Or(uint32(status)) }
-
-// goneAtWrite reports whether the peer was found to be gone by a write.
-func (c *Conn) GoneAtWrite() bool { return c.end(writeEnd) == endReset }
-
-// timedOut reports whether reading ended by a deadline.
-func (c *Conn) TimedOut() bool { return c.end(readEnd) == endTimeout }
-
-// IsReset reports whether an error of the transport says that the peer is gone without
-// having closed.
-func IsReset(err error) bool { return endOf(err) == endReset }
-
-// closedUnseen notes that this side closed c, whose reads are not seen.
-func (c *Conn) ClosedUnseen() { c.setEnd(readEnd, endClosed) }
-
-// giveUp closes c, on which nothing was asked, for the error with which its server
-// gives up.
-func (c *Conn) GiveUp(err error) {
-	c.lastLook() // before the error hides that the peer may be leaving
-	c.setEnd(readEnd, endOf(err))
-	_ = c.Close()
+// endSession ends the context of the session on c, if there is one: at once after a
+// close. After a failed read or write it waits, so that the caller sees the error
+// before it sees the end of its context.
+func (c *Conn) endSession(after time.Duration) {
+	if !c.Saw(Upgraded) {
+		return
+	}
+	if s := c.current.Load(); s != nil {
+		s.Occupant.EndContext(after)
+	}
 }
+
+// ErrorGrace is how long after an error of the transport a session's context ends.
+const ErrorGrace = 100 * time.Millisecond

@@ -8,7 +8,7 @@ import (
 	"github.com/quietws/quietws/core/event"
 )
 
-// recorder is a Host that keeps what its connections were.
+// recorder is a Host that counts its connections by class.
 type recorder struct {
 	watch *Watch
 

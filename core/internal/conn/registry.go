@@ -7,10 +7,10 @@ import (
 	"sync/atomic"
 )
 
-// registry holds the open connections: all of them in lists, for the drain,
-// and those that a log line or a request may have to be joined to in an index
-// by address. Both are in shards, so that accepting and closing do not wait
-// for each other, and neither allocates but for the index's map.
+// Registry holds the open connections: all of them in lists, for the drain, and those
+// that a log line or a request may belong to in an index by address. Both are split into
+// shards so that accepting and closing do not wait for each other. Only the maps of the
+// index allocate.
 type Registry struct {
 	seed  maphash.Seed
 	turn  atomic.Uint32
@@ -24,7 +24,7 @@ type Registry struct {
 		m  map[uint32]*Conn // chained by Conn.hashNext
 		_  [48]byte
 	}
-	// nameless is how many connections under TLS have no address to be found by.
+	// nameless is how many connections under TLS have no address.
 	nameless atomic.Int64
 }
 
@@ -61,8 +61,7 @@ func (r *Registry) remove(c *Conn) {
 	l.mu.Unlock()
 }
 
-// all returns the connections that are open now. What is done with them is
-// done outside the locks.
+// All returns the connections that are open now. The locks are released by then.
 func (r *Registry) All() (conns []*Conn) {
 	for i := range r.lists {
 		l := &r.lists[i]
@@ -75,8 +74,8 @@ func (r *Registry) All() (conns []*Conn) {
 	return conns
 }
 
-// any reports whether yes is true for one of the connections that are open now. It is
-// called under a lock, and must neither wait nor close one.
+// Any reports whether yes is true for one of the connections that are open now. yes is
+// called under a lock: it must neither wait nor close a connection.
 func (r *Registry) Any(yes func(*Conn) bool) bool {
 	for i := range r.lists {
 		l := &r.lists[i]
@@ -96,8 +95,8 @@ func (r *Registry) hash(a netip.AddrPort) uint32 {
 	return uint32(maphash.Comparable(r.seed, a))
 }
 
-// index makes c findable by its peer's address. Peers without one, as on a
-// unix socket, are never found; of those under TLS it is known that there are some.
+// Index adds c to the index by its peer's address. A peer without one, as on a unix
+// socket, is never found; those under TLS are counted.
 func (r *Registry) Index(c *Conn) {
 	a := c.Remote()
 	if !a.IsValid() {
@@ -136,7 +135,7 @@ func (r *Registry) setNameless(c *Conn, open bool) {
 	}
 }
 
-// anyNameless reports whether a connection is open that cannot be found by an address.
+// AnyNameless reports whether a connection under TLS is open that has no address.
 func (r *Registry) AnyNameless() bool { return r.nameless.Load() > 0 }
 
 func (r *Registry) unindex(c *Conn) {
@@ -170,8 +169,7 @@ func (r *Registry) unindex(c *Conn) {
 	c.hashNext = nil
 }
 
-// find returns the indexed connection whose peer has this address, nil if
-// there is none.
+// Find returns the indexed connection whose peer has this address, nil if there is none.
 func (r *Registry) Find(a netip.AddrPort) *Conn {
 	if !a.IsValid() {
 		return nil

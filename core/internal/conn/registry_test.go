@@ -29,31 +29,31 @@ func TestRegistryFind(t *testing.T) {
 	}
 	for _, a := range []string{"192.0.2.1:1002", "192.0.2.2:1000"} {
 		if c := r.Find(netip.MustParseAddrPort(a)); c != nil {
-			t.Errorf("nobody has %s, and it found %v", a, c.Remote())
+			t.Errorf("no connection has the address %s, but Find returned %v", a, c.Remote())
 		}
 	}
 	if r.Find(netip.AddrPort{}) != nil {
-		t.Error("the zero address found somebody")
+		t.Error("the zero address found a connection")
 	}
 	if err := known.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if r.Find(address) != nil || r.Find(netip.MustParseAddrPort("192.0.2.1:1001")) != other || len(r.All()) != 1 {
-		t.Error("a closed connection leaves the index, and nobody else does")
+		t.Error("only the closed connection is to leave the index")
 	}
 	r.Index(known)
 	if r.Find(address) != nil {
-		t.Error("a connection that is over was indexed again: nobody would take it out")
+		t.Error("a connection that is over was indexed again: it would stay for ever")
 	}
 	_ = other.Close()
 	noneLeft(t, r)
 }
 
-// noneLeft checks that nothing is left anywhere.
+// noneLeft checks that the registry is empty.
 func noneLeft(t *testing.T, r *Registry) {
 	t.Helper()
 	if all := r.All(); len(all) != 0 {
-		t.Errorf("all returns %d connections of none", len(all))
+		t.Errorf("All returns %d connections, want none", len(all))
 	}
 	for i := range r.byAddr {
 		if n := len(r.byAddr[i].m); n != 0 {
@@ -62,8 +62,7 @@ func noneLeft(t *testing.T, r *Registry) {
 	}
 }
 
-// Peers on unix sockets have no address, and go-proxyproto lets any peer name
-// one.
+// Peers on unix sockets have no address, and with go-proxyproto any peer can claim one.
 func TestRegistryOddAddresses(t *testing.T) {
 	g := newRecorder(t)
 	r := g.watch.Conns
@@ -89,8 +88,8 @@ func TestRegistryOddAddresses(t *testing.T) {
 	noneLeft(t, r)
 }
 
-// Several connections may say that they come from one address, and different
-// addresses may share a hash.
+// Several connections may claim the same address, and different addresses may share a
+// hash.
 func TestRegistryCollisions(t *testing.T) {
 	g := newRecorder(t)
 	r := g.watch.Conns
@@ -98,7 +97,7 @@ func TestRegistryCollisions(t *testing.T) {
 	var pair []netip.AddrPort
 	for i := 0; pair == nil; i++ {
 		if i > 1<<21 {
-			t.Fatal("among two million addresses no two share a hash of 31 bits")
+			t.Fatal("no two of two million addresses share a hash of 31 bits")
 		}
 		a := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, byte(i >> 16), byte(i >> 8), byte(i)}), 443)
 		h := r.hash(a)
@@ -135,7 +134,7 @@ func TestRegistryCollisions(t *testing.T) {
 	}
 }
 
-// Removal takes out of the list what it should, wherever it stands.
+// Removal takes out the right connection, wherever it is in the list.
 func TestRegistryLists(t *testing.T) {
 	g := newRecorder(t)
 	r := g.watch.Conns
@@ -156,7 +155,7 @@ func TestRegistryLists(t *testing.T) {
 			if c != nil {
 				open++
 				if !slices.Contains(all, c) {
-					t.Fatal("an open connection is not among all")
+					t.Fatal("All misses an open connection")
 				}
 			}
 		}
@@ -174,7 +173,7 @@ func TestRegistryConcurrent(t *testing.T) {
 	for i := range 8 {
 		users.Go(func() {
 			for k := range 300 {
-				// Every second one shares its address with another goroutine's.
+				// Each address is used by two goroutines.
 				a := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i / 2)}), uint16(k))
 				c := recordedAt(g, net.TCPAddrFromAddrPort(a))
 				r.Index(c)

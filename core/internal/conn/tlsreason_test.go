@@ -13,8 +13,8 @@ import (
 	"github.com/quietws/quietws/core/internal/conn/conntest"
 )
 
-// The reasons for a failed TLS handshake, from the errors of real ones: what
-// this server's tls.Conn has stored decides, by type and without text.
+// The reasons of failed TLS handshakes, from the errors of real ones. The error that the
+// server's tls.Conn stored decides, by its type and not by its text.
 func TestTLSReasonOfRealHandshakes(t *testing.T) {
 	hello := conntest.ClientHello(t)
 	say := func(p []byte, more ...string) func(net.Conn) {
@@ -36,7 +36,7 @@ func TestTLSReasonOfRealHandshakes(t *testing.T) {
 		end    string // "fin", "rst", or "" to stay until the server's deadline
 		want   event.Reason
 	}{
-		{"the certificate is of nobody it knows", nil, client(&tls.Config{ServerName: "example.com"}), "fin", event.ReasonRefused},
+		{"the client does not know the issuer of the certificate", nil, client(&tls.Config{ServerName: "example.com"}), "fin", event.ReasonRefused},
 		{"the same over TLS 1.2", nil, client(&tls.Config{ServerName: "example.com", MaxVersion: tls.VersionTLS12}), "fin", event.ReasonRefused},
 		{"the certificate is for another name", nil, client(&tls.Config{ServerName: "other.invalid"}), "fin", event.ReasonRefused},
 		{"the client is too old", func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 },
@@ -55,15 +55,15 @@ func TestTLSReasonOfRealHandshakes(t *testing.T) {
 		{"a hello, then RST", nil, say(hello), "rst", event.ReasonTruncated},
 		{"half a hello, then nothing", nil, say(hello[:50]), "", event.ReasonTimeout},
 		{"a hello, then nothing", nil, say(hello), "", event.ReasonTimeout},
-		{"no TLS at all", nil, say([]byte("\x80\x00 this is no TLS record")), "", event.ReasonAborted},
-		{"a hello, and then no TLS", nil, say(hello, "this is no TLS record"), "", event.ReasonAborted},
-		// Not a mismatch of versions: a scanner's hello must not raise a warning
-		// that tells the operator to change them.
+		{"not TLS", nil, say([]byte("\x80\x00 this is no TLS record")), "", event.ReasonAborted},
+		{"a hello, and then something else", nil, say(hello, "this is no TLS record"), "", event.ReasonAborted},
+		// Not a mismatch of versions: a scanner's hello must not log a warning that asks
+		// the operator to change them.
 		{"no client certificate", func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert },
 			client(&tls.Config{InsecureSkipVerify: true}), "fin", event.ReasonClientCertificate},
 		{"no client certificate over TLS 1.2", func(c *tls.Config) { c.ClientAuth = tls.RequireAndVerifyClientCert },
 			client(&tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12}), "fin", event.ReasonClientCertificate},
-		{"a client certificate of nobody it knows", func(c *tls.Config) { c.ClientAuth, c.ClientCAs = tls.VerifyClientCertIfGiven, x509.NewCertPool() },
+		{"a client certificate of an unknown issuer", func(c *tls.Config) { c.ClientAuth, c.ClientCAs = tls.VerifyClientCertIfGiven, x509.NewCertPool() },
 			client(&tls.Config{InsecureSkipVerify: true, Certificates: own.Certificates}), "fin", event.ReasonClientCertificate},
 		{"a client certificate that VerifyPeerCertificate refuses", func(c *tls.Config) {
 			c.ClientAuth = tls.RequireAnyClientCert
@@ -73,13 +73,13 @@ func TestTLSReasonOfRealHandshakes(t *testing.T) {
 			c.ClientAuth = tls.RequestClientCert
 			c.VerifyConnection = func(tls.ConnectionState) error { return errors.New("revoked") }
 		}, client(&tls.Config{InsecureSkipVerify: true, Certificates: own.Certificates}), "fin", event.ReasonClientCertificate},
-		{"what VerifyConnection refuses without one", func(c *tls.Config) {
+		{"VerifyConnection refuses, without a client certificate", func(c *tls.Config) {
 			c.VerifyConnection = func(tls.ConnectionState) error { return errors.New("not this name") }
 		}, client(&tls.Config{InsecureSkipVerify: true}), "fin", event.ReasonAborted},
-		{"what GetConfigForClient refuses", func(c *tls.Config) {
+		{"GetConfigForClient refuses", func(c *tls.Config) {
 			c.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, errors.New("not this name") }
 		}, client(&tls.Config{InsecureSkipVerify: true}), "fin", event.ReasonAborted},
-		{"what GetCertificate refuses", func(c *tls.Config) {
+		{"GetCertificate refuses", func(c *tls.Config) {
 			c.Certificates, c.GetCertificate = nil, func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errors.New("not this name") }
 		}, client(&tls.Config{InsecureSkipVerify: true}), "fin", event.ReasonAborted},
 		{"a record that is no hello", nil, say([]byte("\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00")), "", event.ReasonAborted},
@@ -114,14 +114,14 @@ func TestTLSReasonOfRealHandshakes(t *testing.T) {
 			err := above.Handshake()
 			<-said
 			if err == nil {
-				_, err = above.Read(make([]byte, 1)) // TLS 1.3: the peer's refusal comes after this side is through
-				t.Fatalf("the handshake was good; the first read says %v", err)
+				_, err = above.Read(make([]byte, 1)) // TLS 1.3: the peer refuses after this side is finished
+				t.Fatalf("the handshake was good; the first read returned %v", err)
 			}
 			f := c.evidence()
 			if got := tlsReason(f.tlsErr, f.tlsVersion, f.tlsPeer); got != row.want {
 				t.Errorf("tlsReason of %#v, version %x: %v, want %v", f.tlsErr, f.tlsVersion, got, row.want)
 			}
-			if class, reason := classify(f); class != event.TLSFailed && row.rule != "no TLS at all" || reason != row.want {
+			if class, reason := classify(f); class != event.TLSFailed && row.rule != "not TLS" || reason != row.want {
 				t.Errorf("classified as %v/%v, want tls_failed/%v", class, reason, row.want)
 			}
 			_ = c.Close()
@@ -129,8 +129,8 @@ func TestTLSReasonOfRealHandshakes(t *testing.T) {
 	}
 }
 
-// OpenSSL clients send their alert in the clear over TLS 1.3, and crypto/tls
-// takes it for a record of its own that is broken.
+// OpenSSL clients send their alert in the clear over TLS 1.3, and crypto/tls reports it as
+// a bad record of its own.
 func TestClearAlert(t *testing.T) {
 	broken := &net.OpError{Op: "local error", Err: tls.AlertError(alertBadRecordMAC)}
 	for _, row := range []struct {
@@ -145,7 +145,7 @@ func TestClearAlert(t *testing.T) {
 		{"another alert of this side", &net.OpError{Op: "local error", Err: tls.AlertError(10)}, "\x00\x15\x03\x03\x00\x02\x02\x30", 0},
 		{"a record that is broken", broken, "\x01\x02\x03\x04\x05\x06\x07\x08", 0},
 		{"a warning", broken, "\x00\x15\x03\x03\x00\x02\x01\x00", 0},
-		{"a longer record that ends alike", broken, "\x15\x03\x03\x00\x13\x02\x02\x30", 0},
+		{"a longer record with the same end", broken, "\x15\x03\x03\x00\x13\x02\x02\x30", 0},
 		{"unknown_ca in the clear", broken, "\x17\x15\x03\x03\x00\x02\x02\x30", 48},
 		{"certificate_expired in the clear", broken, "\x00\x15\x03\x03\x00\x02\x02\x2d", 45},
 	} {

@@ -9,9 +9,8 @@ import (
 	"github.com/quietws/quietws/core/internal/conn/conntest"
 )
 
-// The result of a handshake is read, and no handshake is run for it: not where one
-// panicked and the next ClientHello waits in the buffer, and not where none has
-// begun.
+// tlsResult reads the result of a handshake and never runs one: neither after a panic,
+// with the next ClientHello in the buffer, nor before the first.
 func TestTLSResultRunsNothing(t *testing.T) {
 	if handshakeErr == nil {
 		t.Error("tls.Conn has no field handshakeErr any more: the errors of TLS handshakes are unknown")
@@ -20,7 +19,7 @@ func TestTLSResultRunsNothing(t *testing.T) {
 	config := conntest.TLS(t)
 	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		calls.Add(1)
-		panic("a bug of the application's")
+		panic("a bug of the application")
 	}
 	hellos := conntest.TwoHellos(t, "evil.example")
 

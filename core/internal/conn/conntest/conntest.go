@@ -1,4 +1,4 @@
-// Package conntest has connections, and what comes on them, for tests.
+// Package conntest has connections for tests, and the first bytes of several protocols.
 package conntest
 
 import (
@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// The first bytes of what comes to a port.
+// What clients and probers send first.
 var (
 	LineProxyV1  = []byte("PROXY TCP4 192.0.2.1 198.51.100.1 51423 443\r\n")
 	ProxyV2Local = []byte("\r\n\r\n\x00\r\nQUIT\n" + "\x20\x00\x00\x00")
@@ -44,7 +44,7 @@ func TCPPair(t testing.TB) (server, client *net.TCPConn) {
 	return s.(*net.TCPConn), c.(*net.TCPConn)
 }
 
-// Script is a connection whose reads and writes return what it is told.
+// Script is a connection with scripted reads and writes.
 type Script struct {
 	net.Conn
 	Addr     net.Addr
@@ -55,6 +55,7 @@ type Script struct {
 	Closed   chan struct{} // closed by Close, if not nil
 }
 
+// Step is the result of one read or write.
 type Step struct {
 	Data string
 	Err  error
@@ -62,11 +63,11 @@ type Step struct {
 
 func (s *Script) Read(p []byte) (int, error) {
 	if len(s.Reads) == 0 {
-		return 0, errors.New("the script has no further read")
+		return 0, errors.New("the script has no more reads")
 	}
-	now := s.Reads[0]
+	step := s.Reads[0]
 	s.Reads = s.Reads[1:]
-	return copy(p, now.Data), now.Err
+	return copy(p, step.Data), step.Err
 }
 
 func (s *Script) Write(p []byte) (int, error) {
@@ -92,7 +93,7 @@ func (s *Script) SetDeadline(time.Time) error      { return nil }
 func (s *Script) SetReadDeadline(time.Time) error  { return nil }
 func (s *Script) SetWriteDeadline(time.Time) error { return nil }
 
-// AddrConn is a connection that has nothing but its peer's address.
+// AddrConn is a connection with only its peer's address.
 type AddrConn struct {
 	net.Conn
 	Addr net.Addr
@@ -101,9 +102,10 @@ type AddrConn struct {
 func (c AddrConn) RemoteAddr() net.Addr { return c.Addr }
 func (c AddrConn) Close() error         { return nil }
 
+// TCPAddr parses an address and port.
 func TCPAddr(s string) *net.TCPAddr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(s)) }
 
-// TwoHellos returns a ClientHello for a server name, and a second one behind it.
+// TwoHellos returns a ClientHello for a server name, followed by another one.
 func TwoHellos(t testing.TB, name string) []byte {
 	t.Helper()
 	client, server := net.Pipe()
@@ -122,7 +124,7 @@ func TwoHellos(t testing.TB, name string) []byte {
 	return append(p[:n], second...)
 }
 
-// TLS is a server's configuration.
+// TLS returns the configuration of a server with a test certificate.
 func TLS(t testing.TB) *tls.Config {
 	t.Helper()
 	s := httptest.NewUnstartedServer(http.NotFoundHandler())
@@ -153,7 +155,8 @@ func ClientHello(t testing.TB) []byte {
 	return append(head, rest...)
 }
 
-// ServerTLS returns a certificate's configuration, changed.
+// ServerTLS returns the configuration of a server with a test certificate, for HTTP/1.1
+// only. change may change it; it may be nil.
 func ServerTLS(t testing.TB, change func(*tls.Config)) *tls.Config {
 	t.Helper()
 	s := httptest.NewUnstartedServer(nil)
