@@ -16,77 +16,102 @@ import (
 	"github.com/quietws/quietws/core/internal/usererror"
 )
 
-// exchange is a request that is a candidate: a health route's, a known
-// prober's, one that asks to upgrade or that came to a WebSocket route. Other
-// requests are only counted, on their conn.Conn.
+// exchange is a request that is a candidate: a health route's, a known prober's, one
+// that asks to upgrade or that came to a WebSocket route. Other requests are only
+// counted, on their connection.
+//
+// Its life:
+//
+//	judged ─┬─► settled                        answered, and its handler has returned
+//	        ├─► late ──► settled               its error is answered after its chain
+//	        ├─► leaving ─┬─► settled           its server closed the connection instead
+//	        │            ▼
+//	        └─────────► opened ──► confirmed   left HTTP; 101 was written
+//	                       └──────────┴─► over its connection is over, or its stream
+//
+// [Request] moves it on to settled and late, Request.leave to leaving, Request.open to
+// opened, Confirm to confirmed, and end to over. A phase is a bit of state that is never
+// taken back, but leaving, which is a hold on the connection and ends with it.
 type exchange struct {
-	g      *Guard
-	c      *conn.Conn // nil where the connection is not known
-	seat   conn.Seat  // what c has of it
-	answer *Answer    // for Probe and Refuse
+	// Written when it is judged, by the goroutine that serves the request, and not
+	// changed after that.
 
-	path   string
-	peer   netip.Addr // the TCP peer, and its port
-	from   *origin    // what is rarely there, nil if nothing
-	method uint8      // an index of methods, 0 for another, which is in from
-	prober prober.Prober
-	via    remedy.Proxy // where Upgrade was taken away: who left a trace
-
+	g        *Guard
+	path     string
+	peer     netip.Addr // the TCP peer, and its port
+	port     uint16
+	prober   prober.Prober
+	method   uint8 // an index of methods, 0 for another, which is in from
+	route    Route
 	platform bool // the source may be a platform's
 	credited bool // the prober may be believed: platform source or own range
 	asks     bool // asks to upgrade
-	endpoint bool // reached a WebSocket route
-	adrift   bool // or an Endpoint that is on no route of this path
-	fallback bool // who answers it shows later: a default health route, or a method that Handler's route may not have
-	exact    bool // the application has a route of exactly this path, as far as that was asked
 	app      bool // one of Config.AppHealth
-	machine  bool // asks for readiness and says to be no person: a known prober, or nobody
+	machine  bool // asks for readiness as a program does: a known prober, or without a User-Agent
 	probing  bool // a health route, or a path that Config names
 	preface  bool // the start of an HTTP/2 preface that the server took for a request
-	noHijack bool // the server would not hand over the connection
-	foreign  bool // Origin names another host than Host, or one that is not let in
 	lent     bool // the server uses the request's buffers again
-	found    bool // from its connection, by a drain too
-	speaks   bool // a plain GET whose answer says that WebSocket is spoken here
-	hopeful  bool // a handshake that can succeed
-	loaned   bool // its place is kept until the connection is closed
-	early    bool // its client did not wait for the answer
+	http1    bool // HTTP/1.0 or 1.1
+	found    bool // its connection leads to it, for a drain too
+
+	// Written by the goroutine that serves the request: at the WebSocket route, which
+	// holds mu for it, and when the answer is known.
+
+	from     *origin // what is rarely there, nil if nothing
+	answer   *Answer // for verdictProbe and verdictRefuse
+	pooled   pooled  // the pool of the answer, if it is not shared
+	kind     verdict
 	fault    event.Reason
-	badConn  bool    // the fault is in Connection, rather than in Upgrade
-	kind     verdict // the verdict
-	route    Route
-	http1    bool   // HTTP/1.0 or 1.1
-	own      bool   // the route is an adapter's Handler
-	pooled   pooled // the pool of the answer, if it is not shared
+	via      remedy.Proxy // where Upgrade was taken away: who left a trace
+	badConn  bool         // the fault is in Connection, rather than in Upgrade
+	endpoint bool         // reached a WebSocket route
+	adrift   bool         // or an Endpoint that is on no route of this path
+	own      bool         // the route is an adapter's Handler
+	fallback bool         // who answers it shows later: a default health route, or a method that Handler's route may not have
+	exact    bool         // the application has a route of exactly this path, as far as that was asked
+	noHijack bool         // the server would not hand over the connection
+	foreign  bool         // Origin names another host than Host, or one that is not let in
+	speaks   bool         // a plain GET whose answer says that WebSocket is spoken here
+	hopeful  bool         // a handshake that can succeed
+	loaned   bool         // its place is kept until the connection is closed
+	early    bool         // its client did not wait for the answer
+
+	w response // net/http
+
+	// Written when the connection is known, at the latest at the hijack.
+
+	c    *conn.Conn // nil where it is not known
+	seat conn.Seat  // what c has of it
+
+	// Atomic.
 
 	state  atomic.Uint32 // the bits below
 	status atomic.Int32  // what was answered, 0 not yet
 	wrong  atomic.Pointer[trouble]
 
-	w response // net/http
+	// Under mu: the session that it has become.
 
-	// The session that it has become.
 	mu       sync.Mutex
 	onDrain  func()
 	more     *drainMore
 	cancel   context.CancelCauseFunc
-	openedAt time.Duration // since the guard's epoch
+	openedAt time.Duration // since the guard's epoch; set before it is opened
 	code     int32         // the close code, 0 not known
 	drained  bool          // its moment of the drain has come
-	port     uint16        // of peer
 	running  int16         // how many of its OnDrain functions run
 	over     bool
 	byServer bool // this server ended it: the drain or its deadline
 }
 
-// The bits of exchange.state.
+// The phases of exchange.state, and then what else is true of it.
 const (
-	stateOpened    uint32 = 1 << iota // left HTTP
+	stateLate      uint32 = 1 << iota // the handler returned an error, and its answer is to come
+	stateLeaving                      // a hijack was asked for, and is to come
+	stateOpened                       // left HTTP
 	stateConfirmed                    // 101 was answered
-	stateSettled                      // the outcome is told
+	stateSettled                      // the outcome is logged and counted
+
 	statePanicked
-	stateLeaving    // a hijack was asked for, and is to come
-	stateLate       // the handler returned an error, and its answer is to come
 	stateHeld       // its server says when the handler has returned
 	stateAwaited    // hijacked, and the answer is to come
 	stateReplaced   // net/http: the application's answer gave way to ours
