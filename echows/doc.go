@@ -1,6 +1,6 @@
-// Package echows puts a [core.Guard] on Echo v4. It translates and holds no rule:
-// what is a probe, what is refused and what is told the core decides, and its
-// documentation says. A whole server:
+// Package echows puts a [core.Guard] on Echo v4. It only translates: package core
+// decides what is a probe, what is refused and what is logged, and documents it. A
+// whole server:
 //
 //	package main
 //
@@ -48,16 +48,16 @@
 //		return echows.Serve(ctx, guard, e, ":8080")
 //	}
 //
-// GET /livez, /readyz, /startupz and /healthz are answered, each only where the
-// application has no route of its own there; probes stay out of the server's log; a
-// refused handshake is told with what mends it; and at SIGTERM each session gets a
-// close frame, 1001, before the listener goes.
+// GET /livez, /readyz, /startupz and /healthz are answered, unless the application has
+// its own route there. Probes stay out of the server's log. A refused handshake is
+// logged with its fix. At SIGTERM each session gets a close frame with 1001 before the
+// listener closes.
 //
 // # Which one
 //
-// [Serve] takes the place of e.Start. [Attach] is for who keeps e.Start, and
-// [Middleware] one line for who wants nothing else: it counts no connections and
-// drains when you call [core.Guard.Drain]. [Handler] serves WebSocket with
-// coder/websocket; [Endpoint] goes on a route of your own library. [Quiet] keeps
-// probes out of access logs, metrics and traces.
+// [Serve] takes the place of e.Start. Use [Attach] to keep e.Start. [Middleware] is a
+// single line: it counts no connections, and drains when you call [core.Guard.Drain].
+// [Handler] serves WebSocket with coder/websocket; [Endpoint] goes on a route that
+// your own library serves. [Quiet] keeps probes out of access logs, metrics and
+// traces.
 package echows

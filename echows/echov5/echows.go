@@ -15,16 +15,17 @@ import (
 	"github.com/quietws/quietws/core"
 )
 
-// adapter is that of a router which compares the path as it came.
+// adapter is for Echo's router, which compares the path as the client sent it.
 func adapter(g *core.Guard) core.Adapter { return g.Adapter().Paths(core.PathRules{Raw: true}) }
 
-// Middleware answers health routes and probers and explains refused handshakes,
-// from inside Echo's chain. Register it with e.Pre to be asked before the
-// router, or with e.Use. For an application that wants to keep its Start and
-// can take two lines, [Attach] does the same for everything that reaches the
-// server. Beside Attach it does nothing twice. By itself it counts no connections
-// and leaves the server's own log as it is; sessions are followed, and
-// [core.Guard.Drain] is to be called for their goodbye.
+// Middleware answers health routes and probers and explains refused handshakes, from
+// inside Echo's chain. Register it with e.Pre, to run before the router, or with
+// e.Use. Where you can add two lines and keep Start, prefer [Attach], which does the
+// same for every request that reaches the server. With Attach as well, each request is
+// still handled once.
+//
+// Middleware alone counts no connections and leaves the server's own log unchanged. It
+// tracks sessions; call [core.Guard.Drain] to close them with a goodbye.
 func Middleware(g *core.Guard) echo.MiddlewareFunc {
 	a := adapter(g)
 	var once sync.Once
@@ -43,7 +44,7 @@ func Middleware(g *core.Guard) echo.MiddlewareFunc {
 	}
 }
 
-// candidate takes q by value, so that an ordinary request's stays on the stack.
+// candidate takes q by value, so that the q of an ordinary request stays on the stack.
 func candidate(q core.HTTPRequest, next echo.HandlerFunc, c *echo.Context) error {
 	if q.Answer(c.Response(), c.Request()) {
 		return nil
@@ -55,8 +56,8 @@ func candidate(q core.HTTPRequest, next echo.HandlerFunc, c *echo.Context) error
 	return err
 }
 
-// wrap lets q see what is answered. Echo's own Response stays the outermost, as far
-// as middleware has left it where it can be found.
+// wrap lets q see the response. Echo's own Response stays outermost, unless middleware
+// has replaced it with something that hides it.
 func wrap(q *core.HTTPRequest, c *echo.Context) {
 	res, err := echo.UnwrapResponse(c.Response())
 	if err != nil {
@@ -68,20 +69,20 @@ func wrap(q *core.HTTPRequest, c *echo.Context) {
 	w, r := q.Wrap(res.ResponseWriter, c.Request())
 	res.ResponseWriter = w
 	c.SetRequest(r)
-	res.Before(func() { q.Answered(res.Status, res.Header()) }) // a middleware outside may put its own writer back
+	res.Before(func() { q.Answered(res.Status, res.Header()) }) // an outer middleware may put its own writer back
 	opened(q, c, res)
 }
 
-// opened sees to it that the status that Echo keeps for its access log is the one
-// that is answered past Echo, at the hijack or by the guard, and that nothing else is
-// written then.
+// opened makes Echo's Response, and so its access log, report the status that was sent
+// without Echo, at the hijack or by the guard, and drops what is written after that.
 func opened(q *core.HTTPRequest, c *echo.Context, res *echo.Response) {
 	w := &response{Response: res}
 	c.SetResponse(w)
 	q.OnOpened(func(status int) { res.Status, res.Committed, w.over = status, true, true })
 }
 
-// response drops what comes after the answer: Echo's own would log a line for it.
+// response drops what is written after the answer; Echo's own Response would log a
+// line for each write.
 type response struct {
 	*echo.Response
 	over bool
@@ -103,25 +104,26 @@ func (w *response) Write(p []byte) (int, error) {
 // Unwrap is for http.ResponseController and echo.UnwrapResponse.
 func (w *response) Unwrap() http.ResponseWriter { return w.Response }
 
-// Attach makes the guard the outermost layer of the server that sc starts for e, by
-// sc.BeforeServeFunc, which runs before it, and quiets that server's own log: Echo's
-// Logger still gets every line that is not about a connection of ours. Call it before
-// sc.Start or sc.StartTLS, which stay yours. e.Start has a StartConfig of its own:
-// take [Run], or
+// Attach makes the guard the outermost layer of the server that sc starts for e. It
+// does so in sc.BeforeServeFunc, after the function that is already there. It also
+// quiets that server's own log: Echo's Logger still gets every line except those about
+// the guard's connections. Call it before sc.Start or sc.StartTLS, which you go on
+// calling yourself. e.Start uses a StartConfig of its own: use [Run], or
 //
 //	sc := echo.StartConfig{Address: ":8080"}
 //	echows.Attach(guard, e, &sc)
 //	err := sc.Start(ctx, e)
 //
-// With e.Use it adds a middleware that only sees to it that a session shows as 101 in
-// Echo's access log.
+// Attach adds a middleware with e.Use, only so that a session shows as 101 in Echo's
+// access log.
 //
-// When the context of sc.Start ends, Echo shuts its server down: that begins the
-// drain, each session gets its goodbye, but Echo does not wait for the sessions, and
-// the guard closes none of them at the deadline. [core.Guard.Drain] before it waits,
-// lets probers notice, and closes what is left. To have every connection counted in
-// its exact class, set sc.Listener to one of [core.Guard.Listener] or
-// [core.Guard.TLSListener].
+// When the context of sc.Start ends, Echo shuts its server down. That begins the
+// drain: each session gets its goodbye, but Echo does not wait for the sessions, and
+// the guard closes none of them at the deadline. Call [core.Guard.Drain] first to give
+// probers time to notice, to wait for the sessions and to close those that are left.
+//
+// To have every connection counted in its exact class, set sc.Listener to one from
+// [core.Guard.Listener] or [core.Guard.TLSListener].
 func Attach(g *core.Guard, e *echo.Echo, sc *echo.StartConfig) {
 	if g == nil {
 		return
@@ -140,7 +142,7 @@ func Attach(g *core.Guard, e *echo.Echo, sc *echo.StartConfig) {
 	}
 }
 
-// showSessions lets Echo's access log see the status that is answered past it.
+// showSessions lets Echo's access log see the status that was sent without Echo.
 func showSessions(a core.Adapter, e *echo.Echo) {
 	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c *echo.Context) error {
@@ -155,22 +157,23 @@ func showSessions(a core.Adapter, e *echo.Echo) {
 	})
 }
 
-// owner asks e's routes whether the application has one of exactly the path of a
-// request, for any method. Echo's router itself wants a request.
+// owner looks in e's routes for one with exactly the path of a request, for any
+// method. Echo's router itself needs a request.
 func owner(e *echo.Echo) func(core.Head) (owned, asked bool) {
 	return func(h core.Head) (bool, bool) {
 		return slices.ContainsFunc(e.Router().Routes(), func(r echo.RouteInfo) bool { return r.Path == h.Path() }), true
 	}
 }
 
-// Endpoint is for a route on which the application's own library serves
-// WebSocket: handshakes that RFC 6455 forbids and libraries let pass are refused,
-// and those above core.Config.MaxSessions, everything else gets the route's own
-// answer, probers too (see [core.Guard.Endpoint]), and once the connection has left
-// HTTP a panic or an error of the handler ends the session instead of reaching
-// Echo, which could only write a second answer into it. Origin stays the
-// library's. Give it to the route, e.GET("/ws", handler, echows.Endpoint(guard)),
-// not to e.Use. [core.SessionOf] with the request's context has the session.
+// Endpoint is for a route on which the application's own library serves WebSocket. It
+// refuses handshakes that RFC 6455 forbids, even those that libraries accept, and
+// handshakes above core.Config.MaxSessions. Every other request, a prober's too, gets
+// the route's own answer (see [core.Guard.Endpoint]). Once the connection has left
+// HTTP, a panic or an error of the handler ends the session and does not reach Echo,
+// which could only write a second answer into it. The library still checks Origin.
+//
+// Give it to the route, e.GET("/ws", handler, echows.Endpoint(guard)), not to e.Use.
+// [core.SessionOf] returns the session from the request's context.
 func Endpoint(g *core.Guard) echo.MiddlewareFunc {
 	a := adapter(g)
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
@@ -186,26 +189,27 @@ func Endpoint(g *core.Guard) echo.MiddlewareFunc {
 	}
 }
 
-// contain leaves Echo no error to answer where a panic ended the session.
+// contain sets err to nil if a panic ended the session: Echo has nothing to answer
+// then.
 func contain(q *core.HTTPRequest, err *error) {
 	if q.Contain(recover()) {
 		*err = nil
 	}
 }
 
-// Handler serves WebSocket with coder/websocket. It owns its route: every
-// handshake that RFC 6455 forbids is refused with the status of its reason,
-// pages of another origin are refused unless options allow them, a person in a
-// browser gets 426 and a known prober the health answer.
+// Handler serves WebSocket with coder/websocket. It owns its route: it refuses every
+// handshake that RFC 6455 forbids, with the status for the reason, and pages of
+// another origin unless options allow them. A browser that opens the route as a page
+// gets 426, and a known prober the health answer. It panics if f is nil; a nil options
+// means the defaults.
 //
-// f has the session until it returns; its context ends when the connection is
-// closed here, when a read or a write fails, or at the drain's deadline. At the
-// session's moment of a drain the connection is closed with
-// core.DrainConfig.Code, which f sees as an error of its next read. If f
-// returns nil the session is closed with 1000 (normal closure), if it returns
-// an error that is not a websocket.CloseError with 1011 (internal error); the
-// error is part of the session's end in log and metrics and does not reach
-// Echo. A panic in f is told and ends the session alone.
+// f has the session until it returns. Its context ends when the connection is closed
+// on this side, when a read or a write fails, or at the drain's deadline. When a drain
+// reaches the session, its connection is closed with core.DrainConfig.Code, which f
+// sees as an error of its next read. If f returns nil, the session is closed with 1000
+// (normal closure); if it returns an error that is not a websocket.CloseError, with
+// 1011 (internal error). The error becomes part of the session's end in log and
+// metrics, and does not reach Echo. A panic in f is logged and ends that session only.
 func Handler(g *core.Guard, f func(context.Context, *echo.Context, *websocket.Conn) error, options *websocket.AcceptOptions) echo.HandlerFunc {
 	if f == nil {
 		panic("echows.Handler: nil function")
@@ -220,7 +224,7 @@ func Handler(g *core.Guard, f func(context.Context, *echo.Context, *websocket.Co
 			origins = &core.Origins{Any: true}
 		}
 	}
-	accept.InsecureSkipVerify = true // the core compares, and takes a default port for none
+	accept.InsecureSkipVerify = true // the core compares, and ignores a default port
 	return func(c *echo.Context) (err error) {
 		q := a.AtEndpoint(c.Request(), c.Path(), origins)
 		if q.Answer(c.Response(), c.Request()) {
@@ -244,15 +248,15 @@ func serve(q *core.HTTPRequest, c *echo.Context, ws *websocket.Conn, f func(cont
 }
 
 // IsUpgrade reports whether a request asks to become a WebSocket session: see
-// [core.IsUpgrade]. It is for the Skipper of middleware that must leave sessions
-// alone, and to keep them out of latency metrics, where each would count for as long
-// as it lives.
+// [core.IsUpgrade]. Use it in the Skipper of middleware that must leave sessions
+// alone, and of latency metrics, where a session would count as one request that takes
+// hours.
 func IsUpgrade(c *echo.Context) bool { return core.IsUpgrade(c.Request()) }
 
-// Quiet returns a function for the Skipper of an access log, of metrics or of
-// traces: [core.Guard.IsProbe] of the request, true for probes and never for
-// another request of the application's. It may be asked before the chain, where the
-// first probe of a WebSocket route is not known as one, or after it.
+// Quiet returns a function for the Skipper of an access log, of metrics or of traces.
+// It is [core.Guard.IsProbe] of the request: true for probes, never for the
+// application's other requests. It may be called before the chain or after it. Before
+// it, the first probe of a WebSocket route is not yet known as one.
 func Quiet(g *core.Guard) func(*echo.Context) bool {
 	var once sync.Once
 	return func(c *echo.Context) bool {
@@ -261,13 +265,13 @@ func Quiet(g *core.Guard) func(*echo.Context) bool {
 	}
 }
 
-// Run serves e on addr until the process gets SIGINT or SIGTERM, drains, shuts
-// down and closes g; see [core.Run]. It takes the place of e.Start.
+// Run serves e on addr until the process gets SIGINT or SIGTERM; then it drains, shuts
+// down and closes g. See [core.Run]. It takes the place of e.Start.
 func Run(g *core.Guard, e *echo.Echo, addr string) error {
 	return g.Adapter().Run(func(ctx context.Context) error { return Serve(ctx, g, e, addr) })
 }
 
-// RunTLS is Run over TLS with a certificate and its key in files; see
+// RunTLS is Run over TLS, with a certificate and its key from files; see
 // [core.RunTLS].
 func RunTLS(g *core.Guard, e *echo.Echo, addr, certFile, keyFile string) error {
 	return g.Adapter().RunTLS(certFile, keyFile, nil, func(ctx context.Context, config *tls.Config) error {
@@ -275,18 +279,17 @@ func RunTLS(g *core.Guard, e *echo.Echo, addr, certFile, keyFile string) error {
 	})
 }
 
-// Serve serves e on addr until ctx ends, and then drains and returns nil; see
-// [core.Guard.Serve]. It is an http.Server with a ReadHeaderTimeout of 10 s that logs
-// to e.Logger, Attach, a listener, and the drain in one, and takes the place of
-// e.Start, whose server has a ReadTimeout of 30 s and prints a banner. An error to
-// listen or to accept is returned.
+// Serve serves e on addr until ctx ends, then drains and returns nil; see
+// [core.Guard.Serve]. It is Attach, a listener and the drain in one call, with an
+// http.Server that has a ReadHeaderTimeout of 10 s and logs to e.Logger. It takes the
+// place of e.Start, whose server has a ReadTimeout of 30 s and prints a banner. It
+// returns the error if it cannot listen or accept.
 func Serve(ctx context.Context, g *core.Guard, e *echo.Echo, addr string) error {
 	return g.Adapter().Listen("tcp", addr, listening(ctx, g, e))
 }
 
-// ServeTLS is Serve over TLS. Without a certificate in config it returns an error;
-// where config names no protocols, HTTP/2 and HTTP/1.1 are offered. config is not
-// changed.
+// ServeTLS is Serve over TLS. It returns an error if config has no certificate. If
+// config names no protocols, HTTP/2 and HTTP/1.1 are offered. config is not changed.
 func ServeTLS(ctx context.Context, g *core.Guard, e *echo.Echo, addr string, config *tls.Config) error {
 	return g.Adapter().ListenTLS("tcp", addr, config, true, listening(ctx, g, e))
 }
@@ -295,9 +298,9 @@ func listening(ctx context.Context, g *core.Guard, e *echo.Echo) func(...net.Lis
 	return func(listeners ...net.Listener) error { return ServeListener(ctx, g, e, listeners...) }
 }
 
-// ServeListener is Serve on listeners of one's own, which it closes, for TLS one of
-// [core.Guard.TLSListener]. To serve with an http.Server of one's own, with hooks and
-// timeouts, set its Handler to e and use [core.Guard.Serve], or [Attach] to keep
+// ServeListener is Serve on your own listeners, which it closes. For TLS pass one from
+// [core.Guard.TLSListener]. To serve with your own http.Server, for its hooks and
+// timeouts, set its Handler to e and use [core.Guard.Serve], or use [Attach] to keep
 // Echo's.
 func ServeListener(ctx context.Context, g *core.Guard, e *echo.Echo, listeners ...net.Listener) error {
 	if g != nil {

@@ -1,4 +1,4 @@
-// Package librarytest tries echows with more than one WebSocket library, and
-// with whatever else an application on Echo has, in a module of its own: who
-// imports echows does not have to know of them.
+// Package librarytest tests echows with more than one WebSocket library and with
+// common Echo middleware. It is a module of its own, so that importing echows does not
+// require any of them.
 package librarytest
