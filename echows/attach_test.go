@@ -13,7 +13,7 @@ import (
 	"github.com/quietws/quietws/echows"
 )
 
-// Attach to an Echo that serves already does nothing and says so.
+// Attach to an Echo that is already serving does nothing and logs it.
 func TestAttachTooLate(t *testing.T) {
 	var log strings.Builder
 	g, err := core.New(core.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})

@@ -13,7 +13,7 @@ import (
 	"github.com/quietws/quietws/echows"
 )
 
-// What Middleware costs an ordinary request, beside an empty middleware in the
+// What Middleware costs an ordinary request, compared with an empty middleware in the
 // same place.
 
 func empty(next echo.HandlerFunc) echo.HandlerFunc {
@@ -42,7 +42,7 @@ func places(tb testing.TB) map[string]struct{ bare, with *echo.Echo } {
 	}
 }
 
-// nowhere is a ResponseWriter that keeps nothing.
+// nowhere is a ResponseWriter that discards everything.
 type nowhere struct{ header http.Header }
 
 func (n *nowhere) Header() http.Header         { return n.header }

@@ -21,8 +21,8 @@ import (
 	"github.com/quietws/quietws/echows"
 )
 
-// echoes sends each message back. The error of Read is how it learns that the
-// client left, or was told good-bye at a drain.
+// echoes sends each message back. It returns the error of Read when the client has
+// left or a drain has closed the session.
 func echoes(ctx context.Context, _ echo.Context, ws *websocket.Conn) error {
 	for {
 		kind, message, err := ws.Read(ctx)
@@ -35,7 +35,7 @@ func echoes(ctx context.Context, _ echo.Context, ws *websocket.Conn) error {
 	}
 }
 
-// newGuard is core.New(core.Config{}), whose error an application returns.
+// newGuard is core.New(core.Config{}); an application returns its error.
 func newGuard() *core.Guard {
 	guard, err := core.New(core.Config{})
 	if err != nil {
@@ -53,7 +53,7 @@ func listen() (net.Listener, probetest.Target) {
 	return ln, probetest.Target{Addr: ln.Addr().String()}
 }
 
-// ask prints what requests are answered.
+// ask sends the requests and prints the answers.
 func ask(target probetest.Target, requests ...probetest.Request) {
 	for _, r := range requests {
 		res, err := probetest.Do(context.Background(), target, r)
@@ -66,7 +66,7 @@ func ask(target probetest.Target, requests ...probetest.Request) {
 }
 
 // Run is the last line of main: it serves until SIGINT or SIGTERM, drains, and
-// closes the guard. Here another program has the address.
+// closes the guard. Here it fails, because the address is in use.
 func ExampleRun() {
 	guard := newGuard()
 	e := echo.New()
@@ -79,7 +79,7 @@ func ExampleRun() {
 	// Output: true
 }
 
-// RunTLS takes files. Here they are missing.
+// RunTLS takes the names of files. Here they do not exist.
 func ExampleRunTLS() {
 	guard := newGuard()
 	e := echo.New()
@@ -126,7 +126,7 @@ func ExampleServeTLS() {
 	// Output: <nil>
 }
 
-// A listener of one's own, such as one with the PROXY protocol or a systemd
+// Serving on your own listener, such as one with the PROXY protocol or a systemd
 // socket.
 func ExampleServeListener() {
 	guard := newGuard()
@@ -149,8 +149,8 @@ func ExampleServeListener() {
 	// <nil>
 }
 
-// A route that is wholly the guard's: a session for a client, the health answer
-// for a prober, 426 for a person, 403 for a page of another origin.
+// A route that the guard owns: clients get a session, probers the health answer, a
+// browser that opens it as a page 426, and pages of another origin 403.
 func ExampleHandler() {
 	guard := newGuard()
 	defer guard.Close()
@@ -174,7 +174,7 @@ func ExampleHandler() {
 
 	ask(target, probetest.ALB("/ws"), probetest.PlainGet("/ws"), probetest.Foreign("/ws"))
 
-	stop() // a deploy: the client is told
+	stop() // a deployment: the client gets a close frame
 	_, _, err = client.Read(context.Background())
 	fmt.Println(websocket.CloseStatus(err), <-served)
 	// Output:
@@ -185,21 +185,20 @@ func ExampleHandler() {
 	// StatusGoingAway <nil>
 }
 
-// A route of an application that goes on using its library as before, here
-// coder/websocket without Handler, and sends its own goodbye. With
-// gorilla/websocket the goodbye is WriteControl.
+// An application that keeps its own library, here coder/websocket without Handler,
+// and sends its own goodbye. With gorilla/websocket the goodbye is WriteControl.
 func ExampleEndpoint() {
 	chat := func(c echo.Context) error {
 		ws, err := websocket.Accept(c.Response(), c.Request(), nil)
 		if err != nil {
-			return nil // the client has its answer
+			return nil // the client has been answered
 		}
 		defer ws.CloseNow()
 		core.SessionOf(c.Request().Context()).OnDrain(func() { _ = ws.Close(websocket.StatusGoingAway, "") })
 		for {
 			kind, message, err := ws.Read(c.Request().Context())
 			if err != nil {
-				return err // the code in it is the session's; Echo does not see it
+				return err // its code becomes the session's; Echo does not see it
 			}
 			if err := ws.Write(c.Request().Context(), kind, message); err != nil {
 				return err
@@ -232,7 +231,7 @@ func ExampleEndpoint() {
 	// <nil>
 }
 
-// For who keeps e.Start: Attach before it, and on a listener of the guard's every
+// Keeping e.Start: call Attach before it. On one of the guard's listeners every
 // connection is counted in its exact class.
 func ExampleAttach() {
 	guard := newGuard()
@@ -258,7 +257,7 @@ func ExampleAttach() {
 	// connections: 1
 }
 
-// One line, and the rest of the application as it is.
+// One line; the rest of the application stays as it is.
 func ExampleMiddleware() {
 	guard := newGuard()
 	defer guard.Close()
@@ -266,7 +265,7 @@ func ExampleMiddleware() {
 
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
-	e.Pre(echows.Middleware(guard)) // before the router; e.Use does too
+	e.Pre(echows.Middleware(guard)) // before the router; e.Use works too
 	e.GET("/", func(c echo.Context) error { return c.String(http.StatusOK, "hello") })
 	e.Listener = ln
 	served := make(chan error)
@@ -281,8 +280,8 @@ func ExampleMiddleware() {
 	// http: Server closed
 }
 
-// Probes out of the access log. As a Skipper it is asked before the chain; after
-// it, as in LogValuesFunc of middleware.RequestLogger, it knows more.
+// Keeping probes out of the access log. A Skipper is called before the chain; after
+// it, as in LogValuesFunc of middleware.RequestLogger, Quiet knows more.
 func ExampleQuiet() {
 	guard := newGuard()
 	defer guard.Close()

@@ -15,8 +15,8 @@ import (
 	"github.com/quietws/quietws/echows"
 )
 
-// A nil pointer in an error that nobody answers is looked at by a timer, where a
-// panic would end the process.
+// If a nil pointer in an error is never answered, a timer examines it, and a panic
+// there would end the process.
 func TestNilErrorThatNobodyAnswers(t *testing.T) {
 	events := make(chan event.Event, 10)
 	g, err := core.New(core.Config{Logger: slog.New(slog.DiscardHandler), Observe: func(e event.Event) { events <- e }})
@@ -51,6 +51,6 @@ func TestNilErrorThatNobodyAnswers(t *testing.T) {
 			t.Errorf("%v %v: %v", ev.Class, ev.Reason, ev.Err)
 		}
 	case <-time.After(10 * time.Second):
-		t.Error("what became of it is not logged")
+		t.Error("its outcome is not logged")
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/quietws/quietws/fiberws"
 )
 
-// asks is an app with Serve, and one with Middleware alone.
+// asks is an app with Serve, or one with only Middleware.
 func asks(t *testing.T, config fiber.Config, routes func(*fiber.App), then func(*served, *fiber.App)) {
 	t.Helper()
 	asksWith(t, core.Config{}, config, func(_ *core.Guard, app *fiber.App) { routes(app) }, then)
@@ -43,9 +43,9 @@ func (s *served) gets(path string, status int, body string) {
 	}
 }
 
-// The app's own healthcheck, which is a middleware and in no route table, keeps
-// its answers, from the first question on and though that is a HEAD, which it does
-// not know; what it does not answer is ours.
+// The app's own healthcheck, a middleware that is in no route table, keeps its answers
+// from the first request on, even if that is a HEAD, which it does not support. The
+// guard answers what it does not answer.
 func TestHealthcheckKeepsItsAnswers(t *testing.T) {
 	asks(t, fiber.Config{}, func(app *fiber.App) {
 		app.Use(healthcheck.New(healthcheck.Config{ReadinessProbe: func(*fiber.Ctx) bool { return false }}))
@@ -62,8 +62,8 @@ func TestHealthcheckKeepsItsAnswers(t *testing.T) {
 	})
 }
 
-// A route is the app's in whichever letters its router finds it, and one that comes
-// later is found then.
+// A route is the app's in any letter case in which its router finds it. A route added
+// later is found too.
 func TestRoutesAsTheRouterFindsThem(t *testing.T) {
 	own := func(c *fiber.Ctx) error { return c.SendStatus(http.StatusNotFound) }
 	asks(t, fiber.Config{}, func(app *fiber.App) {
@@ -74,7 +74,7 @@ func TestRoutesAsTheRouterFindsThem(t *testing.T) {
 		s.gets("/livez", 200, "ok\n")
 		app.Get("/livez", own)
 		app.Use(healthcheck.New(healthcheck.Config{LivenessEndpoint: "/healthz"}))
-		app.Handler() // builds the routes anew
+		app.Handler() // builds the routes again
 		s.gets("/livez", 404, "Not Found")
 		s.gets("/healthz", 200, "OK")
 	})
@@ -87,8 +87,8 @@ func TestRoutesAsTheRouterFindsThem(t *testing.T) {
 	})
 }
 
-// The question is a GET with what the client sent but for cookies and body, on a
-// connection that can be asked for its addresses and not written to.
+// The question is a GET with what the client sent, without cookies and body, on a
+// connection that has addresses but cannot be written to.
 func TestWhatTheQuestionIs(t *testing.T) {
 	asks(t, fiber.Config{}, func(app *fiber.App) {
 		app.Use(func(c *fiber.Ctx) error {
@@ -105,15 +105,15 @@ func TestWhatTheQuestionIs(t *testing.T) {
 		})
 	}, func(s *served, _ *fiber.App) {
 		r := probetest.Request{Method: "POST", Path: "/readyz", Host: "example.com", Body: "body"}.With(field("Cookie", "a=1"), field("X-Tenant", "one"))
-		if res := s.do(r); res.Status != 404 { // its own answer to this one
+		if res := s.do(r); res.Status != 404 { // its own answer to this request
 			t.Errorf("answered %d %q: the question was not as it should be", res.Status, res.Body)
 		}
 	})
 }
 
-// Fiber's documentation puts a middleware before a WebSocket route that lets nothing
-// pass but handshakes: probers do not reach what would answer them, and one line
-// says what to do, which then does it.
+// Fiber's documentation puts a middleware before a WebSocket route that passes only
+// handshakes, so probers do not reach the handler that would answer them. One log line
+// says what to do, and doing it helps.
 func TestProbersBehindAnUpgradeCheck(t *testing.T) {
 	for _, probePaths := range [][]string{nil, {"/ws"}} {
 		asksWith(t, core.Config{ProbePaths: probePaths}, fiber.Config{}, func(g *core.Guard, app *fiber.App) {

@@ -13,7 +13,7 @@ import (
 	"github.com/quietws/quietws/fiberws"
 )
 
-// Attach to an app that listens already does nothing and says so.
+// Attach to an app that is already listening does nothing and logs it.
 func TestAttachTooLate(t *testing.T) {
 	var log strings.Builder
 	g, err := core.New(core.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})

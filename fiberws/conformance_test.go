@@ -163,8 +163,8 @@ func session(ws *websocket.Conn, k coretest.Socket) error {
 	})
 }
 
-// contribRoute is a route as contrib's own documentation has it, and with a
-// guard what Endpoint's says.
+// contribRoute is a route as in contrib's documentation, and with a guard as in
+// Endpoint's.
 func contribRoute(g *core.Guard, k coretest.Socket) fiber.Handler {
 	config := contribConfig()
 	if g != nil {

@@ -14,10 +14,10 @@ import (
 	"github.com/quietws/quietws/fiberws"
 )
 
-// What Middleware and Attach cost an ordinary request, beside an empty middleware
-// in the same place, and beside nothing.
+// What Middleware and Attach cost an ordinary request, compared with an empty
+// middleware in the same place, and with no middleware.
 
-// layers are those to compare, each as the server calls it.
+// layers are the handlers to compare, each as the server calls it.
 func layers(tb testing.TB) map[string]fasthttp.RequestHandler {
 	tb.Helper()
 	guard := func(routes core.Routes) *core.Guard {
@@ -45,14 +45,14 @@ func layers(tb testing.TB) map[string]fasthttp.RequestHandler {
 		"nothing": app(), "empty middleware": app(func(c *fiber.Ctx) error { return c.Next() }),
 		"Middleware": app(fiberws.Middleware(g)), "Attach": attached, "Attach, named": named,
 	} {
-		a.Handler() // builds the routes; it is not what the server calls
+		a.Handler() // builds the routes; the server does not call it
 		all[name] = a.Server().Handler
 	}
 	return all
 }
 
-// request is one for path as it arrives at a server whose connections nobody
-// watches.
+// request returns a request for path, as it arrives at a server whose connections are
+// not tracked.
 func request(tb testing.TB, path string) *fasthttp.RequestCtx {
 	tb.Helper()
 	r := fasthttp.AcquireRequest()
@@ -70,15 +70,15 @@ func request(tb testing.TB, path string) *fasthttp.RequestCtx {
 	return ctx
 }
 
-// again calls handler as a server does for the next request: with nothing left of
-// the one before.
+// again calls handler as a server does for the next request, with all traces of the
+// last one removed.
 func again(handler fasthttp.RequestHandler, ctx *fasthttp.RequestCtx) {
 	ctx.ResetUserValues()
 	ctx.Response.Reset()
 	handler(ctx)
 }
 
-// allocations are those of handler for a request for path.
+// allocations counts the allocations of handler for a request for path.
 func allocations(t *testing.T, handler fasthttp.RequestHandler, path string) float64 {
 	t.Helper()
 	ctx := request(t, path)
@@ -95,7 +95,7 @@ func TestAnOrdinaryRequestAllocatesNothingMore(t *testing.T) {
 	}
 }
 
-// The app is asked once who answers a default health path, and then no more.
+// The app is asked only once who answers a default health path.
 func TestAllocationsOfAHealthAnswer(t *testing.T) {
 	handlers := layers(t)
 	for _, name := range []string{"Middleware", "Attach", "Attach, named"} {

@@ -38,7 +38,7 @@ func serve(t *testing.T, config core.Config, app *fiber.App, routes func(*core.G
 	return serveBy(t, fiberws.ServeListener, config, app, routes)
 }
 
-// byItself is an app that serves without Attach.
+// byItself returns an app that serves without Attach.
 func byItself(ctx context.Context, _ *core.Guard, app *fiber.App, listeners ...net.Listener) error {
 	defer context.AfterFunc(ctx, func() { _ = app.Shutdown() })()
 	return app.Listener(listeners[0])
@@ -131,8 +131,8 @@ func echo(_ context.Context, ws *websocket.Conn) error {
 	}
 }
 
-// What is no request reaches nobody's ErrorHandler and comes back to nobody; a
-// passed limit of the app's does reach it.
+// Data that is not a request neither reaches the app's ErrorHandler nor comes back to
+// the client; a passed limit of the app's does reach the ErrorHandler.
 func TestErrorHandlerGetsWhatIsTheApps(t *testing.T) {
 	var mu sync.Mutex
 	var got []string
@@ -173,7 +173,7 @@ func TestErrorHandlerGetsWhatIsTheApps(t *testing.T) {
 			t.Errorf("%s: answered %d %q", rule, res.Status, res.Body)
 		}
 	}
-	// A head that was read, and a body that does not come.
+	// A head that was read, and a body that does not arrive.
 	res, err = probetest.Exchange(t.Context(), s.target, []byte("POST /body HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nab"), probetest.Silence)
 	if err != nil || res.Status != 418 || res.Body != "mine" {
 		t.Errorf("half a body: answered %d %q, %v", res.Status, res.Body, err)
@@ -183,8 +183,8 @@ func TestErrorHandlerGetsWhatIsTheApps(t *testing.T) {
 	}
 }
 
-// fasthttp says hijacked where the request says close, and then closes. Where the
-// last line of Connection is "close" alone it decides so before any handler.
+// If the request has "close", fasthttp reports hijacked and then closes. If the last
+// line of Connection is just "close", it decides so before any handler runs.
 func TestConnectionCloseIsASession(t *testing.T) {
 	app := newApp(fiber.Config{})
 	s := serve(t, core.Config{}, app, func(g *core.Guard) {
@@ -210,7 +210,7 @@ func TestConnectionCloseIsASession(t *testing.T) {
 	}
 }
 
-// A method that Fiber does not know is refused by Fiber, but on a health route.
+// Fiber refuses a method that it does not know, except on a health route.
 func TestUnknownMethod(t *testing.T) {
 	app := newApp(fiber.Config{})
 	s := serve(t, core.Config{}, app, func(*core.Guard) {})
@@ -224,8 +224,8 @@ func TestUnknownMethod(t *testing.T) {
 	}
 }
 
-// Origins are honoured as given; without them pages of the same host are let in,
-// and clients that are no browsers always.
+// Origins are used as given. Without them pages of the same host are allowed. Clients
+// that are not browsers are always allowed.
 func TestOrigins(t *testing.T) {
 	app := newApp(fiber.Config{})
 	s := serve(t, core.Config{}, app, func(g *core.Guard) {
@@ -262,8 +262,8 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
-// What is kept of a request is what it was, though fasthttp uses its buffers
-// again: events, the errors in them, and the lines that are written later.
+// What is kept of a request does not change when fasthttp reuses its buffers: events,
+// the errors in them, and lines that are logged later.
 func TestStringsStay(t *testing.T) {
 	app := newApp(fiber.Config{})
 	var log strings.Builder // written by one goroutine, read when it has ended
@@ -313,10 +313,10 @@ func TestStringsStay(t *testing.T) {
 	}
 }
 
-// Sessions come and go while the drain says goodbye: contrib and fasthttp use
-// their connections again, and no frame of one session may reach another's
-// client. Each session sends its own name all the time, and gets one close frame,
-// the last thing it gets: 1001 only where its own moment has come.
+// Sessions come and go while the drain sends its goodbyes: contrib and fasthttp reuse
+// their connections, and no frame of one session may reach another's client. Each
+// session keeps sending its own name, and gets one close frame at its end, with 1001
+// only if its own moment has come.
 func TestGoodbyeReachesItsOwnSession(t *testing.T) {
 	var mu sync.Mutex
 	moments, told := make(map[string]bool), make(map[string]bool)
@@ -330,7 +330,7 @@ func TestGoodbyeReachesItsOwnSession(t *testing.T) {
 		app.Get("/ws/:name", fiberws.Handler(g, func(ctx context.Context, ws *websocket.Conn) error {
 			name := ws.Params("name")
 			core.SessionOf(ctx).OnDrain(func() { note(moments, name) })
-			for range 3 { // few, so that they end while others begin
+			for range 3 { // few messages, so that sessions end while others begin
 				kind, b, err := ws.ReadMessage()
 				if err != nil {
 					return err

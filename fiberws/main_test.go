@@ -6,11 +6,11 @@ import (
 	"testing"
 )
 
-// childEnv names, in the environment of a process that a test has started, which
-// of children it is.
+// childEnv is the environment variable that tells a process that a test has started
+// which of children it is.
 const childEnv = "FIBERWS_TEST_CHILD"
 
-// children are what such processes do, where the platform has what they need.
+// children are what such processes run, on platforms that have what they need.
 var children = make(map[string]func())
 
 func TestMain(m *testing.M) {

@@ -21,7 +21,7 @@ import (
 	"github.com/quietws/quietws/fiberws"
 )
 
-// ordinaryApp is the application of [coretest.Ordinary]; g may be nil.
+// ordinaryApp is the application that [coretest.Ordinary] describes; g may be nil.
 func ordinaryApp(g *core.Guard, inside bool) *fiber.App {
 	app := newApp(fiber.Config{})
 	endpoint := func(c *fiber.Ctx) error { return c.Next() }
@@ -31,7 +31,7 @@ func ordinaryApp(g *core.Guard, inside bool) *fiber.App {
 	if inside {
 		app.Use(fiberws.Middleware(g))
 	}
-	app.Use(recover.New()) // or a panic ends the process, without quietws
+	app.Use(recover.New()) // or a panic ends the process without quietws
 	app.Get("/", func(c *fiber.Ctx) error { return c.SendString("hello") })
 	app.Get("/page", func(c *fiber.Ctx) error {
 		c.Set("ETag", `"1"`)
@@ -61,9 +61,9 @@ func ordinaryApp(g *core.Guard, inside bool) *fiber.App {
 	return app
 }
 
-// An application answers byte for byte the same with quietws and without, but for
-// what is no request, whose bytes Fiber's own answer quotes, and for a question of a
-// platform's about health, OPTIONS *.
+// An application's answers are the same with and without quietws, byte for byte. There
+// are two exceptions: data that is not a request, which Fiber's own answer quotes, and
+// a platform's health check with OPTIONS *.
 func TestOrdinaryRequests(t *testing.T) {
 	layers := map[string]func(*core.Guard, net.Listener) (*fiber.App, net.Listener){
 		"without":    func(_ *core.Guard, ln net.Listener) (*fiber.App, net.Listener) { return ordinaryApp(nil, false), ln },

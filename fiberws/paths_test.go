@@ -9,7 +9,7 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// Which paths are one is the application's to say.
+// The application decides which paths are the same.
 func TestPathsAsTheRouterReadsThem(t *testing.T) {
 	for _, row := range []struct {
 		config fiber.Config

@@ -25,8 +25,8 @@ import (
 
 func init() { children["prefork"] = servePrefork }
 
-// servePrefork is Fiber's master, and each of its children: Fiber starts the same
-// program again. On /exit a child ends, and with it the others and the master.
+// servePrefork is Fiber's master and each of its children: Fiber starts the same
+// program again. On /exit a child ends, and the others and the master with it.
 func servePrefork() {
 	g, err := core.New(core.Config{Logger: slog.New(slog.DiscardHandler)})
 	must(err)
@@ -47,7 +47,7 @@ func servePrefork() {
 func TestAttachPrefork(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	ln, err := net.Listen("tcp4", "127.0.0.1:0") // for an address: each child listens on it by itself
+	ln, err := net.Listen("tcp4", "127.0.0.1:0") // for an address: each child listens on it itself
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestAttachPrefork(t *testing.T) {
 	defer func() { _ = c.Close() }()
 	_ = c.SetDeadline(time.Now().Add(8 * time.Second))
 	answers := bufio.NewReader(c)
-	// One connection is one child's.
+	// One connection belongs to one child.
 	ask := func(r probetest.Request) string {
 		t.Helper()
 		if _, err := c.Write(r.Bytes(target)); err != nil {

@@ -29,7 +29,7 @@ var ownListener = map[string]func(*core.Guard, *fiber.App){
 	"Middleware": func(g *core.Guard, app *fiber.App) { app.Use(fiberws.Middleware(g)) },
 }
 
-// listen serves app as Fiber does, with one of ownListener, until the test ends.
+// listen serves app as Fiber does, on one of ownListener, until the test ends.
 func listen(t *testing.T, config core.Config, app *fiber.App, layer string, routes func(*core.Guard)) (*core.Guard, probetest.Target) {
 	t.Helper()
 	config.Logger = slog.New(slog.DiscardHandler)
@@ -53,7 +53,7 @@ func listen(t *testing.T, config core.Config, app *fiber.App, layer string, rout
 	return g, probetest.Target{Addr: ln.Addr().String(), Path: "/ws"}
 }
 
-// until waits until ok, for a few seconds.
+// until waits a few seconds for ok.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	tick, deadline := time.NewTicker(time.Millisecond), time.After(8*time.Second)
@@ -123,7 +123,7 @@ func TestServeEndsBeforeItBegins(t *testing.T) {
 	}
 }
 
-// app.Test serves without a server that could be shut down: nothing waits for
+// app.Test serves without a server that could be shut down: no goroutine may wait for
 // that.
 func TestAppTestLeavesNothing(t *testing.T) {
 	app := newApp(fiber.Config{})
@@ -144,9 +144,8 @@ func TestAppTestLeavesNothing(t *testing.T) {
 	goleak.VerifyNone(t, before, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
 }
 
-// With MaxConnsPerIP fasthttp puts something of its own around connections: they
-// are still counted, answered and followed; those over the limit are ours to
-// count too.
+// With MaxConnsPerIP fasthttp wraps connections: they are still counted, answered and
+// tracked, and those over the limit are counted too.
 func TestMaxConnsPerIP(t *testing.T) {
 	app := newApp(fiber.Config{})
 	app.Server().MaxConnsPerIP = 1
@@ -179,8 +178,7 @@ func TestMaxConnsPerIP(t *testing.T) {
 	}
 }
 
-// What is closed without an answer is closed below what fasthttp has put around
-// it.
+// A connection closed without an answer is closed below fasthttp's wrapper.
 func TestMaxConnsPerIPProbes(t *testing.T) {
 	app := newApp(fiber.Config{ReadTimeout: 100 * time.Millisecond})
 	app.Server().MaxConnsPerIP = 100
@@ -201,8 +199,8 @@ func TestMaxConnsPerIPProbes(t *testing.T) {
 	}
 }
 
-// Its connections it uses again once it has closed them. What comes in the
-// meantime is not closed a second time, whatever becomes of a session.
+// fasthttp reuses its wrappers once it has closed them. A connection that gets one in
+// the meantime is not closed by mistake, however the session ends.
 func TestMaxConnsPerIPClosesOnce(t *testing.T) {
 	for layer := range ownListener {
 		t.Run(layer, func(t *testing.T) {
@@ -253,7 +251,7 @@ func TestMaxConnsPerIPClosesOnce(t *testing.T) {
 	}
 }
 
-// DisableKeepalive closes after each answer, and runs sessions all the same.
+// With DisableKeepalive connections close after each answer, but sessions still run.
 func TestDisableKeepalive(t *testing.T) {
 	app := newApp(fiber.Config{DisableKeepalive: true})
 	s := serve(t, core.Config{}, app, func(g *core.Guard) {
@@ -284,8 +282,8 @@ func TestDisableKeepalive(t *testing.T) {
 	}
 }
 
-// With DisableHeaderNormalizing health and probers are answered as ever; contrib
-// itself then finds no key.
+// With DisableHeaderNormalizing health requests and probers are still answered; contrib
+// itself finds no key.
 func TestDisableHeaderNormalizing(t *testing.T) {
 	app := newApp(fiber.Config{DisableHeaderNormalizing: true})
 	s := serve(t, core.Config{}, app, func(g *core.Guard) { app.Get("/ws", fiberws.Handler(g, echo)) })
@@ -316,8 +314,8 @@ func TestServerHooks(t *testing.T) {
 	}
 }
 
-// The lines of Connection are one list for every library, on every layer that a
-// request passes before the library.
+// Every library sees the lines of Connection as one list, whichever layer the request
+// passes first.
 func TestSplitConnection(t *testing.T) {
 	routes := func(app *fiber.App) func(g *core.Guard) {
 		return func(g *core.Guard) {

@@ -25,8 +25,8 @@ import (
 
 func init() { children["starved"] = serveStarved }
 
-// serveStarved is a server with 64 file descriptors, which ends with its
-// standard input.
+// serveStarved is a server with 64 file descriptors, which ends when its standard
+// input does.
 func serveStarved() {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(err)

@@ -14,7 +14,7 @@ import (
 	"github.com/quietws/quietws/ginws"
 )
 
-// What Middleware costs an ordinary request, beside an empty middleware in the
+// What Middleware costs an ordinary request, compared with an empty middleware in the
 // same place.
 
 func engineWith(middleware gin.HandlerFunc) *gin.Engine {
@@ -34,7 +34,7 @@ func bareAndWith(tb testing.TB) (bare, with *gin.Engine) {
 	return engineWith(func(c *gin.Context) { c.Next() }), engineWith(ginws.Middleware(g))
 }
 
-// nowhere is a ResponseWriter that keeps nothing.
+// nowhere is a ResponseWriter that discards everything.
 type nowhere struct{ header http.Header }
 
 func (n *nowhere) Header() http.Header               { return n.header }
@@ -61,8 +61,7 @@ func TestAnOrdinaryRequestAllocatesNothingMore(t *testing.T) {
 	}
 }
 
-// A health route's answer is a question to the engine, whose routes are not read
-// again.
+// For a health route the engine is asked, but its routes are not read again.
 func TestAHealthAnswerAllocatesNothing(t *testing.T) {
 	g, err := core.New(core.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {

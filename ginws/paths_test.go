@@ -10,7 +10,7 @@ import (
 	"github.com/quietws/quietws/ginws"
 )
 
-// An engine that routes by the path as it came has no /livez at /%6civez.
+// An engine that routes by the undecoded path has no /livez at /%6civez.
 func TestPathsAsTheRouterReadsThem(t *testing.T) {
 	for raw, want := range map[bool]string{false: "ok\n", true: "catch-all"} {
 		guard := newGuard()

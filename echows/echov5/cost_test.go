@@ -12,7 +12,7 @@ import (
 	echows "github.com/quietws/quietws/echows/echov5"
 )
 
-// What Middleware costs an ordinary request, beside an empty middleware in the
+// What Middleware costs an ordinary request, compared with an empty middleware in the
 // same place.
 
 func empty(next echo.HandlerFunc) echo.HandlerFunc {
@@ -41,7 +41,7 @@ func places(tb testing.TB) map[string]struct{ bare, with *echo.Echo } {
 	}
 }
 
-// nowhere is a ResponseWriter that keeps nothing.
+// nowhere is a ResponseWriter that discards everything.
 type nowhere struct{ header http.Header }
 
 func (n *nowhere) Header() http.Header         { return n.header }

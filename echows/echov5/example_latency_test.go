@@ -13,8 +13,8 @@ import (
 	echows "github.com/quietws/quietws/echows/echov5"
 )
 
-// Sessions out of latency metrics, where an hour of chat would count as a request
-// that took an hour. Their durations are in the events and metrics of sessions.
+// Keeping sessions out of latency metrics, where an hour of chat would count as a
+// request of an hour. Their durations are in the events and metrics of sessions.
 func ExampleIsUpgrade() {
 	guard := newGuard()
 	defer guard.Close()

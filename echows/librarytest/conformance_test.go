@@ -164,7 +164,7 @@ func coderRoute(g *core.Guard, k coretest.Socket) echo.HandlerFunc {
 	}
 }
 
-// gorillaRoute is a route as Echo's own documentation has it.
+// gorillaRoute is a route as in Echo's documentation.
 func gorillaRoute(k coretest.Socket) echo.HandlerFunc {
 	up := gorilla.Upgrader{Subprotocols: []string{coretest.Subprotocol}, EnableCompression: true}
 	return func(c echo.Context) error {

@@ -24,9 +24,9 @@ import (
 	"github.com/quietws/quietws/echows"
 )
 
-// existing is an application as people have them: routes of its own on two of
-// the health paths, wildcards, other origins, compression, and an error handler
-// that does not look at Committed.
+// existing is a realistic application: routes of its own on two of the health paths,
+// wildcards, other origins, compression, and an error handler that does not check
+// Committed.
 func existing() *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
@@ -101,7 +101,7 @@ func existing() *echo.Echo {
 	return e
 }
 
-// started serves e by one of its own Start methods and returns where.
+// started serves e with one of its own Start methods and returns its address.
 func started(t *testing.T, e *echo.Echo, certificate *tls.Certificate) (addr string) {
 	t.Helper()
 	serving := make(chan struct{})
@@ -122,7 +122,7 @@ func started(t *testing.T, e *echo.Echo, certificate *tls.Certificate) (addr str
 		go func() { done <- e.Start("127.0.0.1:0") }()
 	} else {
 		go func() {
-			// What StartTLS does with files, without files.
+			// What StartTLS does, without its files.
 			server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*certificate}, NextProtos: []string{"h2", "http/1.1"}}
 			server.Addr = "127.0.0.1:0"
 			done <- e.StartServer(server)
@@ -150,9 +150,9 @@ func started(t *testing.T, e *echo.Echo, certificate *tls.Certificate) (addr str
 	return e.ListenerAddr().String()
 }
 
-// An application that gets one line, Pre or Use of Middleware, or Attach, keeps
-// every answer that it had: each request is put to it with and without quietws,
-// and the bytes that come back are compared.
+// An application that adds one line, Pre or Use of Middleware, or Attach, keeps all
+// its answers: each request is sent with and without quietws, and the bytes of the
+// answers are compared.
 func TestAnExistingApplicationKeepsItsAnswers(t *testing.T) {
 	certificate, roots, err := probetest.Certificate()
 	if err != nil {
@@ -222,8 +222,8 @@ func existingRequests() []probetest.Request {
 	return all
 }
 
-// answer is what comes back for r, byte for byte but for the date: the head and
-// the body, or after a 101 the head, the echo of a frame and the close frame.
+// answer returns the bytes that answer r, except the date: the head and the body, or
+// after a 101 the head, the echo of a frame and the close frame.
 func answer(t *testing.T, target probetest.Target, r probetest.Request) []byte {
 	t.Helper()
 	var nc net.Conn
@@ -240,7 +240,7 @@ func answer(t *testing.T, target probetest.Target, r probetest.Request) []byte {
 	if err := nc.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	r.Host = "localhost" // not the port, which differs
+	r.Host = "localhost" // without the port, which differs
 	if _, err := nc.Write(r.Bytes(target)); err != nil {
 		t.Fatal(err)
 	}

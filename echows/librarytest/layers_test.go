@@ -26,8 +26,7 @@ import (
 	"github.com/quietws/quietws/echows"
 )
 
-// layers are middleware of Echo that many applications have, in an order that
-// they have them in.
+// layers are middleware of Echo that many applications use, in a common order.
 var layers = []struct {
 	name string
 	make func() echo.MiddlewareFunc
@@ -42,11 +41,11 @@ var layers = []struct {
 	{"BodyDump", func() echo.MiddlewareFunc { return middleware.BodyDump(func(echo.Context, []byte, []byte) {}) }},
 	{"Gzip", middleware.Gzip},
 	{"Timeout", func() echo.MiddlewareFunc {
-		return middleware.TimeoutWithConfig(middleware.TimeoutConfig{Timeout: time.Minute}) //nolint:staticcheck // deprecated, and what people have
+		return middleware.TimeoutWithConfig(middleware.TimeoutConfig{Timeout: time.Minute}) //nolint:staticcheck // deprecated, but widely used
 	}},
 }
 
-// stacks are the layers each alone, all of them, and in three more orders.
+// stacks are each layer alone, all of them, and three more orders.
 func stacks() (all [][]int) {
 	every := make([]int, len(layers))
 	for i := range layers {
@@ -55,13 +54,13 @@ func stacks() (all [][]int) {
 	}
 	backwards := slices.Clone(every)
 	slices.Reverse(backwards)
-	// The last but Timeout, in which no library opens a session.
+	// Without Timeout, behind which no library can open a session.
 	return append(all, every, backwards, []int{6, 5, 0, 3, 7, 2, 4, 1}, []int{6, 5, 4, 3, 2, 1, 0})
 }
 
-// A session opens and echoes behind each layer wherever it does on the bare
-// server, and behind all but Timeout with Handler. Where it does not, a line says
-// which layer is in the way.
+// A session opens and echoes behind each layer if it does on the bare server, and with
+// Handler behind all but Timeout. If it does not, a log line names the layer in the
+// way.
 func TestLayers(t *testing.T) {
 	guards := map[string]func(*core.Guard, *echo.Echo, func()){
 		"the route alone": func(_ *core.Guard, _ *echo.Echo, use func()) { use() },
@@ -75,7 +74,7 @@ func TestLayers(t *testing.T) {
 			e.Use(echows.Middleware(g))
 		},
 	}
-	var running sync.WaitGroup // they wait more than they do
+	var running sync.WaitGroup // they mostly wait
 	for name, add := range guards {
 		for _, stack := range stacks() {
 			for _, path := range []string{"/handler", "/coder", "/gorilla"} {
@@ -129,7 +128,7 @@ func behind(t *testing.T, add func(*core.Guard, *echo.Echo, func()), stack []int
 	bare.GET("/coder", coderEchoes)
 	bare.GET("/gorilla", gorillaEchoes)
 	if opened, _ := tries(t, bare, path, nil); opened {
-		return fmt.Errorf("no session, and there is one on the bare server")
+		return fmt.Errorf("no session, but the bare server has one")
 	}
 	return nil
 }
@@ -161,13 +160,13 @@ func gorillaEchoes(c echo.Context) error {
 	}
 }
 
-// tries reports whether a session opens and echoes. Where not, the failure is to be
-// told, with the name of a layer; without events, on the bare server, nothing is.
+// tries reports whether a session opens and echoes. If not, the failure must be an
+// event that names a layer; events is nil on the bare server, which has none.
 func tries(t *testing.T, e *echo.Echo, path string, events <-chan event.Event) (opened bool, err error) {
 	srv := httptest.NewUnstartedServer(nil)
 	srv.Config = e.Server
 	srv.Config.Handler, srv.Config.ErrorLog = e, e.StdLogger
-	if events != nil && e.Server.ConnState != nil { // attached, so Handler is there already
+	if events != nil && e.Server.ConnState != nil { // attached, so Handler is already set
 		srv.Config.Handler = e.Server.Handler
 	}
 	srv.Start()
@@ -198,7 +197,7 @@ func tries(t *testing.T, e *echo.Echo, path string, events <-chan event.Event) (
 		return false, names(e)
 	case <-time.After(patience):
 		if events != nil {
-			return false, fmt.Errorf("neither an answer nor a line in %v", patience)
+			return false, fmt.Errorf("no answer and no log line within %v", patience)
 		}
 		return false, nil
 	}
@@ -210,7 +209,7 @@ func tries(t *testing.T, e *echo.Echo, path string, events <-chan event.Event) (
 		case e := <-events:
 			return false, names(e)
 		case <-time.After(patience):
-			return false, fmt.Errorf("answered %q, and no line", status)
+			return false, fmt.Errorf("answered %q, and no log line", status)
 		}
 	}
 	_ = nc.SetDeadline(time.Now().Add(patience))
@@ -236,22 +235,22 @@ func tries(t *testing.T, e *echo.Echo, path string, events <-chan event.Event) (
 	select {
 	case err := <-echoed:
 		return err == nil, err
-	case e := <-events: // Timeout writes a 101 that nothing comes after
+	case e := <-events: // Timeout writes a 101 with no session after it
 		return false, names(e)
 	}
 }
 
-// names checks that e is the line about a layer.
+// names checks that e is about a layer.
 func names(e event.Event) error {
 	if e.Class != event.UpgradeFailed || !strings.Contains(e.Remedy, "github.com/labstack/echo/v4/middleware.gzipResponseWriter") &&
 		!strings.Contains(e.Remedy, "net/http.timeoutWriter") {
-		return fmt.Errorf("told %v/%v: %s", e.Class, e.Reason, e.Remedy)
+		return fmt.Errorf("logged %v/%v: %s", e.Class, e.Reason, e.Remedy)
 	}
 	return nil
 }
 
-// Proxy of this version copies the answer to a handshake with io.Copy: its sessions
-// are sessions, at once.
+// This version of Proxy copies the answer to a handshake with io.Copy: its sessions
+// count as sessions at once.
 func TestSessionsThroughProxy(t *testing.T) {
 	upstream := echo.New()
 	upstream.GET("/ws", gorillaEchoes)
@@ -289,13 +288,13 @@ func TestSessionsThroughProxy(t *testing.T) {
 		if s := guard.Snapshot(); len(s.Handshakes) != 1 || s.Handshakes[0] != (core.HandshakeCount{Result: "accepted", N: 1}) {
 			t.Errorf("%s: counted %v", name, s.Handshakes)
 		}
-		// Proxy ends when both sides have closed, and of a client that is gone it tells
-		// the server behind nothing.
+		// Proxy ends when both sides have closed, and does not report to the server behind
+		// it that the client has gone.
 		_ = ws.WriteMessage(gorilla.CloseMessage, gorilla.FormatCloseMessage(gorilla.CloseNormalClosure, ""))
 		_, _, _ = ws.ReadMessage()
 		_ = ws.Close()
-		if told := <-events; told.Class != event.SessionEnded {
-			t.Errorf("%s: told %v/%v", name, told.Class, told.Reason)
+		if got := <-events; got.Class != event.SessionEnded {
+			t.Errorf("%s: logged %v/%v", name, got.Class, got.Reason)
 		}
 		_ = guard.Close()
 	}

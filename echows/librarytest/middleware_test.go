@@ -54,7 +54,7 @@ func next(t *testing.T, events chan event.Event, classes ...event.Class) event.E
 	}
 }
 
-// A chain is where Middleware stands, and what else there is.
+// A chain is the place of Middleware, and the other middleware.
 type chain struct {
 	name string
 	add  func(*core.Guard, *echo.Echo)
@@ -90,9 +90,9 @@ func chains() []chain {
 	}
 }
 
-// An error that a handler returns becomes a status only after Echo's chain, in
-// its error handler, which may take its time. Of a refused handshake that status
-// is told, and once, whatever stands around Middleware.
+// An error that a handler returns becomes a status only after Echo's chain, in its
+// error handler, which may be slow. A refused handshake is logged once, with that
+// status, whatever middleware there is.
 func TestMiddlewareTellsTheStatusOfErrors(t *testing.T) {
 	for _, c := range chains() {
 		for _, row := range []struct {
@@ -115,7 +115,7 @@ func TestMiddlewareTellsTheStatusOfErrors(t *testing.T) {
 				e.Logger.SetOutput(io.Discard)
 				early := make(chan event.Event, 1)
 				e.HTTPErrorHandler = func(err error, c echo.Context) {
-					select { // whoever tells it before it is answered has the time to
+					select { // time for an event that comes too early, before the answer
 					case e := <-events:
 						early <- e
 					case <-time.After(20 * time.Millisecond):
@@ -134,21 +134,21 @@ func TestMiddlewareTellsTheStatusOfErrors(t *testing.T) {
 				}
 				select {
 				case e := <-early:
-					t.Errorf("told before it was answered: %v/%v, status %d", e.Class, e.Reason, e.Status)
+					t.Errorf("logged before it was answered: %v/%v, status %d", e.Class, e.Reason, e.Status)
 					return
 				default:
 				}
-				told := next(t, events, event.HandshakeRefused, event.UpgradeFailed)
-				if told.Class != row.class || told.Reason != row.reason || told.Status != row.status {
-					t.Errorf("told as %v/%v, status %d, want %v/%v, %d", told.Class, told.Reason, told.Status, row.class, row.reason, row.status)
+				got := next(t, events, event.HandshakeRefused, event.UpgradeFailed)
+				if got.Class != row.class || got.Reason != row.reason || got.Status != row.status {
+					t.Errorf("logged as %v/%v, status %d, want %v/%v, %d", got.Class, got.Reason, got.Status, row.class, row.reason, row.status)
 				}
 			})
 		}
 	}
 }
 
-// Over h2c, which Echo makes of a request that becomes an HTTP/2 connection,
-// Middleware sees each request as what it is, and Attach besides changes nothing.
+// Over h2c, where Echo turns a request into an HTTP/2 connection, Middleware sees each
+// request as it is. Attach as well makes no difference.
 func TestMiddlewareOverH2C(t *testing.T) {
 	for name, add := range map[string]func(*core.Guard, *echo.Echo){
 		"Pre": func(g *core.Guard, e *echo.Echo) { e.Pre(echows.Middleware(g)) },
@@ -221,9 +221,8 @@ func TestMiddlewareOverH2C(t *testing.T) {
 	}
 }
 
-// The drain's goodbye may come at any moment of Handler's function: between two
-// reads, while it reads, when it is through. The code of the end is known in
-// each.
+// The drain's goodbye may come at any moment of Handler's function: between two reads,
+// while it reads, when it has finished. In each case the code of the end is known.
 func TestHandlerKnowsHowItsGoodbyeEnded(t *testing.T) {
 	for name, at := range map[string]func(context.Context, *core.Guard, *websocket.Conn) error{
 		"while it reads": func(ctx context.Context, _ *core.Guard, ws *websocket.Conn) error {
@@ -273,18 +272,18 @@ func TestHandlerKnowsHowItsGoodbyeEnded(t *testing.T) {
 			if _, err := g.Drain(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			var saw, told []int
+			var saw, logged []int
 			for range clients {
 				end := next(t, events, event.SessionEnded).Session
 				if end.End != "closed" {
 					t.Errorf("a session ended %q with %d", end.End, end.Code)
 				}
-				saw, told = append(saw, <-codes), append(told, end.Code)
+				saw, logged = append(saw, <-codes), append(logged, end.Code)
 			}
 			slices.Sort(saw)
-			slices.Sort(told)
-			if !slices.Equal(saw, told) {
-				t.Errorf("the peers saw %v, told was %v", saw, told)
+			slices.Sort(logged)
+			if !slices.Equal(saw, logged) {
+				t.Errorf("the clients saw %v, logged was %v", saw, logged)
 			}
 		})
 	}

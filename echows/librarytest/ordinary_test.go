@@ -19,7 +19,7 @@ import (
 	"github.com/quietws/quietws/echows"
 )
 
-// ordinary is the application of [coretest.Ordinary].
+// ordinary is the application that [coretest.Ordinary] describes.
 func ordinary() *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
@@ -62,7 +62,7 @@ func ordinary() *echo.Echo {
 	return e
 }
 
-// An application answers byte for byte the same with quietws and without.
+// An application's answers are the same with and without quietws, byte for byte.
 func TestOrdinaryRequests(t *testing.T) {
 	guarded := func(add func(*core.Guard, *echo.Echo)) string {
 		g, err := core.New(core.Config{Logger: slog.New(slog.DiscardHandler)})

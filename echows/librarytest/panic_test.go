@@ -13,9 +13,9 @@ import (
 	"github.com/quietws/quietws/echows"
 )
 
-// A panic passes through Middleware as it is: what recovers outside gets the
-// handler's own value, for an ordinary request as for a handshake, and where
-// nothing is known of the connection.
+// A panic passes through Middleware unchanged: an outer recover gets the handler's own
+// value, for an ordinary request and for a handshake, even if the connection is not
+// tracked.
 func TestAPanicPassesThroughMiddleware(t *testing.T) {
 	guard, err := core.New(core.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {

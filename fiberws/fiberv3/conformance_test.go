@@ -163,8 +163,8 @@ func session(ws *websocket.Conn, k coretest.Socket) error {
 	})
 }
 
-// contribRoute is a route as contrib's own documentation has it, and with a
-// guard what Endpoint's says.
+// contribRoute is a route as in contrib's documentation, and with a guard as in
+// Endpoint's.
 func contribRoute(g *core.Guard, k coretest.Socket) fiber.Handler {
 	config := contribConfig()
 	if g != nil {
@@ -172,7 +172,7 @@ func contribRoute(g *core.Guard, k coretest.Socket) fiber.Handler {
 	}
 	return websocket.New(func(ws *websocket.Conn) {
 		if g == nil {
-			defer ws.Close() // contrib leaves it open; with the guard that is not the application's to do
+			defer ws.Close() // contrib leaves it open; the guard would close it
 		}
 		var s *core.Session
 		if g != nil {

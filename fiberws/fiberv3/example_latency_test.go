@@ -12,9 +12,9 @@ import (
 	fiberws "github.com/quietws/quietws/fiberws/fiberv3"
 )
 
-// Sessions out of latency metrics: on Fiber the handler of a session returns before
-// the session begins, and what it took says nothing. Their durations are in the
-// events and metrics of sessions. The same function is the Next of Fiber's cache
+// Keeping sessions out of latency metrics: on Fiber the handler of a session returns
+// before the session begins, so its duration is meaningless. The durations of
+// sessions are in their events and metrics. The same function is the Next of Fiber's cache
 // middleware, which would repeat one client's handshake to another.
 func ExampleIsUpgrade() {
 	guard := newGuard()

@@ -23,8 +23,8 @@ import (
 	fiberws "github.com/quietws/quietws/fiberws/fiberv3"
 )
 
-// echoes sends each message back. The error of ReadMessage is how it learns that
-// the client left, or was told good-bye at a drain.
+// echoes sends each message back. It returns the error of ReadMessage when the client
+// has left or a drain has closed the session.
 func echoes(_ context.Context, ws *websocket.Conn) error {
 	for {
 		kind, message, err := ws.ReadMessage()
@@ -37,7 +37,7 @@ func echoes(_ context.Context, ws *websocket.Conn) error {
 	}
 }
 
-// newGuard is core.New(core.Config{}), whose error an application returns.
+// newGuard is core.New(core.Config{}); an application returns its error.
 func newGuard() *core.Guard {
 	guard, err := core.New(core.Config{})
 	if err != nil {
@@ -55,7 +55,7 @@ func loopback() (net.Listener, probetest.Target) {
 	return ln, probetest.Target{Addr: ln.Addr().String()}
 }
 
-// ask prints what requests are answered.
+// ask sends the requests and prints the answers.
 func ask(target probetest.Target, requests ...probetest.Request) {
 	for _, r := range requests {
 		res, err := probetest.Do(context.Background(), target, r)
@@ -68,7 +68,7 @@ func ask(target probetest.Target, requests ...probetest.Request) {
 }
 
 // Run is the last line of main: it serves until SIGINT or SIGTERM, drains, and
-// closes the guard. Here another program has the address.
+// closes the guard. Here it fails, because the address is in use.
 func ExampleRun() {
 	guard := newGuard()
 	app := fiber.New()
@@ -85,7 +85,7 @@ func ExampleRun() {
 	// Output: true
 }
 
-// RunTLS takes files. Here they are missing.
+// RunTLS takes the names of files. Here they do not exist.
 func ExampleRunTLS() {
 	guard := newGuard()
 	app := fiber.New()
@@ -132,7 +132,7 @@ func ExampleServeTLS() {
 	// Output: <nil>
 }
 
-// A listener of one's own, such as one with the PROXY protocol or a systemd
+// Serving on your own listener, such as one with the PROXY protocol or a systemd
 // socket.
 func ExampleServeListener() {
 	guard := newGuard()
@@ -155,8 +155,8 @@ func ExampleServeListener() {
 	// <nil>
 }
 
-// A route that is wholly the guard's: a session for a client, the health answer
-// for a prober, 426 for a person, 403 for a page of another origin.
+// A route that the guard owns: clients get a session, probers the health answer, a
+// browser that opens it as a page 426, and pages of another origin 403.
 func ExampleHandler() {
 	guard := newGuard()
 	defer guard.Close()
@@ -181,7 +181,7 @@ func ExampleHandler() {
 
 	ask(target, probetest.ALB("/ws"), probetest.PlainGet("/ws"), probetest.Foreign("/ws"))
 
-	stop() // a deploy: the client is told
+	stop() // a deployment: the client gets a close frame
 	_, _, err = client.ReadMessage()
 	fmt.Println(err)
 	fmt.Println(<-served)
@@ -194,8 +194,7 @@ func ExampleHandler() {
 	// <nil>
 }
 
-// An application with contrib/websocket as it was, and one handler more on the
-// route.
+// An application that keeps contrib/websocket, with one more handler on the route.
 func ExampleEndpoint() {
 	guard := newGuard()
 	defer guard.Close()
@@ -218,7 +217,7 @@ func ExampleEndpoint() {
 	defer client.Close()
 	_, message, _ := client.ReadMessage()
 	fmt.Println(string(message))
-	ask(target, probetest.ALB("/chat"), probetest.BadKey("/chat")) // the library would take the key
+	ask(target, probetest.ALB("/chat"), probetest.BadKey("/chat")) // the library would accept the key
 	stop()
 	fmt.Println(<-served)
 	// Output:
@@ -228,8 +227,8 @@ func ExampleEndpoint() {
 	// <nil>
 }
 
-// A goodbye on a route of one's own. It is kept on conn.Conn: conn itself is
-// another client's when the function has returned, which is why Settle waits.
+// A goodbye on your own route. It uses conn.Conn: conn itself is reused for another
+// client once the function has returned, which is why Settle waits.
 func ExampleSessionOf() {
 	chat := func(conn *websocket.Conn) {
 		session, inner := fiberws.SessionOf(conn), conn.Conn
@@ -277,8 +276,7 @@ func ExampleSessionOf() {
 	// <nil> map[answered:1 closed:0 dropped:0]
 }
 
-// A panic in a session of contrib's is told in the log, and its text not to the
-// client.
+// A panic in a session of contrib's is logged, and its text is not sent to the client.
 func ExampleRecover() {
 	guard, err := core.New(core.Config{
 		Logger:  slog.New(slog.DiscardHandler),
@@ -308,7 +306,7 @@ func ExampleRecover() {
 	_, message, _ := client.ReadMessage()
 	stop()
 	err = <-served
-	guard.Close() // Observe is through
+	guard.Close() // Observe has returned
 	fmt.Printf("%q %v\n", message, err)
 	// Output:
 	// handler_panic a secret
@@ -330,7 +328,7 @@ func ExampleAttach() {
 	go func() { served <- app.Listener(guard.Listener(ln), fiber.ListenConfig{DisableStartupMessage: true}) }()
 
 	ask(target, probetest.Kubelet("/livez"))
-	_, err := guard.Drain(context.Background()) // lets probers notice, which Shutdown cannot
+	_, err := guard.Drain(context.Background()) // gives probers time to notice, which Shutdown does not
 	fmt.Println(err, app.Shutdown(), <-served)
 	fmt.Println("connections:", guard.Snapshot().Accepted)
 	// Output:
@@ -339,7 +337,7 @@ func ExampleAttach() {
 	// connections: 1
 }
 
-// One line, before the others, and the rest of the application as it is.
+// One line before other middleware; the rest of the application stays as it is.
 func ExampleMiddleware() {
 	guard := newGuard()
 	defer guard.Close()
@@ -359,8 +357,8 @@ func ExampleMiddleware() {
 	// <nil> <nil>
 }
 
-// Probes out of the access log. As Next it is asked before the chain; after it, as
-// in the logger's Done, it knows more.
+// Keeping probes out of the access log. Next is called before the chain; after it, as
+// in the logger's Done, Quiet knows more.
 func ExampleQuiet() {
 	guard := newGuard()
 	defer guard.Close()

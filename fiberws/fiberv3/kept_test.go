@@ -16,9 +16,9 @@ import (
 	fiberws "github.com/quietws/quietws/fiberws/fiberv3"
 )
 
-// contrib has fasthttp leave the connection of a session open when its function
-// returns, and the function of its README does not close it: with the guard no such
-// connection stays, whether or not the route has Endpoint and Recover.
+// contrib makes fasthttp leave the connection of a session open when its function
+// returns, and the function in its README does not close it. With the guard it is
+// closed, whether or not the route has Endpoint and Recover.
 func TestNoConnectionIsKept(t *testing.T) {
 	events := make(chan event.Event, 64)
 	guard, err := core.New(core.Config{Logger: slog.New(slog.DiscardHandler), Observe: func(e event.Event) {

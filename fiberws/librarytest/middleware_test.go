@@ -26,8 +26,8 @@ import (
 	"github.com/quietws/quietws/fiberws"
 )
 
-// layers are what applications put around their routes. timeout goes around a
-// handler, the others are a Use.
+// layers are middleware that applications use. timeout wraps a handler, the others are
+// added with Use.
 var layers = map[string]func() fiber.Handler{
 	"compress": func() fiber.Handler { return compress.New() },
 	"etag":     func() fiber.Handler { return etag.New() },
@@ -40,7 +40,7 @@ var layers = map[string]func() fiber.Handler{
 	},
 }
 
-// outcome is what became of one client after the other.
+// outcome is what happened to one client after the other.
 type outcome struct {
 	sessions []bool // opened, and echoed
 	log      string
@@ -135,8 +135,8 @@ func opens(t *testing.T, addr string) bool {
 	return echoed && err == nil && res.CloseCode == 1000
 }
 
-// A session opens and echoes wherever it does without quietws, and where it does
-// not the line says which layer.
+// A session opens and echoes if it does without quietws. If it does not, a log line
+// names the layer.
 func TestMiddlewareOfFiber(t *testing.T) {
 	all := []string{"compress", "etag", "cache", "limiter", "csrf", "helmet", "timeout"}
 	for _, order := range [][]string{

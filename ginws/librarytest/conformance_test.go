@@ -48,7 +48,7 @@ func start(t testing.TB, s coretest.Setup) func(context.Context) error {
 	srv.RegisterOnShutdown(func() { s.Hook("OnShutdown") })
 	ln, served := s.Listener, make(chan error, 1)
 	switch s.Layer {
-	case coretest.Serve: // as ginws.ServeListener, with a server that has hooks
+	case coretest.Serve: // like ginws.ServeListener, with a server that has hooks
 		if s.TLS != nil {
 			ln = s.Guard.TLSListener(ln, s.TLS)
 		}
@@ -174,8 +174,8 @@ func coderRoute(g *core.Guard, k coretest.Socket) gin.HandlerFunc {
 	}
 }
 
-// gorillaRoute is a route as people have them, which answers its errors though
-// the connection has left HTTP.
+// gorillaRoute is a common kind of route: it answers its errors even after the
+// connection has left HTTP.
 func gorillaRoute(k coretest.Socket) gin.HandlerFunc {
 	up := gorilla.Upgrader{Subprotocols: []string{coretest.Subprotocol}, EnableCompression: true}
 	return func(c *gin.Context) {

@@ -26,8 +26,8 @@ import (
 	"github.com/quietws/quietws/ginws"
 )
 
-// engines are what people start from: Gin's default, and one where everything
-// that decides about answers is set otherwise. first is added before all else.
+// engines are Gin's default engine, and one with the opposite of every setting that
+// affects answers. first is added before everything else.
 var engines = map[string]func(first ...gin.HandlerFunc) *gin.Engine{
 	"default": func(first ...gin.HandlerFunc) *gin.Engine {
 		engine := gin.Default()
@@ -42,7 +42,7 @@ var engines = map[string]func(first ...gin.HandlerFunc) *gin.Engine{
 		engine.Use(gin.LoggerWithWriter(io.Discard), gin.CustomRecoveryWithWriter(io.Discard, func(c *gin.Context, _ any) {
 			c.AbortWithStatusJSON(http.StatusInternalServerError, gin.H{"problem": "panic"})
 		}))
-		engine.Use(func(c *gin.Context) { // as Gin's documentation has it
+		engine.Use(func(c *gin.Context) { // as in Gin's documentation
 			if c.Next(); len(c.Errors) > 0 {
 				c.JSON(http.StatusInternalServerError, gin.H{"problem": c.Errors.Last().Error()})
 			}
@@ -53,9 +53,9 @@ var engines = map[string]func(first ...gin.HandlerFunc) *gin.Engine{
 	},
 }
 
-// routes adds routes as people have them: health routes of its own on three of
-// the paths, one of them behind a redirect, wildcards, groups, answers with a
-// status alone, and errors that are left to middleware.
+// routes adds realistic routes: the application's own health routes on three of the
+// paths, one of them behind a redirect, wildcards, groups, answers with only a status,
+// and errors that are left to middleware.
 func routes(engine *gin.Engine) {
 	engine.GET("/healthz", func(c *gin.Context) { c.JSON(http.StatusOK, "my health") })
 	engine.Any("/readyz", func(c *gin.Context) { c.String(http.StatusTeapot, "my readiness") })
@@ -130,8 +130,8 @@ func routes(engine *gin.Engine) {
 	})
 }
 
-// started serves srv and returns where, and how to stop it before the end of the
-// test.
+// started serves srv. It returns the address, and a function that stops srv before
+// the end of the test.
 func started(t *testing.T, srv *http.Server, certificate *tls.Certificate) (addr string, stop func()) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -162,7 +162,7 @@ func started(t *testing.T, srv *http.Server, certificate *tls.Certificate) (addr
 	return ln.Addr().String(), stop
 }
 
-// wrappers are what people put around an engine.
+// wrappers are handlers that applications put around an engine.
 var wrappers = map[string]func(*gin.Engine) http.Handler{
 	"engine": func(e *gin.Engine) http.Handler { return e },
 	"mux": func(e *gin.Engine) http.Handler {
@@ -186,9 +186,9 @@ type fullWriter interface {
 	CloseNotify() <-chan bool
 }
 
-// An application that gets one line, Use of Middleware or Attach, keeps every
-// answer that it had: each request is put to it with and without quietws, and
-// the bytes that come back are compared.
+// An application that adds one line, Use of Middleware or Attach, keeps all its
+// answers: each request is sent with and without quietws, and the bytes of the answers
+// are compared.
 func TestAnExistingApplicationKeepsItsAnswers(t *testing.T) {
 	certificate, roots, err := probetest.Certificate()
 	if err != nil {
@@ -277,11 +277,11 @@ func existingRequests() []probetest.Request {
 	return all
 }
 
-// closing is for requests whose handler looks whether the client has gone.
+// closing is for requests whose handler checks whether the client has gone.
 var closing = probetest.Field{Name: "Connection", Value: "close"}
 
-// answer is what comes back for r, byte for byte but for the date: the head and
-// the body, or after a 101 the head, the echo of a frame and the close frame.
+// answer returns the bytes that answer r, except the date: the head and the body, or
+// after a 101 the head, the echo of a frame and the close frame.
 func answer(t *testing.T, target probetest.Target, r probetest.Request) []byte {
 	t.Helper()
 	var nc net.Conn
@@ -298,7 +298,7 @@ func answer(t *testing.T, target probetest.Target, r probetest.Request) []byte {
 	if err := nc.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	r.Host = "localhost" // not the port, which differs
+	r.Host = "localhost" // without the port, which differs
 	if _, err := nc.Write(r.Bytes(target)); err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ import (
 	"github.com/quietws/quietws/ginws"
 )
 
-// Attach alone judges and counts everything; routes may be added until the
+// Attach alone is enough to judge and count everything; routes may be added until the
 // server starts.
 func TestAttachAlone(t *testing.T) {
 	g, events := guarded(t)
@@ -76,7 +76,7 @@ func TestAttachAlone(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	stop()
-	// Gin's own writer cannot be told of the hijack: for that there is Middleware.
+	// Gin's own writer does not learn of the hijack: that takes Middleware.
 	want := []string{"101 /endpoint\n", "101 /handler\n", "200 /library\n", "200 /readyz\n", "404 /nowhere\n"}
 	if !eventually(func() bool { return slices.Equal(slices.Sorted(strings.Lines(access.String())), want) }) {
 		t.Errorf("the access log is\n%swant %q", access, want)
@@ -86,8 +86,8 @@ func TestAttachAlone(t *testing.T) {
 	}
 }
 
-// Where Middleware cannot ask the engine, a health route is the application's
-// unless it answers one of the four.
+// If Middleware cannot find the engine, a health route is the application's unless it
+// answers one of the four statuses.
 func TestMiddlewareThatCannotAskTheEngine(t *testing.T) {
 	const ours = "ok\n"
 	for _, row := range []struct {
@@ -135,8 +135,8 @@ func TestMiddlewareThatCannotAskTheEngine(t *testing.T) {
 	}
 }
 
-// Gin delays the header: what the core is told is what the peer gets, whoever
-// writes it and whenever.
+// Gin delays the header: the core sees the status that the client gets, no matter what
+// writes it and when.
 func TestTheStatusIsKnownWhenItIsWritten(t *testing.T) {
 	answersErrors := func(c *gin.Context) {
 		if c.Next(); len(c.Errors) > 0 && !c.Writer.Written() {
@@ -181,7 +181,7 @@ func TestTheStatusIsKnownWhenItIsWritten(t *testing.T) {
 					t.Errorf("answered %d %v, want %d", res.Status, err, row.status)
 				}
 				class, status := row.class, row.status
-				if class == event.HandlerPanic && attach { // somebody recovered it before it got out
+				if class == event.HandlerPanic && attach { // it was recovered before it reached the guard
 					class = event.UpgradeFailed
 				} else if class == event.HandlerPanic {
 					status = 0
@@ -194,8 +194,8 @@ func TestTheStatusIsKnownWhenItIsWritten(t *testing.T) {
 	}
 }
 
-// An answer of the guard is whole, before the chain and in place of Gin's 404:
-// nobody outside takes it for none.
+// An answer of the guard is complete, both before the chain and in place of Gin's 404:
+// outer middleware does not add a second one.
 func TestAnAnswerWithoutABodyIsAnAnswer(t *testing.T) {
 	for _, asks := range []bool{true, false} {
 		g, _ := guarded(t)
@@ -243,8 +243,7 @@ func TestAPanicEndsTheChain(t *testing.T) {
 	}
 }
 
-// core.SessionOf takes a *gin.Context for a context, whatever ContextWithFallback
-// says.
+// core.SessionOf accepts a *gin.Context, whether or not ContextWithFallback is set.
 func TestSessionOfAGinContext(t *testing.T) {
 	for _, fallback := range []bool{false, true} {
 		g, _ := guarded(t)

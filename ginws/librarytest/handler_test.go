@@ -16,8 +16,7 @@ import (
 	"github.com/quietws/quietws/ginws"
 )
 
-// Which pages may open a session is what the options say, as coder/websocket
-// reads them.
+// The options decide which pages may open a session, as in coder/websocket.
 func TestHandlerReadsTheOptionsForOrigins(t *testing.T) {
 	foreign := probetest.Foreign("/ws")
 	for _, row := range []struct {
@@ -44,7 +43,7 @@ func TestHandlerReadsTheOptionsForOrigins(t *testing.T) {
 	}
 }
 
-// However f returns, the connection is closed, and with which code.
+// However f returns, the connection is closed, with this code.
 func TestHandlerClosesTheSession(t *testing.T) {
 	for _, row := range []struct {
 		name    string
@@ -81,8 +80,8 @@ func TestHandlerClosesTheSession(t *testing.T) {
 	}
 }
 
-// A route with a parameter is no path to remember: beside it the application's
-// other methods keep their answers to probers too.
+// The path of a route with a parameter is not remembered: probers still get the
+// application's own answers to other methods there.
 func TestARouteWithAParameter(t *testing.T) {
 	g, events := guarded(t)
 	engine := gin.New()

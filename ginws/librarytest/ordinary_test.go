@@ -19,7 +19,7 @@ import (
 	"github.com/quietws/quietws/ginws"
 )
 
-// ordinary is the application of [coretest.Ordinary].
+// ordinary is the application that [coretest.Ordinary] describes.
 func ordinary(middleware ...gin.HandlerFunc) *gin.Engine {
 	engine := gin.New()
 	engine.Use(middleware...)
@@ -72,7 +72,7 @@ func ordinary(middleware ...gin.HandlerFunc) *gin.Engine {
 	return engine
 }
 
-// An application answers byte for byte the same with quietws and without.
+// An application's answers are the same with and without quietws, byte for byte.
 func TestOrdinaryRequests(t *testing.T) {
 	newGuard := func() *core.Guard {
 		g, err := core.New(core.Config{Logger: slog.New(slog.DiscardHandler)})

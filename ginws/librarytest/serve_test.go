@@ -28,8 +28,8 @@ func freeAddr(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// get asks for url until the server is there, and returns the protocol and the
-// body of the answer.
+// get requests url until the server is up, and returns the protocol and the body of
+// the answer.
 func get(t *testing.T, client *http.Client, url string) (proto, body string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -55,7 +55,7 @@ func get(t *testing.T, client *http.Client, url string) (proto, body string) {
 	}
 }
 
-// clientOf speaks one protocol only.
+// clientOf returns a client that speaks only this protocol.
 func clientOf(t *testing.T, config *tls.Config, set func(*http.Protocols)) *http.Client {
 	t.Helper()
 	transport := &http.Transport{TLSClientConfig: config.Clone(), Protocols: new(http.Protocols)}
@@ -70,8 +70,8 @@ var (
 	clear2 = func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) }
 )
 
-// Serve and ServeTLS serve what engine.Run and engine.RunTLS would, know the
-// engine's routes, and drain at the end of their context.
+// Serve and ServeTLS serve the same as engine.Run and engine.RunTLS, know the engine's
+// routes, and drain when their context ends.
 func TestServe(t *testing.T) {
 	certificate, roots, err := probetest.Certificate()
 	if err != nil {
@@ -164,8 +164,8 @@ func TestServeThatCannotStart(t *testing.T) {
 	}
 }
 
-// The handler of engine.Handler takes connections over for HTTP/2 in the clear:
-// their requests come to Middleware.
+// engine.Handler takes connections over for HTTP/2 without TLS: their requests reach
+// Middleware.
 func TestMiddlewareInsideH2C(t *testing.T) {
 	g, _ := guarded(t)
 	engine := gin.New()

@@ -26,7 +26,7 @@ import (
 	"github.com/quietws/quietws/ginws"
 )
 
-// lines is a log that tests may read.
+// lines is a log that tests can read.
 type lines struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -62,7 +62,7 @@ func served(t *testing.T, g *core.Guard, engine *gin.Engine, attach bool) (targe
 	return probetest.Target{Addr: addr}, serverLog, stop
 }
 
-// guarded is a guard and what it tells.
+// guarded is a guard and what it logs.
 func guarded(t *testing.T) (*core.Guard, chan event.Event) {
 	t.Helper()
 	events := make(chan event.Event, 100)
@@ -90,7 +90,7 @@ func next(t *testing.T, events chan event.Event, class event.Class) event.Event 
 	}
 }
 
-// eventually polls ok, for what servers do after their peers have seen the end.
+// eventually polls ok, for what servers do after their clients have seen the end.
 func eventually(ok func() bool) bool {
 	tick, timeout := time.NewTicker(time.Millisecond), time.NewTimer(10*time.Second)
 	defer tick.Stop()
@@ -105,7 +105,7 @@ func eventually(ok func() bool) bool {
 	return true
 }
 
-// afterwards is what handlers do to a response, though it is a session by now.
+// afterwards are things that handlers do to a response that has become a session.
 var afterwards = map[string]func(*gin.Context){
 	"JSON":        func(c *gin.Context) { c.AbortWithStatusJSON(http.StatusInternalServerError, gin.H{"error": "no"}) },
 	"status":      func(c *gin.Context) { c.AbortWithStatus(http.StatusBadGateway) },
@@ -119,9 +119,9 @@ var afterwards = map[string]func(*gin.Context){
 	"controller":  func(c *gin.Context) { _ = http.NewResponseController(c.Writer).Flush() },
 }
 
-// Whatever a handler writes once the connection has left HTTP, the peer gets
-// none of it, the access log says 101, and neither Gin in its debug mode nor the
-// server's own log has a line about it.
+// What a handler writes once the connection has left HTTP never reaches the client, and
+// the access log says 101. Neither Gin's debug mode nor the server's own log reports
+// it.
 func TestNothingIsWrittenAfterAHijack(t *testing.T) {
 	debug := new(lines)
 	mode, printing := gin.Mode(), gin.DebugPrintFunc
@@ -134,14 +134,14 @@ func TestNothingIsWrittenAfterAHijack(t *testing.T) {
 	withGorilla := func(c *gin.Context) {
 		if ws, err := up.Upgrade(c.Writer, c.Request, nil); err == nil {
 			defer ws.Close()
-			defer ws.WriteMessage(gorilla.TextMessage, []byte(farewell)) //nolint:errcheck // its peer says so
+			defer ws.WriteMessage(gorilla.TextMessage, []byte(farewell)) //nolint:errcheck // the client reports it
 			afterwards[c.Param("how")](c)
 		}
 	}
 	withCoder := func(c *gin.Context) {
 		if ws, err := websocket.Accept(c.Writer, c.Request, nil); err == nil {
 			defer ws.CloseNow()
-			defer ws.Write(c, websocket.MessageText, []byte(farewell)) //nolint:errcheck // its peer says so
+			defer ws.Write(c, websocket.MessageText, []byte(farewell)) //nolint:errcheck // the client reports it
 			afterwards[c.Param("how")](c)
 		}
 	}
@@ -193,8 +193,8 @@ func TestNothingIsWrittenAfterAHijack(t *testing.T) {
 	}
 }
 
-// A hijack that fails is no session: the status stays, and what is written is
-// the response.
+// A failed hijack makes no session: the status stays, and what is written is the
+// response.
 func TestAHijackThatFails(t *testing.T) {
 	g, _ := guarded(t)
 	engine := gin.New()

@@ -78,7 +78,7 @@ func start(t testing.TB, s coretest.Setup) func(context.Context) error {
 	}
 }
 
-// lines is a slog.Handler that writes the messages alone.
+// lines is a slog.Handler that writes only the messages.
 type lines struct{ w io.Writer }
 
 func (lines) Enabled(context.Context, slog.Level) bool { return true }
@@ -194,7 +194,7 @@ func coderRoute(g *core.Guard, k coretest.Socket) echo.HandlerFunc {
 	}
 }
 
-// gorillaRoute is a route as Echo's own documentation has it.
+// gorillaRoute is a route as in Echo's documentation.
 func gorillaRoute(k coretest.Socket) echo.HandlerFunc {
 	up := gorilla.Upgrader{Subprotocols: []string{coretest.Subprotocol}, EnableCompression: true}
 	return func(c *echo.Context) error {
