@@ -148,10 +148,10 @@ func TestProbersBehindAnUpgradeCheck(t *testing.T) {
 				}
 			}
 			if failing != 0 {
-				t.Errorf("ProbePaths %q: %d probes that fail were not told", probePaths, failing)
+				t.Errorf("ProbePaths %q: %d probes that fail were not logged", probePaths, failing)
 			}
-			told := strings.Count(s.log.String(), `level=WARN msg="probe failing" `)
-			if repeats := strings.Count(s.log.String(), "level=WARN"); told > 1 || repeats > 2 || (told == 0) != (want == 200) {
+			warned := strings.Count(s.log.String(), `level=WARN msg="probe failing" `)
+			if repeats := strings.Count(s.log.String(), "level=WARN"); warned > 1 || repeats > 2 || (warned == 0) != (want == 200) {
 				t.Errorf("ProbePaths %q: the log is %s", probePaths, &s.log)
 			}
 		})

@@ -319,7 +319,7 @@ func TestStringsStay(t *testing.T) {
 // only if its own moment has come.
 func TestGoodbyeReachesItsOwnSession(t *testing.T) {
 	var mu sync.Mutex
-	moments, told := make(map[string]bool), make(map[string]bool)
+	moments, dismissed := make(map[string]bool), make(map[string]bool)
 	note := func(m map[string]bool, name string) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -362,7 +362,7 @@ func TestGoodbyeReachesItsOwnSession(t *testing.T) {
 			}
 			if f.Opcode == probetest.OpClose {
 				if code := f.Code(); code == 1001 {
-					note(told, name)
+					note(dismissed, name)
 				} else if code != 1000 {
 					t.Errorf("close code %d", code)
 				}
@@ -388,7 +388,7 @@ func TestGoodbyeReachesItsOwnSession(t *testing.T) {
 	until(t, "there were many", func() bool { return s.guard.Snapshot().Accepted >= 200 })
 	s.stop()
 	clients.Wait()
-	for name := range told {
+	for name := range dismissed {
 		if !moments[name] {
 			t.Errorf("the client of %s got somebody else's goodbye", name)
 		}

@@ -64,11 +64,11 @@ func TestServesAfterFilesRanOut(t *testing.T) {
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
-	told := bufio.NewScanner(stdout)
+	output := bufio.NewScanner(stdout)
 	until := func(part string) string {
 		t.Helper()
-		for told.Scan() {
-			if _, rest, ok := strings.Cut(told.Text(), part); ok {
+		for output.Scan() {
+			if _, rest, ok := strings.Cut(output.Text(), part); ok {
 				return rest
 			}
 		}

@@ -187,7 +187,7 @@ func TestTheStatusIsKnownWhenItIsWritten(t *testing.T) {
 					status = 0
 				}
 				if e := next(t, events, class); e.Status != status {
-					t.Errorf("told %v with status %d, want %d", e.Class, e.Status, status)
+					t.Errorf("logged %v with status %d, want %d", e.Class, e.Status, status)
 				}
 			})
 		}
