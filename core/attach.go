@@ -250,7 +250,7 @@ func (a Adapter) ConnState(nc net.Conn, state http.ConnState) {
 		a.g.hijackedBy(c, nc)
 	case http.StateClosed:
 		a.g.servers.unseen.delete(nc)
-		a.g.stayed(c)
+		a.g.declined(c)
 		c.Over()
 	case http.StateNew:
 		a.server.has(c)
@@ -264,7 +264,7 @@ func (a Adapter) ConnState(nc net.Conn, state http.ConnState) {
 // the connection itself can tell its end.
 func (g *Guard) hijackedBy(c *conn.Conn, nc net.Conn) {
 	c.Note(conn.HandedOver)
-	g.leave(c, nc)
+	g.handedOver(c, nc)
 	ordinary := occupantOf(c) == nil // no layer watches the hijack
 	if ordinary {
 		c.Mark(conn.Hijacked)

@@ -25,13 +25,13 @@ type ending struct {
 
 // drain is the end of the sessions of a guard, or of one of its servers alone.
 type drain struct {
-	g     *Guard
-	of    *server // nil: all
-	once  sync.Once
-	hurry chan struct{} // closed at the deadline, or where a caller cannot wait
-	quick sync.Once
-	done  chan struct{}
-	cuts  atomic.Bool // somebody asked for it: what is open at the deadline is closed
+	g         *Guard
+	of        *server // nil: all
+	once      sync.Once
+	shortened chan struct{} // closed at the deadline, or where a caller cannot wait
+	quick     sync.Once
+	done      chan struct{}
+	cuts      atomic.Bool // somebody asked for it: what is open at the deadline is closed
 
 	mu       sync.Mutex
 	begun    bool
@@ -43,7 +43,7 @@ type drain struct {
 }
 
 func newDrain(g *Guard, of *server) *drain {
-	return &drain{g: g, of: of, hurry: make(chan struct{}), done: make(chan struct{})}
+	return &drain{g: g, of: of, shortened: make(chan struct{}), done: make(chan struct{})}
 }
 
 // begin begins it, once.
@@ -93,7 +93,7 @@ func (d *drain) wait(ctx context.Context) (DrainReport, error) {
 	return d.report, err
 }
 
-func (d *drain) cutShort() { d.quick.Do(func() { close(d.hurry) }) }
+func (d *drain) cutShort() { d.quick.Do(func() { close(d.shortened) }) }
 
 // joins adds a session whose handshake was under way when the drain began, and
 // whose moment is now.
@@ -126,13 +126,13 @@ func (d *drain) run(n notice) {
 	d.mu.Lock()
 	d.report.Goodbyes = gone - told
 	d.mu.Unlock()
-	await(timeout, func() bool { return !g.anySession(d.of) }, d.hurry)
+	await(timeout, func() bool { return !g.anySession(d.of) }, d.shortened)
 	cuts := d.cuts.Load()
 	if cuts {
 		d.cut()
 	}
 	closing := g.now() - gone
-	g.closeIdle(d.of, d.hurry)
+	g.closeIdle(d.of, d.shortened)
 	d.mu.Lock()
 	d.report.Closing = closing
 	d.mu.Unlock()
@@ -263,7 +263,7 @@ func (d *drain) sayGoodbye(sessions []*exchange) {
 			t := time.NewTimer(wait)
 			select {
 			case <-t.C:
-			case <-d.hurry:
+			case <-d.shortened:
 				t.Stop()
 				return
 			}

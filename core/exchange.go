@@ -22,16 +22,16 @@ import (
 //
 // Its life:
 //
-//	judged ─┬─► settled                        answered, and its handler has returned
-//	        ├─► late ──► settled               its error is answered after its chain
-//	        ├─► leaving ─┬─► settled           its server closed the connection instead
-//	        │            ▼
-//	        └─────────► opened ──► confirmed   left HTTP; 101 was written
-//	                       └──────────┴─► over its connection is over, or its stream
+//	judged ─┬─► settled                            answered, and its handler has returned
+//	        ├─► late ──► settled                   its error is answered after its chain
+//	        ├─► handing over ─┬─► settled          its server closed the connection instead
+//	        │                 ▼
+//	        └──────────────► opened ──► confirmed  left HTTP; 101 was written
+//	                           └────────────┴─► over its connection is over, or its stream
 //
-// [Request] moves it on to settled and late, Request.leave to leaving, Request.open to
+// [Request] moves it on to settled and late, Request.handOver to handing over, Request.open to
 // opened, Confirm to confirmed, and end to over. A phase is a bit of state that is never
-// taken back, but leaving, which is a hold on the connection and ends with it.
+// taken back, but handing over, which is a hold on the connection and ends with it.
 type exchange struct {
 	// Written when it is judged, by the goroutine that serves the request, and not
 	// changed after that.
@@ -105,11 +105,11 @@ type exchange struct {
 
 // The phases of exchange.state, and then what else is true of it.
 const (
-	stateLate      uint32 = 1 << iota // the handler returned an error, and its answer is to come
-	stateLeaving                      // a hijack was asked for, and is to come
-	stateOpened                       // left HTTP
-	stateConfirmed                    // 101 was answered
-	stateSettled                      // the outcome is logged and counted
+	stateLate        uint32 = 1 << iota // the handler returned an error, and its answer is to come
+	stateHandingOver                    // a hijack was asked for, and is to come
+	stateOpened                         // left HTTP
+	stateConfirmed                      // 101 was answered
+	stateSettled                        // the outcome is logged and counted
 
 	statePanicked
 	stateHeld       // its server says when the handler has returned

@@ -3,8 +3,10 @@ package core
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
+	"reflect"
 	"sync"
 	"syscall"
 	"time"
@@ -150,4 +152,79 @@ func (g *Guard) listensAlone() {
 	}
 	g.journal.Note(slog.LevelWarn, "connections are watched, but no server is attached",
 		slog.String("remedy", "call the guard's or the adapter's Attach before the server serves, or use Serve; with Guard.Listener alone requests and sessions are not seen"))
+}
+
+// isTLSListener reports whether ln makes TLS connections out of those of a
+// listener that nobody watches. It is false where that cannot be seen.
+func isTLSListener(ln net.Listener) bool {
+	isTLS := false
+	for range maxListeners {
+		switch ln.(type) {
+		case *listener, *tlsListener:
+			return false
+		case *net.TCPListener, *net.UnixListener:
+			return isTLS
+		case nil:
+			return false
+		}
+		isTLS = isTLS || reflect.TypeOf(ln) == tlsListeners
+		ln = listenerIn(ln)
+	}
+	return false
+}
+
+// tlsListeners is the type that tls.NewListener returns.
+var tlsListeners = reflect.TypeOf(tls.NewListener(nil, nil))
+
+// listenerIn returns the listener in the field Listener of ln, nil if there is
+// none: where it is embedded, and in go-proxyproto's.
+func listenerIn(ln net.Listener) net.Listener {
+	v := reflect.Indirect(reflect.ValueOf(ln))
+	if v.Kind() != reflect.Struct {
+		return nil
+	}
+	f, ok := v.Type().FieldByName("Listener")
+	if !ok || len(f.Index) != 1 || f.Type != reflect.TypeFor[net.Listener]() {
+		return nil
+	}
+	inner, _ := v.FieldByIndex(f.Index).Interface().(net.Listener)
+	return inner
+}
+
+// maxListeners is how many layers of listeners are looked through.
+const maxListeners = 8
+
+// connTable finds the conn.Conn of a foreign connection.
+type connTable struct{ m sync.Map }
+
+// hashable reports whether nc can be a key: a listener may return anything.
+func hashable(nc net.Conn) bool {
+	v := reflect.ValueOf(nc)
+	return v.Kind() == reflect.Pointer || v.Comparable()
+}
+
+func (t *connTable) load(nc net.Conn) *conn.Conn {
+	if !hashable(nc) {
+		return nil
+	}
+	c, _ := t.m.Load(nc)
+	found, _ := c.(*conn.Conn)
+	return found
+}
+
+func (t *connTable) store(nc net.Conn, c *conn.Conn) { t.m.Store(nc, c) }
+
+func (t *connTable) delete(nc net.Conn) {
+	if hashable(nc) {
+		t.m.Delete(nc)
+	}
+}
+
+// notWatched logs, once, that connections of a type that cannot be compared are
+// not counted.
+func (g *Guard) notWatched(nc net.Conn) {
+	if g.once.strange.CompareAndSwap(false, true) {
+		g.journal.Note(slog.LevelWarn, "connections of this listener are not counted", slog.String("type", fmt.Sprintf("%T", nc)),
+			slog.String("remedy", "put Guard.Listener below the listener that makes them, or let it return pointers"))
+	}
 }

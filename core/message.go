@@ -107,7 +107,7 @@ func (r *Request) Around(m Message, next func() error, answered func(error)) err
 	}
 	if status := m.Status(); m.Hijacked() {
 		r.lend(m.Conn())
-		r.leave(status)
+		r.handOver(status)
 	} else {
 		r.Done(status, nil)
 	}

@@ -13,12 +13,12 @@ import (
 // paths is what is known of paths. The rules never change. The rest is written by whoever
 // learns it, and read by each request.
 type paths struct {
-	rules   []pathRule                       // what Config says
-	sockets atomic.Pointer[map[string]usage] // where WebSocket is served
-	owner   atomic.Pointer[ownerFunc]        // who knows the application's routes
-	form    atomic.Uint32                    // a pathForm: how the router compares paths, 0 if that is not known
-	logged  atomic.Bool                      // who answers the health routes
-	askers  sync.Map                         // Application.Key -> *asker
+	rules        []pathRule                       // what Config says
+	sockets      atomic.Pointer[map[string]usage] // where WebSocket is served
+	owner        atomic.Pointer[ownerFunc]        // who knows the application's routes
+	form         atomic.Uint32                    // a pathForm: how the router compares paths, 0 if that is not known
+	routesLogged atomic.Bool                      // who answers the health routes
+	askers       sync.Map                         // Application.Key -> *asker
 }
 
 // pathRule is what Config says of a path.
@@ -131,7 +131,7 @@ func (p *paths) servedAt(path string) usage {
 
 // tellRoutes prints, once, who answers each health route.
 func (g *Guard) tellRoutes() {
-	if g.paths.logged.Load() || !g.paths.logged.CompareAndSwap(false, true) {
+	if g.paths.routesLogged.Load() || !g.paths.routesLogged.CompareAndSwap(false, true) {
 		return
 	}
 	attrs := make([]slog.Attr, 0, routes)

@@ -16,11 +16,11 @@ import (
 // for whom to wait. Only those from a platform's address are here: nobody else
 // may hold up a drain.
 type pollers struct {
-	mu   sync.Mutex
-	m    map[pollerKey]*poller
-	seen map[prober.Prober]*poller // the probers of the table, by whatever they do
-	rare time.Duration             // the longest interval that a drain can wait for: of one that has asked but once
-	told atomic.Bool               // that the drain is too short for one
+	mu             sync.Mutex
+	m              map[pollerKey]*poller
+	seen           map[prober.Prober]*poller // the probers of the table, by whatever they do
+	rare           time.Duration             // the longest interval that a drain can wait for: of one that has asked but once
+	shortageLogged atomic.Bool               // that the drain is too short for one
 }
 
 // pollerKey is who asks. Two probers of a kind at one address look like one
@@ -32,13 +32,13 @@ type pollerKey struct {
 
 // poller is one of them. Times are since the guard's epoch.
 type poller struct {
-	key     pollerKey
-	machine bool             // it says that it is one, or asks as only one does
-	asked   int              // how often, bursts once
-	last    time.Duration    // when it last asked
-	gaps    [4]time.Duration // between the last times it asked
-	refused int              // answered 503 so often in a row, once an interval
-	since   time.Duration    // the last of these
+	key       pollerKey
+	automated bool             // it says that it is one, or asks as only one does
+	asked     int              // how often, bursts once
+	last      time.Duration    // when it last asked
+	gaps      [4]time.Duration // between the last times it asked
+	refused   int              // answered 503 so often in a row, once an interval
+	since     time.Duration    // the last of these
 }
 
 const (
@@ -70,7 +70,7 @@ func (p *poller) interval(unknown time.Duration) (longest time.Duration) {
 // active reports whether p is a prober that is still there. One that has asked but
 // once may be: it is if it comes back in time.
 func (p *poller) active(now, unknown time.Duration) bool {
-	return p.machine && now-p.last <= pollsMissed*p.interval(unknown)
+	return p.automated && now-p.last <= pollsMissed*p.interval(unknown)
 }
 
 // ask notes a question and what it was answered.
@@ -81,7 +81,7 @@ func (p *poller) ask(now time.Duration, unready bool) {
 			before := p.gaps[(p.asked-1)%len(p.gaps)]
 			p.gaps[p.asked%len(p.gaps)] = gap
 			if p.asked > 1 && (gap-before).Abs() <= min(gap, before)/4 {
-				p.machine = true // a person is not as even
+				p.automated = true // a person is not as even
 			}
 		}
 		p.asked++
@@ -103,13 +103,13 @@ func (g *Guard) polled(key pollerKey, machine bool, status int) {
 	now := g.now()
 	g.ending.pollers.mu.Lock()
 	p := g.ending.pollers.get(key)
-	p.machine = p.machine || machine
+	p.automated = p.automated || machine
 	p.ask(now, status >= 500)
 	interval := p.interval(0)
 	known := p.asked > len(p.gaps)
 	g.ending.pollers.mu.Unlock()
 	need := time.Duration(g.config.Drain.Fall) * interval
-	if !known || need <= g.config.Drain.room() || g.ending.pollers.told.Swap(true) {
+	if !known || need <= g.config.Drain.room() || g.ending.pollers.shortageLogged.Swap(true) {
 		return
 	}
 	g.journal.Note(slog.LevelInfo, "this drain is shorter than a prober needs",
@@ -160,7 +160,7 @@ func (p *pollers) saw(who prober.Prober, now time.Duration) {
 		p.seen = make(map[prober.Prober]*poller)
 	}
 	if p.seen[who] == nil {
-		p.seen[who] = &poller{machine: true}
+		p.seen[who] = &poller{automated: true}
 	}
 	p.seen[who].ask(now, false)
 }
@@ -229,4 +229,65 @@ func (p *pollers) report(of []*poller) (all []DrainProber) {
 // for their answers, leave of it.
 func (c DrainConfig) room() time.Duration {
 	return max(c.Timeout-max(c.Spread, 0)-time.Second, 0)
+}
+
+const (
+	// noticeLeast is how long a drain accepts handshakes where a platform may take
+	// the server out without asking it, or asks it too seldom to be waited for.
+	noticeLeast = 2 * time.Second
+	// noticeSettles is how long a load balancer may take to act on an answer.
+	noticeSettles = 200 * time.Millisecond
+	// inKubernetes is the variable of the environment that the kubelet sets in each
+	// container of a pod.
+	inKubernetes = "KUBERNETES_SERVICE_HOST"
+)
+
+// notice is what a drain waits for before it refuses handshakes.
+type notice struct {
+	probers []*poller     // of the readiness route: until they have noticed
+	least   time.Duration // for as long as this in any case
+}
+
+func (n notice) none() bool { return len(n.probers) == 0 && n.least == 0 }
+
+// noticeOf says for whom a drain that begins now waits.
+func (g *Guard) noticeOf() (n notice) {
+	if g.config.Drain.Fall < 0 {
+		return n
+	}
+	now := g.now()
+	n.probers = g.ending.pollers.active(now)
+	if g.ending.kubernetes || g.ending.pollers.anySeen(now) {
+		n.least = noticeLeast
+	}
+	return n
+}
+
+// awaitNotice goes on accepting until each of the probers of the readiness route
+// sends nobody here any more. Those for whom there is not the time, and one that
+// has asked but once and does not come back, hold up nobody for long, nor do they
+// cut short the wait for the others.
+func (d *drain) awaitNotice(n notice) (all []DrainProber, short bool) {
+	if n.none() {
+		return nil, false
+	}
+	g := d.g
+	fall, limit := g.config.Drain.Fall, g.config.Drain.room()
+	longest := limit / time.Duration(fall)
+	start := g.now()
+	done := func() bool {
+		if g.watch.Stopped.Load() {
+			return true
+		}
+		now := g.now()
+		fit, _ := g.ending.pollers.within(n.probers, longest)
+		return now-start >= n.least &&
+			(g.ending.pollers.noticed(n.probers, fall, now) || now-start >= noticeLeast && g.ending.pollers.noticed(fit, fall, now))
+	}
+	noticed := await(limit, done, d.shortened)
+	fit, slow := g.ending.pollers.within(n.probers, longest)
+	if noticed && len(fit) > 0 {
+		await(noticeSettles, g.watch.Stopped.Load, d.shortened)
+	}
+	return g.ending.pollers.report(n.probers), slow
 }

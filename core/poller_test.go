@@ -292,7 +292,7 @@ func TestPollerInterval(t *testing.T) {
 	if p.active(time.Second, 3*time.Second) {
 		t.Error("one question may be a person's")
 	}
-	p.machine = true
+	p.automated = true
 	if p.active(time.Second+1, 0) || !p.active(10*time.Second, 3*time.Second) || p.active(10*time.Second+1, 3*time.Second) {
 		t.Error("one question is a prober's if it may come back in time")
 	}

@@ -104,7 +104,7 @@ func (a Adapter) begin(h Head, c *conn.Conn, outer *exchange) Request {
 	if outer != nil && !outer.preface && outer.http1 == head.IsHTTP1(h) { // else it is the request that became this connection, as with h2c
 		return Request{c: c, x: outer}
 	}
-	if !a.g.paths.logged.Load() {
+	if !a.g.paths.routesLogged.Load() {
 		a.g.tellRoutes()
 	}
 	if c != nil && !c.Begin() {

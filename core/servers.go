@@ -18,14 +18,14 @@ import (
 // server is one that the guard is attached to, or the two of an application that
 // shut down together. It counts until its Shutdown, or until its Serve returns.
 type server struct {
-	g       *Guard
-	n       uint32      // its number, for conn.Conn.home; 0 where there are too many
-	late    bool        // the guard was over before it came
-	started atomic.Bool // it began to serve
-	gone    bool        // it does not count any more; under Guard.mu
-	address string      // where it listens, "" if that is not known; under Guard.mu
-	drain   *drain      // of its sessions alone, nil if there is none; under Guard.mu
-	parting atomic.Bool // what opens on it now gets its goodbye at once
+	g        *Guard
+	n        uint32      // its number, for conn.Conn.home; 0 where there are too many
+	afterEnd bool        // the guard was over before it came
+	started  atomic.Bool // it began to serve
+	gone     bool        // it does not count any more; under Guard.mu
+	address  string      // where it listens, "" if that is not known; under Guard.mu
+	drain    *drain      // of its sessions alone, nil if there is none; under Guard.mu
+	parting  atomic.Bool // what opens on it now gets its goodbye at once
 }
 
 // servers are those that the guard is attached to, and what is known of all of them.
@@ -53,7 +53,7 @@ func (g *Guard) serverOf(keys ...any) (s *server, first bool) {
 		}
 	}
 	if s == nil {
-		s, first = &server{g: g, late: g.isOver()}, true
+		s, first = &server{g: g, afterEnd: g.isOver()}, true
 		g.watch.Stopped.Store(false)
 		if len(g.servers.list) < conn.MaxServers {
 			g.servers.list = append(g.servers.list, s)
@@ -187,7 +187,7 @@ func (s *server) starts(address string) {
 		return
 	}
 	s.started.Store(true)
-	if s.late {
+	if s.afterEnd {
 		s.g.usedAgain("Attach")
 	}
 	s.g.servers.mu.Lock()

@@ -111,7 +111,7 @@ func (s *Session) Run(parent context.Context, ws frames, f func(context.Context)
 			s.Settle()
 			s.Panicked(v)
 		}
-		giveBack(x.c)
+		takenBack(x.c)
 	}()
 	if err := s.Serve(closing, func() error { return f(ctx) }); err != nil {
 		x.noteError(err)

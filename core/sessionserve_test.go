@@ -146,7 +146,7 @@ func TestSessionRun(t *testing.T) {
 		m := newLetter(handshake(), nil)
 		q := g.Adapter().Endpoint(g.Adapter().BeginMessage(m), m, "/ws", &Origins{Any: true})
 		kept := q
-		q.leave(101)
+		q.handOver(101)
 		s := kept.SessionOn(nc)
 		var ctx context.Context
 		s.Run(t.Context(), &row.frames, func(c context.Context) error { ctx = c; return row.f(c) })

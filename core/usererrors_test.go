@@ -21,7 +21,7 @@ func TestErrorsOfOthers(t *testing.T) {
 			if passes(err) || closeCode(err) != 0 {
 				t.Error("it is none of these")
 			}
-			unreadReason(Limits{}, err)
+			unreadReason(ReadError{}, err)
 			synctest.Test(t, func(t *testing.T) {
 				log := &logtest.Lines{}
 				j := journal.New(journal.Config{Logger: slog.New(log), Collapse: time.Minute, Summary: time.Hour, Suppressed: func(event.Class, uint64) {}})

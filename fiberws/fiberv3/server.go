@@ -104,7 +104,7 @@ func unread(a core.Adapter, refused func(*fasthttp.RequestCtx, error)) func(*fas
 		head := errors.As(err, new(*fasthttp.ErrSmallBuffer))
 		body := errors.Is(err, fasthttp.ErrBodyTooLarge) || errors.Is(err, fasthttp.ErrGetOnly) ||
 			errors.As(err, new(fasthttp.ErrBrokenChunk)) || strings.HasPrefix(err.Error(), "cannot read multipart/form-data body")
-		a.Unread(message{ctx}, err, core.Limits{Head: head, Body: body}, func() { refused(ctx, err) })
+		a.Unread(message{ctx}, err, core.ReadError{Head: head, Body: body}, func() { refused(ctx, err) })
 	}
 }
 

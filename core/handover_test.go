@@ -60,7 +60,7 @@ func TestLeave(t *testing.T) {
 				q = a.Endpoint(q, m, "/nowhere", &Origins{Any: true})
 			}
 			kept := q
-			q.leave(row.status)
+			q.handOver(row.status)
 			run := func(now bool) {
 				if !row.runs || !now {
 					return

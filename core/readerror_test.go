@@ -22,20 +22,20 @@ func TestUnread(t *testing.T) {
 	transport := func(err error) error { return &net.OpError{Op: "read", Err: err} }
 	for _, row := range []struct {
 		rule   string
-		passed Limits
+		passed ReadError
 		err    error
 		reason event.Reason
 		status int
 		body   string
 	}{
-		{"a passed limit", Limits{Head: true}, errors.New("too long"), event.ReasonTooLarge, 413, "mine"},
-		{"a passed limit of the body", Limits{Body: true}, errors.New("too long"), event.NoReason, 413, "mine"},
-		{"half a head, then a reset", Limits{}, fmt.Errorf("head: %w", transport(syscall.ECONNRESET)), event.ReasonTruncated, 400, "bad request\n"},
-		{"half a head, then an end", Limits{}, fmt.Errorf("head: %w", io.ErrUnexpectedEOF), event.ReasonTruncated, 400, "bad request\n"},
-		{"half a head, then silence", Limits{}, fmt.Errorf("head: %w", transport(os.ErrDeadlineExceeded)), event.ReasonTimeout, 408, "request timeout\n"},
-		{"words that are no request", Limits{}, errors.New("no method in s3cr3t"), event.ReasonMalformed, 400, "bad request\n"},
-		{"a preface that the server quotes", Limits{}, errors.New("unsupported version in \"PRI * HTTP/2.0\\r\\n\""), event.ReasonMalformed, 400, "bad request\n"},
-		{"a reset before anything came, and nobody to answer", Limits{}, transport(syscall.ECONNRESET), event.NoReason, 400, ""},
+		{"a passed limit", ReadError{Head: true}, errors.New("too long"), event.ReasonTooLarge, 413, "mine"},
+		{"a passed limit of the body", ReadError{Body: true}, errors.New("too long"), event.NoReason, 413, "mine"},
+		{"half a head, then a reset", ReadError{}, fmt.Errorf("head: %w", transport(syscall.ECONNRESET)), event.ReasonTruncated, 400, "bad request\n"},
+		{"half a head, then an end", ReadError{}, fmt.Errorf("head: %w", io.ErrUnexpectedEOF), event.ReasonTruncated, 400, "bad request\n"},
+		{"half a head, then silence", ReadError{}, fmt.Errorf("head: %w", transport(os.ErrDeadlineExceeded)), event.ReasonTimeout, 408, "request timeout\n"},
+		{"words that are no request", ReadError{}, errors.New("no method in s3cr3t"), event.ReasonMalformed, 400, "bad request\n"},
+		{"a preface that the server quotes", ReadError{}, errors.New("unsupported version in \"PRI * HTTP/2.0\\r\\n\""), event.ReasonMalformed, 400, "bad request\n"},
+		{"a reset before anything came, and nobody to answer", ReadError{}, transport(syscall.ECONNRESET), event.NoReason, 400, ""},
 	} {
 		g := quietGuard(t, Config{})
 		c := watched(g, &conntest.Script{})
@@ -62,7 +62,7 @@ func TestUnreadUnderTLS(t *testing.T) {
 	c := watched(g, below)
 	c.LookAbove(tls.Server(c, &tls.Config{}))
 	m := newLetter(handshake(with("Upgrade")), c)
-	g.Adapter().Unread(m, errors.New("error when reading request headers: tls: first record does not look like a TLS handshake"), Limits{}, func() { t.Error("the application is asked") })
+	g.Adapter().Unread(m, errors.New("error when reading request headers: tls: first record does not look like a TLS handshake"), ReadError{}, func() { t.Error("the application is asked") })
 	if len(below.Wrote) > 0 || c.BadRequest() != event.NoReason || !c.Saw(conn.Closed) {
 		t.Errorf("wrote %q, reason %v, closed %t", below.Wrote, c.BadRequest(), c.Saw(conn.Closed))
 	}
@@ -81,7 +81,7 @@ func TestUnreadPreambleUnderTLS(t *testing.T) {
 	}
 	refused := above.Handshake()
 	_ = client.Close() // its FIN comes after the refusal
-	g.Adapter().Unread(newLetter(handshake(with("Upgrade")), c), refused, Limits{}, func() { t.Error("the application is asked") })
+	g.Adapter().Unread(newLetter(handshake(with("Upgrade")), c), refused, ReadError{}, func() { t.Error("the application is asked") })
 	if e := <-events; e.Class != event.ProxyProbe {
 		t.Errorf("%v %v, want proxy_probe", e.Class, e.Reason)
 	}

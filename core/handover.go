@@ -11,11 +11,11 @@ import (
 	"github.com/quietws/quietws/core/internal/conn"
 )
 
-// Leave ends a request, as Done does, whose handler has asked for the connection
+// handOver ends a request, as Done does, whose handler has asked for the connection
 // in a server that hands it over later, in a goroutine of its own, or not at
 // all. status is the answer that is about to be written. Where the server tells
 // its states, [Adapter.ConnState] says what becomes of it.
-func (r *Request) leave(status int) {
+func (r *Request) handOver(status int) {
 	x := r.x
 	switch {
 	case r.done:
@@ -37,7 +37,7 @@ func (r *Request) leave(status int) {
 	default:
 		r.done = true
 		x.status.CompareAndSwap(0, int32(status))
-		x.set(stateLeaving)
+		x.set(stateHandingOver)
 	}
 }
 
@@ -57,8 +57,8 @@ func (x *exchange) untracked() {
 	}
 }
 
-// left ends the wait for a hijack, and reports whether there was one.
-func (x *exchange) left() bool { return x.state.And(^stateLeaving)&stateLeaving != 0 }
+// endHandover ends the wait for a hijack, and reports whether there was one.
+func (x *exchange) endHandover() bool { return x.state.And(^stateHandingOver)&stateHandingOver != 0 }
 
 // open makes a session of a handshake that was answered 101, once: the server
 // and the one that it hands the connection over to may come at the same time.
@@ -78,15 +78,15 @@ func (x *exchange) open(nc net.Conn) {
 	Request{c: x.c, x: x}.open(nc)
 }
 
-// leave runs when the server has handed the connection over.
-func (g *Guard) leave(c *conn.Conn, nc net.Conn) {
+// handedOver runs when the server has handed the connection over.
+func (g *Guard) handedOver(c *conn.Conn, nc net.Conn) {
 	x := occupantOf(c)
-	if x == nil || !x.is(stateLeaving) {
+	if x == nil || !x.is(stateHandingOver) {
 		return
 	}
 	g.servers.unseen.delete(nc)
 	x.open(nc)
-	x.left() // after that: SessionOn may come in between
+	x.endHandover() // after that: SessionOn may come in between
 	if c.Provenance() == conn.SeenFromHijack && !x.own {
 		x.loaned = x.lendSlot(nc)
 		c.Over() // it ends here, as far as anyone can see
@@ -94,11 +94,11 @@ func (g *Guard) leave(c *conn.Conn, nc net.Conn) {
 	c.Release()
 }
 
-// stayed runs when the server has closed the connection, which it then has not
+// declined runs when the server has closed the connection, which it then has not
 // handed over.
-func (g *Guard) stayed(c *conn.Conn) {
+func (g *Guard) declined(c *conn.Conn) {
 	x := occupantOf(c)
-	if x == nil || !x.left() {
+	if x == nil || !x.endHandover() {
 		return
 	}
 	x.status.Store(0)
@@ -111,7 +111,7 @@ func (g *Guard) stayed(c *conn.Conn) {
 // goroutine that the server has handed its connection nc over to; nil where
 // nobody follows it.
 func (r *Request) SessionOn(nc net.Conn) *Session {
-	if r == nil || r.x == nil || !r.x.own && !r.x.opened() && !r.x.is(stateLeaving) {
+	if r == nil || r.x == nil || !r.x.own && !r.x.opened() && !r.x.is(stateHandingOver) {
 		return nil
 	}
 	if hijacked, ok := nc.(interface{ UnsafeConn() net.Conn }); ok { // fasthttp uses its own again
@@ -141,8 +141,8 @@ func (l *lentConn) Close() error {
 	return l.SetDeadline(time.Unix(1, 0))
 }
 
-// giveBack runs when the one that c was handed over to is through with it.
-func giveBack(c *conn.Conn) {
+// takenBack runs when the one that c was handed over to is through with it.
+func takenBack(c *conn.Conn) {
 	if l, lent := c.Conn.(*lentConn); lent {
 		l.mu.Lock()
 		l.returned = true
@@ -166,16 +166,16 @@ func (r *Request) Held(nc net.Conn) io.Closer {
 	if x.c != nil && x.c.Begin() {
 		x.set(stateHeld)
 	}
-	return &held{x, nc}
+	return &handoverHold{x, nc}
 }
 
-type held struct {
+type handoverHold struct {
 	x  *exchange
 	nc net.Conn
 }
 
 // Close implements io.Closer. It must be called once.
-func (h *held) Close() error {
+func (h *handoverHold) Close() error {
 	defer h.x.letGo()
 	if h.x.c != nil && !h.x.opened() { // the server goes on with the connection
 		return nil

@@ -6,6 +6,10 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/quietws/quietws/core/internal/journal"
 )
 
 // What the guard answers where no Health is configured, and for every wrong
@@ -110,4 +114,117 @@ func (pathHead) TLS() bool              { return false }
 
 func sortAttrs(attrs []slog.Attr) {
 	slices.SortFunc(attrs, func(a, b slog.Attr) int { return cmp.Compare(a.Key, b.Key) })
+}
+
+// lastSaid is what user code said when the guard asked by itself. It is asked by one
+// caller at a time: whoever comes meanwhile, a second scrape or that code itself,
+// which looks at the guard to answer, gets what it said last, before that the zero
+// T. So it neither recurses nor do callers pile up before one that blocks.
+type lastSaid[T any] struct {
+	busy atomic.Bool
+	last atomic.Pointer[T]
+}
+
+func (a *lastSaid[T]) ask(f func() T) (said T) {
+	if !a.busy.CompareAndSwap(false, true) {
+		if last := a.last.Load(); last != nil {
+			return *last
+		}
+		return said
+	}
+	defer a.busy.Store(false)
+	said = f()
+	a.last.Store(&said)
+	return said
+}
+
+// ready reports whether the server takes traffic: what /readyz would say.
+func (g *Guard) ready() bool {
+	switch {
+	case g.isDraining():
+		return false
+	case g.config.Health == nil:
+		return true
+	}
+	return g.health.ready.ask(func() bool {
+		var a Answer
+		if g.askHealth(g.config.Health, HealthQuery{Route: RouteReady, Head: pathHead(defaultPaths[RouteReady])}, &a) {
+			return a.Status < 400
+		}
+		return true
+	})
+}
+
+// checks returns those of a Health that has them, none where it
+// panics.
+func (g *Guard) checks() []CheckStatus {
+	r, ok := g.config.Health.(interface{ Checks() []CheckStatus })
+	if !ok {
+		return nil
+	}
+	return slices.Clone(g.health.checks.ask(func() (all []CheckStatus) {
+		g.contained("Health.Checks", func() { all = r.Checks() })
+		return all
+	}))
+}
+
+// turns are the application's health routes that fail now, and who was told where
+// to ask.
+type turns struct {
+	failing atomic.Int32 // paths
+	mu      sync.Mutex
+	paths   map[string]bool
+	refused [probersMax]atomic.Bool
+}
+
+// maxTurns bounds the paths that are kept: each is a route of the application's.
+const maxTurns = 64
+
+// note notes what was answered on path and reports whether that is a change.
+func (t *turns) note(path string, ok bool) journal.Special {
+	if ok && t.failing.Load() == 0 {
+		return journal.Ordinary
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	defer func() { t.failing.Store(int32(len(t.paths))) }()
+	switch was := t.paths[path]; {
+	case ok && was:
+		delete(t.paths, path)
+		return journal.AppPassing
+	case !ok && !was && len(t.paths) < maxTurns && len(path) <= journal.MaxText:
+		if t.paths == nil {
+			t.paths = make(map[string]bool)
+		}
+		t.paths[path] = true
+		return journal.AppFailing
+	}
+	return journal.Ordinary
+}
+
+// turnOf is what is to be said of a probe that the application answered. What a
+// stranger asks says nothing, and that all fails at a drain is no news.
+func (x *exchange) turnOf(status int, ok bool) journal.Special {
+	g := x.g
+	switch {
+	case x.kind == verdictProbe || !x.credited && !(x.app && x.platform) || status == 0 || g.isDraining():
+		return journal.Ordinary
+	case ok, x.ownFailure(status):
+		return g.turns.note(x.path, ok)
+	case x.offSocket(status) && !g.turns.refused[x.prober].Swap(true):
+		return journal.OffSocket
+	}
+	return journal.Ordinary
+}
+
+// ownFailure reports whether an answer other than 2xx and 3xx is the application's
+// own word about its health.
+func (x *exchange) ownFailure(status int) bool {
+	return x.app || x.exact && status == 503
+}
+
+// journal.OffSocket reports whether a WebSocket route, which is not Handler's, answered a
+// prober as it answers who is no WebSocket client. Balancers are set to expect that.
+func (x *exchange) offSocket(status int) bool {
+	return x.endpoint && !x.app && status >= 400 && status < 500
 }

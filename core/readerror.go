@@ -11,12 +11,12 @@ import (
 	"github.com/quietws/quietws/core/internal/usererror"
 )
 
-// Limits says which limit of the application's a request has passed: that of its
+// ReadError says which limit of the application's a request has passed: that of its
 // head, which then was not read, or one of its body, whose head was, as with one
 // that is too long or not what the head says.
 //
 // It is for authors of adapters.
-type Limits struct{ Head, Body bool }
+type ReadError struct{ Head, Body bool }
 
 // Unread is for a server that tells why it could not read a request, and is
 // about to answer by itself. err is the transport's own, not wrapped, where not a
@@ -24,7 +24,7 @@ type Limits struct{ Head, Body bool }
 // nothing was asked is closed. What is no request is answered here, and nobody's
 // handler asked; what has passed a limit, or has a body that did not come, is
 // refused's to answer, which is the application's.
-func (a Adapter) Unread(m Message, err error, passed Limits, refused func()) {
+func (a Adapter) Unread(m Message, err error, passed ReadError, refused func()) {
 	if a.g == nil {
 		refused()
 		return
@@ -73,7 +73,7 @@ func (a Adapter) Unread(m Message, err error, passed Limits, refused func()) {
 }
 
 // unreadReason sorts the error of reading a request by its type.
-func unreadReason(passed Limits, err error) event.Reason {
+func unreadReason(passed ReadError, err error) event.Reason {
 	switch {
 	case passed.Head:
 		return event.ReasonTooLarge
