@@ -146,11 +146,11 @@ func TestErrorHandlerGetsWhatIsTheApps(t *testing.T) {
 		app.Post("/body", func(c *fiber.Ctx) error { return nil })
 	})
 	for _, name := range []string{"tcp-connect-rst", "tcp-connect-fin", "tcp-connect-silent", "request-cut-rst", "request-cut-fin", "request-cut-silent", "junk-random", "proxy-v1-fin"} {
-		stimulus, ok := probetest.Find(name)
+		scenario, ok := probetest.Find(name)
 		if !ok {
-			t.Fatalf("no stimulus %q", name)
+			t.Fatalf("no scenario %q", name)
 		}
-		if _, err := stimulus.Run(t.Context(), s.target); err != nil {
+		if _, err := scenario.Run(t.Context(), s.target); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 	}

@@ -186,8 +186,8 @@ func TestMaxConnsPerIPProbes(t *testing.T) {
 	n := uint64(0)
 	for range 5 {
 		for _, name := range []string{"tcp-connect-rst", "tcp-connect-silent"} {
-			stimulus, _ := probetest.Find(name)
-			if _, err := stimulus.Run(t.Context(), s.target); err != nil {
+			scenario, _ := probetest.Find(name)
+			if _, err := scenario.Run(t.Context(), s.target); err != nil {
 				t.Fatal(err)
 			}
 			n++
@@ -218,8 +218,8 @@ func TestMaxConnsPerIPClosesOnce(t *testing.T) {
 			})
 			for range 20 {
 				for _, name := range []string{"tcp-connect-rst", "tcp-connect-fin", "request-cut-rst"} {
-					stimulus, _ := probetest.Find(name)
-					if _, err := stimulus.Run(t.Context(), target); err != nil {
+					scenario, _ := probetest.Find(name)
+					if _, err := scenario.Run(t.Context(), target); err != nil {
 						t.Fatal(err)
 					}
 				}

@@ -132,7 +132,7 @@ func TestHandshakesCountsOwnFaultsAlone(t *testing.T) {
 	check := Handshakes(g, 0.1, 1)
 	early, _ := probetest.Find("handshake-early-data")
 	valid, _ := probetest.Find("handshake-valid")
-	do := func(s probetest.Stimulus, path string) {
+	do := func(s probetest.Scenario, path string) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()

@@ -198,27 +198,27 @@ func nonZero(m map[event.Class]uint64) string {
 	return strings.Join(parts, " ")
 }
 
-// stimulus does the stimulus of probetest with that name n times and returns
+// scenario does the scenario of probetest with that name n times and returns
 // what the client saw.
-func (e *env) stimulus(name string, n int) []probetest.Result {
+func (e *env) scenario(name string, n int) []probetest.Result {
 	e.Helper()
 	return e.times(n, e.find(name))
 }
 
-// stimulation is what a client does.
-type stimulation func(context.Context, probetest.Target) (probetest.Result, error)
+// scenarioFunc is what a client does.
+type scenarioFunc func(context.Context, probetest.Target) (probetest.Result, error)
 
-func (e *env) find(name string) stimulation {
+func (e *env) find(name string) scenarioFunc {
 	e.Helper()
 	s, ok := probetest.Find(name)
 	if !ok {
-		e.Fatalf("coretest: probetest has no stimulus %q", name)
+		e.Fatalf("coretest: probetest has no scenario %q", name)
 	}
 	return s.Run
 }
 
 // atOnce does run n times at once.
-func (e *env) atOnce(n int, run stimulation) []probetest.Result {
+func (e *env) atOnce(n int, run scenarioFunc) []probetest.Result {
 	e.Helper()
 	e.step()
 	ctx, cancel := context.WithTimeout(e.ctx, patience)
@@ -231,13 +231,13 @@ func (e *env) atOnce(n int, run stimulation) []probetest.Result {
 	wg.Wait()
 	e.opened += n
 	if err := errors.Join(errs...); err != nil {
-		e.Fatalf("the stimulus: %v", err)
+		e.Fatalf("the scenario: %v", err)
 	}
 	return results
 }
 
 // times does run n times, one after the other.
-func (e *env) times(n int, run stimulation) []probetest.Result {
+func (e *env) times(n int, run scenarioFunc) []probetest.Result {
 	e.Helper()
 	results := make([]probetest.Result, 0, n)
 	for range n {
@@ -247,7 +247,7 @@ func (e *env) times(n int, run stimulation) []probetest.Result {
 		res, err := run(ctx, e.target)
 		cancel()
 		if err != nil {
-			e.Fatalf("the stimulus: %v", err)
+			e.Fatalf("the scenario: %v", err)
 		}
 		results = append(results, res)
 	}

@@ -16,7 +16,7 @@ import (
 // fact is a row that does one thing several times.
 type fact struct {
 	row
-	does   string                                                            // a name in probetest.Stimuli
+	does   string                                                            // a name in probetest.Scenarios
 	do     func(context.Context, probetest.Target) (probetest.Result, error) // or what it does
 	path   string                                                            // of the WebSocket route
 	times  int                                                               // 0: five

@@ -148,7 +148,7 @@ func appRows() []row {
 		rule: "what the application writes to the server's own log arrives there, unchanged and once",
 		run: func(e *env) {
 			e.get("/log", 200, "logged")
-			e.stimulus("tcp-connect-fin", 1)
+			e.scenario("tcp-connect-fin", 1)
 			e.until("the line arrives", func() bool { return len(e.server.lines()) > 0 })
 			n := 0
 			for _, l := range e.server.lines() {
@@ -231,10 +231,10 @@ func accessRows() []row {
 		rule: "the access log has one line for each request of the application's and none for probes",
 		run: func(e *env) {
 			e.get("/readyz", 200, "")
-			e.stimulus("health-kubelet", 3)
+			e.scenario("health-kubelet", 3)
 			e.get("/app", 200, "app")
-			e.stimulus("tcp-connect-fin", 3)
-			e.stimulus("health-alb", 3)
+			e.scenario("tcp-connect-fin", 3)
+			e.scenario("health-alb", 3)
 			e.get("/app", 200, "app")
 			e.accessed("200", 2)
 			for _, l := range e.access.lines() {

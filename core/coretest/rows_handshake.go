@@ -127,7 +127,7 @@ func endpointRows() []row {
 		row.run = func(e *env) {
 			e.target.Path = f.path
 			const n = 5
-			results := e.stimulus(f.does, n)
+			results := e.scenario(f.does, n)
 			w := f.want
 			if e.limit != nil {
 				w = e.limit.Instead(w)

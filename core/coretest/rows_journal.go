@@ -38,7 +38,7 @@ func (e *env) busy() {
 			e.Error(err)
 		}
 		for _, name := range []string{"tcp-connect-fin", "health-kubelet", "handshake-bad-key", "handshake-no-upgrade", "request-cut-fin"} {
-			e.stimulus(name, 2)
+			e.scenario(name, 2)
 		}
 		e.get("/app", 200, "app")
 	}
@@ -97,11 +97,11 @@ func journalRows() []row {
 		rule:   "the first failure is told at once and the repeats in one line when the window ends, without anybody calling Close",
 		config: func(c *core.Config) { c.Collapse = 300 * time.Millisecond },
 		run: func(e *env) {
-			e.stimulus("handshake-bad-key", 1)
+			e.scenario("handshake-bad-key", 1)
 			e.until("the first is told", func() bool { return len(e.log.told()) == 1 })
 			// On a busy machine a window may end before its first repeat.
 			e.until("repeats are told", func() bool {
-				e.stimulus("handshake-bad-key", 2)
+				e.scenario("handshake-bad-key", 2)
 				return slices.ContainsFunc(e.log.told(), func(l line) bool { return l.attrs["count"] != "" && l.attrs["remedy"] != "" })
 			})
 		},
@@ -109,7 +109,7 @@ func journalRows() []row {
 		name: "journal/typed errors", layers: everywhere,
 		rule: "Config.Observe gets a typed error for each refused handshake, with status, reason and field",
 		run: func(e *env) {
-			e.stimulus("handshake-bad-key", 1)
+			e.scenario("handshake-bad-key", 1)
 			e.until("it is observed", func() bool { return len(e.events.list()) == 1 })
 			var h *event.HandshakeError
 			if ev := e.events.list()[0]; !errors.As(ev.Err, &h) || h.Status != 400 || h.Reason != event.ReasonBadKey || h.Field == "" {
@@ -138,10 +138,10 @@ func journalRows() []row {
 			}
 			free := func() { e.until("its place is free", func() bool { return e.guard.Snapshot().SessionsOpen == 0 }) }
 			free()
-			e.stimulus("handshake-valid", 1)
+			e.scenario("handshake-valid", 1)
 			free()
 			e.do(probetest.WebSocket("/fail")) // takes a place and gives it back
-			e.stimulus("handshake-valid", 1)
+			e.scenario("handshake-valid", 1)
 			e.until("all sessions have ended", func() bool { return len(e.events.of(event.SessionEnded)) == 3 })
 		},
 	}, {

@@ -56,7 +56,7 @@ func preambleRows() (rows []row) {
 			name: "probe/" + does, layers: exactly,
 			rule: "a preamble alone is a probe if its sender was gone before the answer, else the wrong protocol; nothing else, and each told once",
 			run: func(e *env) {
-				e.stimulus(does, often)
+				e.scenario(does, often)
 				e.until("there are events", func() bool { return len(e.events.list()) >= often })
 				e.close()
 				for _, ev := range e.events.list() {

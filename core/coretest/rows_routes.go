@@ -98,7 +98,7 @@ func sharedRows() []row {
 			}
 			ask()
 			e.target.Path = SharedPath
-			e.stimulus("handshake-valid", 1)
+			e.scenario("handshake-valid", 1)
 			ask()
 			e.until("the access log has a line for each request", func() bool { return len(e.access.lines()) == 9 })
 			e.close()
@@ -146,7 +146,7 @@ func sharedRows() []row {
 				e.answeredItself(byKubelet(own("POST", BesidePath, 422)), 422)
 				e.answeredItself(own("POST", BesidePath, 400), 400)
 				e.target.Path = BesidePath
-				e.stimulus("handshake-valid", 1)
+				e.scenario("handshake-valid", 1)
 				e.do(probetest.Kubelet(BesidePath))
 			}
 			e.close()

@@ -143,7 +143,7 @@ func trustRows() []row {
 			e.do(probetest.Curl("/app"))
 			e.do(kubelet)
 			e.do(probetest.BadKey("/ws"))
-			e.stimulus("handshake-valid", 1)
+			e.scenario("handshake-valid", 1)
 			e.close()
 			want := map[string]bool{"/readyz": true, "/healthz": true, "/livez": true, "/app": false, "/ws": false}
 			for _, a := range e.answers() {

@@ -55,7 +55,7 @@ func userRows() []row {
 			h, _ := state.LoadAndDelete(slog.Handler(e.log))
 			h.(*curious).guard.Store(e.guard)
 			e.get("/readyz", 200, "ok\n")
-			e.stimulus("health-kubelet", 2)
+			e.scenario("health-kubelet", 2)
 			if s := e.guard.Snapshot(); !s.Ready || s.Checks != nil {
 				e.Errorf("ready %t, checks %v", s.Ready, s.Checks)
 			}
@@ -167,7 +167,7 @@ func userRows() []row {
 			v.(*atomic.Pointer[core.Guard]).Store(e.guard)
 			s := e.open("/ws")
 			e.echo(s, "hello")
-			e.stimulus("handshake-bad-key", 1)
+			e.scenario("handshake-bad-key", 1)
 			if f, err := s.Read(e.ctx); err != nil || f.Code() != 1001 {
 				e.Errorf("the session got %v and code %d, want a close frame of 1001", err, f.Code())
 			}

@@ -20,8 +20,8 @@ import (
 //	server := &tls.Config{Certificates: []tls.Certificate{cert}}
 //	target := probetest.Target{Addr: addr, TLS: &tls.Config{RootCAs: pool}}
 //
-// It is valid from 1990 to 2090, so that the clock of a testing/synctest
-// bubble, which begins in 2000, is within.
+// It is valid from 1990 to 2090, so that it is valid in a testing/synctest bubble too,
+// whose clock starts in 2000.
 func Certificate(names ...string) (tls.Certificate, *x509.CertPool, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

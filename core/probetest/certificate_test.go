@@ -21,11 +21,11 @@ func TestCertificate(t *testing.T) {
 		}
 	}
 	if _, err := cert.Leaf.Verify(x509.VerifyOptions{Roots: x509.NewCertPool()}); err == nil {
-		t.Error("a pool that does not know it trusts it")
+		t.Error("a pool without the certificate trusts it")
 	}
 	synctest.Test(t, func(t *testing.T) {
 		if _, err := cert.Leaf.Verify(x509.VerifyOptions{Roots: pool, CurrentTime: time.Now()}); err != nil {
-			t.Errorf("at the clock of a bubble: %v", err)
+			t.Errorf("in a bubble: %v", err)
 		}
 	})
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// A health route is asked as the kubelet asks it.
+// This requests a health route as the kubelet does.
 func ExampleDo() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "hello, %s", r.UserAgent())
@@ -22,20 +22,20 @@ func ExampleDo() {
 	// Output: 200 hello, kube-probe/1.33 <nil>
 }
 
-// Everything that is a probe on a plain port, as one test would run it.
-func ExampleStimuli() {
+// One test runs all probes for a plain port.
+func ExampleScenarios() {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
 
 	target := probetest.Target{Addr: server.Listener.Addr().String()}
-	for _, s := range probetest.Stimuli() {
+	for _, s := range probetest.Scenarios() {
 		if s.Kind != probetest.Probe || s.Port == probetest.TLSPort || s.Port == probetest.HTTP2Port {
 			continue
 		}
 		if res, err := s.Run(context.Background(), target); err != nil || res.Status == 404 {
-			fmt.Println(s.Name, "is not answered well")
+			fmt.Println(s.Name, "got a bad answer")
 			break
 		}
 	}
-	// Output: health-kubelet is not answered well
+	// Output: health-kubelet got a bad answer
 }

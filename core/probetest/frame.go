@@ -18,7 +18,7 @@ const (
 	OpPong         byte = 0xA
 )
 
-// noCode is what RFC 6455 §7.1.5 calls a close frame without a code.
+// noCode stands for a close frame without a code (RFC 6455 §7.1.5).
 const noCode = 1005
 
 // Frame is one WebSocket frame (RFC 6455 §5.2).
@@ -30,7 +30,7 @@ type Frame struct {
 }
 
 // Code returns the code of a close frame, 1005 if it carries none, and 0 if f
-// is no close frame.
+// is not a close frame.
 func (f Frame) Code() int {
 	switch {
 	case f.Opcode != OpClose:
@@ -41,7 +41,7 @@ func (f Frame) Code() int {
 	return int(binary.BigEndian.Uint16(f.Payload))
 }
 
-// mask is the same for every frame, so that the bytes are known.
+// mask is the same for every frame, so that the bytes are the same each time.
 var mask = [4]byte{0x37, 0xfa, 0x21, 0x3d}
 
 // Bytes returns f as a client sends it, masked.
@@ -66,8 +66,8 @@ func (f Frame) Bytes() []byte {
 	return b
 }
 
-// CloseFrame is a close frame with this code (RFC 6455 §5.5.1), without one if
-// code is 0 or 1005.
+// CloseFrame is a close frame with this code (RFC 6455 §5.5.1). It has no code if code is
+// 0 or 1005.
 func CloseFrame(code int, reason string) Frame {
 	if code == 0 || code == noCode {
 		return Frame{Opcode: OpClose}
@@ -75,8 +75,8 @@ func CloseFrame(code int, reason string) Frame {
 	return Frame{Opcode: OpClose, Payload: append(binary.BigEndian.AppendUint16(nil, uint16(code)), reason...)}
 }
 
-// readFrame reads a frame of a server, which must not be masked (RFC 6455
-// §5.1), of at most 1 MiB.
+// readFrame reads a frame of at most 1 MiB from a server, which must not mask it
+// (RFC 6455 §5.1).
 func readFrame(br *bufio.Reader) (Frame, error) {
 	var head [2]byte
 	if _, err := io.ReadFull(br, head[:]); err != nil {
@@ -104,7 +104,7 @@ func readFrame(br *bufio.Reader) (Frame, error) {
 	return f, unexpected(err)
 }
 
-// unexpected is err where the stream ended inside a frame.
+// unexpected turns an EOF inside a frame into io.ErrUnexpectedEOF.
 func unexpected(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF

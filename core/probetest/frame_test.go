@@ -16,7 +16,7 @@ func TestReadFrame(t *testing.T) {
 	}{
 		{"a server does not mask", "\x81\x81\x00\x00\x00\x00a", "masked", Frame{}},
 		{"a reserved bit needs an extension", "\xc1\x01a", "reserved bit", Frame{}},
-		{"more than is kept", "\x82\x7f\x00\x00\x00\x00\x00\x10\x00\x01", "at most", Frame{}},
+		{"too long", "\x82\x7f\x00\x00\x00\x00\x00\x10\x00\x01", "at most", Frame{}},
 		{"nothing", "", "EOF", Frame{}},
 		{"cut in the head", "\x81", "unexpected EOF", Frame{}},
 		{"cut in the length", "\x81\x7e\x00", "unexpected EOF", Frame{}},
@@ -40,7 +40,7 @@ func TestReadFrame(t *testing.T) {
 }
 
 func TestFrameBytes(t *testing.T) {
-	// RFC 6455 §5.7 has this very example, with this mask.
+	// RFC 6455 §5.7 has this example, with this mask.
 	if got := string(Frame{Opcode: OpText, Payload: []byte("Hello")}.Bytes()); got != "\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58" {
 		t.Errorf("got % x", got)
 	}
@@ -63,7 +63,7 @@ func TestCloseCodes(t *testing.T) {
 		code int
 		size int
 	}{
-		{"no close frame has no code", Frame{Opcode: OpText, Payload: []byte("\x03\xe8")}, 0, 2},
+		{"a frame that is not a close frame has no code", Frame{Opcode: OpText, Payload: []byte("\x03\xe8")}, 0, 2},
 		{"a code and a reason", CloseFrame(1001, "bye"), 1001, 5},
 		{"0 is no code", CloseFrame(0, ""), 1005, 0},
 		{"1005 is never sent", CloseFrame(1005, ""), 1005, 0},
@@ -83,7 +83,7 @@ func FuzzReadFrame(f *testing.F) {
 		got, err := readFrame(bufio.NewReader(bytes.NewReader(in)))
 		if err != nil {
 			if len(in) > 2 && errors.Is(err, io.EOF) {
-				t.Error("a cut frame is taken for the end of the stream")
+				t.Error("a cut frame counts as the end of the stream")
 			}
 			return
 		}

@@ -13,12 +13,11 @@ import (
 // Key is the Sec-WebSocket-Key of every handshake here: base64 of 16 bytes.
 const Key = "cXVpZXR3cy1wcm9iZS0xNg=="
 
-// ForeignOrigin is the Origin of a page that has no business with the server.
+// ForeignOrigin is the Origin of a page that does not belong to the server.
 const ForeignOrigin = "https://attacker.example"
 
-// WebSocket is a handshake as RFC 6455 §4.1 has it, of a client that is no
-// browser: without Origin. [Request.With] and [Request.Without] make others of
-// it.
+// WebSocket is a handshake as in RFC 6455 §4.1, without Origin, so not from a browser.
+// [Request.With] and [Request.Without] change it.
 func WebSocket(path string) Request {
 	return Request{Path: path, Header: []Field{
 		{"Upgrade", "websocket"}, {"Connection", "Upgrade"},
@@ -26,10 +25,10 @@ func WebSocket(path string) Request {
 	}}
 }
 
-// Handshake sends r, and then what follows in the same packet, and reads the
-// answer. Where the server accepts, the answer is verified by [CheckAccept],
-// whose error is then [Result.Err], and the session is closed with code 1000.
-// Where it refuses, the connection is left as [Request.End] says.
+// Handshake sends r and the frames of follow in the same packet, and reads the answer. If
+// the server accepts, [CheckAccept] verifies the answer, its error is [Result.Err], and
+// the session is closed with code 1000. If the server refuses, the connection ends as
+// [Request.End] says.
 func Handshake(ctx context.Context, t Target, r Request, follow ...Frame) (Result, error) {
 	w, err := open(ctx, t)
 	if err != nil {
@@ -66,8 +65,8 @@ func (w *wire) upgrade(t Target, r Request, follow []Frame) error {
 	return nil
 }
 
-// CheckAccept verifies the header of a 101 answer to r, as RFC 6455 §4.1 tells
-// a client to: Upgrade, Connection, Sec-WebSocket-Accept (computed as in §4.2.2
+// CheckAccept verifies the header of a 101 answer to r, as RFC 6455 §4.1 requires of a
+// client: Upgrade, Connection, Sec-WebSocket-Accept (computed as in §4.2.2
 // item 5.4), and no extension or subprotocol that was not offered.
 func CheckAccept(r Request, h http.Header) error {
 	var errs []error
@@ -109,22 +108,22 @@ func lists(values []string, token string) bool {
 	return false
 }
 
-// The handshakes that something on the way has changed, or that RFC 6455
-// §4.2.1 forbids. Each is one edit of [WebSocket].
+// Handshakes that a proxy has changed, or that RFC 6455 §4.2.1 forbids. Each changes one
+// thing of [WebSocket].
 
-// NoUpgrade is a handshake through a proxy that removed Upgrade, which is a
-// hop-by-hop field (RFC 9110 §7.6.1), and what listed it in Connection.
+// NoUpgrade is a handshake through a proxy that removed Upgrade, a hop-by-hop field
+// (RFC 9110 §7.6.1), and its name in Connection.
 func NoUpgrade(path string) Request {
 	r := WebSocket(path).Without("Upgrade", "Connection")
 	return r.With(Field{"Connection", "keep-alive"})
 }
 
-// NoConnection is a handshake through a proxy that removed Connection alone.
+// NoConnection is a handshake through a proxy that removed Connection only.
 func NoConnection(path string) Request { return WebSocket(path).Without("Connection") }
 
-// ThroughNginx is a browser's handshake as nginx passes it on with proxy_pass
-// and nothing else: HTTP/1.0, Connection: close, no Upgrade, the Host of the
-// upstream instead of the browser's.
+// ThroughNginx is a browser's handshake as nginx passes it on with only proxy_pass set:
+// HTTP/1.0, Connection: close, no Upgrade, and the Host of the upstream instead of the
+// browser's.
 func ThroughNginx(path string) Request {
 	r := WebSocket(path).Without("Upgrade", "Connection")
 	r.Proto = "HTTP/1.0"
@@ -140,8 +139,8 @@ func ThroughApache(path string) Request {
 		Field{"X-Forwarded-Host", "app.example"}, Field{"X-Forwarded-Server", "app.example"}, Field{"Connection", "Keep-Alive"})
 }
 
-// ThroughVarnish is a browser's handshake as Varnish passes it on that does not
-// pipe it (seen with 7.1).
+// ThroughVarnish is a browser's handshake as Varnish passes it on without pipe (seen
+// with 7.1).
 func ThroughVarnish(path string) Request {
 	return WebSocket(path).Without("Upgrade", "Connection").With(
 		Field{"Origin", "https://app.example"}, Field{"User-Agent", browser}, Field{"X-Forwarded-For", "192.0.2.7"},
@@ -155,7 +154,7 @@ func HTTP10(path string) Request {
 	return r
 }
 
-// ByMethod is a handshake by another method than GET.
+// ByMethod is a handshake with a method other than GET.
 func ByMethod(method, path string) Request {
 	r := WebSocket(path)
 	r.Method = method
@@ -165,7 +164,7 @@ func ByMethod(method, path string) Request {
 	return r
 }
 
-// PlainGet is a person who opens the address in a browser.
+// PlainGet is a browser that opens the address as a page.
 func PlainGet(path string) Request {
 	return Request{Path: path, Header: []Field{
 		{"User-Agent", browser}, {"Accept", "text/html,application/xhtml+xml,*/*;q=0.8"},
@@ -186,7 +185,7 @@ func TwoKeys(path string) Request {
 	return WebSocket(path).With(Field{"Sec-WebSocket-Key", Key})
 }
 
-// BadKey is a handshake whose key is base64 of another number of bytes than 16.
+// BadKey is a handshake whose key is not base64 of 16 bytes.
 func BadKey(path string) Request {
 	return NoKey(path).With(Field{"Sec-WebSocket-Key", "c2hvcnQ="})
 }
@@ -196,7 +195,7 @@ func Foreign(path string) Request {
 	return WebSocket(path).With(Field{"Origin", ForeignOrigin}, Field{"User-Agent", browser})
 }
 
-// The handshakes that look unusual and are legal.
+// Handshakes that look unusual but are legal.
 
 // SplitConnection has two Connection lines (RFC 9110 §5.3).
 func SplitConnection(path string) Request {
@@ -211,14 +210,14 @@ func OddCase(path string) Request {
 	}}
 }
 
-// TokenLists has other tokens beside those that matter, as Firefox and some
-// proxies send them, and spaces where they may be (RFC 9110 §5.6.1).
+// TokenLists has more tokens than needed, as Firefox and some proxies send them, and
+// spaces where RFC 9110 §5.6.1 allows them.
 func TokenLists(path string) Request {
 	return WebSocket(path).Without("Connection", "Upgrade").With(
 		Field{"Connection", "keep-alive , Upgrade"}, Field{"Upgrade", "h2c, websocket"})
 }
 
-// EmptyItem has an empty item in a list, which a recipient has to ignore (RFC
+// EmptyItem has an empty item in a list, which a recipient must ignore (RFC
 // 9110 §5.6.1.2). gorilla/websocket 1.5.3 refuses it.
 func EmptyItem(path string) Request {
 	return WebSocket(path).Without("Connection").With(Field{"Connection", "keep-alive, ,Upgrade"})

@@ -28,7 +28,7 @@ func TestHandshakeBytes(t *testing.T) {
 		{"HTTP/1.0", HTTP10("/ws"), "GET /ws HTTP/1.0\r\nHost: h:1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + key + v13},
 		{"POST", ByMethod("POST", "/ws"), "POST /ws HTTP/1.1\r\nHost: h:1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + key + v13 + "Content-Length: 0\r\n"},
 		{"HEAD", ByMethod("HEAD", "/ws"), "HEAD /ws HTTP/1.1\r\nHost: h:1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + key + v13},
-		{"a person", PlainGet("/ws"), line + ua + "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\nUpgrade-Insecure-Requests: 1\r\nConnection: keep-alive\r\n"},
+		{"a browser", PlainGet("/ws"), line + ua + "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\nUpgrade-Insecure-Requests: 1\r\nConnection: keep-alive\r\n"},
 		{"version 8", Version8("/ws"), line + "Upgrade: websocket\r\nConnection: Upgrade\r\n" + key + "Sec-WebSocket-Version: 8\r\n"},
 		{"no key", NoKey("/ws"), line + "Upgrade: websocket\r\nConnection: Upgrade\r\n" + v13},
 		{"two keys", TwoKeys("/ws"), line + "Upgrade: websocket\r\nConnection: Upgrade\r\n" + key + v13 + key},
@@ -93,7 +93,7 @@ func TestCheckAccept(t *testing.T) {
 	}
 }
 
-func TestHandshakeTellsOfAWrongAccept(t *testing.T) {
+func TestHandshakeReportsAWrongAccept(t *testing.T) {
 	target, _ := record(t, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: no\r\n\r\n")
 	res, err := Handshake(patient(t), target, WebSocket("/ws"))
 	if err != nil || res.Status != 101 || res.Err == nil || !strings.Contains(res.Err.Error(), "Sec-WebSocket-Accept") {

@@ -1,8 +1,7 @@
 package probetest
 
-// The requests of well-known probers. What is not documented or was not seen
-// is left out rather than guessed; a header that the operator of a prober may
-// add can be put on with [Request.With].
+// The requests of well-known probers. They have only what is documented or was observed.
+// Use [Request.With] for a header that an operator adds.
 
 // Kubelet is the httpGet probe of Kubernetes (pkg/probe/http/request.go).
 func Kubelet(path string) Request {
@@ -32,21 +31,21 @@ func Route53(path string) Request {
 	}}
 }
 
-// FrontDoor is the probe of Azure Front Door, by HEAD as in new profiles.
+// FrontDoor is the probe of Azure Front Door, with HEAD as in new profiles.
 func FrontDoor(path string) Request {
 	return Request{Method: "HEAD", Path: path, Header: []Field{
 		{"User-Agent", "Edge Health Probe"}, {"X-FD-HealthProbe", "1"},
 	}}
 }
 
-// HAProxy is "option httpchk" as it is without further settings: OPTIONS over
+// HAProxy is "option httpchk" without further settings: OPTIONS over
 // HTTP/1.0, no Host, no User-Agent, and a reset after the answer.
 func HAProxy(path string) Request {
 	return Request{Method: "OPTIONS", Path: path, Proto: "HTTP/1.0", NoHost: true, End: RST}
 }
 
-// Tengine is the check of Tengine's, and so of nginx's, upstream check module:
-// GET over HTTP/1.0, no Host, no User-Agent.
+// Tengine is the check of the upstream check module of Tengine, also used with nginx: GET
+// over HTTP/1.0, no Host, no User-Agent.
 func Tengine(path string) Request {
 	return Request{Path: path, Proto: "HTTP/1.0", NoHost: true}
 }
@@ -64,8 +63,7 @@ func Consul(path string) Request {
 	}}
 }
 
-// Envoy is Envoy's HTTP health checker. Its Host is the name of the cluster
-// unless the operator sets another.
+// Envoy is Envoy's HTTP health checker. Its Host is the name of the cluster by default.
 func Envoy(path string) Request {
 	return Request{Path: path, Host: "backend", Header: []Field{{"User-Agent", "Envoy/HC"}}}
 }

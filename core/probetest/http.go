@@ -7,28 +7,28 @@ import (
 	"strings"
 )
 
-// Field is one line of a header, written as it stands: nothing is
-// canonicalised, joined or checked.
+// Field is one line of a header. It is sent as it is, and not canonicalised, joined or
+// checked.
 type Field struct{ Name, Value string }
 
-// Request is an HTTP/1 request whose every byte is known: [Request.Bytes]
-// writes what the fields say and adds nothing.
+// Request is an HTTP/1 request with every byte under control: [Request.Bytes]
+// adds only the lines Host and Content-Length.
 type Request struct {
-	// Method is "GET" where it is empty.
+	// Method is "GET" if it is empty.
 	Method string
-	// Path is the request target, "/" where it is empty.
+	// Path is the request target, "/" if it is empty.
 	Path string
-	// Proto is "HTTP/1.1" where it is empty.
+	// Proto is "HTTP/1.1" if it is empty.
 	Proto string
 	// Host is the value of the first line, Host. "": [Target.Addr].
 	Host string
 	// NoHost leaves that line out.
 	NoHost bool
-	// Header is what follows, in this order.
+	// Header has the lines after Host, in this order.
 	Header []Field
 	// Body follows the header; a Content-Length line for it is added.
 	Body string
-	// End is how the connection is left after the answer.
+	// End says how the connection ends after the answer.
 	End End
 }
 
@@ -41,7 +41,7 @@ func or(s, def string) string {
 	return s
 }
 
-// Bytes returns r as it goes to t.
+// Bytes returns r as it is sent to t.
 func (r Request) Bytes(t Target) []byte {
 	b := fmt.Appendf(nil, "%s %s %s\r\n", r.method(), or(r.Path, "/"), or(r.Proto, "HTTP/1.1"))
 	if !r.NoHost {
@@ -70,8 +70,8 @@ func (r Request) Without(names ...string) Request {
 	return r
 }
 
-// Do sends r, inside TLS where the target has it, reads the whole answer, and
-// leaves the connection as [Request.End] says.
+// Do sends r, inside TLS if the target has it, reads the full answer, and ends the
+// connection as [Request.End] says.
 func Do(ctx context.Context, t Target, r Request) (Result, error) {
 	w, err := open(ctx, t)
 	if err != nil {
@@ -81,8 +81,8 @@ func Do(ctx context.Context, t Target, r Request) (Result, error) {
 	return w.exchange(r.Bytes(t), r.method(), r.End)
 }
 
-// Exchange is [Do] for bytes that no [Request] can describe. The answer is read
-// as one to a GET.
+// Exchange is [Do] for bytes that a [Request] cannot describe. The answer is read like the
+// answer to a GET.
 func Exchange(ctx context.Context, t Target, raw []byte, end End) (Result, error) {
 	w, err := open(ctx, t)
 	if err != nil {
@@ -92,8 +92,8 @@ func Exchange(ctx context.Context, t Target, raw []byte, end End) (Result, error
 	return w.exchange(raw, "GET", end)
 }
 
-// Get asks for path over HTTP/1.1 with this User-Agent, none where it is empty,
-// and more header lines, and reads the whole answer.
+// Get requests path over HTTP/1.1 and reads the full answer. It sends this User-Agent, or
+// none if it is empty, and more header lines.
 func Get(ctx context.Context, t Target, path, userAgent string, more ...Field) (Result, error) {
 	return Do(ctx, t, plain("GET", path, userAgent, more))
 }
@@ -116,7 +116,7 @@ func plain(method, path, userAgent string, more []Field) Request {
 	return r.With(more...)
 }
 
-// exchange sends raw, reads the answer to it and leaves as end says.
+// exchange sends raw, reads the answer and ends the connection as end says.
 func (w *wire) exchange(raw []byte, method string, end End) (Result, error) {
 	if err := w.write(raw); err != nil {
 		return w.res, err
@@ -124,7 +124,7 @@ func (w *wire) exchange(raw []byte, method string, end End) (Result, error) {
 	if err := w.answer(method); err != nil {
 		return w.res, err
 	}
-	if w.res.Err != nil { // the server has gone; there is nothing to leave
+	if w.res.Err != nil { // the server has gone; it is over already
 		return w.res, nil
 	}
 	return w.finish(end)

@@ -9,10 +9,9 @@ import (
 	"net/http"
 )
 
-// KeyOverHTTP2 asks for the WebSocket path over HTTP/2 with Sec-WebSocket-Key
-// and no Upgrade, which HTTP/2 does not have (RFC 9113 §8.6): what a server
-// gets from a proxy that speaks HTTP/2 to it and passes the rest of a
-// handshake on. The target must have TLS and negotiate h2.
+// KeyOverHTTP2 requests the WebSocket path over HTTP/2 with Sec-WebSocket-Key and without
+// Upgrade, which HTTP/2 does not have (RFC 9113 §8.6). A proxy that speaks HTTP/2 to the
+// server turns a handshake into such a request. The target must have TLS and negotiate h2.
 func KeyOverHTTP2(ctx context.Context, t Target) (Result, error) {
 	if t.TLS == nil {
 		return Result{}, errNeedsTLS

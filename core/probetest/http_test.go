@@ -35,7 +35,7 @@ func TestWithAndWithoutLeaveTheOriginal(t *testing.T) {
 	first := r.With(Field{"C", "first"})
 	_ = r.With(Field{"C", "second"})
 	if got := first.Header[3].Value; got != "first" {
-		t.Errorf("two requests made of one share their lines: C is %q", got)
+		t.Errorf("two requests made from one share their lines: C is %q", got)
 	}
 	before := string(r.Bytes(Target{}))
 	more := r.Without("a").With(Field{"C", "4"})
@@ -86,7 +86,7 @@ func TestEndAfterTheAnswer(t *testing.T) {
 		t.Fatal(res, err)
 	}
 	if s := <-got; s.err != io.EOF {
-		t.Errorf("half a close is %v to the server", s.err)
+		t.Errorf("the server sees half a close as %v", s.err)
 	}
 }
 

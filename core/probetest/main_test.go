@@ -22,13 +22,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// ports are the three kinds of server that every stimulus is tried on.
+// ports are the three kinds of server that each scenario is run against.
 var ports = []struct {
 	name string
 	port Port
 }{{"plain", PlainPort}, {"tls", TLSPort}, {"http2", HTTP2Port}}
 
-// allows reports whether a stimulus for port p can go to a server on at.
+// allows reports whether a scenario for port p can be run against a server on at.
 func (p Port) allows(at Port) bool {
 	return p == AnyPort || p == at || p == TLSPort && at == HTTP2Port
 }
@@ -60,7 +60,7 @@ func serve(t *testing.T, port Port, set ...func(*http.Server)) Target {
 	return Target{Addr: s.Listener.Addr().String(), TLS: &tls.Config{RootCAs: pool}}
 }
 
-// acceptWebSocket is the server's side of RFC 6455 §4.2, strict, and an echo.
+// acceptWebSocket is a strict server of RFC 6455 §4.2 that echoes.
 func acceptWebSocket(w http.ResponseWriter, r *http.Request) {
 	keys := r.Header.Values("Sec-WebSocket-Key")
 	refuse := func(status int) { http.Error(w, "refused", status) }
@@ -113,8 +113,7 @@ func unmasked(op byte, payload []byte) []byte {
 	return append(b, payload...)
 }
 
-// readMasked reads a frame as a server does, written apart from the code under
-// test.
+// readMasked reads a frame as a server does. It shares no code with the package.
 func readMasked(r *bufio.Reader) (op byte, payload []byte, err error) {
 	head := make([]byte, 2)
 	if _, err = io.ReadFull(r, head); err != nil {
@@ -151,8 +150,8 @@ type seen struct {
 	err    error // io.EOF for a FIN
 }
 
-// record listens, answers nothing but reply (once, after the first bytes),
-// and tells what came up to the client's end.
+// record listens, answers reply once after the first bytes, and returns what it received
+// until the client ended.
 func record(t *testing.T, reply string) (Target, <-chan seen) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -186,16 +185,16 @@ func record(t *testing.T, reply string) (Target, <-chan seen) {
 	return Target{Addr: ln.Addr().String()}, out
 }
 
-// patient is a context for what ends by itself, on a busy machine too.
+// patient is a context with enough time for a busy machine.
 func patient(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// untilDelivered runs f, which never ends by itself, with a deadline that grows
-// until f says that it came as far as it had to: on a busy machine a short one
-// may pass before the connection is there.
+// untilDelivered runs f, which never ends by itself, with longer and longer deadlines until
+// f returns true. On a busy machine a short deadline may pass before the connection is
+// there.
 func untilDelivered(t *testing.T, f func(context.Context) bool) {
 	t.Helper()
 	for _, d := range []time.Duration{100 * time.Millisecond, time.Second, 10 * time.Second} {

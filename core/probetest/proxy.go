@@ -9,8 +9,8 @@ import (
 )
 
 // Preamble is a form of the PROXY protocol's header, as HAProxy's
-// doc/proxy-protocol.txt describes it. The addresses in it are the
-// connection's own two, as a balancer's health check has them.
+// doc/proxy-protocol.txt describes it. Its addresses are those of the
+// connection itself, as in the health check of a balancer.
 type Preamble uint8
 
 const (
@@ -19,19 +19,19 @@ const (
 	ProxyV1 Preamble = iota
 	// ProxyV1Unknown is "PROXY UNKNOWN": older HAProxy.
 	ProxyV1Unknown
-	// ProxyV2Local is a v2 header with the command LOCAL (section 2.2), which
-	// says that the balancer speaks for itself: HAProxy's check with
+	// ProxyV2Local is a v2 header with the command LOCAL (section 2.2), for
+	// the balancer's own connections: HAProxy's check with
 	// send-proxy-v2, AWS NLB with proxy_protocol_v2, Envoy.
 	ProxyV2Local
-	// ProxyV2 is a v2 header with the command PROXY and addresses: a client's
-	// connection.
+	// ProxyV2 is a v2 header with the command PROXY and addresses, for the connection
+	// of a client.
 	ProxyV2
 )
 
 var proxyV2Signature = []byte("\r\n\r\n\x00\r\nQUIT\n")
 
-// Bytes returns the preamble for a connection from src to dst. Where one of
-// the two is IPv6, both are written so.
+// Bytes returns the preamble for a connection from src to dst. If one of
+// the two is IPv6, both are written as IPv6.
 func (p Preamble) Bytes(src, dst netip.AddrPort) []byte {
 	from, to := src.Addr().Unmap(), dst.Addr().Unmap()
 	family, code := "TCP4", byte(0x11) // AF_INET, STREAM
@@ -55,9 +55,9 @@ func (p Preamble) Bytes(src, dst netip.AddrPort) []byte {
 	}
 }
 
-// SendPreamble sends a PROXY preamble, in clear and before any TLS, nothing
-// after it, and leaves the connection as end says. HAProxy's check ends with
-// RST, the one of AWS NLB with FIN.
+// SendPreamble sends only a PROXY preamble, in plain text before any TLS, and ends the
+// connection as end says. HAProxy's check ends with
+// RST, that of AWS NLB with FIN.
 func SendPreamble(ctx context.Context, t Target, p Preamble, end End) (Result, error) {
 	w, err := dial(ctx, t)
 	if err != nil {
@@ -67,11 +67,10 @@ func SendPreamble(ctx context.Context, t Target, p Preamble, end End) (Result, e
 	return w.send(w.preamble(p), end)
 }
 
-// PreambleRequest sends a PROXY preamble and then req, which is what a server
-// gets from a balancer that was told to speak PROXY to it. On a plain port
-// both go out at once. On a TLS port the preamble is in clear and a handshake
-// follows; where the server does not expect a preamble that fails, and
-// [Result.Err] has it.
+// PreambleRequest sends a PROXY preamble and then req, like a balancer configured to speak
+// PROXY to the server. On a plain port both are sent at once. On a TLS port a handshake
+// follows the plain preamble; it fails if the server does not expect a preamble, and its
+// error is [Result.Err].
 func PreambleRequest(ctx context.Context, t Target, p Preamble, req Request) (Result, error) {
 	w, err := dial(ctx, t)
 	if err != nil {

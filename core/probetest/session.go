@@ -9,14 +9,14 @@ import (
 	"net/http"
 )
 
-// Session is an open WebSocket session with its frames in the caller's hands.
-// It is for one goroutine at a time.
+// Session is an open WebSocket session. The caller sends and reads its frames. Use it from
+// one goroutine at a time.
 type Session struct{ w *wire }
 
-// Open completes a handshake for [Target.Path] with more header lines, an
-// Origin or a cookie, and returns the session, which the caller has to end by
-// [Session.Close] or [Session.Vanish]. Where the server refuses, the session
-// is nil and the error says how; the Result has the answer in both cases.
+// Open completes a handshake for [Target.Path] and returns the session. more has header
+// lines such as Origin or Cookie. The caller must end the session with [Session.Close] or
+// [Session.Vanish]. If the server refuses, the session is nil and the error says why. The
+// Result has the answer in both cases.
 func Open(ctx context.Context, t Target, more ...Field) (*Session, Result, error) {
 	w, err := open(ctx, t)
 	if err != nil {
@@ -37,8 +37,8 @@ func Open(ctx context.Context, t Target, more ...Field) (*Session, Result, error
 	return &Session{w}, w.res, nil
 }
 
-// conn.Conn returns the connection under the session, above TLS. It begins with
-// what the server sent after its answer.
+// Conn returns the connection of the session, inside TLS if the target has it. Its first
+// bytes are those that the server sent after its answer.
 func (s *Session) Conn() net.Conn { return &sessionConn{s.w.conn, s.w.br} }
 
 type sessionConn struct {
@@ -62,7 +62,7 @@ func (s *Session) Send(ctx context.Context, f Frame) error {
 	return s.w.res.Err
 }
 
-// Read reads one frame. Nothing is answered, pings neither.
+// Read reads one frame. It answers none, not even a ping.
 func (s *Session) Read(ctx context.Context) (Frame, error) {
 	defer s.bind(ctx)()
 	f, err := readFrame(s.w.br)
@@ -72,16 +72,16 @@ func (s *Session) Read(ctx context.Context) (Frame, error) {
 	return f, err
 }
 
-// Close does the closing handshake (RFC 6455 §7.1.2) with this code, reads on
-// to the server's close frame and to its FIN, and returns how it ended.
+// Close does the closing handshake (RFC 6455 §7.1.2) with this code. It reads up to the
+// server's close frame and its FIN, and returns how the session ended.
 func (s *Session) Close(ctx context.Context, code int) (Result, error) {
 	defer s.bind(ctx)()
 	return s.w.goodbye(code)
 }
 
-// Vanish ends the session without a close frame, what RFC 6455 §7.1.5 calls
-// 1006: with FIN as when the client's process is killed, which under TLS sends
-// no close_notify either; with RST as when a NAT or firewall gives it up.
+// Vanish ends the session without a close frame, which is code 1006 in RFC 6455 §7.1.5:
+// with FIN as when the client's process is killed, also without close_notify under TLS;
+// with RST as when a NAT or firewall drops it.
 func (s *Session) Vanish(end End) (Result, error) {
 	defer s.w.close()
 	if end == RST {
@@ -96,8 +96,8 @@ func (s *Session) bind(ctx context.Context) (release func()) {
 	return func() { s.w.release() }
 }
 
-// goodbye does the closing handshake. The server closes the TCP connection
-// first (RFC 6455 §7.1.1), so that is waited for.
+// goodbye does the closing handshake. It waits until the server closes the TCP connection,
+// which it must do first (RFC 6455 §7.1.1).
 func (w *wire) goodbye(code int) (Result, error) {
 	defer func() { _ = w.tcp.Close() }()
 	if err := w.write(CloseFrame(code, "").Bytes()); err != nil {

@@ -74,7 +74,7 @@ func TestASessionOutlivesTheContextOfOpen(t *testing.T) {
 		t.Error(err)
 	}
 	if err := s.SendText(patient(t), "gone"); err == nil {
-		t.Error("a session that has vanished still sends")
+		t.Error("a vanished session still sends")
 	}
 }
 

@@ -7,21 +7,21 @@ import (
 	"net/netip"
 )
 
-// Target is the server that a stimulus goes to.
+// Target is the server that a scenario is run against.
 type Target struct {
 	// Addr is its TCP address, "host:port".
 	Addr string
 
-	// TLS is how to speak TLS to it; nil: it is a plain port. ServerName is
-	// taken from Addr where it is empty. NextProtos is not used: no protocol is
-	// offered, as most probers do, and what is spoken inside is HTTP/1.
+	// TLS is the client's TLS configuration; nil means a plain port. An empty
+	// ServerName is taken from Addr. NextProtos is ignored: like most probers the
+	// client offers no protocol and speaks HTTP/1 inside.
 	TLS *tls.Config
 
 	// Path is the path of the WebSocket endpoint. "": "/ws".
 	Path string
 
-	// Health is the path that the rows of [Stimuli] which are HTTP health
-	// checks ask for. "": "/healthz".
+	// Health is the path that the HTTP health checks of [Scenarios] request. "":
+	// "/healthz".
 	Health string
 }
 
@@ -39,9 +39,8 @@ func (t Target) health() string {
 	return t.Health
 }
 
-// config is the client's side of TLS to t: the caller's settings, but a fresh
-// session each time, because a session cache would make the server send
-// tickets that a prober does not wait for.
+// config is the client's side of TLS to t: the caller's settings without a session cache,
+// which would make the server send tickets that a prober does not wait for.
 func (t Target) config() *tls.Config {
 	cfg := &tls.Config{}
 	if t.TLS != nil {
@@ -55,17 +54,17 @@ func (t Target) config() *tls.Config {
 	return cfg
 }
 
-// End is how a stimulus leaves its connection once it has sent its bytes.
+// End is how a scenario ends its connection after it has sent its bytes.
 type End uint8
 
 const (
-	// FIN closes it, as a program does that calls close: what the server
-	// answers after that is lost. Under TLS a close_notify goes first.
+	// FIN closes it, like a program that calls close: later answers are lost. Under TLS
+	// it sends close_notify first.
 	FIN End = iota
 	// RST resets it, without close_notify, as with SO_LINGER 0.
 	RST
-	// HalfClose sends a FIN, under TLS after a close_notify, and reads on until
-	// the server closes.
+	// HalfClose sends a FIN, under TLS after close_notify, and reads until the server
+	// closes.
 	HalfClose
 	// Silence sends nothing more and reads until the server closes or the
 	// context ends.
@@ -81,13 +80,13 @@ func (e End) String() string {
 type Ending uint8
 
 const (
-	// ByClient: the stimulus closed it, before the server did.
+	// ByClient: the scenario closed it, before the server did.
 	ByClient Ending = iota
 	// ByFIN: the server closed it.
 	ByFIN
-	// ByRST: the server reset it, or had closed it when bytes arrived.
+	// ByRST: the server reset it, or bytes arrived after the server had closed it.
 	ByRST
-	// StillOpen: neither had closed it when the context ended.
+	// StillOpen: neither side had closed it when the context ended.
 	StillOpen
 )
 
@@ -96,18 +95,18 @@ func (e Ending) String() string {
 	return [...]string{"client", "fin", "rst", "open"}[e&3]
 }
 
-// Result is what a stimulus saw.
+// Result is what a scenario got from the server.
 type Result struct {
-	// Local is the client's address: what the server knows as the remote one.
+	// Local is the client's address, which the server sees as the remote one.
 	Local netip.AddrPort
 
 	// Proto, Status and Header are those of the HTTP/1 answer; "", 0 and nil
-	// where none came.
+	// if none came.
 	Proto  string
 	Status int
 	Header http.Header
-	// Body is the answer's body, or, where the server's bytes are no HTTP/1,
-	// those bytes. At most 1 MiB.
+	// Body is the body of the answer. If the server's bytes are not HTTP/1, it is those
+	// bytes. At most 1 MiB.
 	Body string
 
 	// CloseCode is the code of the server's close frame (RFC 6455 §7.4), 1005
@@ -117,8 +116,8 @@ type Result struct {
 	// Ending is how the connection ended.
 	Ending Ending
 
-	// Err is what the exchange met with: the TLS handshake's typed error where
-	// it failed, io.EOF or a network error where the server left without an
-	// answer. Nil after a whole answer, and where none was waited for.
+	// Err is the error of the exchange: the typed error of a failed TLS handshake, or
+	// io.EOF or a network error if the server left without an answer. It is nil after a
+	// full answer, and if the scenario waits for none.
 	Err error
 }

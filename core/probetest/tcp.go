@@ -2,8 +2,8 @@ package probetest
 
 import "context"
 
-// Connect opens a TCP connection, sends nothing, and leaves it as end says.
-// TLS plays no part: on a TLS port it is the same.
+// Connect opens a TCP connection, sends nothing, and ends it as end says. It sends no TLS
+// on a TLS port either.
 //
 // FIN is the kubelet, Azure Container Apps, AWS NLB, Consul; RST is HAProxy
 // and the balancers of Alibaba, Tencent and Huawei; Silence is a browser's
@@ -12,8 +12,8 @@ func Connect(ctx context.Context, t Target, end End) (Result, error) {
 	return SendTCP(ctx, t, nil, end)
 }
 
-// SendTCP writes raw to the TCP connection itself, under any TLS, and leaves it
-// as end says. The server's answer is read with HalfClose and Silence.
+// SendTCP writes raw to the TCP connection itself, outside any TLS, and ends it as end
+// says. It reads the server's answer if end is HalfClose or Silence.
 func SendTCP(ctx context.Context, t Target, raw []byte, end End) (Result, error) {
 	w, err := dial(ctx, t)
 	if err != nil {
@@ -23,9 +23,8 @@ func SendTCP(ctx context.Context, t Target, raw []byte, end End) (Result, error)
 	return w.send(raw, end)
 }
 
-// Send writes raw, inside TLS where the target has it, and leaves the
-// connection as end says. The server's answer is read with HalfClose and
-// Silence; [Exchange] reads it first.
+// Send writes raw, inside TLS if the target has it, and ends the connection as end says.
+// It reads the server's answer if end is HalfClose or Silence; [Exchange] always does.
 func Send(ctx context.Context, t Target, raw []byte, end End) (Result, error) {
 	w, err := open(ctx, t)
 	if err != nil {
@@ -35,13 +34,13 @@ func Send(ctx context.Context, t Target, raw []byte, end End) (Result, error) {
 	return w.send(raw, end)
 }
 
-// Cut sends the first n bytes of raw, usually [Request.Bytes], and leaves the
-// connection as end says. n is taken as the nearest that raw allows.
+// Cut sends the first n bytes of raw, usually [Request.Bytes], and ends the connection as
+// end says. n is limited to the length of raw.
 func Cut(ctx context.Context, t Target, raw []byte, n int, end End) (Result, error) {
 	return Send(ctx, t, raw[:max(0, min(n, len(raw)))], end)
 }
 
-// send writes raw, if there is any, and finishes.
+// send writes raw, if it is not empty, and finishes.
 func (w *wire) send(raw []byte, end End) (Result, error) {
 	if len(raw) > 0 {
 		if err := w.write(raw); err != nil {

@@ -24,9 +24,9 @@ func TestBytesAndEndsOnTheWire(t *testing.T) {
 		{"a cut and FIN", 7, FIN, "", raw[:7], io.EOF},
 		{"a cut and RST: the bytes arrive before it", 7, RST, "", raw[:7], syscall.ECONNRESET},
 		{"a cut and half a close", 7, HalfClose, "", raw[:7], io.EOF},
-		{"an answer on its way does not turn the FIN into an RST", 7, FIN, "HTTP/1.1 408 Request Timeout\r\n\r\n", raw[:7], io.EOF},
-		{"less than nothing is nothing", -1, FIN, "", "", io.EOF},
-		{"more than all is all", 1000, FIN, "", raw, io.EOF},
+		{"an unread answer does not turn the FIN into an RST", 7, FIN, "HTTP/1.1 408 Request Timeout\r\n\r\n", raw[:7], io.EOF},
+		{"a negative length sends nothing", -1, FIN, "", "", io.EOF},
+		{"a length past the end sends everything", 1000, FIN, "", raw, io.EOF},
 	} {
 		t.Run(row.rule, func(t *testing.T) {
 			target, got := record(t, row.reply)

@@ -13,8 +13,8 @@ import (
 
 var errNeedsTLS = errors.New("probetest: this needs Target.TLS")
 
-// HandshakeTLS completes a TLS handshake, sends nothing inside, and leaves the
-// connection as end says. FIN sends close_notify first, RST does not.
+// HandshakeTLS completes a TLS handshake, sends nothing inside, and ends the connection as
+// end says. FIN sends close_notify first, RST does not.
 //
 // FIN is the SSL health check of Google Cloud, RST is HAProxy's check-ssl,
 // Silence is a browser's spare connection.
@@ -25,25 +25,24 @@ func HandshakeTLS(ctx context.Context, t Target, end End) (Result, error) {
 	return Send(ctx, t, nil, end)
 }
 
-// CutHello sends the first half of a ClientHello, on the TCP connection, and
-// leaves it as end says.
+// CutHello sends the first half of a ClientHello and ends the connection as end says.
 func CutHello(ctx context.Context, t Target, end End) (Result, error) {
 	hello := ClientHello(t)
 	return SendTCP(ctx, t, hello[:len(hello)/2], end)
 }
 
-// ClientHello returns the first record of a TLS handshake with t, whole. Its
-// random bytes differ from call to call.
+// ClientHello returns the first record of a TLS handshake with t. Its random bytes differ
+// from call to call.
 func ClientHello(t Target) []byte {
 	var rec recorder
 	cfg := t.config()
-	cfg.InsecureSkipVerify = cfg.ServerName == "" // nobody answers; without it there would be no hello
+	cfg.InsecureSkipVerify = cfg.ServerName == "" // there is no answer to verify; without a name or this there would be no hello
 	_ = tls.Client(&rec, cfg).Handshake()
 	return rec.sent
 }
 
-// RefuseCertificate begins a handshake as a client that trusts nobody: it ends
-// with the client's alert, bad_certificate or unknown_ca. [Result.Err] is the
+// RefuseCertificate begins a handshake as a client that trusts no issuer. It ends with the
+// client's alert, bad_certificate or unknown_ca. [Result.Err] is the
 // *tls.CertificateVerificationError.
 func RefuseCertificate(ctx context.Context, t Target) (Result, error) {
 	return failTLS(ctx, t, func(cfg *tls.Config) {
@@ -52,15 +51,15 @@ func RefuseCertificate(ctx context.Context, t Target) (Result, error) {
 	})
 }
 
-// NoCommonVersion begins a handshake as a client that knows nothing newer than
-// TLS 1.1 (deprecated by RFC 8996). [Result.Err] has the server's alert.
+// NoCommonVersion begins a handshake as a client that supports at most TLS 1.1
+// (deprecated by RFC 8996). [Result.Err] has the server's alert.
 func NoCommonVersion(ctx context.Context, t Target) (Result, error) {
 	return failTLS(ctx, t, func(cfg *tls.Config) {
 		cfg.MinVersion, cfg.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
 	})
 }
 
-// NoCommonCipher begins a TLS 1.2 handshake that offers RC4 alone (forbidden by
+// NoCommonCipher begins a TLS 1.2 handshake that offers only RC4 (forbidden by
 // RFC 7465). [Result.Err] has the server's alert.
 func NoCommonCipher(ctx context.Context, t Target) (Result, error) {
 	return failTLS(ctx, t, func(cfg *tls.Config) {
@@ -69,16 +68,16 @@ func NoCommonCipher(ctx context.Context, t Target) (Result, error) {
 	})
 }
 
-// TLSOnPlain sends a whole ClientHello to a plain port and reads what comes,
-// as a client does whose URL says https or wss by mistake. [Result.Err] is the
-// client's error, a tls.RecordHeaderError where the server answered in clear.
+// TLSOnPlain sends a full ClientHello to a plain port and reads the answer, like a client
+// whose URL says https or wss by mistake. [Result.Err] is the client's error, a
+// tls.RecordHeaderError if the server answered in plain text.
 func TLSOnPlain(ctx context.Context, t Target) (Result, error) {
 	t.TLS = &tls.Config{}
 	return failTLS(ctx, t, func(cfg *tls.Config) { cfg.InsecureSkipVerify = cfg.ServerName == "" })
 }
 
-// HTTPOnTLS sends a GET in clear to a TLS port, as a client does whose URL
-// says http or ws by mistake.
+// HTTPOnTLS sends a plain GET to a TLS port, like a client whose URL says http or ws by
+// mistake.
 func HTTPOnTLS(ctx context.Context, t Target) (Result, error) {
 	w, err := dial(ctx, t)
 	if err != nil {
@@ -88,8 +87,8 @@ func HTTPOnTLS(ctx context.Context, t Target) (Result, error) {
 	return w.exchange(Request{Path: t.path()}.Bytes(t), "GET", FIN)
 }
 
-// failTLS runs a handshake that must fail, and waits for the server to close,
-// so that the alert is read before the connection is gone.
+// failTLS runs a handshake that must fail. It waits for the server to close, so that the
+// server reads the alert first.
 func failTLS(ctx context.Context, t Target, set func(*tls.Config)) (Result, error) {
 	if t.TLS == nil {
 		return Result{}, errNeedsTLS
@@ -104,7 +103,7 @@ func failTLS(ctx context.Context, t Target, set func(*tls.Config)) (Result, erro
 	fault := w.secure(cfg)
 	switch {
 	case fault == nil:
-		return w.res, errors.New("probetest: the TLS handshake succeeded, the server is less strict than this stimulus expects")
+		return w.res, errors.New("probetest: the TLS handshake succeeded, the server is less strict than this scenario expects")
 	case w.ctx.Err() != nil:
 		return w.res, fmt.Errorf("probetest: no answer to the ClientHello: %w", fault)
 	}
@@ -116,7 +115,7 @@ func failTLS(ctx context.Context, t Target, set func(*tls.Config)) (Result, erro
 	return w.res, nil
 }
 
-// recorder is a connection on which nobody answers.
+// recorder is a connection that never answers.
 type recorder struct {
 	net.Conn
 	sent []byte

@@ -11,22 +11,22 @@ import (
 	"testing"
 )
 
-// taken is what a TLS server got on one connection.
+// taken is what a TLS server received on one connection.
 type taken struct {
 	handshake error
 	after     error // of the read after the handshake
 	in        []byte
 }
 
-// closeNotify reports whether the client's last record is an encrypted alert:
-// in TLS 1.3 it has 2 bytes, their type and a tag of 16.
+// closeNotify reports whether the client's last record is an encrypted alert. In TLS 1.3
+// that is 2 bytes, their type and a tag of 16 bytes.
 func (s taken) closeNotify() bool {
 	const size = 2 + 1 + 16
 	at := len(s.in) - size - 5
 	return at >= 0 && bytes.Equal(s.in[at:at+5], []byte{23, 3, 3, 0, size})
 }
 
-// tee keeps what is read.
+// tee keeps the bytes read.
 type tee struct {
 	net.Conn
 	in []byte
@@ -38,7 +38,7 @@ func (c *tee) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// handshake serves one TLS connection and tells what the server got.
+// handshake serves one TLS connection and returns what the server received.
 func handshake(t *testing.T) (Target, <-chan taken) {
 	t.Helper()
 	cert, pool, err := Certificate()
@@ -62,8 +62,8 @@ func handshake(t *testing.T) (Target, <-chan taken) {
 
 func TestWhatATLSServerSees(t *testing.T) {
 	for _, row := range []struct {
-		stimulus, rule string
-		failed         string // part of the handshake's error, "": it is completed
+		scenario, rule string
+		failed         string // part of the handshake's error, "": it succeeds
 		after          error
 	}{
 		{"tcp-connect-fin", "no byte", "EOF", nil},
@@ -79,11 +79,11 @@ func TestWhatATLSServerSees(t *testing.T) {
 		{"tls-handshake-fin", "close_notify", "", io.EOF},
 		{"tls-handshake-rst", "no close_notify", "", syscall.ECONNRESET},
 	} {
-		t.Run(row.stimulus, func(t *testing.T) {
+		t.Run(row.scenario, func(t *testing.T) {
 			target, got := handshake(t)
-			s, ok := Find(row.stimulus)
+			s, ok := Find(row.scenario)
 			if !ok {
-				t.Fatal("no such stimulus")
+				t.Fatal("no such scenario")
 			}
 			if _, err := s.Run(patient(t), target); err != nil {
 				t.Fatal(err)
@@ -119,7 +119,7 @@ func TestTypedTLSErrors(t *testing.T) {
 	}
 }
 
-func TestTLSStimuliSayWhatTheyNeed(t *testing.T) {
+func TestTLSScenariosSayWhatTheyNeed(t *testing.T) {
 	plain := serve(t, PlainPort)
 	for _, name := range []string{"tls-handshake-fin", "tls-certificate-refused", "tls-no-common-version", "handshake-http-2"} {
 		s, _ := Find(name)
@@ -146,7 +146,7 @@ func TestTLSStimuliSayWhatTheyNeed(t *testing.T) {
 	})
 	lax.TLS = &tls.Config{InsecureSkipVerify: true}
 	if _, err := NoCommonVersion(patient(t), lax); err == nil || !strings.Contains(err.Error(), "less strict") {
-		t.Errorf("a server that takes TLS 1.1: %v", err)
+		t.Errorf("a server that accepts TLS 1.1: %v", err)
 	}
 }
 
@@ -179,7 +179,7 @@ func TestClientHello(t *testing.T) {
 	for _, target := range []Target{{Addr: "a.example:443"}, {}} {
 		hello := ClientHello(target)
 		if len(hello) < 100 || hello[0] != 22 || hello[5] != 1 {
-			t.Errorf("%q: % x is no ClientHello", target.Addr, hello)
+			t.Errorf("%q: % x is not a ClientHello", target.Addr, hello)
 		}
 		if n := int(hello[3])<<8 | int(hello[4]); n != len(hello)-5 {
 			t.Errorf("%q: the record says %d bytes, %d follow", target.Addr, n, len(hello)-5)

@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// DefaultTimeout bounds every function whose context has no deadline.
+// DefaultTimeout is the time limit of every function whose context has no deadline.
 const DefaultTimeout = 5 * time.Second
 
-// maxAnswer bounds what is kept of an answer.
+// maxAnswer limits how many bytes of an answer are kept.
 const maxAnswer = 1 << 20
 
-// wire is one connection to a target, the deadline on it, and what was seen.
+// wire is one connection to a target, its deadline, and the result so far.
 type wire struct {
 	tcp     *net.TCPConn
 	conn    net.Conn      // tcp, or the *tls.Conn over it
@@ -30,7 +30,7 @@ type wire struct {
 	res     Result
 }
 
-// dial connects, without TLS whatever the target says.
+// dial connects without TLS, even if the target has it.
 func dial(ctx context.Context, t Target) (*wire, error) {
 	ctx, cancel := bounded(ctx)
 	c, err := new(net.Dialer).DialContext(ctx, "tcp", t.Addr)
@@ -46,7 +46,7 @@ func dial(ctx context.Context, t Target) (*wire, error) {
 	return w, nil
 }
 
-// open connects and, where the target has TLS, completes a handshake.
+// open connects and, if the target has TLS, completes a handshake.
 func open(ctx context.Context, t Target) (*wire, error) {
 	w, err := dial(ctx, t)
 	if err != nil || t.TLS == nil {
@@ -66,8 +66,8 @@ func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, DefaultTimeout)
 }
 
-// bind makes ctx end whatever w waits for, until w.release is called, which
-// also lifts the deadline.
+// bind makes the end of ctx interrupt w until w.release is called, which also clears the
+// deadline.
 func (w *wire) bind(ctx context.Context, cancel context.CancelFunc) {
 	w.ctx = ctx
 	fired := make(chan struct{})
@@ -90,8 +90,8 @@ func (w *wire) close() {
 	_ = w.tcp.Close()
 }
 
-// secure puts TLS on w. After an error w is still plain, and the bytes that
-// came are lost.
+// secure starts TLS on w. After an error w is still plain, and the bytes received are
+// lost.
 func (w *wire) secure(cfg *tls.Config) error {
 	c := tls.Client(w.tcp, cfg)
 	if err := c.Handshake(); err != nil {
@@ -104,8 +104,8 @@ func (w *wire) secure(cfg *tls.Config) error {
 	return nil
 }
 
-// Read reads from the connection, above TLS. After a reset the next read is an
-// EOF, and parsers make errors of their own of it: the first one is kept.
+// Read reads from the connection, inside TLS if it has any. It keeps the first error:
+// after a reset the next read returns EOF, which parsers turn into errors of their own.
 func (w *wire) Read(b []byte) (int, error) {
 	n, err := w.conn.Read(b)
 	if w.gone == nil && err != nil {
@@ -114,8 +114,8 @@ func (w *wire) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// write sends b. That the server did not take it is a fact for the Result; its
-// answer may still be there to read.
+// write sends b. A failed write is not an error, because the server's answer may still
+// be there to read; the Result shows it.
 func (w *wire) write(b []byte) error {
 	_, err := w.conn.Write(b)
 	if timedOut(err) {
@@ -125,7 +125,7 @@ func (w *wire) write(b []byte) error {
 	return nil
 }
 
-// answer reads one HTTP/1 response, interim ones (RFC 9110 §15.2) skipped.
+// answer reads one HTTP/1 response and skips interim ones (RFC 9110 §15.2).
 func (w *wire) answer(method string) error {
 	start, err := w.br.Peek(len("HTTP/"))
 	if err == nil && string(start) != "HTTP/" {
@@ -151,7 +151,7 @@ func (w *wire) answer(method string) error {
 	if err == nil {
 		return nil
 	}
-	w.res.Err = err // io.EOF where nothing came, or what is malformed
+	w.res.Err = err // io.EOF if no byte came, or what is malformed
 	if w.gone != nil {
 		w.ended(w.gone)
 		switch {
@@ -167,7 +167,7 @@ func (w *wire) answer(method string) error {
 	return nil
 }
 
-// finish leaves the connection in the given way.
+// finish ends the connection in the given way.
 func (w *wire) finish(end End) (Result, error) {
 	switch end {
 	case RST:
@@ -193,9 +193,8 @@ func (w *wire) closeWrite() {
 	_ = w.tcp.CloseWrite()
 }
 
-// listen reads until the server closes or the context ends, and takes what
-// came for an answer if it is one. None was waited for, so that none came is
-// no error.
+// listen reads until the server closes or the context ends. What came is the answer if it
+// is one; it is not an error if none came.
 func (w *wire) listen() {
 	if w.res.Status == 0 {
 		fault := w.res.Err

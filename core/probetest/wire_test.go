@@ -14,7 +14,7 @@ import (
 
 var errEnough = errors.New("the server has seen enough")
 
-// enough is a context that a server ends, at its own moment, by the function.
+// enough is a context that the server ends when it calls the function.
 func enough(t *testing.T) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(patient(t))
 	return ctx, func() { cancel(errEnough) }
@@ -51,17 +51,17 @@ func TestExchangeWithServersThatMisbehave(t *testing.T) {
 				_, _ = c.Read(request)
 				_ = c.(*net.TCPConn).SetLinger(0)
 			}, fault: syscall.ECONNRESET, ending: ByRST},
-		{rule: "half an answer's head is told as such",
+		{rule: "half a head of an answer is an error of the Result",
 			serve: func(c net.Conn, _ func()) {
 				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Le")
 				_, _ = c.Read(request)
 			}, fault: io.ErrUnexpectedEOF, ending: ByFIN},
-		{rule: "an answer cut in its body is told as such",
+		{rule: "half a body of an answer is an error of the Result",
 			serve: func(c net.Conn, _ func()) {
 				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncut")
 				_, _ = c.Read(request)
 			}, status: 200, body: "cut", fault: io.ErrUnexpectedEOF, ending: ByFIN},
-		{rule: "bytes that are no HTTP are the body",
+		{rule: "bytes that are not HTTP are the body",
 			serve: func(c net.Conn, _ func()) {
 				_, _ = io.WriteString(c, "SSH-2.0-server\r\n")
 				_, _ = io.Copy(io.Discard, c)
@@ -110,7 +110,7 @@ func TestAServerThatDoesNotReadIsAnError(t *testing.T) {
 	}
 }
 
-func TestNobodyThereIsAnError(t *testing.T) {
+func TestNoServerIsAnError(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

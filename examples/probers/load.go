@@ -26,7 +26,7 @@ const (
 	soakReadings = 10               // after the first one, in the time that it takes
 	soakScrapes  = 5 * time.Second  // between two
 	soakCalm     = 12 * time.Second // without connections, before a reading: fasthttp's goroutines wait for ten
-	soakStimulus = 20 * time.Second // how long a connection may take
+	soakScenario = 20 * time.Second // how long a connection may take
 )
 
 // reading is what a server has when nothing comes but its sessions' messages.
@@ -129,12 +129,12 @@ func (l *loader) talk(ws *websocket.Conn, first time.Duration) {
 
 // churn lets connections of every kind come and go, and scrapes.
 func (l *loader) churn(long time.Duration) error {
-	kinds := stimuliOf(l.s)
+	kinds := scenariosOf(l.s)
 	rate := soakRate
 	if l.s.tls {
 		rate = soakRateTLS
 	}
-	next := make(chan probetest.Stimulus)
+	next := make(chan probetest.Scenario)
 	var workers sync.WaitGroup
 	for range soakWorkers {
 		workers.Go(func() {
@@ -167,8 +167,8 @@ func (l *loader) churn(long time.Duration) error {
 }
 
 // one makes one connection.
-func (l *loader) one(kind probetest.Stimulus) {
-	ctx, cancel := context.WithTimeout(context.Background(), soakStimulus)
+func (l *loader) one(kind probetest.Scenario) {
+	ctx, cancel := context.WithTimeout(context.Background(), soakScenario)
 	defer cancel()
 	if _, err := kind.Run(ctx, l.s.target()); err != nil {
 		l.fail(fmt.Errorf("%s: %w", kind.Name, err))
@@ -176,9 +176,9 @@ func (l *loader) one(kind probetest.Stimulus) {
 	l.made.Add(1)
 }
 
-// stimuliOf returns all that make sense on this port and end by themselves.
-func stimuliOf(s *server) (all []probetest.Stimulus) {
-	for _, kind := range probetest.Stimuli() {
+// scenariosOf returns all that make sense on this port and end by themselves.
+func scenariosOf(s *server) (all []probetest.Scenario) {
+	for _, kind := range probetest.Scenarios() {
 		onTLS, onPlain := kind.Port == probetest.TLSPort, kind.Port == probetest.PlainPort
 		if !kind.Waits && kind.Port != probetest.HTTP2Port && (!onTLS || s.tls) && (!onPlain || !s.tls) {
 			all = append(all, kind)

@@ -25,7 +25,7 @@ const (
 	publicClient = "203.0.113.2"
 )
 
-// junk is what anybody on the internet can send, by the name of its stimulus,
+// junk is what anybody on the internet can send, by the name of its scenario,
 // and nothing
 // of it is the operator's to mend: it is told where it comes from a platform, and
 // not where it comes from a public address.
@@ -209,15 +209,15 @@ func sendJunk(addr string, overTLS bool) error {
 	}
 	sent := 0
 	for _, name := range slices.Concat(junk, mistakes) {
-		stimulus, known := probetest.Find(name)
+		scenario, known := probetest.Find(name)
 		if !known {
-			return fmt.Errorf("there is no stimulus %q", name)
+			return fmt.Errorf("there is no scenario %q", name)
 		}
-		if stimulus.Port == probetest.TLSPort && !overTLS || stimulus.Port == probetest.PlainPort && overTLS {
+		if scenario.Port == probetest.TLSPort && !overTLS || scenario.Port == probetest.PlainPort && overTLS {
 			continue
 		}
 		for range junkTimes {
-			if _, err := stimulus.Run(context.Background(), s.target()); err != nil {
+			if _, err := scenario.Run(context.Background(), s.target()); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 			sent++

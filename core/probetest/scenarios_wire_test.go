@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// Each name has to do what it says, not what its neighbour does.
-func TestStimuliOnTheWire(t *testing.T) {
+// Each scenario must send what its name says.
+func TestScenariosOnTheWire(t *testing.T) {
 	const (
 		answer = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
 		v2     = "\r\n\r\n\x00\r\nQUIT\n"
@@ -22,7 +22,7 @@ func TestStimuliOnTheWire(t *testing.T) {
 	text := func(s string) func(Target) string { return func(Target) string { return s } }
 	for _, row := range []struct {
 		name   string
-		prefix func(Target) string // of what arrives; all of it unless more
+		prefix func(Target) string // of what arrives; all of it if more is false
 		more   bool
 		end    error
 	}{
@@ -82,12 +82,12 @@ func TestStimuliOnTheWire(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			reply := answer
 			if row.end != io.EOF && row.name != "health-haproxy-options" {
-				reply = "" // an answer to a stimulus that resets meets the reset
+				reply = "" // a scenario that resets does not read it
 			}
 			target, got := record(t, reply)
 			s, ok := Find(row.name)
 			if !ok {
-				t.Fatal("no such stimulus")
+				t.Fatal("no such scenario")
 			}
 			if _, err := s.Run(patient(t), target); err != nil {
 				t.Fatal(err)

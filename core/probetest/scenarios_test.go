@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// outcome is what a stimulus has to see of net/http and a strict RFC 6455
-// server. status 0: no HTTP answer.
+// outcome is what a scenario must get from net/http with a strict RFC 6455 server.
+// status 0: no HTTP answer.
 type outcome struct {
 	status int
 	ending Ending
@@ -104,11 +104,11 @@ var outcomes = map[string]outcome{
 	"session-vanish-rst":             {status: 101},
 }
 
-func TestStimuliAgainstNetHTTP(t *testing.T) {
+func TestScenariosAgainstNetHTTP(t *testing.T) {
 	for _, p := range ports {
 		t.Run(p.name, func(t *testing.T) {
 			target := serve(t, p.port)
-			for _, s := range Stimuli() {
+			for _, s := range Scenarios() {
 				if !s.Port.allows(p.port) {
 					continue
 				}
@@ -118,7 +118,7 @@ func TestStimuliAgainstNetHTTP(t *testing.T) {
 						t.Fatal("no row in outcomes")
 					}
 					if p.port != PlainPort && strings.HasSuffix(s.Name, "-request") {
-						want = outcome{ending: ByFIN, fault: true} // the preamble is where a ClientHello should be
+						want = outcome{ending: ByFIN, fault: true} // the server expects a ClientHello, not a preamble
 					}
 					res, err := Result{}, error(nil)
 					if s.Waits {
@@ -130,7 +130,7 @@ func TestStimuliAgainstNetHTTP(t *testing.T) {
 						t.Fatal(err)
 					}
 					if res.Ending == ByRST && want.ending == ByFIN && want.fault {
-						res.Ending = ByFIN // closed while our bytes were on their way
+						res.Ending = ByFIN // closed before our bytes arrived
 					}
 					if got := (outcome{res.Status, res.Ending, res.Err != nil}); got != want {
 						t.Errorf("got %+v, want %+v (Err: %v, Body: %q)", got, want, res.Err, res.Body)
@@ -147,33 +147,33 @@ func TestStimuliAgainstNetHTTP(t *testing.T) {
 	}
 }
 
-func TestStimuliThatWaitEndWithTheServer(t *testing.T) {
+func TestScenariosThatWaitEndWithTheServer(t *testing.T) {
 	for _, p := range ports[:2] {
-		for _, s := range Stimuli() {
+		for _, s := range Scenarios() {
 			if !s.Waits || !s.Port.allows(p.port) {
 				continue
 			}
 			t.Run(p.name+"/"+s.Name, func(t *testing.T) {
 				res, err := Result{}, error(nil)
 				for _, d := range []time.Duration{50 * time.Millisecond, time.Second, 10 * time.Second} {
-					// ReadTimeout bounds the TLS handshake too, which needs its time.
+					// ReadTimeout limits the TLS handshake too, which takes some time.
 					target := serve(t, p.port, func(s *http.Server) { s.ReadTimeout = d })
 					if res, err = s.Run(patient(t), target); err == nil {
 						break
 					}
 				}
 				if err != nil || res.Ending != ByFIN && res.Ending != ByRST {
-					t.Errorf("ending %v, error %v; the server's timeout has to end it", res.Ending, err)
+					t.Errorf("ending %v, error %v; the server's timeout must end it", res.Ending, err)
 				}
 			})
 		}
 	}
 }
 
-func TestStimuliEndWithTheContext(t *testing.T) {
+func TestScenariosEndWithTheContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(patient(t))
 	cancel()
-	for _, s := range Stimuli() {
+	for _, s := range Scenarios() {
 		t.Run(s.Name, func(t *testing.T) {
 			if _, err := s.Run(ctx, Target{Addr: "127.0.0.1:1", TLS: &tls.Config{}}); !errors.Is(err, context.Canceled) {
 				t.Errorf("error is %v, want context.Canceled", err)
@@ -182,17 +182,17 @@ func TestStimuliEndWithTheContext(t *testing.T) {
 	}
 }
 
-func TestStimuliNameWhatTheyAre(t *testing.T) {
+func TestScenariosNameWhatTheyAre(t *testing.T) {
 	name := regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 	seen := map[string]bool{}
-	for _, s := range Stimuli() {
+	for _, s := range Scenarios() {
 		switch {
 		case !name.MatchString(s.Name):
 			t.Errorf("%q: a name is lower case with hyphens", s.Name)
 		case seen[s.Name]:
-			t.Errorf("%q is there twice", s.Name)
+			t.Errorf("%q appears twice", s.Name)
 		case s.Who == "" || s.Run == nil:
-			t.Errorf("%q is not whole", s.Name)
+			t.Errorf("%q lacks a field", s.Name)
 		case s.Waits != strings.HasSuffix(s.Name, "-silent"):
 			t.Errorf("%q: Waits is %v", s.Name, s.Waits)
 		}
@@ -202,17 +202,17 @@ func TestStimuliNameWhatTheyAre(t *testing.T) {
 		}
 	}
 	if len(seen) != len(outcomes) {
-		t.Errorf("%d stimuli, %d outcomes", len(seen), len(outcomes))
+		t.Errorf("%d scenarios, %d outcomes", len(seen), len(outcomes))
 	}
 	if _, ok := Find("nothing-of-the-kind"); ok {
-		t.Error("Find finds what is not there")
+		t.Error("Find finds an unknown name")
 	}
 }
 
-func TestStimuliIsTheCallersSlice(t *testing.T) {
-	Stimuli()[0].Name = "changed"
-	if Stimuli()[0].Name == "changed" {
-		t.Error("a change of the slice is seen by the next caller")
+func TestScenariosIsTheCallersSlice(t *testing.T) {
+	Scenarios()[0].Name = "changed"
+	if Scenarios()[0].Name == "changed" {
+		t.Error("the next caller sees a change of the slice")
 	}
 }
 
@@ -229,7 +229,7 @@ func TestWordsOfKindsAndPorts(t *testing.T) {
 	}
 }
 
-// The package can be pointed at any server because it knows none.
+// The package works with any server because it depends on none.
 func TestImportsTheStandardLibraryOnly(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	if err != nil || len(files) == 0 {
@@ -252,8 +252,8 @@ func TestImportsTheStandardLibraryOnly(t *testing.T) {
 	}
 }
 
-// tooManyFields is the status of a request with more fields than http.Server takes from
-// Go 1.27 on.
+// tooManyFields is the status of a request with more fields than http.Server accepts since
+// Go 1.27.
 func tooManyFields() int {
 	if _, limited := reflect.TypeFor[http.Server]().FieldByName("MaxHeaderValueCount"); limited {
 		return http.StatusRequestHeaderFieldsTooLarge
