@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/utils"
@@ -32,13 +31,7 @@ func (m message) Remote() netip.AddrPort { return kit.AddrPort(m.RemoteAddr()) }
 func (m message) Status() int            { return m.Response.StatusCode() }
 
 func (m message) Field(name string) string {
-	switch {
-	case name == fiber.HeaderUserAgent: // fasthttp keeps only one line of it, separately
-		return utils.UnsafeString(m.Request.Header.UserAgent())
-	case name == fiber.HeaderConnection && m.Request.Header.ConnectionClose(): // PeekAll then returns only "close"
-		return kit.JoinField(name, m.Request.Header.VisitAll)
-	}
-	return kit.JoinLines(m.Request.Header.PeekAll(name), utils.UnsafeString)
+	return kit.Field(&m.Request.Header, name, utils.UnsafeString)
 }
 
 func (m message) Streams() bool               { return m.Request.IsBodyStream() }
@@ -49,9 +42,9 @@ func (m message) Reset()                      { m.Hijack(nil); m.Response.Reset(
 
 // attach wraps srv's handler and hooks.
 func attach(a core.Adapter, srv *fasthttp.Server) {
-	srv.Handler = handler(a, srv.Handler, srv.DisableKeepalive)
+	srv.Handler = kit.Handler(a, srv.Handler, func(ctx *fasthttp.RequestCtx) core.Message { return message{ctx} }, srv.DisableKeepalive, false)
 	srv.ErrorHandler = unread(a, kit.Chain(srv.ErrorHandler))
-	srv.HeaderReceived = received(srv.HeaderReceived)
+	srv.HeaderReceived = kit.Received(srv.HeaderReceived)
 	srv.ConnState = kit.Chain(srv.ConnState, func(nc net.Conn, state fasthttp.ConnState) {
 		if srv.MaxConnsPerIP == 0 { // with it fasthttp may have reused nc for another client
 			a.ConnState(nc, http.ConnState(state))
@@ -61,22 +54,6 @@ func attach(a core.Adapter, srv *fasthttp.Server) {
 	srv.DisableKeepalive = false // or no hijack runs
 }
 
-func handler(a core.Adapter, next fasthttp.RequestHandler, closes bool) fasthttp.RequestHandler {
-	var started sync.Once
-	return func(ctx *fasthttp.RequestCtx) {
-		started.Do(func() { a.ShuttingDownAfter(ctx.Done()) }) // Fiber's own hook comes when the shutdown is through
-		m := message{ctx}
-		returned := false
-		defer a.Recover(m, &returned)
-		q := a.BeginMessage(m)
-		_ = q.Around(m, func() error { next(ctx); return nil }, nil)
-		if closes && !ctx.Hijacked() {
-			ctx.SetConnectionClose()
-		}
-		returned = true
-	}
-}
-
 // unread handles requests that fasthttp could not read.
 func unread(a core.Adapter, refused func(*fasthttp.RequestCtx, error)) func(*fasthttp.RequestCtx, error) {
 	return func(ctx *fasthttp.RequestCtx, err error) {
@@ -84,20 +61,5 @@ func unread(a core.Adapter, refused func(*fasthttp.RequestCtx, error)) func(*fas
 		body := errors.Is(err, fasthttp.ErrBodyTooLarge) || errors.Is(err, fasthttp.ErrGetOnly) ||
 			errors.As(err, new(fasthttp.ErrBrokenChunk)) || strings.HasPrefix(err.Error(), "cannot read multipart/form-data body")
 		a.Unread(message{ctx}, err, core.ReadError{Head: head, Body: body}, func() { refused(ctx, err) })
-	}
-}
-
-// received runs when a head has been read. If any line of Connection, or the last, is
-// "close", fasthttp does not run a hijack. received removes the "close" from a request
-// with an Upgrade.
-func received(next func(*fasthttp.RequestHeader) fasthttp.RequestConfig) func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
-	return func(h *fasthttp.RequestHeader) (config fasthttp.RequestConfig) {
-		if h.IsHTTP11() && h.ConnectionClose() && len(h.Peek(fiber.HeaderUpgrade)) > 0 {
-			h.Set(fiber.HeaderConnection, kit.OnlyUpgrade(kit.JoinField(fiber.HeaderConnection, h.VisitAll)))
-		}
-		if next != nil {
-			config = next(h)
-		}
-		return config
 	}
 }

@@ -161,15 +161,11 @@ func Handler(g *core.Guard, f func(context.Context, *gin.Context, *websocket.Con
 		panic("ginws.Handler: nil function")
 	}
 	a := g.Adapter()
-	origins := new(core.Origins)
 	var accept websocket.AcceptOptions
 	if options != nil {
 		accept = *options
-		origins.Patterns = options.OriginPatterns
-		if options.InsecureSkipVerify {
-			origins = &core.Origins{Any: true}
-		}
 	}
+	origins := &core.Origins{Patterns: accept.OriginPatterns, Any: accept.InsecureSkipVerify}
 	accept.InsecureSkipVerify = true // the core compares, and ignores a default port
 	return func(c *gin.Context) {
 		q := a.AtEndpoint(c.Request, c.FullPath(), origins)

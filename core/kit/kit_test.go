@@ -8,7 +8,7 @@ import (
 	"github.com/quietws/quietws/core"
 )
 
-// A server that prints with a format keeps its lines, but for those about
+// A server that prints with a format keeps its lines, except those about
 // connections.
 func TestQuietPrinter(t *testing.T) {
 	var got printed
@@ -19,7 +19,7 @@ func TestQuietPrinter(t *testing.T) {
 		t.Errorf("printed %q", got)
 	}
 	if QuietPrinter(nil, "x") != nil {
-		t.Error("where there is no logger there is one now")
+		t.Error("a nil logger became one that is not nil")
 	}
 }
 
@@ -28,7 +28,7 @@ func TestOnlyUpgrade(t *testing.T) {
 		"close": "close", "keep-alive, close": "keep-alive, close", "": "",
 		"Upgrade, close": "Upgrade", "close, upgrade": "Upgrade", "Upgraded, close": "Upgraded, close",
 	} {
-		if got := OnlyUpgrade(list); got != want {
+		if got := onlyUpgrade(list); got != want {
 			t.Errorf("%q: %q, want %q", list, got, want)
 		}
 	}
@@ -44,13 +44,13 @@ func TestJoinField(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{"Connection": "keep-alive, Upgrade", "Host": "h", "Upgrade": ""} {
-		if got := JoinField(name, visit); got != want {
+		if got := joinField(name, visit); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
 }
 
-// printed is what a Printer was told.
+// printed is what a Printer has printed.
 type printed []string
 
 func (p *printed) Printf(format string, args ...any) { *p = append(*p, fmt.Sprintf(format, args...)) }

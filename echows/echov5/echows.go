@@ -215,15 +215,11 @@ func Handler(g *core.Guard, f func(context.Context, *echo.Context, *websocket.Co
 		panic("echows.Handler: nil function")
 	}
 	a := adapter(g)
-	origins := new(core.Origins)
 	var accept websocket.AcceptOptions
 	if options != nil {
 		accept = *options
-		origins.Patterns = options.OriginPatterns
-		if options.InsecureSkipVerify {
-			origins = &core.Origins{Any: true}
-		}
 	}
+	origins := &core.Origins{Patterns: accept.OriginPatterns, Any: accept.InsecureSkipVerify}
 	accept.InsecureSkipVerify = true // the core compares, and ignores a default port
 	return func(c *echo.Context) (err error) {
 		q := a.AtEndpoint(c.Request(), c.Path(), origins)

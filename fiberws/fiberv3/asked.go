@@ -2,7 +2,6 @@ package fiberws
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/gofiber/fiber/v3"
 	"github.com/valyala/fasthttp"
@@ -31,24 +30,15 @@ func paths(app *fiber.App) core.PathRules {
 // exact reports whether the route table has a route with exactly this path, compared
 // as Fiber's router does.
 func exact(app *fiber.App, path string) bool {
-	same := func(r *fiber.Route) bool {
-		at := r.Path
-		if !app.Config().StrictRouting {
-			at = strings.TrimRight(at, "/")
-		}
-		return at == path || !app.Config().CaseSensitive && strings.EqualFold(at, path)
-	}
-	return slices.ContainsFunc(app.Stack(), func(routes []*fiber.Route) bool { return slices.ContainsFunc(routes, same) })
+	rules := paths(app)
+	same := func(r *fiber.Route) bool { return kit.SamePath(rules, r.Path, path) }
+	return slices.ContainsFunc(slices.Concat(app.Stack()...), same)
 }
 
 func ask(app *fiber.App, m message) func() core.Reply {
 	ctx := new(fasthttp.RequestCtx)
 	ctx.Init2(kit.AskOn(m.LocalAddr(), m.RemoteAddr(), m.TLSConnectionState()), app.Server().Logger, false)
-	for name, value := range m.Request.Header.All() {
-		if kit.AskWith(string(name)) {
-			ctx.Request.Header.AddBytesKV(name, value)
-		}
-	}
+	kit.AskWith(&m.Request.Header, ctx.Request.Header.AddBytesKV)
 	ctx.Request.SetRequestURI(m.Path())
 	core.MarkAsked(message{ctx})
 	return func() core.Reply {

@@ -27,13 +27,12 @@ func Middleware(g *core.Guard) fiber.Handler {
 	var once sync.Once
 	return func(c fiber.Ctx) error {
 		once.Do(func() { a = a.Asks(asked(c.App())).Paths(paths(c.App())) })
-		q := a.BeginMessage(message{c.RequestCtx()})
-		return around(&q, c, c.Next)
+		return around(a.BeginMessage(message{c.RequestCtx()}), c, c.Next)
 	}
 }
 
-func around(q *core.Request, c fiber.Ctx, next func() error) error {
-	defer hold(q, c.RequestCtx())
+func around(q core.Request, c fiber.Ctx, next func() error) error {
+	defer kit.Hold(&q, c.RequestCtx())
 	return q.Around(message{c.RequestCtx()}, next, func(err error) { answer(c, err) })
 }
 
@@ -96,8 +95,7 @@ func Endpoint(g *core.Guard) fiber.Handler {
 	a := g.Adapter()
 	return func(c fiber.Ctx) error {
 		m := message{c.RequestCtx()}
-		q := a.Endpoint(a.BeginMessage(m), m, c.Route().Path, nil)
-		return around(&q, c, c.Next)
+		return around(a.Endpoint(a.BeginMessage(m), m, c.Route().Path, nil), c, c.Next)
 	}
 }
 
@@ -157,8 +155,7 @@ func Handler(g *core.Guard, f func(context.Context, *websocket.Conn) error, conf
 			return c.Next()
 		}
 		m := message{c.RequestCtx()}
-		q := a.Endpoint(a.BeginMessage(m), m, c.Route().Path, origins)
-		return around(&q, c, func() error {
+		return around(a.Endpoint(a.BeginMessage(m), m, c.Route().Path, origins), c, func() error {
 			c.Locals(userContext, c.Context())
 			return upgrade(c)
 		})
