@@ -1,5 +1,5 @@
-// Package kit has what adapters for servers of fasthttp's family have in common. It is
-// for authors of adapters. It knows no framework and decides nothing.
+// Package kit has what the adapters for servers based on fasthttp share. It is for authors
+// of adapters. It depends on no framework and has no rules of its own.
 package kit
 
 import (

@@ -34,11 +34,11 @@ func TestOnlyUpgrade(t *testing.T) {
 	}
 }
 
-// The lines of a field are one list, whatever the letter case of its name.
+// The lines of a field are one list, in any letter case of its name.
 func TestJoinField(t *testing.T) {
 	lines := [][2]string{{"Host", "h"}, {"connection", "keep-alive"}, {"Connection", "Upgrade"}}
 	visit := func(f func(name, value []byte)) {
-		buf := make([]byte, 32) // used again, as servers do
+		buf := make([]byte, 32) // reused, as servers do
 		for _, l := range lines {
 			f([]byte(l[0]), buf[:copy(buf, l[1])])
 		}
@@ -55,7 +55,7 @@ type printed []string
 
 func (p *printed) Printf(format string, args ...any) { *p = append(*p, fmt.Sprintf(format, args...)) }
 
-// A list is the whole of what is allowed; an empty one the same host's pages.
+// A list has all that is allowed; an empty one allows only pages of the same host.
 func TestOnlyOrigins(t *testing.T) {
 	for _, row := range []struct {
 		list []string

@@ -1,4 +1,4 @@
-// Package prom shows a guard's counters to Prometheus.
+// Package prom exports the counters of a guard to Prometheus.
 package prom
 
 import (
@@ -10,41 +10,38 @@ import (
 	"github.com/quietws/quietws/core/event"
 )
 
-// noReason is the label "reason" where there is none to give, as for a
-// handshake that was accepted. An empty label would be no label at all to
-// Prometheus.
+// noReason is the label "reason" of an accepted handshake. To Prometheus an empty label is
+// the same as none.
 const noReason = "none"
 
-// NewCollector returns a collector of what [core.Guard.Snapshot] counts. It
-// reads one snapshot for each scrape and keeps nothing itself, so that within
-// a scrape
+// NewCollector returns a collector of the counters of [core.Guard.Snapshot]. It takes one
+// snapshot for each scrape, so that within a scrape this always holds:
 //
 //	quietws_connections_accepted_total =
 //	    quietws_connections_open + sum(quietws_connections_closed_total)
 //
-// always holds. It is safe for concurrent scrapes, and may be registered before
-// the server starts and stay when the guard is closed. All label values are of
-// closed sets: words of the core and the names of health checks, never what a
-// client sent.
+// It is safe for concurrent scrapes. It may be registered before the server starts and
+// remain after the guard is closed. All label values come from closed sets, the words of
+// the core and the names of health checks, and never from a client.
 //
-//	quietws_connections_accepted_total           connections accepted; needs Attach, Listener or Serve, as all of connections
-//	quietws_connections_open                     those of them that are open
-//	quietws_connections_closed_total             those that ended, by class; every class is there from the start
-//	quietws_probes_total                         by class, prober ("configured" for a nameless one at an address of Config.ProbeSources, else "unknown") and outcome (ok, failing)
+//	quietws_connections_accepted_total           connections accepted; all metrics of connections need Attach, Listener or Serve
+//	quietws_connections_open                     connections accepted and still open
+//	quietws_connections_closed_total             connections ended, by class; every class is present from the start
+//	quietws_probes_total                         by class, prober ("configured" for an unnamed one at an address of Config.ProbeSources, else "unknown") and outcome (ok, failing)
 //	quietws_handshakes_total                     by result (accepted, refused, failed) and reason ("none" for accepted)
-//	quietws_sessions_open                        WebSocket sessions
-//	quietws_sessions_limit                       how many may be open at once (Config.MaxSessions); not there without a limit
+//	quietws_sessions_open                        WebSocket sessions that are open
+//	quietws_sessions_limit                       how many may be open at once (Config.MaxSessions); absent without a limit
 //	quietws_sessions_ended_total                 by end and code (of RFC 6455 §7.4, "other" or "unknown")
-//	quietws_prober_last_seen_timestamp_seconds   Unix time, by prober; only from a platform's address
+//	quietws_prober_last_seen_timestamp_seconds   Unix time, by prober; only for requests from a platform's address
 //	quietws_log_lines_suppressed_total           lines kept quiet or collapsed, by class
 //	quietws_health_check_status                  1 pass, 0.5 warn, 0 fail, by check
 //	quietws_ready                                1 while /readyz answers 200, else 0
 //	quietws_draining                             1 from the start of a drain, else 0
 //	quietws_drain_sessions_total                 by outcome of the drain (answered a close frame, closed otherwise, dropped at its deadline)
-//	quietws_accept_errors_total                  errors of Accept that were waited out
+//	quietws_accept_errors_total                  errors of Accept after which the listener waited and went on
 //	quietws_build_info                           1, with the version of quietws
 //
-// A nil guard has no metrics. A process with two guards registers each under labels of its own:
+// A nil guard has no metrics. A process with two guards registers each with its own labels:
 //
 //	prometheus.WrapRegistererWith(prometheus.Labels{"guard": "public"}, registry).MustRegister(prom.NewCollector(public))
 func NewCollector(g *core.Guard) prometheus.Collector {
@@ -91,7 +88,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 }
 
 func (c *collector) Collect(out chan<- prometheus.Metric) {
-	if c.guard == nil { // a gauge at 0, as of readiness, would ring alerts
+	if c.guard == nil { // a gauge at 0, such as ready, would raise alerts
 		return
 	}
 	metric := func(d *prometheus.Desc, t prometheus.ValueType, v float64, labels ...string) {
@@ -122,7 +119,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		count(handshakesDesc, n, h.result, h.reason)
 	}
 	gauge(sessionsDesc, float64(s.SessionsOpen))
-	if s.SessionsLimit > 0 { // what is divided by a limit of 0 is over any share of it
+	if s.SessionsLimit > 0 { // a division by a limit of 0 would raise alerts
 		gauge(limitDesc, float64(s.SessionsLimit))
 	}
 	for _, e := range s.SessionsEnded {
@@ -145,9 +142,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 
 type handshake struct{ result, reason string }
 
-// handshakes returns what was counted, and the results that can be at 0: rate()
-// does not see the step of a series from nothing to 1, and the first refusal is
-// the one to be told of.
+// handshakes returns the counted handshakes, and the other results with 0: rate() misses
+// the first count of a series that did not exist before, and the first refusal matters
+// most.
 func handshakes(counted []core.HandshakeCount) map[handshake]uint64 {
 	all := map[handshake]uint64{{"accepted", noReason}: 0}
 	for r := event.ReasonDraining; r <= event.ReasonApplication; r++ {
@@ -166,10 +163,9 @@ func handshakes(counted []core.HandshakeCount) map[handshake]uint64 {
 	return all
 }
 
-// checks returns the value of each check. A [core.Health] of the application's
-// may name two alike, or one in bytes that are no text: either would fail the
-// whole scrape. The worse of two counts, and a word that is none of the three
-// is a failure.
+// checks returns the value of each check. The application's own [core.Health] may use a
+// name twice, or one that is not valid UTF-8; either would fail the scrape. The worse of
+// two values counts, and an unknown word is a failure.
 func checks(statuses []core.CheckStatus) map[string]float64 {
 	values := make(map[string]float64, len(statuses))
 	for _, s := range statuses {

@@ -18,8 +18,7 @@ import (
 	"github.com/quietws/quietws/core/prom"
 )
 
-// A scrape says what was done, in exactly the metrics and labels that are
-// documented, and nothing else.
+// A scrape has exactly the documented metrics and labels.
 func TestScrape(t *testing.T) {
 	s := start(t, core.Config{Health: reporter{{"queue", "warn"}, {"database", "pass"}}})
 	for range 3 {
@@ -39,7 +38,7 @@ func TestScrape(t *testing.T) {
 	if _, err := s.session().Close(t.Context(), 1000); err != nil {
 		t.Error(err)
 	}
-	s.until("ended but for none", allClosed)
+	s.until("all ended", allClosed)
 
 	last := s.session()
 	before := s.scrape()
@@ -61,7 +60,7 @@ func TestScrape(t *testing.T) {
 		t.Errorf("at the drain the client got %d, want close code 1001", code)
 	}
 	s.until("ended", allClosed)
-	if err := s.guard.Close(); err != nil { // what is suppressed is known when the lines are written
+	if err := s.guard.Close(); err != nil { // which lines are suppressed is known when the log is written
 		t.Fatal(err)
 	}
 
@@ -96,7 +95,7 @@ func TestScrape(t *testing.T) {
 	}
 }
 
-// Prometheus's own rules for names, units and help.
+// The metrics follow Prometheus's rules for names, units and help.
 func TestLint(t *testing.T) {
 	s := start(t, core.Config{Health: reporter{{"database", "pass"}}})
 	s.get("/livez", "User-Agent", "kube-probe/1.31")
@@ -109,8 +108,7 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// Whatever happens while it is scraped, one scrape adds up; and when all is
-// over, to what was connected.
+// Each scrape under load adds up, and the last one counts every connection.
 func TestAcceptedIsOpenPlusClosed(t *testing.T) {
 	s := start(t, core.Config{})
 	const workers, rounds = 6, 40
@@ -158,7 +156,7 @@ func TestAcceptedIsOpenPlusClosed(t *testing.T) {
 	}
 }
 
-// Before anything has happened rate() has something to start from.
+// Every counter exists from the start, so that rate() sees the first count.
 func TestEverythingStartsAtZero(t *testing.T) {
 	guard, err := core.New(core.Config{})
 	if err != nil {
@@ -186,7 +184,7 @@ func TestEverythingStartsAtZero(t *testing.T) {
 	}
 	for _, sample := range want {
 		if v, ok := samples[sample]; !ok || v != 0 {
-			t.Errorf("%s: %v, there: %t; want 0", sample, v, ok)
+			t.Errorf("%s: %v, present: %t; want 0", sample, v, ok)
 		}
 	}
 	if samples["quietws_ready"] != 1 {
@@ -194,7 +192,7 @@ func TestEverythingStartsAtZero(t *testing.T) {
 	}
 }
 
-// A limit is there to be divided by; where there is none, nor is the metric.
+// The metric of the limit is absent without a limit, so that it can be divided by.
 func TestSessionsLimit(t *testing.T) {
 	for _, row := range []struct {
 		limit int
@@ -207,12 +205,12 @@ func TestSessionsLimit(t *testing.T) {
 		s := &server{t: t, registry: prometheus.NewPedanticRegistry()}
 		s.registry.MustRegister(prom.NewCollector(guard))
 		if v, there := s.scrape()["quietws_sessions_limit"]; there != row.there || v != float64(row.limit) {
-			t.Errorf("MaxSessions %d: %v, there: %t", row.limit, v, there)
+			t.Errorf("MaxSessions %d: %v, present: %t", row.limit, v, there)
 		}
 	}
 }
 
-// reporter is a Health of an application's own.
+// reporter is an application's own Health.
 type reporter []struct{ name, status string }
 
 func (reporter) Answer(core.HealthQuery) (core.Answer, bool) { return core.Answer{}, false }
@@ -230,10 +228,10 @@ func TestCheckStatus(t *testing.T) {
 		checks reporter
 		want   map[string]float64
 	}{
-		{"a word that is none of the three is a failure", reporter{{"a", "PASS"}, {"b", ""}}, map[string]float64{"a": 0, "b": 0}},
-		{"of two that are named alike the worse counts", reporter{{"a", "pass"}, {"a", "fail"}, {"a", "warn"}}, map[string]float64{"a": 0}},
-		{"a name that is no text does not fail the scrape", reporter{{"a\xff", "pass"}}, map[string]float64{"a\uFFFD": 1}},
-		{"nor do two that differ in what is no text", reporter{{"\xff", "pass"}, {"\xfe", "warn"}}, map[string]float64{"\uFFFD": 0.5}},
+		{"an unknown word is a failure", reporter{{"a", "PASS"}, {"b", ""}}, map[string]float64{"a": 0, "b": 0}},
+		{"the worse of two with the same name counts", reporter{{"a", "pass"}, {"a", "fail"}, {"a", "warn"}}, map[string]float64{"a": 0}},
+		{"a name that is not valid UTF-8 does not fail the scrape", reporter{{"a\xff", "pass"}}, map[string]float64{"a\uFFFD": 1}},
+		{"nor do two names that differ only in invalid bytes", reporter{{"\xff", "pass"}, {"\xfe", "warn"}}, map[string]float64{"\uFFFD": 0.5}},
 		{"pass is 1, warn 0.5, fail 0", reporter{{"a", "pass"}, {"b", "warn"}, {"c", "fail"}}, map[string]float64{"a": 1, "b": 0.5, "c": 0}},
 	} {
 		t.Run(row.rule, func(t *testing.T) {
@@ -255,7 +253,7 @@ func TestCheckStatus(t *testing.T) {
 			for name, want := range row.want {
 				sample := fmt.Sprintf("quietws_health_check_status{check=%q}", name)
 				if got, ok := samples[sample]; !ok || got != want {
-					t.Errorf("%s is %v, there: %t; want %v", sample, got, ok, want)
+					t.Errorf("%s is %v, present: %t; want %v", sample, got, ok, want)
 				}
 			}
 		})
@@ -275,8 +273,7 @@ func ExampleNewCollector() {
 	// Output: 16 classes, <nil>
 }
 
-// A nil guard, which is one that does nothing, has no metrics: a gauge at 0 would
-// ring alerts.
+// A nil guard has no metrics: a gauge at 0 would raise alerts.
 func TestNilGuard(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	if err := registry.Register(prom.NewCollector(nil)); err != nil {

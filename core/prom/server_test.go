@@ -29,13 +29,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = 20 * time.Second
 
-// server is a guarded server on loopback with an echoing WebSocket on /ws.
+// server is a guarded server on loopback with a WebSocket echo on /ws.
 type server struct {
 	t        *testing.T
 	guard    *core.Guard
 	registry *prometheus.Registry
 	addr     string
-	stop     func() // begins the drain, and returns when Serve has
+	stop     func() // begins the drain and waits for Serve to return
 }
 
 func start(t *testing.T, config core.Config) *server {
@@ -92,7 +92,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// get asks on a connection of its own.
+// get sends a request on a new connection.
 func (s *server) get(path string, header ...string) int {
 	s.t.Helper()
 	req, err := http.NewRequest("GET", "http://"+s.addr+path, nil)
@@ -124,7 +124,7 @@ func (s *server) connect() {
 	_ = nc.Close()
 }
 
-// session opens a session that has echoed one message.
+// session opens a session and echoes one message.
 func (s *server) session() *probetest.Session {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -142,7 +142,7 @@ func (s *server) session() *probetest.Session {
 	return ws
 }
 
-// scrape returns every sample of one scrape, named as in its text.
+// scrape returns every sample of one scrape, by its name and labels.
 func (s *server) scrape() map[string]float64 {
 	s.t.Helper()
 	families, err := s.registry.Gather()
@@ -169,7 +169,7 @@ func labels(m *dto.Metric) string {
 	return b.String()
 }
 
-// until scrapes until ok, for the server may see an end later than its peer.
+// until scrapes until ok, because the server may see an end later than the client.
 func (s *server) until(what string, ok func(samples map[string]float64) bool) map[string]float64 {
 	s.t.Helper()
 	for deadline := time.Now().Add(patience); ; runtime.Gosched() {
