@@ -9,9 +9,8 @@ import (
 	"github.com/quietws/quietws/core"
 )
 
-// Answer answers a health route from the last snapshot. It runs no check,
-// waits for nothing and, but for details, makes nothing. It returns false for
-// a query without a route.
+// Answer answers a health route from the last snapshot. It runs no check, never waits, and
+// allocates only for details. It returns false for a query without a route.
 func (c *Checker) Answer(q core.HealthQuery) (core.Answer, bool) {
 	if q.Route == core.NoRoute || q.Route >= routes {
 		return core.Answer{}, false
@@ -35,7 +34,7 @@ func (c *Checker) Answer(q core.HealthQuery) (core.Answer, bool) {
 	return s.report(q.Route, say, &asked), true
 }
 
-// phrase is what an answer says, in a word.
+// phrase is the short form of an answer.
 type phrase uint8
 
 const (
@@ -48,8 +47,8 @@ const (
 	phrases
 )
 
-// phraseText has the body of each phrase. A warning reads ok like a pass: a
-// prober that compares the body must not take a warning for a failure.
+// phraseText has the body of each phrase. A warning is "ok" like a pass, so that a prober
+// that compares the body does not take a warning for a failure.
 var phraseText = [phrases]string{"ok", "ok", "starting", "not ready", "not live", "draining"}
 
 func (p phrase) status() Status { return [phrases]Status{Pass, Warn, Fail, Fail, Fail, Fail}[p] }
@@ -61,14 +60,14 @@ func (p phrase) code() int {
 	return 200
 }
 
-// output is the explanation that the health+json draft asks for beside a
-// status other than pass.
+// output is the explanation that the health+json draft requires for a status other than
+// pass.
 func (p phrase) output() string {
 	switch p {
 	case sayOK:
 		return ""
 	case sayWarn:
-		return "something that is not critical does not pass"
+		return "an optional check fails"
 	}
 	return phraseText[p]
 }
@@ -94,7 +93,7 @@ const (
 	typeJSON = "application/health+json"
 )
 
-// plain and brief are all the answers there are without details.
+// plain and brief have all answers without details.
 var plain, brief = func() (plain, brief [phrases]core.Answer) {
 	for p := range phrases {
 		plain[p] = answer(p.code(), typeText, phraseText[p]+"\n")
@@ -115,19 +114,18 @@ func answer(code int, contentType, body string) core.Answer {
 	}, fixedFields...)}
 }
 
-// query is what the query of a request asks for.
+// query is the parsed query of a request.
 type query struct {
 	verbose bool
-	// excludes: skip has something in it.
+	// excludes: skip is not empty.
 	excludes bool
 	skip     set
-	// unknown: it excludes a name that is no check.
+	// unknown: it excludes a name that no check has.
 	unknown bool
 }
 
-// parse reads ?verbose and ?exclude=name, the words of the Kubernetes API
-// server. What it does not know it leaves alone. A name needs no escaping, so
-// the common query is read without allocating.
+// parse reads ?verbose and ?exclude=name, as in the Kubernetes API server, and ignores the
+// rest. Names need no escaping, so a usual query is read without allocating.
 func (s *snapshot) parse(raw string) (q query) {
 	for raw != "" {
 		var pair string
@@ -138,7 +136,7 @@ func (s *snapshot) parse(raw string) (q query) {
 			q.verbose = true
 		case "exclude":
 			if strings.Contains(value, "%") {
-				// An escape that is none leaves "", which is no check.
+				// An invalid escape leaves "", which no check is called.
 				value, _ = url.QueryUnescape(value)
 			}
 			i, ok := slices.BinarySearchFunc(s.checks, value, byName)
@@ -154,8 +152,8 @@ func (s *snapshot) parse(raw string) (q query) {
 }
 
 // acceptsJSON reports whether accept, the value of an Accept field (RFC 9110
-// §12.5.1), names application/health+json with a weight other than 0. A
-// wildcard does not: what asks for anything gets the short answer.
+// §12.5.1), names application/health+json with a weight other than 0. A wildcard does
+// not count: it gets the short answer.
 func acceptsJSON(accept string) bool {
 	for len(accept) >= len(typeJSON) {
 		var item string

@@ -31,7 +31,7 @@ func TestAnswerBodies(t *testing.T) {
 		ask   ask
 		want  string
 	}{
-		{"draining is said before anything else", fail, core.HealthQuery{Route: core.RouteReady, Draining: true}, ask{}, "503 draining"},
+		{"draining comes before any other state", fail, core.HealthQuery{Route: core.RouteReady, Draining: true}, ask{}, "503 draining"},
 		{"health fails while draining", fail, core.HealthQuery{Route: core.RouteHealth, Draining: true}, ask{}, "503 draining"},
 		{"live does not", fail, core.HealthQuery{Route: core.RouteLive, Draining: true}, ask{}, "200 ok"},
 		{"startup does not", fail, core.HealthQuery{Route: core.RouteStartup, Draining: true}, ask{}, "200 ok"},
@@ -40,7 +40,7 @@ func TestAnswerBodies(t *testing.T) {
 		{"live while a check fails", Check{Name: "db", Kind: Live, Func: fails}, core.HealthQuery{Route: core.RouteLive}, ask{}, "503 not live"},
 		{"startup while a check fails", Check{Name: "db", Kind: Startup, Func: fails}, core.HealthQuery{Route: core.RouteStartup}, ask{}, "503 starting"},
 		{"a warning is ok", Check{Name: "db", Func: fails, Optional: true}, core.HealthQuery{Route: core.RouteReady}, ask{}, "200 ok"},
-		{"health does not look at checks", fail, core.HealthQuery{Route: core.RouteHealth}, ask{}, "200 ok"},
+		{"health ignores checks", fail, core.HealthQuery{Route: core.RouteHealth}, ask{}, "200 ok"},
 
 		{"by Accept", fail, core.HealthQuery{Route: core.RouteReady}, ask{accept: "application/health+json"},
 			`503 {"status":"fail","output":"not ready"}`},
@@ -48,13 +48,13 @@ func TestAnswerBodies(t *testing.T) {
 		{"by query with a value", fail, core.HealthQuery{Route: core.RouteHealth}, ask{query: "x=1&verbose=true"}, `200 {"status":"pass"}`},
 		{"draining", fail, core.HealthQuery{Route: core.RouteReady, Draining: true}, ask{query: "verbose"},
 			`503 {"status":"fail","output":"draining"}`},
-		{"a warning is one in JSON", Check{Name: "db", Func: fails, Optional: true}, core.HealthQuery{Route: core.RouteReady}, ask{query: "verbose"},
-			`200 {"status":"warn","output":"something that is not critical does not pass"}`},
-		{"details are not text's", fail, core.HealthQuery{Route: core.RouteReady, Details: true}, ask{}, "503 not ready"},
+		{"a warning is a warning in JSON", Check{Name: "db", Func: fails, Optional: true}, core.HealthQuery{Route: core.RouteReady}, ask{query: "verbose"},
+			`200 {"status":"warn","output":"an optional check fails"}`},
+		{"details are not in the text", fail, core.HealthQuery{Route: core.RouteReady, Details: true}, ask{}, "503 not ready"},
 
 		{"exclude", fail, core.HealthQuery{Route: core.RouteReady, Details: true}, ask{query: "exclude=db"}, "200 ok"},
 		{"exclude, escaped", fail, core.HealthQuery{Route: core.RouteReady, Details: true}, ask{query: "exclude=d%62"}, "200 ok"},
-		{"exclude beside others", fail, core.HealthQuery{Route: core.RouteReady, Details: true}, ask{query: "exclude=x&exclude=db&exclude=db"}, "200 ok"},
+		{"exclude with others", fail, core.HealthQuery{Route: core.RouteReady, Details: true}, ask{query: "exclude=x&exclude=db&exclude=db"}, "200 ok"},
 		{"exclude, unknown", fail, core.HealthQuery{Route: core.RouteReady, Details: true}, ask{query: "exclude=bd"}, "503 not ready"},
 		{"exclude, empty", fail, core.HealthQuery{Route: core.RouteReady, Details: true}, ask{query: "exclude=&exclude"}, "503 not ready"},
 		{"exclude, broken", fail, core.HealthQuery{Route: core.RouteReady, Details: true}, ask{query: "exclude=db%zz&&=&"}, "503 not ready"},
@@ -75,8 +75,8 @@ func TestAnswerBodies(t *testing.T) {
 	}
 }
 
-// Every answer there can be has the same four fields, the right length, and a
-// status that fits its word: draft-inadarei-api-health-check-06 §3.1.
+// Every possible answer has the same four fields, the right length, and a status that fits
+// its word: draft-inadarei-api-health-check-06 §3.1.
 func TestAnswerFields(t *testing.T) {
 	check := func(a core.Answer, contentType string) {
 		t.Helper()
@@ -149,8 +149,7 @@ func TestShortBodyIsStable(t *testing.T) {
 	})
 }
 
-// checkerWith returns a Checker with n checks that have passed; the caller
-// closes it.
+// checkerWith returns a Checker with n checks that have passed. The caller closes it.
 func checkerWith(tb testing.TB, n int) *Checker {
 	c := New(Config{Logger: slog.New(slog.DiscardHandler)})
 	for i := range n {
@@ -162,7 +161,7 @@ func checkerWith(tb testing.TB, n int) *Checker {
 	return c
 }
 
-// The questions that a prober asks, which must cost nothing.
+// The answers to probers must not allocate.
 var cheap = []struct {
 	name string
 	q    core.HealthQuery
@@ -220,7 +219,7 @@ func FuzzQuery(f *testing.F) {
 			t.Errorf("%q excludes %v", raw, q.skip)
 		}
 		for name, want := range map[string]Status{"a:b/c": Pass, "db": Fail} {
-			// Whatever comes before, one more parameter is understood.
+			// Whatever comes before, one more parameter is read.
 			more := s.parse(raw + "&exclude=" + url.QueryEscape(name))
 			if !more.excludes || s.status(core.RouteReady, &more.skip) > max(want, s.status(core.RouteReady, &q.skip)) {
 				t.Errorf("%q and %s is read as %+v", raw, name, more)
@@ -239,7 +238,7 @@ func FuzzAccept(f *testing.F) {
 			t.Errorf("%q does not name it", accept)
 		}
 		if got != acceptsJSON(" "+strings.ToUpper(accept)+" ") {
-			t.Errorf("%q is read otherwise in upper case", accept)
+			t.Errorf("%q is read differently in upper case", accept)
 		}
 	})
 }

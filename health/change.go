@@ -7,27 +7,26 @@ import (
 	"github.com/quietws/quietws/core"
 )
 
-// Change is one change of state: of a check, of the routes that it decides, or
-// of both. A run that fails like the one before is none.
+// Change is one change of state of a check, of the routes that it decides, or of both. A
+// run that fails like the one before is not a change.
 type Change struct {
-	// Time is when it happened, which is before it is told.
+	// Time is when it happened, which is before it is logged.
 	Time time.Time
-	// Check is the name of the check that caused it, Kind its kind.
+	// Check is the name of the check that caused it; Kind is its kind.
 	Check string
 	Kind  Kind
-	// From and To are the check's. They are both Pending where a check was
-	// added, and To is 0 where it was removed.
+	// From and To are states of the check. Both are Pending if the check was added; To is
+	// 0 if it was removed.
 	From, To Status
 	// Lasted is how long the check had been in From.
 	Lasted time.Duration
 	// Err is why the check fails: what Func returned, a *[PanicError], or an
 	// error that is [ErrTimeout] or [ErrStale]. Nil otherwise.
 	Err error
-	// Routes are the routes whose answer changes with it. Draining is the
-	// guard's and no change of theirs.
+	// Routes are the routes whose verdict changes with it. A drain changes no verdict.
 	Routes []RouteChange
 
-	// text is that of Err, taken when the check ran.
+	// text is the text of Err, taken when the check ran.
 	text string
 }
 
@@ -39,9 +38,8 @@ type RouteChange struct {
 	Lasted time.Duration
 }
 
-// level: a route that is lost is an error, a check that fails a warning, its
-// recovery is information. What a start looks like when all is well is none of
-// these.
+// level: a route that begins to fail is an error, a check that does a warning, its recovery
+// is information. A normal start is only for Debug.
 func (ch Change) level() slog.Level {
 	for _, r := range ch.Routes {
 		if r.To == Fail && r.From != Pending {

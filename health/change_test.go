@@ -53,8 +53,8 @@ func (l *lines) from(t *testing.T, level slog.Level) (all []map[string]any) {
 	return all
 }
 
-// A day with two outages: what is told is four lines and four calls, each with
-// the check, the reason, and how long it had been as it was before.
+// A day with two outages causes four lines and four calls, each with the check, the reason,
+// and how long the state before had lasted.
 func TestChangesAreToldOnce(t *testing.T) {
 	var log lines
 	var seen []Change
@@ -94,16 +94,16 @@ func TestChangesAreToldOnce(t *testing.T) {
 		}
 		ch := seen[1]
 		if ch.Check != "db" || ch.Kind != Ready || ch.From != Fail || ch.To != Pass || ch.Err != nil || len(ch.Routes) != 1 {
-			t.Fatalf("the recovery is told as %+v", ch)
+			t.Fatalf("the recovery is reported as %+v", ch)
 		}
 		if r := ch.Routes[0]; r.Route != core.RouteReady || r.From != Fail || r.To != Pass || r.Lasted != ch.Lasted {
-			t.Errorf("the route's recovery is told as %+v", r)
+			t.Errorf("the route's recovery is reported as %+v", r)
 		}
 		if ch.Lasted < 10*time.Minute-time.Second || ch.Lasted > 10*time.Minute+time.Second {
 			t.Errorf("an outage of ten minutes had lasted %v", ch.Lasted)
 		}
 		if !errors.Is(seen[0].Err, errDown) || seen[0].Time.Sub(start) > time.Second {
-			t.Errorf("the failure is told as %+v", seen[0])
+			t.Errorf("the failure is reported as %+v", seen[0])
 		}
 		if d := got[1]["lasted"].(float64); time.Duration(d) != ch.Lasted {
 			t.Errorf("the line says %v, the call %v", time.Duration(d), ch.Lasted)
@@ -121,11 +121,11 @@ func TestChangeLevel(t *testing.T) {
 		level   slog.Level
 		message string
 	}{
-		{"a route is lost", Change{From: Pass, To: Fail, Routes: ready(Pass, Fail)}, slog.LevelError, "health check failing"},
+		{"a route begins to fail", Change{From: Pass, To: Fail, Routes: ready(Pass, Fail)}, slog.LevelError, "health check failing"},
 		{"a route with a warning is lost", Change{From: Pass, To: Fail, Routes: ready(Warn, Fail)}, slog.LevelError, "health check failing"},
 		{"a second check fails", Change{From: Pass, To: Fail}, slog.LevelWarn, "health check failing"},
 		{"a start does not succeed", Change{From: Pending, To: Fail, Routes: ready(Pending, Fail)}, slog.LevelWarn, "health check failing"},
-		{"something optional fails", Change{From: Pass, To: Warn, Routes: ready(Pass, Warn)}, slog.LevelWarn, "optional health check failing"},
+		{"an optional check fails", Change{From: Pass, To: Warn, Routes: ready(Pass, Warn)}, slog.LevelWarn, "optional health check failing"},
 		{"a recovery", Change{From: Fail, To: Pass, Routes: ready(Fail, Pass)}, slog.LevelInfo, "health check passing"},
 		{"a failing check is removed", Change{From: Fail, Routes: ready(Fail, Pass)}, slog.LevelInfo, "health check removed"},
 		{"a passing check is removed", Change{From: Pass}, slog.LevelDebug, "health check removed"},
@@ -141,7 +141,7 @@ func TestChangeLevel(t *testing.T) {
 	}
 }
 
-// A start at which all is well writes no line that anybody sees by default.
+// A normal start writes no line at the default level.
 func TestAGoodStartIsSilent(t *testing.T) {
 	var log lines
 	bubble(t, Config{Logger: log.logger()}, func(t *testing.T, c *Checker) {
@@ -153,7 +153,7 @@ func TestAGoodStartIsSilent(t *testing.T) {
 			t.Errorf("it wrote %v", got)
 		}
 		if got := log.from(t, slog.LevelDebug); len(got) == 0 {
-			t.Error("nothing for those who look")
+			t.Error("no line at Debug")
 		}
 	})
 }
@@ -166,7 +166,7 @@ func TestRemovalIsTold(t *testing.T) {
 		c.Remove("db")
 		synctest.Wait()
 		if last.Check != "db" || last.From != Fail || last.To != 0 || len(last.Routes) != 1 || last.Routes[0].To != Pass {
-			t.Errorf("told as %+v", last)
+			t.Errorf("reported as %+v", last)
 		}
 	})
 }

@@ -8,20 +8,19 @@ import (
 	"time"
 )
 
-// Kind says which questions a check decides. Several may be joined: a check of
-// Ready|Startup holds back the start until it has passed once, and the traffic
-// whenever it fails.
+// Kind says which routes a check decides. Kinds may be joined: a check of Ready|Startup
+// delays the start until it has passed once, and stops the traffic whenever it fails.
 type Kind uint8
 
 const (
-	// Ready: while it fails no traffic should come here. What nearly every
-	// check is, and the default.
+	// Ready: while it fails no traffic should come here. This is the default and right
+	// for nearly every check.
 	Ready Kind = 1 << iota
-	// Live: while it fails the process should be restarted. Only for what a
-	// restart mends, a deadlock for instance, never for a dependency.
+	// Live: while it fails the process should be restarted. Use it only for what a
+	// restart fixes, such as a deadlock, and never for a dependency.
 	Live
-	// Startup: until it has passed once the start is not over. Unless it is of
-	// another kind too, it is not run again after that.
+	// Startup: the start is not complete until it has passed once. After that it is not
+	// run again, unless it is also of another kind.
 	Startup
 
 	allKinds = Ready | Live | Startup
@@ -41,65 +40,63 @@ func (k Kind) String() string {
 	return strings.Join(names, "|")
 }
 
-// Check is one check. Name and Func are required; the zero value of the rest
-// is the recommended setting.
+// Check is one check. Name and Func are required; the zero value of the other fields is
+// the recommended setting.
 type Check struct {
-	// Name is what the check is called in reports, logs, metrics and
-	// ?exclude=. At most 64 letters, digits and any of "-_.:/", unique in its
-	// Checker.
+	// Name is the name of the check in reports, logs, metrics and ?exclude=. It has at
+	// most 64 letters, digits and any of "-_.:/", and is unique in its Checker.
 	Name string
-	// Func returns nil if all is well. It should return soon after its context
-	// is done; where it does not, it fails all the same and is not started
-	// again until it has returned. A panic in it is a failure.
+	// Func returns nil if all is well. It should return soon after its context is done;
+	// if it does not, it fails anyway and is not started again until it has returned.
+	// A panic in it is a failure.
 	//
-	// Its error is shown to those who may see details, and logged when the
-	// check begins to fail.
+	// Its error is in the details, and logged when the check begins to fail.
 	Func func(context.Context) error
 	// Kind is what the check decides. 0: Ready.
 	Kind Kind
 	// Optional: its failure is a warning, which fails no route.
 	Optional bool
 
-	// Interval is the time from the start of one run to that of the next, at
-	// least 1ms; while a run is out no other starts. 0: 10s, and 1s after a
-	// run that ended for as long as the check has never passed, so that a
-	// dependency which starts together with this server does not delay it. Of
-	// one early interval a random part, at most half, is left out: checks and
-	// replicas that start together do not go on together.
+	// Interval is the time from the start of one run to the start of the next, at least
+	// 1ms. No run starts while another is in progress. 0: 10s, but 1s after the end of a
+	// run until the check has passed once, so that a dependency that starts together
+	// with this server does not delay it. One early interval is shortened by a random
+	// part, at most half, so that checks and replicas that start together do not run
+	// together.
 	Interval time.Duration
 	// Timeout is how long one run may take; its context ends then. 0: 2s.
 	Timeout time.Duration
-	// Delay is how long after Add the first run is. 0: none. No duration may be
-	// negative or longer than 30 days.
+	// Delay is the time from Add to the first run. 0: none. No duration may be negative
+	// or longer than 30 days.
 	Delay time.Duration
 	// FailAfter is how many runs must fail in a row for the check to fail, at
 	// most 1000. 0: 1.
 	FailAfter int
-	// PassAfter is how many runs must pass in a row for a check to pass that
-	// has failed or is new, at most 1000. 0: 1.
+	// PassAfter is how many runs must pass in a row for a failed or new check to pass, at
+	// most 1000. 0: 1.
 	PassAfter int
-	// MaxAge is how old a result may get. Without another one the check is
-	// stale then, and fails. At least Interval + Timeout. 0: the time in which
-	// FailAfter runs would have failed, FailAfter+1 intervals and a timeout.
+	// MaxAge is how old a result may get. An older one is stale, and the check fails. At
+	// least Interval + Timeout. 0: FailAfter+1 intervals and a timeout, the time in which
+	// FailAfter runs would have failed.
 	MaxAge time.Duration
 }
 
 const (
 	defaultInterval = 10 * time.Second
 	defaultTimeout  = 2 * time.Second
-	// firstInterval is the pause between runs of a check that has never passed,
-	// where the interval is left to us.
+	// firstInterval is the pause between runs of a check that has never passed, if its
+	// Interval is 0.
 	firstInterval = time.Second
 
-	// The limits keep a typing error from becoming a busy loop or an overflow.
+	// The limits keep a typo from becoming a busy loop or an overflow.
 	minInterval  = time.Millisecond
 	maxDuration  = 30 * 24 * time.Hour
 	maxThreshold = 1000
 	maxName      = 64
 )
 
-// withDefaults returns k with every default filled in, or one error that joins
-// all that is wrong with it.
+// withDefaults returns k with every default filled in, or one error that joins everything
+// wrong with it.
 func (k Check) withDefaults() (Check, error) {
 	var errs []error
 	bad := func(format string, args ...any) {
@@ -116,7 +113,7 @@ func (k Check) withDefaults() (Check, error) {
 		k.Kind = Ready
 	}
 	if k.Kind&^allKinds != 0 {
-		bad("Kind is %d, which is no sum of Ready, Live and Startup", k.Kind)
+		bad("Kind is %d, not a combination of Ready, Live and Startup", k.Kind)
 	}
 	for _, d := range []struct {
 		field string
@@ -158,8 +155,7 @@ func (k Check) withDefaults() (Check, error) {
 	return k, errors.Join(errs...)
 }
 
-// isName reports whether s can stand in a URL, a metric label and a log line
-// as it is.
+// isName reports whether s needs no escaping in a URL, a metric label and a log line.
 func isName(s string) bool {
 	for _, r := range s {
 		switch {

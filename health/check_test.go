@@ -16,7 +16,7 @@ func TestCheckIsRefused(t *testing.T) {
 		{"a check has a name", func(k *Check) { k.Name = "" }, "Name"},
 		{"a name fits into a URL", func(k *Check) { k.Name = "a&b" }, "Name"},
 		{"a name fits into a log line", func(k *Check) { k.Name = "a b" }, "Name"},
-		{"a name is not long", func(k *Check) { k.Name = strings.Repeat("a", 65) }, "Name"},
+		{"a name is short", func(k *Check) { k.Name = strings.Repeat("a", 65) }, "Name"},
 		{"a check has a function", func(k *Check) { k.Func = nil }, "Func"},
 		{"a kind is one of three", func(k *Check) { k.Kind = 8 }, "Kind"},
 		{"no negative interval", func(k *Check) { k.Interval = -1 }, "Interval"},

@@ -17,25 +17,24 @@ import (
 // ErrClosed is returned by [Checker.Add] after Close.
 var ErrClosed = errors.New("health: the checker is closed")
 
-// maxChecks is how many checks a Checker takes.
+// maxChecks is how many checks a Checker can have.
 const maxChecks = 256
 
 // Config is what [New] takes. The zero value is the recommended setting.
 type Config struct {
-	// Logger gets one line for each change of state: at Error where a route is
-	// lost, at Warn where a check begins to fail, at Info where it recovers, at
-	// Debug the rest. Nil: slog.Default() at the time of New.
+	// Logger gets one line for each change of state: at Error if a route begins to
+	// fail, at Warn if a check does, at Info if it recovers, else at Debug. Nil:
+	// slog.Default() at the time of New.
 	Logger *slog.Logger
-	// OnChange is called after each change of state, one call at a time and in
-	// order, never while a lock is held: it may call the Checker. A panic in
-	// it is contained and logged. While it blocks no check waits; of the
-	// changes that then come in the latest 256 are kept for it. Nil: nothing.
+	// OnChange is called after each change of state, one call at a time and in order.
+	// No lock is held, so it may call the Checker. A panic in it is contained and
+	// logged. Checks go on while it blocks; it then gets the latest 256 changes. Nil:
+	// nothing is called.
 	OnChange func(Change)
 }
 
 // Checker runs checks and answers the health routes; see the package comment.
-// Its methods may be called from anywhere at any time, also from checks and
-// from [Config.OnChange].
+// Its methods are safe for concurrent use, also from checks and from [Config.OnChange].
 type Checker struct {
 	config Config
 	snap   atomic.Pointer[snapshot]
@@ -43,23 +42,23 @@ type Checker struct {
 	mu     sync.Mutex
 	tasks  map[string]*task
 	closed bool
-	// since is when each route took the status that it has.
+	// since is when each route changed to its present status.
 	since [routes]time.Time
 
-	// What is still to be logged and called back, and whether somebody is at
-	// it. lost is what did not fit in since the last line.
-	queue   []Change
-	telling bool
-	lost    int
+	// queue has the changes that wait for notifyAll, which runs while notifying is true.
+	// lost counts those dropped since the last line.
+	queue     []Change
+	notifying bool
+	lost      int
 }
 
 var (
 	_ core.Health                              = (*Checker)(nil)
-	_ interface{ Checks() []core.CheckStatus } = (*Checker)(nil) // which core.Health says a Health may have
+	_ interface{ Checks() []core.CheckStatus } = (*Checker)(nil) // the optional method of core.Health
 )
 
-// New returns a Checker without checks: it is live, started and ready. It
-// starts nothing; [Checker.Add] does, and [Checker.Close] ends it.
+// New returns a Checker without checks: it is live, started and ready. It starts no
+// goroutine; [Checker.Add] starts checks, and [Checker.Close] ends them.
 func New(config Config) *Checker {
 	if config.Logger == nil {
 		config.Logger = slog.Default()
@@ -73,15 +72,13 @@ func New(config Config) *Checker {
 	return c
 }
 
-// Add adds checks and starts them, also while others are running. It adds all
-// of them or, if anything is wrong with one, none, and then returns one error
-// that joins all that is wrong: a field out of its limits, a name that is
-// taken, more than 256 checks, [ErrClosed].
+// Add adds checks and starts them, also while others are running. It adds all of them or
+// none. The error joins everything that is wrong: a field out of its limits, a name in
+// use, more than 256 checks, [ErrClosed].
 //
-// A new check has not passed yet. Unless it is optional, one of Ready or Startup
-// makes the ready route fail until it does, and one of Startup the startup route
-// too, also where that has said 200 before. A Live check fails no route until it
-// has failed.
+// A new check has not passed yet. Unless it is optional, a Ready or Startup check makes
+// the ready route fail until it passes, and a Startup check also the startup route, even
+// if that answered 200 before. A Live check fails no route until it has failed.
 func (c *Checker) Add(checks ...Check) error {
 	tasks := make([]*task, len(checks))
 	var errs []error
@@ -120,8 +117,8 @@ func (c *Checker) Add(checks ...Check) error {
 	return nil
 }
 
-// Remove takes a check out and cancels its run, if one is out; what that run
-// still returns is ignored. It reports whether there was a check of that name.
+// Remove removes a check and cancels its run, whose result is then ignored. It reports
+// whether there was a check of that name.
 func (c *Checker) Remove(name string) bool {
 	c.mu.Lock()
 	t := c.tasks[name]
@@ -138,12 +135,11 @@ func (c *Checker) Remove(name string) bool {
 	return true
 }
 
-// Close ends all checks: it cancels the runs that are out and starts no more.
-// It does not wait for them, so a check may call it, nor for a callback that is
-// at work; changes that are not told yet are dropped. From then on the ready
-// route fails, since nothing is known any more, the live and the health route do
-// not, and the startup route says what it said. Close may be called at any time
-// and more than once; it always returns nil.
+// Close ends all checks: it cancels the runs in progress and starts no more. It does not
+// wait for them, so a check may call it, nor for OnChange. Changes that are not logged yet
+// are dropped. From then on the ready route fails, because no state is known any more; the
+// live and health routes do not fail, and the startup route keeps its answer. Close may be
+// called at any time and more than once; it always returns nil.
 func (c *Checker) Close() error {
 	c.mu.Lock()
 	if c.closed {
@@ -167,8 +163,8 @@ func (c *Checker) Close() error {
 	return nil
 }
 
-// show puts v in the place of what is shown of t, nil for nothing any more,
-// and tells of what that changes. err is why, with t.last.text. The caller holds c.mu.
+// show replaces the view of t with v, or removes it if v is nil, and notifies of what
+// that changes. err is the cause, with its text in t.last.text. The caller holds c.mu.
 func (c *Checker) show(t *task, v *view, now time.Time, err error) {
 	before := c.snap.Load()
 	checks := slices.Clone(before.checks)
@@ -204,7 +200,7 @@ func (c *Checker) show(t *task, v *view, now time.Time, err error) {
 		}
 	}
 	if change.From != change.To || len(change.Routes) > 0 {
-		c.tell(change)
+		c.notify(change)
 	}
 }
 

@@ -25,9 +25,9 @@ func TestAddTakesAllOrNone(t *testing.T) {
 		checks []Check
 		want   string
 	}{
-		{"a name that is taken", []Check{{Name: "new", Func: passes}, {Name: "there", Func: passes}}, `"there": there is one`},
+		{"a name in use", []Check{{Name: "new", Func: passes}, {Name: "there", Func: passes}}, `"there": there is one`},
 		{"a name twice", []Check{{Name: "a", Func: passes}, {Name: "a", Func: passes}}, `"a": there is one`},
-		{"a check that is no good", []Check{{Name: "new", Func: passes}, {Name: "b"}}, "Func is nil"},
+		{"an invalid check", []Check{{Name: "new", Func: passes}, {Name: "b"}}, "Func is nil"},
 		{"too many", many, "at most 256"},
 	} {
 		t.Run(row.rule, func(t *testing.T) {
@@ -52,7 +52,7 @@ func TestAddTakesAsManyAsItSays(t *testing.T) {
 		after(0)
 		wantReady(t, c, "256 checks", true)
 		if err := c.Add(Check{Name: "more", Func: passes}); err == nil {
-			t.Error("one more was taken")
+			t.Error("one more was added")
 		}
 	})
 }
@@ -75,8 +75,8 @@ func TestRemove(t *testing.T) {
 	})
 }
 
-// A run that is out when its check is removed must neither come to life again
-// nor speak for another check of the same name.
+// A run in progress when its check is removed must neither be repeated nor count for a new
+// check of the same name.
 func TestRemoveWhileRunning(t *testing.T) {
 	bubble(t, Config{}, func(t *testing.T, c *Checker) {
 		h := newHanging(true)
@@ -186,7 +186,7 @@ func TestCloseIsHarmless(t *testing.T) {
 	})
 }
 
-// All at once, for the race detector; at the end nothing may be left.
+// All methods run at once, for the race detector. At the end no goroutine may be left.
 func TestEverythingAtOnce(t *testing.T) {
 	c := New(Config{OnChange: func(Change) {}})
 	var wg sync.WaitGroup
@@ -211,7 +211,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	wantReady(t, c, "closed", false)
 }
 
-// A prober that hangs up while a check runs must not fail it for the next one.
+// A prober that disconnects while a check runs must not fail it.
 func TestProberThatHangsUpPoisonsNothing(t *testing.T) {
 	c := New(Config{})
 	defer c.Close()
@@ -240,7 +240,7 @@ func TestProberThatHangsUpPoisonsNothing(t *testing.T) {
 	req, _ := http.NewRequestWithContext(ctx, "GET", server.URL+"/hangs", nil)
 	if res, err := server.Client().Do(req); err == nil {
 		res.Body.Close()
-		t.Error("the prober did not hang up")
+		t.Error("the prober did not disconnect")
 	}
 	close(letGo)
 	if err := <-result; err != nil {

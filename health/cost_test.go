@@ -16,9 +16,9 @@ import (
 	"github.com/quietws/quietws/core"
 )
 
-// What a health answer costs, in process: through the guard as the outermost
-// layer, with three checks, against a handler that writes a prebuilt body with
-// the same header fields. The race detector makes both something else.
+// The cost of a health answer in process, through the guard as the outermost layer and with
+// three checks, compared with a handler that writes a prebuilt body with the same header
+// fields. The race detector distorts both.
 
 // answering returns a guard's outermost layer, with three checks that pass.
 func answering(tb testing.TB) http.Handler {
@@ -68,7 +68,7 @@ func (d *discard) Write(p []byte) (int, error)       { return len(p), nil }
 func (d *discard) WriteString(s string) (int, error) { return len(s), nil }
 func (d *discard) WriteHeader(int)                   {}
 
-// probeOf is a request as the kubelet makes it.
+// probeOf is a request of the kubelet.
 func probeOf(path string) *http.Request {
 	r := httptest.NewRequest("GET", path, nil)
 	r.RemoteAddr = "10.0.0.7:51423"
@@ -80,18 +80,18 @@ func TestHealthAnswerAllocatesNothing(t *testing.T) {
 	h := answering(t)
 	for _, path := range []string{"/livez", "/readyz", "/startupz", "/healthz"} {
 		w, r := &discard{make(http.Header)}, probeOf(path)
-		h.ServeHTTP(w, r) // the first sight
+		h.ServeHTTP(w, r) // the first probe is logged
 		if n := testing.AllocsPerRun(2000, func() { h.ServeHTTP(w, r) }); n != 0 {
 			t.Errorf("an answer on %s: %v allocations, want 0", path, n)
 		}
 	}
 }
 
-// ways are how an answer is written: to nothing at all, where the layer weighs
-// most, and by net/http's server to a connection that ends nowhere.
+// ways are how an answer is written: to a discarding ResponseWriter, where the layer weighs
+// most, and by net/http's server to a discarding connection.
 var ways = []struct {
 	name string
-	// run has h answer n times and returns the time for one.
+	// run makes h answer n times and returns the time for one.
 	run func(tb testing.TB, h http.Handler, path string, n int) time.Duration
 }{
 	{"handler", func(_ testing.TB, h http.Handler, path string, n int) time.Duration {
@@ -121,7 +121,7 @@ var ways = []struct {
 	}},
 }
 
-// oneConn is a listener with what is put into it.
+// oneConn is a listener that accepts the connections put into it.
 type oneConn struct{ next chan net.Conn }
 
 func (l *oneConn) Accept() (net.Conn, error) {
@@ -133,7 +133,7 @@ func (l *oneConn) Accept() (net.Conn, error) {
 func (l *oneConn) Close() error   { return nil }
 func (l *oneConn) Addr() net.Addr { return &net.TCPAddr{} }
 
-// asking is a connection that asks the same a number of times and is over.
+// asking is a connection that sends the same request a number of times and ends.
 type asking struct {
 	net.Conn
 	request string
@@ -170,9 +170,8 @@ func (c *asking) SetDeadline(time.Time) error      { return nil }
 func (c *asking) SetReadDeadline(time.Time) error  { return nil }
 func (c *asking) SetWriteDeadline(time.Time) error { return nil }
 
-// Through the guard an answer of net/http's server allocates no more than that of the
-// prebuilt handler. How long it takes is for the benchmark: a busy machine makes a
-// test of it fail.
+// Through the guard an answer of net/http's server allocates no more than the prebuilt
+// handler. The benchmark measures the time; a test of it would fail on a busy machine.
 func TestHealthAnswerCosts(t *testing.T) {
 	h := answering(t)
 	const each = 1000

@@ -16,13 +16,12 @@ import (
 	"github.com/quietws/quietws/health"
 )
 
-// A database that readiness depends on, a cache that may be away, and a start
-// that takes its time.
+// Readiness depends on a database, the cache is optional, and the start takes a while.
 func Example() {
-	told := make(chan health.Change, 16)
+	changes := make(chan health.Change, 16)
 	checks := health.New(health.Config{
 		Logger:   slog.New(slog.DiscardHandler),
-		OnChange: func(ch health.Change) { told <- ch },
+		OnChange: func(ch health.Change) { changes <- ch },
 	})
 	defer checks.Close()
 
@@ -39,7 +38,7 @@ func Example() {
 		return
 	}
 	for decided := 0; decided < 3; {
-		if ch := <-told; ch.To != health.Pending {
+		if ch := <-changes; ch.To != health.Pending {
 			decided++
 		}
 	}
@@ -56,7 +55,7 @@ func Example() {
 	// migrations pass
 }
 
-// All that is wrong is said at once, and then nothing is added.
+// Add reports all errors at once, and then adds no check.
 func ExampleChecker_Add() {
 	checks := health.New(health.Config{})
 	fmt.Println(checks.Add(
@@ -69,17 +68,17 @@ func ExampleChecker_Add() {
 	// health: check "db": there is one of that name
 }
 
-// The callback is told which check took the server out of rotation, why, and
-// what came of it.
+// OnChange gets the check that took the server out of rotation, the reason, and the routes
+// that it changed.
 func ExampleConfig_onChange() {
-	told := make(chan health.Change, 16)
+	changes := make(chan health.Change, 16)
 	checks := health.New(health.Config{
 		Logger:   slog.New(slog.DiscardHandler),
-		OnChange: func(ch health.Change) { told <- ch },
+		OnChange: func(ch health.Change) { changes <- ch },
 	})
 	defer checks.Close()
 	_ = checks.Add(health.Check{Name: "db", Func: func(context.Context) error { return errors.New("connection refused") }})
-	for ch := range told {
+	for ch := range changes {
 		if ch.To != health.Fail {
 			continue
 		}
@@ -107,8 +106,8 @@ func ExampleBelow() {
 	// <nil>
 }
 
-// What the guard knows of its sessions and handshakes as readiness checks. The
-// guard has to be there before they are added.
+// The guard's sessions and handshakes are readiness checks. Create the guard before you add
+// them.
 func ExampleSessions() {
 	checks := health.New(health.Config{})
 	defer checks.Close()
@@ -126,8 +125,7 @@ func ExampleSessions() {
 	// Output: <nil> 2
 }
 
-// The share of what failed since the last run, judged only where there were at
-// least 20.
+// The share of failures since the last run counts only if there were at least 20 requests.
 func ExampleShareBelow() {
 	var failed, all uint64
 	check := health.ShareBelow(func() (uint64, uint64) { return failed, all }, 0.5, 20)
@@ -139,8 +137,8 @@ func ExampleShareBelow() {
 	// 30 of 40, the limit is 50 %
 }
 
-// What a server depends on, each asked in its own way. A *sql.DB is a Pinger, and
-// a method of go-redis has a reply with its error in it.
+// Checks for what a server depends on. A *sql.DB is a Pinger, and a method of go-redis
+// returns a reply with its error in it.
 func ExamplePing() {
 	checks := health.New(health.Config{})
 	defer checks.Close()
@@ -176,7 +174,7 @@ func ExampleReply() {
 	// Output: connection refused
 }
 
-// A port at which somebody has to accept.
+// The port must accept connections.
 func ExampleTCP() {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -192,7 +190,7 @@ func ExampleTCP() {
 	// true
 }
 
-// A number of one's own in the report, in place of how long the check took.
+// The report shows this number instead of the duration of the check.
 func ExampleObserve() {
 	free := func() (gigabytes float64) { return 2.5 }
 	check := health.Check{Name: "disk", Func: func(ctx context.Context) error {
@@ -206,7 +204,7 @@ func ExampleObserve() {
 	// Output: <nil>
 }
 
-// The checks on a server's health routes, and their details for who knows a word.
+// The server's health routes show the details of the checks to a prober with the secret.
 func ExampleChecker_Answer() {
 	passed := make(chan health.Change, 4)
 	checks := health.New(health.Config{
@@ -257,7 +255,7 @@ func ExampleChecker_Answer() {
 	// 200 pass 1 <nil>
 }
 
-// A URL that has to answer 200 to 399.
+// The URL must answer with a status from 200 to 399.
 func ExampleHTTP() {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()

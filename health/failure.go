@@ -9,14 +9,14 @@ import (
 var (
 	// ErrTimeout is in [Change.Err] when a run took longer than its timeout.
 	ErrTimeout = errors.New("timed out")
-	// ErrStale is in [Change.Err] when a check was not heard of for its MaxAge.
+	// ErrStale is in [Change.Err] when a check had no result for its MaxAge.
 	ErrStale = errors.New("stale")
 
 	errExit = errors.New("ended its goroutine without returning")
 )
 
-// PanicError is in [Change.Err] when a check panicked: the value, and the stack as
-// debug.Stack has it.
+// PanicError is in [Change.Err] when a check panicked. It has the value and the stack of
+// debug.Stack.
 type PanicError struct {
 	Value any
 	Stack []byte
@@ -25,8 +25,8 @@ type PanicError struct {
 // Error does not contain the stack.
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
-// describe returns the text of err, valid and cut; "" for nil. It calls code
-// of the user's.
+// describe returns the text of err as valid UTF-8 of limited length, "" for nil. It calls
+// the user's code.
 func describe(err error) (text string) {
 	if err == nil {
 		return ""
@@ -46,5 +46,5 @@ func describe(err error) (text string) {
 	return text
 }
 
-// maxText is how much of an error is kept, in bytes.
+// maxText is how many bytes of an error's text are kept.
 const maxText = 300

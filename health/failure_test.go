@@ -32,7 +32,7 @@ func TestPanicsBecomeFailures(t *testing.T) {
 				wantOutput(t, c, row.want)
 				after(time.Minute)
 				if runs < 2 {
-					t.Error("it is not run again")
+					t.Error("the check is not run again")
 				}
 			})
 		})

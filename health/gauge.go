@@ -7,10 +7,10 @@ import (
 	"sync"
 )
 
-// Observe tells the report what a check has measured, instead of how long it
-// took. It is called by a check with the context that the check was given,
-// otherwise it does nothing; the last call counts. A value that JSON cannot
-// hold (NaN, an infinity) is left out. The unit is cut at 32 bytes.
+// Observe sets the measured value that the report shows for a check, instead of the
+// duration of the run. A check calls it with its own context; with another it does
+// nothing. The last call counts. A value that JSON cannot hold (NaN, an infinity) is
+// ignored. The unit is cut at 32 bytes.
 func Observe(ctx context.Context, value float64, unit string) {
 	o, ok := ctx.Value(observationKey{}).(*observation)
 	if !ok || math.IsNaN(value) || math.IsInf(value, 0) {
@@ -25,8 +25,8 @@ const maxUnit = 32
 
 type observationKey struct{}
 
-// observation is where a run keeps what it has measured. It has its own lock:
-// a check may go on measuring after its time is up.
+// observation keeps the measured value of a run. It has its own lock, because a check may
+// go on measuring after its timeout.
 type observation struct {
 	mu    sync.Mutex
 	value float64
@@ -40,9 +40,9 @@ func (o *observation) load() (value float64, unit string, made bool) {
 	return o.value, o.unit, o.made
 }
 
-// Below returns a check that fails while value is at limit or above it, or no
-// number. value is called in each run, and must be safe for that. The unit is for
-// the report. For the sessions of a guard there is [Sessions].
+// Below returns a check that fails while value is at or above limit, or NaN. Each run
+// calls value, from its own goroutine. The unit is for the report. For the sessions of a
+// guard use [Sessions].
 func Below(value func() float64, limit float64, unit string) func(context.Context) error {
 	if value == nil {
 		panic("health.Below: nil function")
@@ -57,37 +57,36 @@ func Below(value func() float64, limit float64, unit string) func(context.Contex
 	}
 }
 
-// ShareBelow returns a check that fails while part is at limit or above it as
-// a share of whole, from 0 to 1, between one run and the next. Both are
-// counters that only grow; one that has become smaller has been started anew.
-// With fewer than least new in whole there is nothing to judge and the check
-// passes, as it does in its first run. Give each check its own ShareBelow. For
-// the handshakes of a guard there is [Handshakes].
-func ShareBelow(count func() (part, whole uint64), limit float64, least uint64) func(context.Context) error {
+// ShareBelow returns a check that fails while part divided by total, between one run and
+// the next, is at or above limit, a share from 0 to 1. Both are counters that only grow; a
+// smaller value means that the counter was reset. The check passes if total grew by less
+// than least, and in its first run. Give each check its own ShareBelow. For the handshakes
+// of a guard use [Handshakes].
+func ShareBelow(count func() (part, total uint64), limit float64, least uint64) func(context.Context) error {
 	if count == nil {
 		panic("health.ShareBelow: nil function")
 	}
 	var mu sync.Mutex
 	var begun bool
-	var lastPart, lastWhole uint64
+	var lastPart, lastTotal uint64
 	return func(ctx context.Context) error {
-		part, whole := count()
+		part, total := count()
 		mu.Lock()
 		defer mu.Unlock()
-		if !begun || part < lastPart || whole < lastWhole {
-			begun, lastPart, lastWhole = true, part, whole
+		if !begun || part < lastPart || total < lastTotal {
+			begun, lastPart, lastTotal = true, part, total
 			return nil
 		}
-		newPart, newWhole := part-lastPart, whole-lastWhole
-		lastPart, lastWhole = part, whole
-		if newWhole < max(least, 1) {
+		newPart, newTotal := part-lastPart, total-lastTotal
+		lastPart, lastTotal = part, total
+		if newTotal < max(least, 1) {
 			return nil
 		}
-		share := float64(newPart) / float64(newWhole)
+		share := float64(newPart) / float64(newTotal)
 		Observe(ctx, math.Round(share*1000)/10, "percent")
 		if share < limit {
 			return nil
 		}
-		return fmt.Errorf("%d of %d, the limit is %g %%", newPart, newWhole, limit*100)
+		return fmt.Errorf("%d of %d, the limit is %g %%", newPart, newTotal, limit*100)
 	}
 }

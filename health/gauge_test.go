@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// observed runs a check as a run would.
+// observed runs a check and returns what it measured.
 func observed(f func(context.Context) error) (err error, o *observation) {
 	o = new(observation)
 	return f(context.WithValue(context.Background(), observationKey{}, o)), o
@@ -16,7 +16,7 @@ func TestObserve(t *testing.T) {
 	Observe(context.Background(), 1, "x") // does nothing
 	for _, v := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
 		if _, o := observed(func(ctx context.Context) error { Observe(ctx, v, "x"); return nil }); o.made {
-			t.Errorf("%v is kept, JSON has no word for it", v)
+			t.Errorf("%v is kept, but JSON cannot hold it", v)
 		}
 	}
 	_, o := observed(func(ctx context.Context) error { Observe(ctx, 1, "x"); Observe(ctx, 2, "y"); return nil })
@@ -54,12 +54,12 @@ func TestShareBelow(t *testing.T) {
 		want        string
 		share       float64
 	}{
-		{"the first run knows no time before", 100, 100, "", 0},
+		{"the first run has no counters to compare with", 100, 100, "", 0},
 		{"too few to judge", 109, 109, "", 0},
 		{"at the limit", 114, 119, "5 of 10, the limit is 50 %", 50},
 		{"below it, whatever was before", 118, 129, "", 40},
 		{"nothing new", 118, 129, "", 0},
-		{"counters that begin anew", 5, 5, "", 0},
+		{"counters that were reset", 5, 5, "", 0},
 		{"and go on", 35, 35, "30 of 30, the limit is 50 %", 100},
 	} {
 		part, whole = row.part, row.whole

@@ -14,8 +14,8 @@ import (
 	"github.com/quietws/quietws/internal/plainws"
 )
 
-// guarded is a WebSocket server with a guard around it. "/ws?broken" is a
-// handler that fails.
+// guarded is a WebSocket server with a guard around it. The handler fails on
+// "/ws?broken".
 func guarded(t *testing.T, config core.Config) (g *core.Guard, dial func(query string) (*probetest.Session, int)) {
 	t.Helper()
 	g, address := guardedAt(t, config)
@@ -55,12 +55,12 @@ func guardedAt(t *testing.T, config core.Config) (g *core.Guard, address string)
 	return g, server.Listener.Addr().String()
 }
 
-// until waits for what another goroutine is about to do.
+// until waits for another goroutine.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !ok(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s did not come", what)
+			t.Fatalf("%s did not happen", what)
 		}
 		<-time.After(time.Millisecond)
 	}
@@ -88,7 +88,7 @@ func TestSessionsAgainstALimit(t *testing.T) {
 func TestShareOfHandshakesFailing(t *testing.T) {
 	g, dial := guarded(t, core.Config{MaxSessions: 3})
 	check := Handshakes(g, 0.5, 4)
-	// A client has its answer before the server has counted it.
+	// A client gets its answer before the server counts it.
 	step := func(rule, want string, handshakes uint64) {
 		t.Helper()
 		until(t, "the count", func() bool {
@@ -113,7 +113,7 @@ func TestShareOfHandshakesFailing(t *testing.T) {
 	}
 	step("too few to judge", "", 7)
 
-	// Those that the server refuses, full as it is, or because they are bad.
+	// Handshakes that the full server refuses, and bad ones.
 	dial("")
 	dial("")
 	until(t, "the third session", func() bool { return g.Snapshot().SessionsOpen == 3 })
@@ -125,8 +125,8 @@ func TestShareOfHandshakesFailing(t *testing.T) {
 	step("refused handshakes", "", 29)
 }
 
-// Strangers cannot fail the check: neither by frames that do not wait for the answer,
-// which libraries answer by closing, nor by a handshake for a page that answers 5xx.
+// Clients cannot make the check fail: neither with frames sent before the answer, after
+// which libraries close, nor with a handshake for a page that answers 5xx.
 func TestHandshakesCountsOwnFaultsAlone(t *testing.T) {
 	g, address := guardedAt(t, core.Config{})
 	check := Handshakes(g, 0.1, 1)
@@ -159,11 +159,11 @@ func TestHandshakesCountsOwnFaultsAlone(t *testing.T) {
 		return counted(event.ReasonServerError) == 5 && counted(event.ReasonNothingWritten) == 5
 	})
 	if n := g.Snapshot().HandshakesBroken; n != 0 {
-		t.Errorf("%d are this server's fault", n)
+		t.Errorf("%d count as this server's fault", n)
 	}
 	do(valid, "/ws")
 	if err := check(t.Context()); err != nil {
-		t.Errorf("what strangers did: %v", err)
+		t.Errorf("clients made the check fail: %v", err)
 	}
 	do(valid, "/ws?broken")
 	until(t, "the count", func() bool { return g.Snapshot().HandshakesBroken == 1 })
@@ -172,8 +172,8 @@ func TestHandshakesCountsOwnFaultsAlone(t *testing.T) {
 	}
 }
 
-// Readiness follows the limit: not ready before anybody is refused, and ready
-// again when there is room.
+// Readiness follows the limit: the server is not ready before a client is refused, and is
+// ready again when there is room.
 func TestReadinessFollowsTheSessions(t *testing.T) {
 	c := New(Config{Logger: slog.New(slog.DiscardHandler)})
 	defer c.Close()
@@ -190,7 +190,7 @@ func TestReadinessFollowsTheSessions(t *testing.T) {
 	until(t, "room again", func() bool { return g.Snapshot().Ready })
 }
 
-// An application may do without a guard, and wants no check that fails for it.
+// Without a guard the checks pass.
 func TestChecksOfNoGuard(t *testing.T) {
 	for _, g := range []Guard{nil, (*core.Guard)(nil)} {
 		for name, check := range map[string]func(context.Context) error{
@@ -203,7 +203,7 @@ func TestChecksOfNoGuard(t *testing.T) {
 	}
 }
 
-// A nil function is an error where the check is made, and not in each run.
+// A nil function panics when the check is made, not in each run.
 func TestNilFunctions(t *testing.T) {
 	for want, make := range map[string]func(){
 		"health.Below: nil function":      func() { Below(nil, 1, "") },

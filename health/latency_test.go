@@ -13,8 +13,8 @@ import (
 	"github.com/quietws/quietws/core"
 )
 
-// A check that blocks for ever changes no other answer's latency: the p99 of
-// /readyz under 100 callers stays within twice the p99 without it.
+// A check that blocks for ever does not slow down other answers: the p99 of /readyz with
+// 100 callers is at most twice the p99 without it.
 func TestHungCheckCostsNoLatency(t *testing.T) {
 	const callers, each, rounds, most = 100, 10, 50, 2.0
 	hung := newHanging(true)
@@ -37,7 +37,7 @@ func TestHungCheckCostsNoLatency(t *testing.T) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: callers}, Timeout: time.Minute}
 	defer client.CloseIdleConnections()
 
-	// p99 is that of one round, in which all ask at once.
+	// p99 is that of one round, in which all callers ask at once.
 	p99 := func(s *httptest.Server, status int) time.Duration {
 		var mu sync.Mutex
 		var all []time.Duration
@@ -81,8 +81,8 @@ func TestHungCheckCostsNoLatency(t *testing.T) {
 		_ = res.Body.Close()
 		return res.StatusCode == 503
 	})
-	// The best round of each counts: what else the machine does makes a round
-	// slower, never faster.
+	// The best round of each counts: other load on the machine makes a round slower, never
+	// faster.
 	slow, fast := time.Hour, time.Hour
 	for i := range rounds {
 		fast = min(fast, p99(without, 200))

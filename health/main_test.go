@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// ask is a request as far as health looks at one.
+// ask has the parts of a request that health reads.
 type ask struct{ query, accept string }
 
 func (ask) Method() string         { return "GET" }
@@ -40,7 +40,7 @@ var errDown = errors.New("down")
 func passes(context.Context) error { return nil }
 func fails(context.Context) error  { return errDown }
 
-// bubble runs f in time that is not real, with a Checker that logs nowhere.
+// bubble runs f in synthetic time, with a Checker that discards its log.
 func bubble(t *testing.T, config Config, f func(t *testing.T, c *Checker)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -48,13 +48,13 @@ func bubble(t *testing.T, config Config, f func(t *testing.T, c *Checker)) {
 			config.Logger = slog.New(slog.DiscardHandler)
 		}
 		c := New(config)
-		// Runs that are out get a minute to return: a bubble waits for all.
+		// Runs in progress get a minute to return: a bubble waits for all goroutines.
 		defer func() { c.Close(); after(time.Minute) }()
 		f(t, c)
 	})
 }
 
-// after lets d go by and everything that is then due be done.
+// after lets d pass and waits until all goroutines are idle.
 func after(d time.Duration) {
 	<-time.After(d)
 	synctest.Wait()
@@ -67,7 +67,7 @@ func mustAdd(t *testing.T, c *Checker, checks ...Check) {
 	}
 }
 
-// wantCodes fails unless live, ready, startup and health answer so.
+// wantCodes fails unless live, ready, startup and health answer with these codes.
 func wantCodes(t *testing.T, c *Checker, rule string, want ...int) {
 	t.Helper()
 	for i, code := range want {
@@ -118,8 +118,8 @@ func (s *switched) check(context.Context) error {
 	return nil
 }
 
-// hanging is a check that, while on, does not return before it is let go,
-// whatever its context says.
+// hanging is a check that, while on, does not return before it is released, even after its
+// context is done.
 type hanging struct {
 	on     atomic.Bool
 	runs   atomic.Int64

@@ -16,9 +16,8 @@ import (
 	"github.com/quietws/quietws/core"
 )
 
-// What health libraries were seen to do wrong, each reproduced here against
-// ours. The names are of those that do it; each row fails on a checker that
-// does.
+// Mistakes seen in health libraries, each tried here on our checker. A row names the
+// libraries that make the mistake, and fails on a checker that makes it.
 var pitfalls = []struct {
 	pitfall string
 	seen    string
@@ -36,7 +35,7 @@ var pitfalls = []struct {
 			wantReady(t, c, "four hours after it began to hang", false)
 			wantOutput(t, c, "stale: no result for")
 		}},
-	{"a check that hangs gains a goroutine with each probe or interval", "alexliesenfeld, hellofresh, heptiolabs Timeout, etherlabs",
+	{"a hanging check costs another goroutine with each probe or interval", "alexliesenfeld, hellofresh, heptiolabs Timeout, etherlabs",
 		func(t *testing.T, c *Checker) {
 			h := newHanging(true)
 			defer close(h.letGo)
@@ -48,7 +47,7 @@ var pitfalls = []struct {
 				after(time.Second)
 			}
 			if n := runtime.NumGoroutine(); n > before+5 || h.runs.Load() != 1 {
-				t.Errorf("%d goroutines, %d before; %d runs are out, want 1", n, before, h.runs.Load())
+				t.Errorf("%d goroutines, %d before; %d runs in progress, want 1", n, before, h.runs.Load())
 			}
 		}},
 	{"a check that returns after its timeout leaves its goroutine behind", "hellofresh 5.5.4, etherlabs",
@@ -100,7 +99,7 @@ var pitfalls = []struct {
 				t.Errorf("100 probes waited %v", d)
 			}
 		}},
-	{"each probe runs the check: the dependency has the probers' load", "hellofresh, dimiro1, etherlabs, nelkinda, tavsec, Fiber's middleware",
+	{"each probe runs the check, so that probers load the dependency", "hellofresh, dimiro1, etherlabs, nelkinda, tavsec, Fiber's middleware",
 		func(t *testing.T, c *Checker) {
 			var s switched
 			mustAdd(t, c, Check{Name: "db", Func: s.check})
@@ -113,7 +112,7 @@ var pitfalls = []struct {
 				t.Errorf("%d runs, want 1", n)
 			}
 		}},
-	{"ten checks that hang are waited for one after the other", "hellofresh, heptiolabs, Kubernetes healthz",
+	{"a request waits for ten hanging checks one after the other", "hellofresh, heptiolabs, Kubernetes healthz",
 		func(t *testing.T, c *Checker) {
 			h := newHanging(true)
 			defer close(h.letGo)
@@ -172,7 +171,7 @@ var pitfalls = []struct {
 			wantReady(t, c, "with a listener that blocks", false)
 			wantOutput(t, c, "down")
 		}},
-	{"stopping before the start panics, twice as well", "alexliesenfeld, InVision",
+	{"stopping before the start panics, and so does stopping twice", "alexliesenfeld, InVision",
 		func(t *testing.T, c *Checker) {
 			for range 3 {
 				if err := c.Close(); err != nil {
@@ -197,7 +196,7 @@ var pitfalls = []struct {
 			mustAdd(t, c, Check{Name: "db", Func: s.check, Interval: time.Second})
 			for range 20 {
 				if err := c.Add(Check{Name: "db", Func: fails}); err == nil {
-					t.Fatal("taken")
+					t.Fatal("it was added")
 				}
 			}
 			after(time.Minute)
@@ -210,14 +209,14 @@ var pitfalls = []struct {
 			mustAdd(t, c, Check{Name: "db", Func: fails, Delay: time.Second})
 			wantReady(t, c, "before the first result", false)
 		}},
-	{"green after it was stopped", "InVision",
+	{"green after the checker was stopped", "InVision",
 		func(t *testing.T, c *Checker) {
 			mustAdd(t, c, Check{Name: "db", Func: passes})
 			after(0)
 			c.Close()
 			wantReady(t, c, "after Close", false)
 		}},
-	{"one check that hangs and another that is added stop the liveness route", "heptiolabs",
+	{"adding a check while another hangs blocks the liveness route", "heptiolabs",
 		func(t *testing.T, c *Checker) {
 			h := newHanging(true)
 			defer close(h.letGo)
@@ -230,7 +229,7 @@ var pitfalls = []struct {
 				t.Errorf("it took %v", d)
 			}
 		}},
-	{"a dependency that is away makes liveness fail, and the platform restarts everyone", "kube-apiserver, mozmeao infra 660",
+	{"a dependency that is down makes liveness fail, and the platform restarts every replica", "kube-apiserver, mozmeao infra 660",
 		func(t *testing.T, c *Checker) {
 			mustAdd(t, c, Check{Name: "db", Func: fails}, Check{Name: "init", Kind: Startup, Func: fails})
 			after(time.Hour)
@@ -244,7 +243,7 @@ var pitfalls = []struct {
 				t.Errorf("the report says %s", rep.Status)
 			}
 		}},
-	{"error texts are shown to anybody", "hellofresh, alexliesenfeld, etherlabs, go-sundheit, InVision, healthz of Kubernetes by check",
+	{"error texts are shown to everyone", "hellofresh, alexliesenfeld, etherlabs, go-sundheit, InVision, healthz of Kubernetes by check",
 		func(t *testing.T, c *Checker) {
 			mustAdd(t, c, Check{Name: "secretdb", Func: func(context.Context) error { return errors.New("secret: no such user") }})
 			after(0)
@@ -252,12 +251,12 @@ var pitfalls = []struct {
 			defer done()
 			for _, path := range []string{"/readyz", "/readyz?verbose", "/readyz?verbose&exclude=secretdb", "/healthz?verbose", "/livez?full=1"} {
 				for _, accept := range []string{"", "application/health+json"} {
-					r := httptest.NewRequest("GET", path, nil) // from a local proxy, as it were
+					r := httptest.NewRequest("GET", path, nil) // as if from a local proxy
 					r.RemoteAddr = "127.0.0.1:5555"
 					r.Header.Set("Accept", accept)
 					w := httptest.NewRecorder()
 					if h.ServeHTTP(w, r); strings.Contains(w.Body.String(), "secret") {
-						t.Errorf("%s tells %s", path, w.Body)
+						t.Errorf("%s shows %s", path, w.Body)
 					}
 				}
 			}
@@ -275,7 +274,7 @@ var pitfalls = []struct {
 				}
 			}
 		}},
-	{"the body changes though nothing has: gossiped and stored each time", "Consul, aspnetcore 2583",
+	{"the body changes without a change of state, and is gossiped and stored each time", "Consul, aspnetcore 2583",
 		func(t *testing.T, c *Checker) {
 			mustAdd(t, c, Check{Name: "db", Func: fails}, Check{Name: "ok", Func: passes})
 			after(0)
@@ -285,7 +284,7 @@ var pitfalls = []struct {
 				t.Errorf("%q became %q", first.Body, next.Body)
 			}
 		}},
-	{"a misspelt exclude passes for the check it was to leave out", "Kubernetes healthz",
+	{"a misspelled exclude has an effect", "Kubernetes healthz",
 		func(t *testing.T, c *Checker) {
 			mustAdd(t, c, Check{Name: "db", Func: fails}, Check{Name: "ok", Func: passes})
 			after(0)
@@ -294,7 +293,7 @@ var pitfalls = []struct {
 				t.Errorf("answered %d, noted %q", a.Status, rep.Notes)
 			}
 		}},
-	{"a report longer than what the kubelet reads", "kubelet: maxRespBodyLength",
+	{"a report longer than the kubelet reads", "kubelet: maxRespBodyLength",
 		func(t *testing.T, c *Checker) {
 			for i := range 250 {
 				mustAdd(t, c, Check{Name: fmt.Sprint("check-", i), Func: func(context.Context) error { return errors.New(strings.Repeat("x", 5000)) }})
@@ -321,13 +320,13 @@ func TestPitfalls(t *testing.T) {
 	}
 }
 
-// probe asks a route as anybody would.
+// probe requests a route like any client.
 func probe(c *Checker, r core.Route) (status int) {
 	a, _ := c.Answer(core.HealthQuery{Route: r, Head: ask{}})
 	return a.Status
 }
 
-// guardOf is c behind a guard as it is when nobody may see details.
+// guardOf is c behind a guard that shows details to no one.
 func guardOf(t *testing.T, c *Checker) (h http.Handler, done func()) {
 	t.Helper()
 	g, err := core.New(core.Config{Health: c, Logger: c.config.Logger})

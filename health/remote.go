@@ -14,8 +14,8 @@ import (
 // for Ready and Startup, never for Live.
 
 // TCP returns a check that opens a connection to address, "host:port", and
-// closes it. It proves that somebody accepts there, not that they serve. It is for
-// Ready and Startup, like all that depend on something outside the process.
+// closes it. It proves that a server accepts there, not that it serves. Use it for Ready
+// and Startup, like all checks of something outside the process.
 func TCP(address string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		var d net.Dialer
@@ -27,11 +27,11 @@ func TCP(address string) func(context.Context) error {
 	}
 }
 
-// HTTP returns a check that sends GET to a URL and passes on any status from
-// 200 to 399. With a nil client every run opens a connection of its own, through
-// the proxy that the environment names, and redirects are not followed. The
-// User-Agent is "quietws-health"; the body is not read. The error has no URL in
-// it, which may carry a secret. A target that is no URL fails when the check runs.
+// HTTP returns a check that sends GET to a URL and passes on any status from 200 to 399.
+// With a nil client each run opens a new connection, through the proxy of the environment,
+// and follows no redirect. The User-Agent is "quietws-health"; the body is not read. The
+// error leaves out the URL, which may have a secret in it. An invalid URL fails when the
+// check runs.
 func HTTP(target string, client *http.Client) func(context.Context) error {
 	if client == nil {
 		client = &freshClient
@@ -54,8 +54,8 @@ func HTTP(target string, client *http.Client) func(context.Context) error {
 	}
 }
 
-// freshClient keeps no connection: one that is kept would say nothing about
-// whether a new one can be made.
+// freshClient keeps no connection, because a kept one does not show that a new one can be
+// made.
 var freshClient = http.Client{
 	Transport: &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
@@ -74,13 +74,13 @@ func withoutURL(err error) error {
 	return err
 }
 
-// Pinger is what *sql.DB, *sql.Conn, sqlx and pgx through database/sql are.
+// Pinger is implemented by *sql.DB, *sql.Conn, sqlx, and pgx through database/sql.
 type Pinger interface {
 	PingContext(context.Context) error
 }
 
-// Ping returns a check that calls PingContext. A *sql.DB's method value does
-// as well: Func: db.PingContext.
+// Ping returns a check that calls PingContext. The method value works too:
+// Func: db.PingContext.
 func Ping(p Pinger) func(context.Context) error {
 	if p == nil {
 		panic("health.Ping: nil Pinger")
@@ -88,8 +88,8 @@ func Ping(p Pinger) func(context.Context) error {
 	return func(ctx context.Context) error { return p.PingContext(ctx) }
 }
 
-// Reply returns a check from a function whose result holds its error, which is
-// how go-redis has it: health.Reply(rdb.Ping).
+// Reply returns a check from a function whose result holds its error, as in go-redis:
+// health.Reply(rdb.Ping).
 func Reply[R interface{ Err() error }](do func(context.Context) R) func(context.Context) error {
 	if do == nil {
 		panic("health.Reply: nil function")

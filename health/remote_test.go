@@ -24,7 +24,7 @@ func TestTCP(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := check(ended); err == nil {
-		t.Error("a context that is done is not looked at")
+		t.Error("the end of the context is ignored")
 	}
 	ln.Close()
 	if err := check(t.Context()); err == nil {
@@ -64,7 +64,7 @@ func TestHTTP(t *testing.T) {
 		{"an error of the server", server.URL + "/broken", "answered 500"},
 		{"not found", server.URL + "/missing", "answered 404"},
 		{"no answer", server.URL + "/drops", "EOF"},
-		{"no URL", "://", "missing protocol scheme"},
+		{"an invalid URL", "://", "missing protocol scheme"},
 		{"another scheme", "ftp://127.0.0.1/", "unsupported protocol scheme"},
 		{"a redirect is an answer and is not followed", server.URL + "/moved", ""},
 		{"a good answer", server.URL + "/ok", ""},
@@ -99,7 +99,7 @@ func TestHTTPErrorHasNoURL(t *testing.T) {
 	}
 }
 
-// pool is a driver that is there or is not, for a real *sql.DB.
+// pool is a driver for a real *sql.DB that is up or down.
 type pool struct{ err error }
 
 func (p pool) Connect(context.Context) (driver.Conn, error) { return connection{}, p.err }
@@ -128,7 +128,7 @@ func TestPing(t *testing.T) {
 	}
 }
 
-// reply is a result as go-redis has it.
+// reply is a result like that of go-redis.
 type reply struct{ err error }
 
 func (r *reply) Err() error { return r.err }

@@ -24,9 +24,8 @@ type detail struct {
 	Output        string   `json:"output,omitempty"`
 }
 
-// report returns the long answer: what the route says, and each check that it
-// shows. Those that do not pass come first, so that they are in it if not all
-// of them fit.
+// report returns the long answer: the verdict of the route, and its checks. Those that do
+// not pass come first, so that they are included if not all fit.
 func (s *snapshot) report(r core.Route, say phrase, q *query) core.Answer {
 	type row struct {
 		*view
@@ -40,7 +39,7 @@ func (s *snapshot) report(r core.Route, say phrase, q *query) core.Answer {
 	}
 	slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(b.status, a.status) })
 
-	// The notes are few and short: room enough is kept for them.
+	// This leaves enough room for the notes, which are few and short.
 	const room = maxReport - 512
 	var checks []byte
 	left := len(rows)
@@ -58,16 +57,16 @@ func (s *snapshot) report(r core.Route, say phrase, q *query) core.Answer {
 
 	var notes []string
 	if r == core.RouteHealth && len(rows) > 0 {
-		notes = append(notes, "the checks are shown here, they do not count here")
+		notes = append(notes, "the checks are shown here but do not count")
 	}
 	if q.excludes {
 		notes = append(notes, "some checks are excluded by the request")
 	}
 	if q.unknown {
-		notes = append(notes, "a name in exclude is no check here")
+		notes = append(notes, "a name in exclude is not a check here")
 	}
 	if left > 0 {
-		notes = append(notes, fmt.Sprintf("%d more checks do not fit in here", left))
+		notes = append(notes, fmt.Sprintf("%d more checks do not fit", left))
 	}
 
 	body := opening(say)
@@ -87,8 +86,8 @@ func opening(p phrase) []byte {
 	return b[:len(b)-1]
 }
 
-// detail returns v as a member of the checks object. The name is the key as it
-// stands; the draft lets it have a second part and does not ask for one.
+// detail returns v as a member of the checks object. The key is the name; the draft allows
+// a second part but does not require it.
 func (v *view) detail(status Status) []byte {
 	d := detail{Status: status.word()}
 	if status != Pass {
@@ -103,7 +102,7 @@ func (v *view) detail(status Status) []byte {
 	return append(append(encode(v.name), ':'), encode([]detail{d})...)
 }
 
-// encode does not fail: only texts and finite numbers go in.
+// encode cannot fail: its values are texts and finite numbers.
 func encode(v any) []byte {
 	b, _ := json.Marshal(v)
 	return b

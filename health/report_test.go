@@ -12,8 +12,7 @@ import (
 	"github.com/quietws/quietws/core"
 )
 
-// report is the format of draft-inadarei-api-health-check-06, as a reader of
-// it has it.
+// report is the format of draft-inadarei-api-health-check-06, as a reader sees it.
 type report struct {
 	Status string
 	Output string
@@ -43,7 +42,7 @@ func TestDetailsAreForThoseWhoMaySeeThem(t *testing.T) {
 		for r := core.RouteLive; r <= core.RouteHealth; r++ {
 			for _, a := range []ask{{}, {query: "verbose"}, {accept: "application/health+json"}, {query: "verbose&exclude=nothing"}} {
 				if got, _ := c.Answer(core.HealthQuery{Route: r, Head: a}); strings.Contains(got.Body, "secret") {
-					t.Errorf("%s tells anybody %s", r, got.Body)
+					t.Errorf("%s shows everyone %s", r, got.Body)
 				}
 			}
 		}
@@ -76,7 +75,7 @@ func TestReport(t *testing.T) {
 		} {
 			d := rep.Checks[name]
 			if len(d) != 1 {
-				t.Fatalf("%s is there %d times", name, len(d))
+				t.Fatalf("%s appears %d times", name, len(d))
 			}
 			at := "none"
 			if !d[0].Time.IsZero() {
@@ -111,8 +110,8 @@ func TestReport(t *testing.T) {
 	})
 }
 
-// The kubelet reads 10 KB; whatever the checks say, the body is shorter, is
-// valid, and has what fails in it.
+// The kubelet reads 10 KB. Whatever the checks return, the body is shorter, is valid, and
+// includes the failing checks.
 func TestReportIsShort(t *testing.T) {
 	const limit = 10 * 1024
 	for _, text := range []string{"", "refused", strings.Repeat("\x00", 1000), strings.Repeat("<", 1000), strings.Repeat("\xff", 1000)} {
@@ -136,7 +135,7 @@ func TestReportIsShort(t *testing.T) {
 				if len(rep.Checks) < 4 || rep.Checks["zzz"] == nil {
 					t.Errorf("%s shows %d checks, the one that fails: %v", r, len(rep.Checks), rep.Checks["zzz"])
 				}
-				if last := rep.Notes[len(rep.Notes)-1]; last != fmt.Sprintf("%d more checks do not fit in here", 255-len(rep.Checks)) {
+				if last := rep.Notes[len(rep.Notes)-1]; last != fmt.Sprintf("%d more checks do not fit", 255-len(rep.Checks)) {
 					t.Errorf("%d of 255 shown, and the note is %q", len(rep.Checks), last)
 				}
 			}

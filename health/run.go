@@ -12,7 +12,7 @@ import (
 // task is a check that has been added. Checker.mu guards all but Check.
 type task struct {
 	Check
-	// impatient: the interval was left to us, so it may be shorter at first.
+	// impatient: Interval was 0, so it may be shorter at first.
 	impatient bool
 
 	ctx  context.Context
@@ -21,17 +21,17 @@ type task struct {
 	tick, stale *time.Timer
 	// retired: removed, closed, or a Startup check that has passed.
 	retired bool
-	// spread: the random part of the interval has been left out.
+	// spread: one interval was shortened by a random part.
 	spread bool
-	// out is the run that has not returned yet, if one has not.
+	// out is the run that has not returned yet, nil if there is none.
 	out *run
 
 	status        Status
 	passed        bool
 	passes, fails int
-	// since is when the check took the status that is shown.
+	// since is when the check changed to the status shown.
 	since time.Time
-	// at is when the last result came in, zero if none has.
+	// at is the time of the last result, zero if there is none.
 	at   time.Time
 	last result
 }
@@ -40,12 +40,12 @@ type task struct {
 type run struct {
 	begun    time.Time
 	deadline *time.Timer
-	// over: its result is in, be it that it timed out.
+	// over: it has its result, which may be that it timed out.
 	over bool
 	seen observation
 }
 
-// result is what a run said. text is why it failed, or why it is too old.
+// result is the result of a run. text says why it failed, or that it is stale.
 type result struct {
 	err   error
 	text  string
@@ -53,8 +53,8 @@ type result struct {
 	unit  string
 }
 
-// retire ends t but for the run that may be out, which only t.stop ends. The
-// caller holds Checker.mu.
+// retire ends t, except a run in progress, which t.stop ends. The caller holds
+// Checker.mu.
 func (t *task) retire() {
 	t.retired = true
 	for _, timer := range []*time.Timer{t.tick, t.stale} {
@@ -76,7 +76,7 @@ func (t *task) pause() time.Duration {
 	return t.Interval - rand.N(t.Interval/2)
 }
 
-// look returns what is to be shown of t.
+// look returns the view of t.
 func (t *task) look() *view {
 	v := &view{
 		name: t.Name, kind: t.Kind, optional: t.Optional, status: t.status, started: t.passed,
@@ -94,8 +94,8 @@ func (t *task) look() *view {
 	return v
 }
 
-// run is called at each tick, in a goroutine of its own. It runs the check in
-// it, unless the run before has not returned.
+// run is called at each tick, in a new goroutine. It runs the check there, unless the last
+// run has not returned.
 func (c *Checker) run(t *task) {
 	c.mu.Lock()
 	if t.retired {
@@ -113,14 +113,14 @@ func (c *Checker) run(t *task) {
 	ctx, cancel := context.WithDeadline(context.WithValue(t.ctx, observationKey{}, &r.seen), r.begun.Add(t.Timeout))
 	c.mu.Unlock()
 
-	// What stays if Func ends the goroutine.
+	// This stays if Func ends the goroutine.
 	err := errExit
 	defer func() {
 		if p := recover(); p != nil {
 			err = &PanicError{Value: p, Stack: debug.Stack()}
 		}
 		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			// That it noticed is no other failure than that it did not.
+			// It is the same failure whether it noticed or not.
 			err = t.timeout()
 		}
 		cancel()
@@ -131,7 +131,7 @@ func (c *Checker) run(t *task) {
 
 func (t *task) timeout() error { return fmt.Errorf("%w after %v", ErrTimeout, t.Timeout) }
 
-// result returns what r has said, if err is what it returned.
+// result returns the result of r, which returned err.
 func (r *run) result(err error) result {
 	value, unit, ok := r.seen.load()
 	if !ok {
@@ -140,7 +140,7 @@ func (r *run) result(err error) result {
 	return result{err: err, text: describe(err), value: value, unit: unit}
 }
 
-// finish takes what a run said when it returned.
+// finish handles a run that returned.
 func (c *Checker) finish(t *task, r *run, res result) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -157,7 +157,7 @@ func (c *Checker) finish(t *task, r *run, res result) {
 	}
 }
 
-// expire takes a run that is still out at its deadline for failed.
+// expire fails a run that is still in progress at its deadline.
 func (c *Checker) expire(t *task, r *run) {
 	res := r.result(t.timeout())
 	c.mu.Lock()
@@ -167,14 +167,13 @@ func (c *Checker) expire(t *task, r *run) {
 	}
 }
 
-// settle counts the result of r, of which each run has one. The caller holds
-// c.mu.
+// settle counts the result of r, once for each run. The caller holds c.mu.
 func (c *Checker) settle(t *task, r *run, res result) {
 	r.over = true
 	now := time.Now()
 	t.at, t.last = now, res
-	// The first result is in at the timeout at the latest, so that nothing can
-	// be stale before there is one.
+	// The first result is there at the timeout at the latest, so a check cannot be
+	// stale before it.
 	if t.stale == nil {
 		t.stale = time.AfterFunc(t.MaxAge, func() { c.age(t) })
 	} else {
@@ -197,8 +196,8 @@ func (c *Checker) settle(t *task, r *run, res result) {
 	}
 }
 
-// age takes a check for failed that was not heard of for too long. It passes
-// again when PassAfter runs have passed, like any that has failed.
+// age fails a check without a result for MaxAge. Like any failed check it passes again
+// after PassAfter runs have passed.
 func (c *Checker) age(t *task) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

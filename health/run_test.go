@@ -14,8 +14,8 @@ import (
 	"github.com/quietws/quietws/core"
 )
 
-// A check that hangs: no goroutine but its one, no other check held up, every
-// route answered at once, red at the timeout.
+// A check that hangs costs one goroutine, delays no other check and no route, and fails at
+// its timeout.
 func TestHangingCheckHoldsNothing(t *testing.T) {
 	bubble(t, Config{}, func(t *testing.T, c *Checker) {
 		h := newHanging(true)
@@ -44,7 +44,7 @@ func TestHangingCheckHoldsNothing(t *testing.T) {
 		if n := other.runs.Load(); n < 590 {
 			t.Errorf("the other check ran %d times in ten minutes, want one a second", n)
 		}
-		// Some room, for goroutines that are not ours: a pile is 60 or 100.
+		// A few may belong to others; a leak would be 60 or 100.
 		if n := runtime.NumGoroutine(); n > before+10 {
 			t.Errorf("%d goroutines, %d ten minutes ago", n, before)
 		}
@@ -64,8 +64,8 @@ func TestNothingRunsBetweenRuns(t *testing.T) {
 	})
 }
 
-// A check that passed and then hangs, with a threshold that its one failure
-// does not reach, must not stay green.
+// A check that passed and then hangs must not stay green, even if its one failure does not
+// reach the threshold.
 func TestNoStaleGreen(t *testing.T) {
 	var seen []Change
 	bubble(t, Config{OnChange: func(ch Change) { seen = append(seen, ch) }}, func(t *testing.T, c *Checker) {
@@ -73,15 +73,15 @@ func TestNoStaleGreen(t *testing.T) {
 		mustAdd(t, c, Check{Name: "db", Func: h.check, FailAfter: 100, Interval: 10 * time.Second, MaxAge: 30 * time.Second})
 		after(0)
 		h.on.Store(true)
-		// The second run begins within 10 s, is over 2 s later, and is the last
-		// that is heard for 30 s.
+		// The second run begins within 10 s and times out 2 s later. No result follows for
+		// 30 s.
 		after(5 * time.Second)
 		wantReady(t, c, "a moment later", true)
 		after(40 * time.Second)
 		wantReady(t, c, "after its age", false)
 		wantOutput(t, c, "stale: no result for 30s")
 		if last := seen[len(seen)-1]; !errors.Is(last.Err, ErrStale) || last.To != Fail {
-			t.Errorf("told %+v, want a failure with ErrStale", last)
+			t.Errorf("reported %+v, want a failure with ErrStale", last)
 		}
 
 		t.Log("a failure after that, below the threshold, does not turn it green")
@@ -111,7 +111,7 @@ func TestStaleRecovers(t *testing.T) {
 	})
 }
 
-// The timer of the age may have fired when a result comes in just in time.
+// The timer of MaxAge may fire just when a result arrives.
 func TestResultJustInTimeIsNotStale(t *testing.T) {
 	bubble(t, Config{}, func(t *testing.T, c *Checker) {
 		mustAdd(t, c, Check{Name: "db", Func: passes})
@@ -141,7 +141,7 @@ func TestThresholds(t *testing.T) {
 	bubble(t, Config{}, func(t *testing.T, c *Checker) {
 		var s switched
 		mustAdd(t, c, Check{Name: "db", Func: s.check, Interval: second, FailAfter: 3, PassAfter: 2})
-		// until runs until n more runs are in.
+		// until waits for n more results.
 		until := func(n int64) {
 			for want := s.runs.Load() + n; s.runs.Load() < want; {
 				after(second / 10)
@@ -177,10 +177,10 @@ func TestTimeout(t *testing.T) {
 		f    func(context.Context) error
 		want string
 	}{
-		{"one that notices", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, "timed out after 2s"},
-		{"one that hides it", func(ctx context.Context) error { <-ctx.Done(); return errDown }, "timed out after 2s"},
-		{"one that comes too late", func(context.Context) error { <-time.After(3 * time.Second); return nil }, "timed out after 2s"},
-		{"one that is quick enough", func(context.Context) error { <-time.After(time.Second); return nil }, `"status":"pass"`},
+		{"a check that returns at the timeout", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, "timed out after 2s"},
+		{"a check that returns another error at the timeout", func(ctx context.Context) error { <-ctx.Done(); return errDown }, "timed out after 2s"},
+		{"a check that passes too late", func(context.Context) error { <-time.After(3 * time.Second); return nil }, "timed out after 2s"},
+		{"a check that is fast enough", func(context.Context) error { <-time.After(time.Second); return nil }, `"status":"pass"`},
 	} {
 		t.Run(row.rule, func(t *testing.T) {
 			bubble(t, Config{}, func(t *testing.T, c *Checker) {
@@ -192,7 +192,7 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// begun returns when the runs of a check began, counted from Add.
+// begun returns the times from Add to the runs of a check.
 func begun(k Check, f func(context.Context) error, d time.Duration) (at []time.Duration) {
 	c := New(Config{Logger: slog.New(slog.DiscardHandler)})
 	defer c.Close()
@@ -226,7 +226,7 @@ func TestPace(t *testing.T) {
 				phases[at[1]] = true
 			}
 			if len(phases) < 2 {
-				t.Error("five checks have one phase")
+				t.Error("five checks run at the same times")
 			}
 		})
 	})

@@ -2,8 +2,8 @@ package health
 
 import "github.com/quietws/quietws/core"
 
-// routeKinds are the checks that a route shows; all but RouteHealth are also
-// decided by them.
+// routeKinds are the kinds of checks that a route shows. They also decide it, except
+// RouteHealth.
 var routeKinds = [...]Kind{
 	core.RouteLive:    Live,
 	core.RouteReady:   Ready | Startup,
@@ -13,8 +13,7 @@ var routeKinds = [...]Kind{
 
 const routes = core.Route(len(routeKinds))
 
-// snapshot is all that an answer is made from. It is never changed, only
-// replaced.
+// snapshot is everything that an answer is made from. It is never changed, only replaced.
 type snapshot struct {
 	// checks are sorted by name.
 	checks []*view
@@ -36,7 +35,7 @@ func (s *snapshot) status(r core.Route, skip *set) Status {
 	return worst
 }
 
-// newSnapshot returns the snapshot of these checks, which it keeps.
+// newSnapshot returns the snapshot of these checks and keeps the slice.
 func newSnapshot(checks []*view) *snapshot {
 	s := &snapshot{checks: checks}
 	for r := core.RouteLive; r < routes; r++ {
@@ -45,8 +44,8 @@ func newSnapshot(checks []*view) *snapshot {
 	return s
 }
 
-// Checks returns the present state of every check, sorted by name; none after
-// Close. Through it the checks are seen in [core.Guard.Snapshot] and in metrics.
+// Checks returns the present state of every check, sorted by name, and none after Close.
+// [core.Guard.Snapshot] and the metrics use it.
 func (c *Checker) Checks() []core.CheckStatus {
 	s := c.snap.Load()
 	all := make([]core.CheckStatus, len(s.checks))

@@ -2,14 +2,13 @@ package health
 
 import "time"
 
-// Status is the state of a check or of a route. Of several the greatest
-// counts.
+// Status is the state of a check or of a route. Of several, the greatest counts.
 type Status uint8
 
 const (
 	// Pass: all is well.
 	Pass Status = iota + 1
-	// Warn: something optional fails. Answered 200.
+	// Warn: an optional check fails. Answered 200.
 	Warn
 	// Pending: not decided yet. Answered 503 by ready and startup.
 	Pending
@@ -22,8 +21,8 @@ func (s Status) String() string {
 	return [...]string{"", "pass", "warn", "pending", "fail"}[min(s, Fail+1)%(Fail+1)]
 }
 
-// word is s in the three words of the health+json draft. What is not decided
-// yet is answered 503, so the word is fail, which the draft binds to it.
+// word is s in the three words of the health+json draft. Pending is answered 503, for
+// which the draft requires "fail".
 func (s Status) word() string {
 	if s == Pending {
 		s = Fail
@@ -31,16 +30,16 @@ func (s Status) word() string {
 	return s.String()
 }
 
-// view is what is shown of a check. It is never changed, only replaced.
+// view is the state of a check in a snapshot. It is never changed, only replaced.
 type view struct {
 	name     string
 	kind     Kind
 	optional bool
 	// status is Pending, Pass or Fail.
 	status Status
-	// started: passed once, which is all that a Startup check has to do.
+	// started: it has passed once, which is all that Startup requires.
 	started bool
-	// at is when the last result came in, zero if none has.
+	// at is the time of the last result, zero if there is none.
 	at    time.Time
 	value float64
 	unit  string
@@ -48,7 +47,7 @@ type view struct {
 	text string
 }
 
-// overall is the status of the check by itself.
+// overall is the status of the check itself.
 func (v *view) overall() Status {
 	if v.status == Fail && v.optional {
 		return Warn
@@ -56,7 +55,7 @@ func (v *view) overall() Status {
 	return v.status
 }
 
-// counts returns what v adds to a route that asks for kinds, 0 if nothing.
+// counts returns what v contributes to a route of these kinds, 0 for nothing.
 func (v *view) counts(kinds Kind) (worst Status) {
 	kinds &= v.kind
 	if kinds&Ready != 0 {
@@ -65,7 +64,7 @@ func (v *view) counts(kinds Kind) (worst Status) {
 	if kinds&Live != 0 {
 		s := v.status
 		if s == Pending {
-			// Nothing speaks against the process yet.
+			// There is no sign against the process yet.
 			s = Warn
 		}
 		worst = max(worst, s)

@@ -14,7 +14,7 @@ import (
 	"github.com/quietws/quietws/core"
 )
 
-// Every listener here would deadlock a checker that calls it under a lock.
+// Each of these listeners would deadlock a checker that calls it under a lock.
 func TestListenerMayCallTheChecker(t *testing.T) {
 	var c *Checker
 	calls := 0
@@ -36,7 +36,7 @@ func TestListenerMayCallTheChecker(t *testing.T) {
 		mustAdd(t, c, Check{Name: "a", Func: passes})
 		after(time.Minute)
 		if err := c.Add(Check{Name: "x", Func: passes}); !errors.Is(err, ErrClosed) {
-			t.Errorf("after %d calls Add says %v; the listener did not get to Close", calls, err)
+			t.Errorf("after %d calls Add says %v; the listener did not reach Close", calls, err)
 		}
 	})
 }
@@ -65,7 +65,7 @@ func TestListenerIsContained(t *testing.T) {
 				if got := fmt.Sprint(calls); got != "[a pending a pass a ]" {
 					t.Errorf("the listener was called for %s", got)
 				}
-				if s := log.buf.String(); !strings.Contains(s, row.logs) || row.logs != "" && !strings.Contains(s, "tell_test.go") {
+				if s := log.buf.String(); !strings.Contains(s, row.logs) || row.logs != "" && !strings.Contains(s, "notify_test.go") {
 					t.Errorf("the log is\n%s", s)
 				}
 			})
@@ -93,11 +93,11 @@ func TestLoggerIsContained(t *testing.T) {
 	})
 }
 
-// A listener that blocks holds up nothing but itself, what waits for it is
-// bounded, and what it is told last is how things are.
+// A listener that blocks delays only itself. A limited number of changes waits for it, and
+// the last one shows the present state.
 func TestListenerThatBlocks(t *testing.T) {
 	var log lines
-	var told []Change
+	var changes []Change
 	letGo := make(chan struct{})
 	first := true
 	synctest.Test(t, func(t *testing.T) {
@@ -107,7 +107,7 @@ func TestListenerThatBlocks(t *testing.T) {
 				first = false
 				<-letGo
 			}
-			told = append(told, ch)
+			changes = append(changes, ch)
 		}})
 		defer c.Close()
 		up := false
@@ -126,11 +126,11 @@ func TestListenerThatBlocks(t *testing.T) {
 		}
 		close(letGo)
 		synctest.Wait()
-		if n := len(told); n != maxQueue+1 || told[n-1].To != now {
-			t.Errorf("told of %d changes, the last to %v; want %d, the last to %v", n, told[n-1].To, maxQueue+1, now)
+		if n := len(changes); n != maxQueue+1 || changes[n-1].To != now {
+			t.Errorf("the listener got %d changes, the last to %v; want %d, the last to %v", n, changes[n-1].To, maxQueue+1, now)
 		}
-		if d := told[maxQueue].Time.Sub(told[1].Time); d != (maxQueue-1)*time.Second {
-			t.Errorf("the changes that were kept are of %v, want the latest", d)
+		if d := changes[maxQueue].Time.Sub(changes[1].Time); d != (maxQueue-1)*time.Second {
+			t.Errorf("the kept changes span %v, want the latest", d)
 		}
 		if s := log.buf.String(); strings.Count(s, "health changes dropped") != 1 {
 			t.Error("the log does not say once that changes were dropped")
@@ -150,7 +150,7 @@ func TestNoCallbackAfterClose(t *testing.T) {
 		close(letGo)
 		synctest.Wait()
 		if calls != 1 {
-			t.Errorf("%d calls; only the one that had begun may be", calls)
+			t.Errorf("%d calls, want only the one that had begun", calls)
 		}
 	})
 }

@@ -7,32 +7,32 @@ import (
 	"slices"
 )
 
-// maxQueue is how many changes wait for a logger or listener that blocks.
+// maxQueue is how many changes wait while a logger or listener blocks.
 const maxQueue = 256
 
-// tell hands a change to the goroutine that logs and calls back, which exists
-// only while there is something to tell. The caller holds c.mu.
-func (c *Checker) tell(change Change) {
+// notify hands a change to the goroutine that logs it and calls OnChange. That goroutine
+// exists only while changes wait. The caller holds c.mu.
+func (c *Checker) notify(change Change) {
 	if len(c.queue) == maxQueue {
-		// The oldest goes, so that the last that is told is how things are.
+		// The oldest goes, so that the last one shows the present state.
 		c.queue = slices.Delete(c.queue, 0, 1)
 		c.lost++
 	}
 	c.queue = append(c.queue, change)
-	if !c.telling {
-		c.telling = true
-		go c.tellAll()
+	if !c.notifying {
+		c.notifying = true
+		go c.notifyAll()
 	}
 }
 
-func (c *Checker) tellAll() {
+func (c *Checker) notifyAll() {
 	defer func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		// Something is left where a listener ended this goroutine.
-		c.telling = len(c.queue) > 0
-		if c.telling {
-			go c.tellAll()
+		// Changes are left if a listener ended this goroutine.
+		c.notifying = len(c.queue) > 0
+		if c.notifying {
+			go c.notifyAll()
 		}
 	}()
 	for {
@@ -71,7 +71,7 @@ func (c *Checker) log(change Change, lost int) {
 	c.write(change.level(), change.message(), change.attrs()...)
 }
 
-// write contains what a handler of the user's may do.
+// write contains panics of the user's log handler.
 func (c *Checker) write(level slog.Level, message string, attrs ...slog.Attr) {
 	defer func() { _ = recover() }()
 	c.config.Logger.LogAttrs(context.Background(), level, message, attrs...)
