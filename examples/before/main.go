@@ -1,14 +1,13 @@
-// Command before shows what a WebSocket server in Go says of its platform, and
-// what it says with quietws. Each scene runs twice, on two servers that differ
-// in that alone, and is printed with everything that they logged:
+// Command before shows what a WebSocket server in Go logs about its platform, without
+// and with quietws. Each scene runs twice, on two servers that differ only in that, and
+// is printed with everything that they logged:
 //
 //	go run ./examples/before            # all scenes
 //	go run ./examples/before tls fiber  # those two
 //
-// The servers have no time stamps in their logs. Lines that are alike but for the
-// port are printed once, and the lines about the address and the health routes with
-// which each server with quietws begins are left out. README.md has this output, and
-// a test compares them.
+// The servers log no timestamps. Lines that differ only in the port are printed once.
+// Left out are the first lines of each server with quietws, about its address and its
+// health routes. README.md has this output, and a test compares them.
 package main
 
 import (
@@ -55,13 +54,13 @@ type scene struct {
 	name, what string
 	tls        bool // on a TLS port
 	access     bool // with the framework's access log
-	// serve serves on a listener until ctx ends, as applications do.
+	// serve serves on a listener until ctx ends, like an application.
 	serve func(ctx context.Context, s scene, with bool, ln net.Listener) error
-	// drive does what happens, and says what is seen from outside.
+	// drive plays the scene and returns what a client sees.
 	drive func(ctx context.Context, t probetest.Target, say func(string)) error
-	// deploy ends the server and says what its client sees of it, in place of drive.
+	// deploy, in place of drive, ends the server and returns what its client sees.
 	deploy func(ctx context.Context, t probetest.Target, sigterm func() error, say func(string)) error
-	// last is in the last line that is due, where it comes later than drive returns.
+	// last is part of the last expected line, if that may come after drive returns.
 	last string
 }
 
@@ -83,8 +82,8 @@ func (s scene) play() (string, error) {
 
 var port = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 
-// alike returns lines with those that repeat the one before but for its port
-// counted.
+// alike returns lines with repeats counted: those that differ from the one before only
+// in the port.
 func alike(lines []string) (out []string) {
 	plain := func(s string) string { return port.ReplaceAllString(s, "") }
 	for i := 0; i < len(lines); {
@@ -103,8 +102,8 @@ func alike(lines []string) (out []string) {
 
 const patience = 20 * time.Second
 
-// half runs one server, a process of its own, and returns what was said and what
-// it logged until it was told to end.
+// half runs one server, a process of its own. It returns what drive or deploy returns,
+// and what the server logged until it got its signal.
 func (s scene) half(with string) (said, logged []string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -147,8 +146,8 @@ func (s scene) half(with string) (said, logged []string, err error) {
 	if s.deploy != nil {
 		err = s.deploy(ctx, t, sigterm, say)
 	} else if err = s.drive(ctx, t, say); s.last == "" {
-		// Each is accepted after everything before it, and has no line of its own. One
-		// may be answered before what is accepted has been read; so many are not.
+		// Each of these requests is accepted after everything before it and logs no line.
+		// One may be answered before earlier connections have been read; so many are not.
 		for range 20 {
 			if err == nil {
 				_, err = probetest.Get(ctx, t, "/", "")
@@ -161,14 +160,14 @@ func (s scene) half(with string) (said, logged []string, err error) {
 			break
 		}
 	}
-	if e := sigterm(); !errors.Is(e, os.ErrProcessDone) { // it has, after a deploy
+	if e := sigterm(); !errors.Is(e, os.ErrProcessDone) { // after a deploy it has ended
 		err = errors.Join(err, e)
 	}
 	for line := range lines {
 		logged = append(logged, line)
 	}
 	if i := slices.IndexFunc(logged, has("msg=draining")); i >= 0 && s.deploy == nil {
-		logged = logged[:i] // what comes after is no part of the scene
+		logged = logged[:i] // the rest is not part of the scene
 	}
 	logged = slices.DeleteFunc(logged, has(`msg="health routes"`))
 	logged = slices.DeleteFunc(logged, has(`msg=serving `))

@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// update is a variable of the environment with which the excerpts are written
-// anew.
+// update is the environment variable that makes the test rewrite the excerpts.
 const update = "BEFORE_UPDATE"
 
 func TestMain(m *testing.M) {
@@ -21,13 +20,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// volatile is what differs from run to run and from version to version: ports,
-// times, durations, and lines of source.
+// volatile matches what differs between runs and versions: ports, times, durations and
+// lines of source.
 var volatile = regexp.MustCompile(`127\.0\.0\.1:\d+|"time":"[^"]+"|"line":"\d+"|\.go:\d+|=[0-9.]+(?:µs|ms|s)\b`)
 
 func steady(s string) string { return volatile.ReplaceAllString(s, "~") }
 
-// The excerpts in README are what the program prints, whole.
+// The excerpts in README are exactly what the program prints.
 func TestExcerpts(t *testing.T) {
 	for _, s := range scenes {
 		t.Run(s.name, func(t *testing.T) {
@@ -45,10 +44,10 @@ func TestExcerpts(t *testing.T) {
 				had, after, ends := strings.Cut(rest, end)
 				switch {
 				case !ok || !ends:
-					t.Errorf("%s has not %q and the end of its block", file, begin)
+					t.Errorf("%s lacks %q or the end of its block", file, begin)
 				case steady(had) == steady(out):
 				case os.Getenv(update) == "":
-					t.Errorf("%s has\n%sand the program prints\n%sMend it with\n\t%s=1 go test ./examples/before", file, had, out, update)
+					t.Errorf("%s has\n%sbut the program prints\n%sFix it with\n\t%s=1 go test ./examples/before", file, had, out, update)
 				default:
 					if err := os.WriteFile(file, []byte(before+begin+out+end+after), 0o644); err != nil {
 						t.Fatal(err)

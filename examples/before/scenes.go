@@ -11,7 +11,7 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// minute is how often a platform that asks every five seconds does in a minute.
+// minute is the number of probes in a minute, at one every five seconds.
 const minute = 12
 
 var scenes = []scene{
@@ -44,7 +44,7 @@ var scenes = []scene{
 func (s scene) target(addr string) probetest.Target {
 	t := probetest.Target{Addr: addr}
 	if s.tls {
-		t.TLS = &tls.Config{InsecureSkipVerify: true} // the server's own, made a moment ago
+		t.TLS = &tls.Config{InsecureSkipVerify: true} // the server's own, just made
 	}
 	return t
 }

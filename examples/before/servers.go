@@ -22,7 +22,7 @@ import (
 	"github.com/quietws/quietws/fiberws"
 )
 
-// quietClock takes the time out of both logs of the standard library.
+// quietClock removes the time from both logs of the standard library.
 func quietClock() {
 	log.SetFlags(0)
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{
@@ -36,7 +36,8 @@ func quietClock() {
 	log.SetOutput(os.Stderr) // SetDefault has taken it over
 }
 
-// guarded runs serve with a guard, and writes out its log in the end.
+// guarded runs serve with a guard, and closes the guard at the end, so that its log is
+// complete.
 func guarded(serve func(*core.Guard) error) error {
 	guard, err := core.New(core.Config{})
 	if err != nil {
@@ -45,8 +46,8 @@ func guarded(serve func(*core.Guard) error) error {
 	return errors.Join(serve(guard), guard.Close())
 }
 
-// until runs start, and ends it by shutdown when ctx does, as the documentation
-// of every framework has it.
+// until runs start, and ends it with shutdown when ctx ends, as in the documentation of
+// every framework.
 func until(ctx context.Context, start func() error, shutdown func(context.Context) error) error {
 	ended := make(chan error, 1)
 	go func() { ended <- start() }()
@@ -97,7 +98,7 @@ func serveNetHTTP(ctx context.Context, s scene, with bool, ln net.Listener) erro
 func serveFiber(ctx context.Context, _ scene, with bool, ln net.Listener) error {
 	app := fiber.New(fiber.Config{
 		DisableStartupMessage: true,
-		ErrorHandler: func(c *fiber.Ctx, err error) error { // as Fiber's documentation has it, and a line
+		ErrorHandler: func(c *fiber.Ctx, err error) error { // as in Fiber's documentation, and it logs
 			code := fiber.StatusInternalServerError
 			var e *fiber.Error
 			if errors.As(err, &e) {
@@ -138,14 +139,14 @@ func serveEcho(ctx context.Context, s scene, with bool, ln net.Listener) error {
 
 var upgrader websocket.Upgrader
 
-// echoes is what Echo's documentation has for WebSocket, but that it ends.
+// echoes is the WebSocket example of Echo's documentation, except that it ends.
 func echoes(c echo.Context) error {
 	ws, err := upgrader.Upgrade(c.Response(), c.Request(), nil)
 	if err != nil {
-		return nil // the client has its answer
+		return nil // the client has been answered
 	}
 	defer func() { _ = ws.Close() }()
-	core.SessionOf(c.Request().Context()).OnDrain(func() { // nobody calls it without quietws
+	core.SessionOf(c.Request().Context()).OnDrain(func() { // never called without quietws
 		_ = ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseGoingAway, ""), time.Now().Add(time.Second))
 	})
 	for {

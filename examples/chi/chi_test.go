@@ -1,5 +1,5 @@
-// Package chi shows quietws on a router that it does not know, and how to run
-// its suite there.
+// Package chi shows quietws on a router that it has no adapter for, and how to run its
+// suite there.
 package chi
 
 import (
@@ -39,13 +39,13 @@ func mount(s coretest.Setup) http.Handler {
 		r.Handle("/*", httpapp.CatchAll(s))
 	}
 	if s.Guard != nil {
-		s.Guard.Adapter().Owner(owner(r)).Paths(core.PathRules{Raw: true}) // chi compares the path as it came
+		s.Guard.Adapter().Owner(owner(r)).Paths(core.PathRules{Raw: true}) // chi compares the path as the client sent it
 	}
 	return r
 }
 
 // owner asks the router which health routes are the application's own. A
-// catch-all is none.
+// catch-all does not count.
 func owner(r chi.Routes) func(core.Head) (owned, asked bool) {
 	return func(h core.Head) (bool, bool) {
 		c := chi.NewRouteContext()

@@ -1,5 +1,5 @@
 // Command echo is a WebSocket server on Echo with quietws. Open
-// http://localhost:8080 and see what there is to try.
+// http://localhost:8080 to see what to try.
 package main
 
 import (
@@ -33,8 +33,8 @@ func run(o setup.Options) error {
 	guard, err := core.New(core.Config{
 		Collapse: o.Collapse,
 		Drain:    core.DrainConfig{Timeout: o.Drain},
-		// A prober that asks a route with Endpoint gets the application's answer,
-		// which is 4xx, unless the route is named here.
+		// On a route with Endpoint a prober gets the application's answer, a 4xx, unless
+		// the route is listed here.
 		ProbePaths: []string{"/gorilla"},
 	})
 	if err != nil {
@@ -55,9 +55,9 @@ func run(o setup.Options) error {
 	return echows.Run(guard, e, o.Addr)
 }
 
-// accessLog is Echo's own, without the probes. Quiet may be its Skipper too; a
-// Skipper is asked before the chain, when a prober's first request to a
-// WebSocket route does not yet show as one.
+// accessLog is Echo's own, without the probes. Quiet also works as its Skipper, which
+// is called before the chain: there the first probe of a WebSocket route is not yet
+// known as one.
 func accessLog(guard *core.Guard) echo.MiddlewareFunc {
 	quiet := echows.Quiet(guard)
 	return middleware.RequestLoggerWithConfig(middleware.RequestLoggerConfig{
@@ -78,8 +78,9 @@ func accessLog(guard *core.Guard) echo.MiddlewareFunc {
 	})
 }
 
-// echoes sends every message back. How the session ends is seen to: a client
-// that leaves is an error of Read, and at a drain the client is told.
+// echoes sends every message back. The guard handles the end of the session: Read
+// returns an error when the client leaves, and at a drain the client gets a close
+// frame.
 func echoes(ctx context.Context, _ echo.Context, ws *websocket.Conn) error {
 	for {
 		kind, data, err := ws.Read(ctx)
@@ -94,12 +95,12 @@ func echoes(ctx context.Context, _ echo.Context, ws *websocket.Conn) error {
 
 var upgrader gorilla.Upgrader
 
-// echoesWithGorilla does the same with a library of one's own choice, whose
-// frames are one's own too: the goodbye at a drain is to be sent here.
+// echoesWithGorilla does the same with a library of your own choice. The guard does not
+// write its frames, so the goodbye at a drain is sent here.
 func echoesWithGorilla(c echo.Context) error {
 	ws, err := upgrader.Upgrade(c.Response(), c.Request(), nil)
 	if err != nil {
-		return nil // the client has its answer
+		return nil // the client has been answered
 	}
 	defer func() { _ = ws.Close() }()
 	ws.SetReadLimit(32 << 10)
@@ -111,7 +112,7 @@ func echoesWithGorilla(c echo.Context) error {
 	for {
 		kind, data, err := ws.ReadMessage()
 		if err != nil {
-			return err // the code in it is the session's
+			return err // its code becomes the session's
 		}
 		if err := ws.WriteMessage(kind, data); err != nil {
 			return err

@@ -1,5 +1,5 @@
-// Package existing shows how an application that exists gets quietws: each
-// folder has it before and after.
+// Package existing shows how to add quietws to an existing application: each folder
+// has it before and after.
 package existing
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// mostChanges is what is asked of somebody who has an application.
+// mostChanges is the largest number of lines to change in an application.
 const mostChanges = 6
 
 // TestChanges counts the lines that differ. examples/readme compares them with
@@ -32,7 +32,7 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-// code is a program's lines but for blank ones and the comment at its top.
+// code returns a program's lines without blank ones and the comment at its top.
 func code(t *testing.T, framework, when string) (lines []string) {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(framework, when, "main.go"))
@@ -48,7 +48,7 @@ func code(t *testing.T, framework, when string) (lines []string) {
 	return lines
 }
 
-// without returns what is in a and not in b.
+// without returns what is in a but not in b.
 func without(a, b []string) (rest []string) {
 	b = slices.Clone(b)
 	for _, line := range a {
@@ -63,12 +63,12 @@ func without(a, b []string) (rest []string) {
 
 const patience = 30 * time.Second
 
-// TestAfter runs both as they stand: platforms are answered and not logged,
-// sessions work, and what fails is told.
+// TestAfter runs both as they are: probes are answered and not logged, sessions work,
+// and failures are logged.
 func TestAfter(t *testing.T) {
 	for framework, row := range map[string]struct {
 		path   string
-		prober int // what one on that path is answered, as before
+		prober int // status of a probe of that path, as before
 	}{
 		"gin":   {"/ws", 400},     // by gorilla
 		"fiber": {"/ws/one", 426}, // by the application's own Use, which comes first

@@ -1,5 +1,5 @@
 // Command fiber is a WebSocket server on Fiber with quietws. Open
-// http://localhost:8080 and see what there is to try.
+// http://localhost:8080 to see what to try.
 package main
 
 import (
@@ -37,8 +37,8 @@ func run(o setup.Options) error {
 	guard, err := core.New(core.Config{
 		Collapse: o.Collapse,
 		Drain:    core.DrainConfig{Timeout: o.Drain},
-		// A prober that asks a route with Endpoint gets the application's answer,
-		// which is 4xx, unless the route is named here.
+		// On a route with Endpoint a prober gets the application's answer, a 4xx, unless
+		// the route is listed here.
 		ProbePaths: []string{"/contrib"},
 	})
 	if err != nil {
@@ -59,9 +59,9 @@ func run(o setup.Options) error {
 	return fiberws.Run(guard, app, o.Addr)
 }
 
-// accessLog is Fiber's own, without the probes. Quiet may be its Next too; that
-// is asked before the chain, when a prober's first request to a WebSocket route
-// does not yet show as one.
+// accessLog is Fiber's own, without the probes. Quiet also works as its Next, which is
+// called before the chain: there the first probe of a WebSocket route is not yet known
+// as one.
 func accessLog(guard *core.Guard) fiber.Handler {
 	quiet := fiberws.Quiet(guard)
 	return logger.New(logger.Config{
@@ -76,8 +76,9 @@ func accessLog(guard *core.Guard) fiber.Handler {
 	})
 }
 
-// echoes sends every message back. How the session ends is seen to: a client
-// that leaves is an error of ReadMessage, and at a drain the client is told.
+// echoes sends every message back. The guard handles the end of the session:
+// ReadMessage returns an error when the client leaves, and at a drain the client gets a
+// close frame.
 func echoes(_ context.Context, ws *websocket.Conn) error {
 	for {
 		kind, data, err := ws.ReadMessage()
@@ -90,8 +91,8 @@ func echoes(_ context.Context, ws *websocket.Conn) error {
 	}
 }
 
-// echoesWithContrib does the same with a handler of one's own: goodbye and close
-// code are one's own too.
+// echoesWithContrib does the same with a handler of your own, which also sends the
+// goodbye and the close code.
 func echoesWithContrib() fiber.Handler {
 	return websocket.New(func(ws *websocket.Conn) {
 		session, inner := fiberws.SessionOf(ws), ws.Conn
@@ -99,7 +100,7 @@ func echoesWithContrib() fiber.Handler {
 			goodbye := websocket.FormatCloseMessage(websocket.CloseGoingAway, "")
 			_ = inner.WriteControl(websocket.CloseMessage, goodbye, time.Now().Add(time.Second))
 		})
-		defer session.Settle() // ws is another client's after this
+		defer session.Settle() // ws may be reused for another client after this
 		var closed *fastws.CloseError
 		if errors.As(echoes(context.Background(), ws), &closed) {
 			session.Ended(closed.Code)

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main // signals are what it is stopped by
+package main // the test stops it with signals
 
 import (
 	"testing"

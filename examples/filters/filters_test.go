@@ -1,5 +1,5 @@
-// Package filters shows quietws in the filters of other people's middleware:
-// probes leave no span and no sample, everything else does.
+// Package filters shows quietws in the filters of third-party middleware: probes leave
+// no span and no sample, all other requests do.
 package filters
 
 import (
@@ -25,19 +25,19 @@ import (
 	"github.com/quietws/quietws/echows"
 )
 
-// recorders are what each middleware took notice of, as "METHOD path".
+// recorders are the requests that each middleware recorded, as "METHOD path".
 type recorders struct {
 	spans    *tracetest.SpanRecorder
 	registry *prometheus.Registry
-	log      []string // Echo's RequestLogger, which asks after the chain
-	old      []string // Echo's Logger, whose Skipper is asked before it
+	log      []string // Echo's RequestLogger, which calls Quiet after the chain
+	old      []string // Echo's Logger, whose Skipper is called before it
 }
 
 func app(t *testing.T, layer string) (*httptest.Server, *recorders) {
 	t.Helper()
 	guard, err := core.New(core.Config{
 		Logger:         slog.New(slog.DiscardHandler),
-		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, // so that a test can come from a public address
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, // so that a test can use a public address
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +114,7 @@ func TestFilters(t *testing.T) {
 				}
 				_, _ = io.Copy(io.Discard, res.Body)
 				_ = res.Body.Close()
-				srv.Close() // the handler, and what comes after it, is over
+				srv.Close() // the handler and what follows it have finished
 
 				want := []string{"GET " + row.path}
 				if row.quiet {

@@ -20,8 +20,8 @@ import (
 	"github.com/quietws/quietws/ginws"
 )
 
-// TestGin has Gin's tracing both ways: otelgin inside the engine, with Quiet as
-// its filter, and otelhttp around it, on a server that is attached.
+// TestGin tests both ways of tracing Gin: otelgin inside the engine, with Quiet as its
+// filter, and otelhttp around it, on a server with Attach.
 func TestGin(t *testing.T) {
 	gin.SetMode(gin.TestMode)
 	for _, row := range []struct {
@@ -77,7 +77,7 @@ func TestGin(t *testing.T) {
 				t.Errorf("echoed %q, %v", message, err)
 			}
 			_ = ws.Close(websocket.StatusNormalClosure, "")
-			// From now on it is known that WebSocket is served there.
+			// From now on the guard knows that WebSocket is served there.
 			for _, ask := range []struct{ path, agent, body string }{
 				{"/livez", "kube-probe/1.34", "ok\n"}, // quietws
 				{"/ws", "kube-probe/1.34", "ok\n"},    // quietws
@@ -103,8 +103,8 @@ func TestGin(t *testing.T) {
 				t.Error(err)
 			}
 			<-served
-			// The two of the application's own, and the session, whose handler may
-			// return after its client has.
+			// The application's own two requests, and the session, whose handler may return
+			// after its client has.
 			for end := time.Now().Add(10 * time.Second); len(spans.Ended()) < 3 && time.Now().Before(end); {
 				<-time.After(time.Millisecond)
 			}

@@ -29,8 +29,8 @@ import (
 	"github.com/quietws/quietws/ginws"
 )
 
-// layers are middleware of Gin that have a ResponseWriter of their own, and two
-// that have none.
+// layers are middleware of Gin that have a ResponseWriter of their own, and two that
+// do not.
 var layers = []func() gin.HandlerFunc{
 	gin.Recovery,
 	func() gin.HandlerFunc { return gin.LoggerWithWriter(io.Discard) },
@@ -38,9 +38,9 @@ var layers = []func() gin.HandlerFunc{
 	sync.OnceValue(func() gin.HandlerFunc { return timeout.New(timeout.WithTimeout(time.Minute)) }), // it sets a variable of its package
 }
 
-// TestGinLayers has them each alone, all of them, and in three orders: with Handler a
-// session opens and echoes behind all of them, and with Endpoint wherever it does on
-// the bare server. Where it does not, a line says which layer is in the way.
+// TestGinLayers tests each layer alone, all of them, and three orders. With Handler a
+// session opens and echoes behind all of them; with Endpoint it does if it does on the
+// bare server. If it does not, a log line names the layer in the way.
 func TestGinLayers(t *testing.T) {
 	gin.SetMode(gin.ReleaseMode)
 	guards := map[string]func(*core.Guard, *http.Server, *gin.Engine, func()){
@@ -59,7 +59,7 @@ func TestGinLayers(t *testing.T) {
 		},
 	}
 	stacks := [][]int{{0}, {1}, {2}, {3}, {0, 1, 2, 3}, {3, 2, 1, 0}, {2, 3, 0, 1}, {1, 3, 2, 0}}
-	var running sync.WaitGroup // they wait more than they do
+	var running sync.WaitGroup // they mostly wait
 	for name, add := range guards {
 		for _, stack := range stacks {
 			for _, path := range []string{"/handler", "/coder", "/gorilla"} {
@@ -145,8 +145,8 @@ func gorillaRoute(c *gin.Context) {
 	}
 }
 
-// opens reports whether a session opens on srv and echoes. Where not, there is to be
-// the line about a layer; without events, on the bare server, nothing is waited for.
+// opens reports whether a session opens on srv and echoes. If not, it waits for the
+// event about a layer; events is nil on the bare server, which has none.
 func opens(srv *http.Server, path string, events <-chan event.Event) (opened bool, err error) {
 	s := httptest.NewUnstartedServer(nil)
 	s.Config = srv
@@ -162,7 +162,7 @@ func opens(srv *http.Server, path string, events <-chan event.Event) (opened boo
 		patience = 2 * time.Second
 	}
 	_ = nc.SetDeadline(time.Now().Add(patience))
-	// As nginx writes it: the gzip of gin-contrib leaves "Upgrade" alone.
+	// In nginx's letter case: gin-contrib's gzip skips only "Upgrade".
 	r := probetest.WebSocket(path).Without("Connection").With(
 		probetest.Field{Name: "Connection", Value: "upgrade"}, probetest.Field{Name: "Accept-Encoding", Value: "gzip"})
 	if _, err := nc.Write(r.Bytes(probetest.Target{Addr: s.Listener.Addr().String()})); err != nil {
@@ -185,7 +185,7 @@ func opens(srv *http.Server, path string, events <-chan event.Event) (opened boo
 	}
 }
 
-// echoed reads the answer to a handshake, and has a message echoed.
+// echoed reads the answer to a handshake, and exchanges a message.
 func echoed(nc net.Conn) error {
 	br := bufio.NewReader(nc)
 	res, err := http.ReadResponse(br, nil)

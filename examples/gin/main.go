@@ -1,5 +1,5 @@
 // Command gin is a WebSocket server on Gin with quietws. Open
-// http://localhost:8080 and see what there is to try.
+// http://localhost:8080 to see what to try.
 package main
 
 import (
@@ -33,8 +33,8 @@ func run(o setup.Options) error {
 	guard, err := core.New(core.Config{
 		Collapse: o.Collapse,
 		Drain:    core.DrainConfig{Timeout: o.Drain},
-		// A prober that asks a route with Endpoint gets the application's answer,
-		// which is 4xx, unless the route is named here.
+		// On a route with Endpoint a prober gets the application's answer, a 4xx, unless
+		// the route is listed here.
 		ProbePaths: []string{"/gorilla"},
 	})
 	if err != nil {
@@ -56,7 +56,7 @@ func run(o setup.Options) error {
 	return ginws.Run(guard, engine, o.Addr)
 }
 
-// accessLog is Gin's own, in the form of all other lines and without the probes.
+// accessLog is Gin's own, in the format of all other lines and without the probes.
 func accessLog(guard *core.Guard) gin.HandlerFunc {
 	return gin.LoggerWithConfig(gin.LoggerConfig{
 		Skip:   ginws.Quiet(guard),
@@ -69,8 +69,9 @@ func accessLog(guard *core.Guard) gin.HandlerFunc {
 	})
 }
 
-// echoes sends every message back. How the session ends is seen to: a client
-// that leaves is an error of Read, and at a drain the client is told.
+// echoes sends every message back. The guard handles the end of the session: Read
+// returns an error when the client leaves, and at a drain the client gets a close
+// frame.
 func echoes(ctx context.Context, _ *gin.Context, ws *websocket.Conn) error {
 	for {
 		kind, data, err := ws.Read(ctx)
@@ -85,12 +86,12 @@ func echoes(ctx context.Context, _ *gin.Context, ws *websocket.Conn) error {
 
 var upgrader gorilla.Upgrader
 
-// echoesWithGorilla does the same with a library of one's own choice, whose
-// frames are one's own too: the goodbye at a drain is to be sent here.
+// echoesWithGorilla does the same with a library of your own choice. The guard does not
+// write its frames, so the goodbye at a drain is sent here.
 func echoesWithGorilla(c *gin.Context) {
 	ws, err := upgrader.Upgrade(c.Writer, c.Request, nil)
 	if err != nil {
-		return // the client has its answer
+		return // the client has been answered
 	}
 	defer func() { _ = ws.Close() }()
 	ws.SetReadLimit(32 << 10)
@@ -105,7 +106,7 @@ func echoesWithGorilla(c *gin.Context) {
 			err = ws.WriteMessage(kind, data)
 		}
 		if err != nil {
-			_ = c.Error(err) // the code in it is the session's
+			_ = c.Error(err) // its code becomes the session's
 			return
 		}
 	}

@@ -1,5 +1,5 @@
-// Package handshakes puts odd but legal handshakes to WebSocket libraries, bare
-// and behind quietws: what a library serves it serves with a guard in front of it.
+// Package handshakes sends odd but legal handshakes to WebSocket libraries, with and
+// without quietws: what a library serves, it serves behind a guard too.
 package handshakes
 
 import (
@@ -19,13 +19,13 @@ import (
 	"github.com/quietws/quietws/core"
 )
 
-// row is a handshake, given by what differs from the one of RFC 6455 §1.2.
+// row is a handshake, described by how it differs from that of RFC 6455 §1.2.
 type row struct {
 	name   string
 	target string   // "": /ws
 	host   string   // "": app.example
-	set    []string // whole lines; each takes the place of those of its name
-	more   []string // lines that are added
+	set    []string // whole lines; each replaces those with its name
+	more   []string // lines to add
 	change func(string) string
 }
 
@@ -120,7 +120,7 @@ func (r row) bytes() []byte {
 	return []byte(s)
 }
 
-// outcome is what came of a handshake: the answer without its date, and whether a
+// outcome is the result of a handshake: the answer without its date, and whether a
 // message came back.
 type outcome struct {
 	status int
@@ -128,7 +128,7 @@ type outcome struct {
 	echoes bool
 }
 
-// ask sends raw, and a message where that is answered 101.
+// ask sends raw, and a message if the answer is 101.
 func ask(t *testing.T, addr string, raw []byte) (o outcome) {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
@@ -144,7 +144,7 @@ func ask(t *testing.T, addr string, raw []byte) (o outcome) {
 	var head bytes.Buffer
 	res, err := http.ReadResponse(bufio.NewReader(io.TeeReader(oneByOne{br}, &head)), nil)
 	if err != nil {
-		if errors.Is(err, os.ErrDeadlineExceeded) { // whose text has the client's port
+		if errors.Is(err, os.ErrDeadlineExceeded) { // its text has the client's port
 			err = os.ErrDeadlineExceeded
 		}
 		return outcome{answer: err.Error()}
@@ -156,7 +156,7 @@ func ask(t *testing.T, addr string, raw []byte) (o outcome) {
 		o.answer += string(body)
 		return o
 	}
-	// A masked text frame, of which an echo is the same without its mask.
+	// A masked text frame; its echo is the same frame without the mask.
 	if _, err := c.Write([]byte{0x81, 0x82, 1, 2, 3, 4, 'h' ^ 1, 'i' ^ 2}); err != nil {
 		t.Fatal(err)
 	}
@@ -166,13 +166,13 @@ func ask(t *testing.T, addr string, raw []byte) (o outcome) {
 	return o
 }
 
-// oneByOne leaves to its reader what is not asked for.
+// oneByOne reads no more than it is asked for.
 type oneByOne struct{ *bufio.Reader }
 
 func (r oneByOne) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(len(p), 1)]) }
 
-// better are those of which we make a session where the bare library does not, by
-// the names of server and row.
+// better are the handshakes that open a session with quietws but not with the bare
+// library, by the names of server and row.
 var better = map[string]string{
 	"Handler/echo/the default port of https":   "a port that is the scheme's own is no other host",
 	"Handler/echo/the default port of http":    "the same",
@@ -184,14 +184,14 @@ var better = map[string]string{
 	"Handler/fiber/empty items":                "the same",
 }
 
-// ours are those that Handler refuses, on a route that is its own, and
-// contrib/websocket serves: it lets every page in unless it is told of some.
+// ours are the handshakes that Handler refuses, on a route of its own, but
+// contrib/websocket serves: it allows every page unless it is given a list.
 var ours = map[string]bool{
 	"Handler/fiber/another origin": true, "Handler/fiber/a sandboxed page": true, "Handler/fiber/another port": true,
 }
 
-// Whatever a library serves it serves behind Endpoint, answered to the byte, and
-// Handler serves what its own library does.
+// What a library serves, it serves behind Endpoint with the same bytes, and Handler
+// serves what its own library does.
 func TestOddHandshakes(t *testing.T) {
 	for name, s := range servers {
 		t.Run(name, func(t *testing.T) {

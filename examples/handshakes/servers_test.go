@@ -119,7 +119,7 @@ func endpoint(h http.HandlerFunc) server {
 	}
 }
 
-// serve serves srv, with Attach where there is a guard.
+// serve serves srv, with Attach if there is a guard.
 func serve(t *testing.T, g *core.Guard, srv *http.Server) string {
 	t.Helper()
 	srv.ErrorLog = log.New(io.Discard, "", 0)

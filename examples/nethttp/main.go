@@ -1,5 +1,5 @@
 // Command nethttp is a WebSocket server on net/http with quietws. Open
-// http://localhost:8080 and see what there is to try.
+// http://localhost:8080 to see what to try.
 package main
 
 import (
@@ -28,8 +28,8 @@ func run(o setup.Options) error {
 	guard, err := core.New(core.Config{
 		Collapse: o.Collapse,
 		Drain:    core.DrainConfig{Timeout: o.Drain},
-		// A prober that asks a route with Endpoint gets the application's answer,
-		// which is 4xx, unless the route is named here.
+		// On a route with Endpoint a prober gets the application's answer, a 4xx, unless
+		// the route is listed here.
 		ProbePaths: []string{"/ws"},
 	})
 	if err != nil {
@@ -41,8 +41,8 @@ func run(o setup.Options) error {
 	mux.Handle("/ws", guard.Endpoint(http.HandlerFunc(echo)))
 	mux.Handle("GET /metrics", promhttp.Handler())
 	mux.HandleFunc("GET /{$}", setup.Page)
-	// Wrap lets the guard ask the mux which health routes are its own; Serve
-	// alone would see only the access log.
+	// Wrap lets the guard ask the mux which health routes it has; Serve alone would see
+	// only the access log.
 	srv := &http.Server{Handler: accessLog(guard, guard.Wrap(mux))}
 
 	if o.Cert != "" {
@@ -55,7 +55,7 @@ func run(o setup.Options) error {
 func echo(w http.ResponseWriter, r *http.Request) {
 	ws, err := websocket.Accept(w, r, nil)
 	if err != nil {
-		return // the client has its answer, and the log its line
+		return // the client has been answered, and the log has its line
 	}
 	defer func() { _ = ws.CloseNow() }()
 
@@ -76,7 +76,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// accessLog logs each request but those of probes.
+// accessLog logs each request except probes.
 func accessLog(guard *core.Guard, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
@@ -100,5 +100,5 @@ func (s *statusWriter) WriteHeader(status int) {
 	s.ResponseWriter.WriteHeader(status)
 }
 
-// Unwrap leads a WebSocket library to the connection.
+// Unwrap lets a WebSocket library find the connection.
 func (s *statusWriter) Unwrap() http.ResponseWriter { return s.ResponseWriter }

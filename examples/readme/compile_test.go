@@ -85,7 +85,7 @@ func programOf(t *testing.T, adapter string) string {
 // Every block of Go compiles: whole programs as they stand, fragments inside a
 // function. So do the programs in the documentation of the adapters.
 func TestGoCompiles(t *testing.T) {
-	overlay := struct{ Replace map[string]string }{make(map[string]string)} // so that nothing is written here
+	overlay := struct{ Replace map[string]string }{make(map[string]string)} // so that no file is written here
 	here, err := filepath.Abs(".")
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +100,7 @@ func TestGoCompiles(t *testing.T) {
 		overlay.Replace[filepath.Join(here, "blocks", name, name+".go")] = file
 		args = append(args, "./blocks/"+name)
 	}
-	for _, page := range []string{"README.md", "CONTRIBUTING.md"} { // the blocks of the other language are the same
+	for _, page := range []string{"README.md", "CONTRIBUTING.md"} { // the other language has the same blocks
 		for i, b := range read(t, page).blocks {
 			if b.language == "go" {
 				add(fmt.Sprintf("%s-%d", strings.TrimSuffix(page, ".md"), i), inHarness(b.text))

@@ -1,5 +1,5 @@
-// Package readme keeps the two READMEs alive: what they show compiles, what they
-// name exists, what they link to is there, and they say the same.
+// Package readme tests the two READMEs: what they show compiles, what they name and
+// link to exists, and they say the same.
 package readme
 
 import (
@@ -21,13 +21,13 @@ const root = "../.."
 
 var languages = []string{"README.md", "README.zh-CN.md"}
 
-// document is what a page in Markdown is made of.
+// document is the parts of a Markdown page.
 type document struct {
 	name    string
 	blocks  []codeBlock
 	spans   []string // inline code
 	links   []string
-	anchors map[string]bool // of its headings, as GitHub names them
+	anchors map[string]bool // GitHub's names of its headings
 	shape   []string        // headings, blocks and tables, in their order
 }
 
@@ -77,7 +77,7 @@ func (d *document) add(n ast.Node, source []byte) {
 	}
 }
 
-// plain is the text of n without its marks.
+// plain returns the text of n without markup.
 func plain(n ast.Node, source []byte) string {
 	var b strings.Builder
 	_ = ast.Walk(n, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
@@ -89,8 +89,8 @@ func plain(n ast.Node, source []byte) string {
 	return b.String()
 }
 
-// anchor is how GitHub names a heading: letters, digits, hyphens and
-// underscores, in lower case, and a hyphen for a space.
+// anchor returns GitHub's name of a heading: letters, digits, hyphens and underscores,
+// in lower case, with a hyphen for each space.
 func anchor(heading string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

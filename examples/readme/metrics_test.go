@@ -70,7 +70,7 @@ func TestMetricsNeedWhatReadmeSays(t *testing.T) {
 	}
 }
 
-// golden compares what is between the marks of a page.
+// golden compares the text between the marks of a page.
 func golden(t *testing.T, page, name, want string) {
 	t.Helper()
 	const update = "README_UPDATE"
@@ -79,10 +79,10 @@ func golden(t *testing.T, page, name, want string) {
 	had, after, ends := strings.Cut(rest, end)
 	switch {
 	case !ok || !ends:
-		t.Errorf("%s has not the marks %q and %q", page, begin, end)
+		t.Errorf("%s lacks the marks %q and %q", page, begin, end)
 	case had == want:
 	case os.Getenv(update) == "":
-		t.Errorf("%s has\n%sand it is\n%smend it with\n\t%s=1 go test -run Metrics .", page, had, want, update)
+		t.Errorf("%s has\n%swant\n%sfix it with\n\t%s=1 go test -run Metrics .", page, had, want, update)
 	default:
 		if err := os.WriteFile(filepath.Join(root, page), []byte(before+begin+want+end+after), 0o644); err != nil {
 			t.Fatal(err)
@@ -106,7 +106,7 @@ func metricNames(t *testing.T) (names []string) {
 	return names
 }
 
-// run returns the metrics that were other than 0 at some time.
+// run returns the metrics that were not 0 at some time.
 func run(t *testing.T, piece string, serve func(*testing.T, string, *core.Guard, net.Listener)) map[string]bool {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -118,7 +118,7 @@ func run(t *testing.T, piece string, serve func(*testing.T, string, *core.Guard,
 	}
 	guard, err := core.New(core.Config{
 		Logger: slog.New(slog.DiscardHandler), Health: checker,
-		MaxSessions: 100,                                                         // or there is no metric of it
+		MaxSessions: 100,                                                         // or it has no metric
 		Drain:       core.DrainConfig{Timeout: 500 * time.Millisecond, Fall: -1}, // the client does not answer its goodbye
 	})
 	if err != nil {
@@ -130,7 +130,7 @@ func run(t *testing.T, piece string, serve func(*testing.T, string, *core.Guard,
 		t.Fatal(err)
 	}
 	target := probetest.Target{Addr: ln.Addr().String()}
-	if piece == "Listener" || piece == "Serve" { // others leave errors of Accept to the server
+	if piece == "Listener" || piece == "Serve" { // the others leave errors of Accept to the server
 		ln = &exhausted{Listener: ln}
 	}
 	if piece == "Listener" {
@@ -171,7 +171,7 @@ func run(t *testing.T, piece string, serve func(*testing.T, string, *core.Guard,
 		t.Fatal(err)
 	}
 	try(ended.Close(ctx, 1000))
-	kept, err := net.Dial("tcp", target.Addr) // a connection that is kept alive
+	kept, err := net.Dial("tcp", target.Addr) // a keep-alive connection
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,25 +190,25 @@ func run(t *testing.T, piece string, serve func(*testing.T, string, *core.Guard,
 	if _, err := open.Vanish(probetest.FIN); err != nil {
 		t.Fatal(err)
 	}
-	if err := guard.Close(); err != nil { // what is still to be told is counted too
+	if err := guard.Close(); err != nil { // what is logged only now is counted too
 		t.Fatal(err)
 	}
 	scrape()
 	return moved
 }
 
-// settle waits until what a guard counts has not changed for a while: servers
-// learn of what clients do somewhat later.
+// settle waits until a guard's counts have not changed for a while: servers see what
+// clients do a little later.
 func settle(ctx context.Context, t *testing.T, guard *core.Guard) {
 	t.Helper()
-	const calm = 30 // looks without a change, 10 ms apart
+	const calm = 30 // polls without a change, 10 ms apart
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	last := guard.Snapshot()
 	for same := 0; same < calm; {
 		select {
 		case <-ctx.Done():
-			t.Fatal("the guard does not come to rest")
+			t.Fatal("the counts keep changing")
 		case <-tick.C:
 		}
 		if now := guard.Snapshot(); reflect.DeepEqual(now, last) {
@@ -219,7 +219,7 @@ func settle(ctx context.Context, t *testing.T, guard *core.Guard) {
 	}
 }
 
-// exhausted is a listener of a process that has once run out of descriptors.
+// exhausted is a listener whose process has run out of descriptors once.
 type exhausted struct {
 	net.Listener
 	once atomic.Bool
@@ -232,7 +232,7 @@ func (l *exhausted) Accept() (net.Conn, error) {
 	return l.Listener.Accept()
 }
 
-// serving runs serve until the test is over.
+// serving runs serve until the test ends.
 func serving(t *testing.T, serve func(context.Context) error, stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

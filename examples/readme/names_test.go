@@ -23,8 +23,7 @@ import (
 	"github.com/quietws/quietws/health"
 )
 
-// structs are those whose fields are named in the text, by how they are called
-// there.
+// structs are the structs whose fields the text names, by their names there.
 var structs = map[string]any{
 	"Config": core.Config{}, "core.Config": core.Config{}, "Drain": core.DrainConfig{}, "Routes": core.Routes{},
 	"core.DrainConfig": core.DrainConfig{}, "DrainConfig": core.DrainConfig{},
@@ -46,7 +45,7 @@ func TestFieldsExist(t *testing.T) {
 				s, ok = structs[strings.TrimPrefix(m[1], "Config.")], true
 			}
 			if !ok {
-				t.Errorf("%s: nobody knows what %s is", page, m[1])
+				t.Errorf("%s: unknown struct %s", page, m[1])
 				continue
 			}
 			found++
@@ -60,7 +59,7 @@ func TestFieldsExist(t *testing.T) {
 	}
 }
 
-// The table of defaults has every field of core.Config, and no other.
+// The table of defaults has exactly the fields of core.Config.
 func TestDefaultsHaveEveryField(t *testing.T) {
 	for _, page := range languages {
 		_, rest, ok := strings.Cut(contents(t, page), "| `core.Config` |")
@@ -87,7 +86,7 @@ var (
 	snake  = regexp.MustCompile(`^[a-z0-9]+(_[a-z0-9]+)+$`)
 )
 
-// foreign are words of other programs that look like ours.
+// foreign are words from other programs that look like ours.
 var foreign = []string{"proxy_pass"}
 
 func TestMetricsClassesAndReasonsExist(t *testing.T) {
@@ -124,7 +123,7 @@ func TestMetricsClassesAndReasonsExist(t *testing.T) {
 		}
 		for _, span := range read(t, page).spans {
 			if snake.MatchString(span) && !words[span] && !metrics[span] && !slices.Contains(foreign, span) {
-				t.Errorf("%s: %q is no class and no reason", page, span)
+				t.Errorf("%s: %q is neither a class nor a reason", page, span)
 			}
 		}
 		for word := range words {
@@ -144,7 +143,7 @@ var (
 func TestNamesExist(t *testing.T) {
 	packages := make(map[string]map[string]bool)
 	for _, page := range append(languages, "CONTRIBUTING.md") {
-		text := changed.ReplaceAllString(contents(t, page), "") // others' packages are in there, and it compiles
+		text := changed.ReplaceAllString(contents(t, page), "") // it names other packages, and is compiled elsewhere
 		for _, m := range exported.FindAllStringSubmatch(text, -1) {
 			dir := map[string]string{"prom": "core/prom", "probetest": "core/probetest", "coretest": "core/coretest"}[m[1]]
 			if dir == "" {
@@ -165,7 +164,7 @@ func TestNamesExist(t *testing.T) {
 	}
 }
 
-// declared are the exported names of a package.
+// declared returns the exported names of a package.
 func declared(t *testing.T, dir string) map[string]bool {
 	t.Helper()
 	names := make(map[string]bool)

@@ -9,29 +9,29 @@ import (
 	"testing"
 )
 
-// Both have the same headings, lists, tables and blocks, in the same order, and
-// what is code is the same to the byte.
+// Both have the same headings, lists, tables and blocks, in the same order, and the same
+// code, byte for byte.
 func TestLanguagesSayTheSame(t *testing.T) {
 	one, other := read(t, languages[0]), read(t, languages[1])
 	for i := range max(len(one.shape), len(other.shape)) {
 		if i >= len(one.shape) || i >= len(other.shape) || one.shape[i] != other.shape[i] {
-			t.Errorf("they part at element %d:\n%q\n%q", i, one.shape[max(0, i-5):min(i+3, len(one.shape))], other.shape[max(0, i-5):min(i+3, len(other.shape))])
+			t.Errorf("they differ from element %d on:\n%q\n%q", i, one.shape[max(0, i-5):min(i+3, len(one.shape))], other.shape[max(0, i-5):min(i+3, len(other.shape))])
 			break
 		}
 	}
 	for i, b := range one.blocks {
-		if i < len(other.blocks) && b != other.blocks[i] && b.language != "text" { // those are made by examples/before, at other ports
+		if i < len(other.blocks) && b != other.blocks[i] && b.language != "text" { // those come from examples/before, with other ports
 			t.Errorf("they differ in\n%s\n%s", b.text, other.blocks[i].text)
 		}
 	}
 }
 
-// pages are all of the repository's that link to each other.
+// pages are the pages of the repository that link to each other.
 var pages = append(slices.Clone(languages), "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md",
 	"core/coretest/README.md", "examples/probers/README.md", "examples/deploy/README.md", "examples/comparison/README.md")
 
-// What is linked to in the repository is there, headings too. Links out of it
-// are well-formed; whether somebody answers there is not asked.
+// Links within the repository lead to something, headings too. Links out of it are
+// well-formed; they are not followed.
 func TestLinks(t *testing.T) {
 	for _, page := range pages {
 		for _, link := range read(t, page).links {
@@ -41,7 +41,7 @@ func TestLinks(t *testing.T) {
 				t.Errorf("%s: %v", page, err)
 			case u.IsAbs():
 				if u.Scheme != "https" || !strings.Contains(u.Hostname(), ".") || strings.ContainsAny(link, " \t") {
-					t.Errorf("%s: %q is no address of a page", page, link)
+					t.Errorf("%s: %q is not the address of a page", page, link)
 				}
 			default:
 				target := page
@@ -70,14 +70,13 @@ func TestAnchor(t *testing.T) {
 	}
 }
 
-// before and after are programs whose difference README shows.
+// before and after are the programs whose difference README shows.
 var changes = []string{
 	"examples/existing/gin", "examples/existing/fiber",
 	"examples/readme/migrate/healthz", "examples/readme/migrate/alexliesenfeld", "examples/readme/migrate/fiber",
 }
 
-// Each block of changes is the difference of two programs of the repository,
-// whole.
+// Each block of changes is the whole difference between two programs of the repository.
 func TestChangesAreThoseOfPrograms(t *testing.T) {
 	for _, language := range languages {
 		var shown []string
@@ -108,7 +107,7 @@ func TestChangesAreThoseOfPrograms(t *testing.T) {
 	}
 }
 
-// code is a program's lines but for blank ones and the comment at its top.
+// code returns a program's lines without blank ones and the comment at its top.
 func code(t *testing.T, dir, when string) (lines []string) {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(root, dir, when, "main.go"))
@@ -124,7 +123,7 @@ func code(t *testing.T, dir, when string) (lines []string) {
 	return lines
 }
 
-// without returns what is in a and not in b.
+// without returns what is in a but not in b.
 func without(a, b []string) (rest []string) {
 	b = slices.Clone(b)
 	for _, line := range a {

@@ -1,5 +1,5 @@
-// Package setup is what the example servers have in common and what is no part
-// of quietws: flags, log and the page on /.
+// Package setup is what the example servers share and is not part of quietws: flags,
+// log and the page on /.
 package setup
 
 import (
@@ -16,16 +16,16 @@ import (
 	"time"
 )
 
-// Options are what the flags say.
+// Options are the values of the flags.
 type Options struct {
 	Addr      string
-	Cert, Key string // files; "": in the clear
+	Cert, Key string // files; "" for no TLS
 	Drain     time.Duration
 	Collapse  time.Duration
 }
 
-// Parse reads the flags and makes slog's default logger the one that they ask
-// for. Wrong flags end the program with status 2.
+// Parse reads the flags and sets slog's default logger accordingly. Wrong flags end the
+// program with status 2.
 func Parse() Options {
 	flags := flag.NewFlagSet(os.Args[0], flag.ExitOnError)
 	o, err := parse(flags, os.Args[1:], os.Stderr)
@@ -71,7 +71,7 @@ func parse(flags *flag.FlagSet, args []string, log io.Writer) (Options, error) {
 //go:embed page.html
 var page []byte
 
-// Page answers with a page that tells what to try.
+// Page answers with a page that shows what to try.
 func Page(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_, _ = w.Write(page)

@@ -27,15 +27,15 @@ import (
 	"github.com/coder/websocket"
 )
 
-// server is an example that runs.
+// server is a running example.
 type server struct {
 	t      *testing.T
 	cmd    *exec.Cmd
 	addr   string
-	tls    *tls.Config // nil: in the clear
+	tls    *tls.Config // nil: no TLS
 	made   atomic.Int64
 	lines  chan map[string]any // of its log, as they come
-	log    []map[string]any    // those that were read from lines
+	log    []map[string]any    // those read from lines
 	exited chan struct{}
 	client *http.Client
 }
@@ -46,7 +46,7 @@ func start(t *testing.T, flags ...string) *server {
 	for range 5 {
 		s := &server{t: t, addr: freeAddr(t), lines: make(chan map[string]any, 1024), exited: make(chan struct{})}
 		if slices.Contains(flags, "-cert") {
-			s.tls = &tls.Config{InsecureSkipVerify: true} // of a test's own making
+			s.tls = &tls.Config{InsecureSkipVerify: true} // made by the test
 		}
 		s.client = &http.Client{Timeout: patience, Transport: &http.Transport{
 			DisableKeepAlives: true, DialContext: s.dialContext, TLSClientConfig: s.tls,
@@ -64,7 +64,7 @@ func start(t *testing.T, flags ...string) *server {
 			_ = s.cmd.Process.Kill()
 			<-s.exited
 		})
-		// This line is printed when the server listens and is about to accept.
+		// The server prints this line when it listens and is about to accept.
 		if s.seen("health routes") {
 			return s
 		}
@@ -86,7 +86,7 @@ func freeAddr(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// taken reports whether somebody else took the address in that moment.
+// taken reports whether another process took the address in that moment.
 func (s *server) taken() bool {
 	return slices.ContainsFunc(s.log, func(line map[string]any) bool {
 		text, _ := line["error"].(string)
@@ -183,7 +183,7 @@ func (s *server) get(path string, header ...string) (status int, body string) {
 	return s.ask("GET", path, header...)
 }
 
-// ask asks on a connection of its own, with header as names and values.
+// ask sends a request on a connection of its own, with header as names and values.
 func (s *server) ask(method, path string, header ...string) (status int, body string) {
 	s.t.Helper()
 	req, err := http.NewRequest(method, s.url("http", path), nil)
@@ -205,7 +205,7 @@ func (s *server) ask(method, path string, header ...string) (status int, body st
 	return resp.StatusCode, string(b)
 }
 
-// connect does what a TCP probe does, on a TLS port what a TLS probe does too.
+// connect does what a TCP probe does, or on a TLS port a TLS probe.
 func (s *server) connect() {
 	s.t.Helper()
 	nc, err := s.dialContext(context.Background(), "tcp", s.addr)

@@ -1,5 +1,5 @@
-// Package smoke tests the example servers from outside: each is started and
-// stopped as a user would, and tried with everything that it serves.
+// Package smoke tests the example servers from outside: each is started, used and
+// stopped as by a user, and everything that it serves is tried.
 package smoke
 
 import (
@@ -21,10 +21,10 @@ import (
 
 const patience = 30 * time.Second
 
-// asServer is set in the environment of a test binary that is to be the server.
+// asServer is an environment variable: with it the test binary is the server.
 const asServer = "QUIETWS_EXAMPLE"
 
-// Main is for TestMain: the test binary is the server too. So the race detector
+// Main is for TestMain: the test binary is the server too. That way the race detector
 // sees both, and a test result is not reused when the server has changed.
 func Main(m *testing.M, server func()) {
 	if os.Getenv(asServer) != "" {
@@ -34,8 +34,8 @@ func Main(m *testing.M, server func()) {
 	os.Exit(m.Run())
 }
 
-// Test tests the server that was given to Main, in the clear and under TLS.
-// sockets are the paths on which it echoes.
+// Test tests the server that was given to Main, with and without TLS. sockets are the
+// paths on which it echoes.
 func Test(t *testing.T, sockets ...string) {
 	cert, key := Certificate(t)
 	for _, row := range []struct {
@@ -64,7 +64,7 @@ func Test(t *testing.T, sockets ...string) {
 	})
 }
 
-// command is the server with these flags.
+// command returns the command of the server with these flags.
 func command(t *testing.T, flags ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
@@ -154,8 +154,8 @@ func run(t *testing.T, s *server, sockets []string) {
 	s.checkLog(sockets[0])
 }
 
-// checkMetrics compares the connections that were counted with those that were
-// made here, sessions of which are open.
+// checkMetrics compares the connections that the server counted with those that the
+// test made, and the open sessions with sessions.
 func (s *server) checkMetrics(sessions int) {
 	s.t.Helper()
 	for deadline := time.Now().Add(patience); ; {
@@ -178,8 +178,8 @@ func (s *server) checkMetrics(sessions int) {
 		if closed := sums["quietws_connections_closed_total"]; accepted != open+closed {
 			s.t.Fatalf("accepted %v, open %v, closed %v", accepted, open, closed)
 		}
-		// The scrape's own connection is open too, and the server may see the
-		// end of others later than their clients.
+		// The scrape's own connection is open too, and the server may see the end of
+		// others later than their clients.
 		if open == float64(sessions)+1 && sums["quietws_sessions_open"] == float64(sessions) {
 			return
 		}
@@ -189,9 +189,9 @@ func (s *server) checkMetrics(sessions int) {
 	}
 }
 
-// checkLog looks at the whole log of a server that has ended: it says who owns
-// the health routes, has every request but the probes, each of the three handshakes
-// that socket refused once, and probes when they are seen first.
+// checkLog checks the whole log of a server that has ended: it names the owner of the
+// health routes, and has every request except probes, each of the three refused
+// handshakes of socket once, and each kind of probe once.
 func (s *server) checkLog(socket string) {
 	s.t.Helper()
 	logged := make(map[string]int)
@@ -232,12 +232,12 @@ func (s *server) checkLog(socket string) {
 	}
 }
 
-// secondSignal leaves a session open that answers no goodbye.
+// secondSignal leaves a session open whose client does not answer the goodbye.
 func secondSignal(t *testing.T, s *server, socket string) {
 	_ = s.dial(socket)
 	s.signal(syscall.SIGTERM)
 	s.await("draining")
-	again := time.NewTicker(50 * time.Millisecond) // one that comes too early is still the first one's
+	again := time.NewTicker(50 * time.Millisecond) // one sent too early merges with the first
 	defer again.Stop()
 	for {
 		select {

@@ -1,13 +1,12 @@
-// Command quickstart does what a new user does: it takes a fresh copy of this
-// repository and an empty module cache, pastes each program of README.md into an
-// empty module, and tries whether it builds, runs and behaves as the text says. It
-// does so too with that on Echo and that on Fiber, moved to Echo v5 and Fiber v3 as
-// the text says.
+// Command quickstart does what a new user does. It takes a fresh copy of this repository
+// and an empty module cache, pastes each program of README.md into an empty module, and
+// checks that it builds, runs and behaves as the text says. It also moves the programs
+// on Echo and Fiber to Echo v5 and Fiber v3 as the text says, and checks those.
 //
 //	go run ./quickstart
 //
-// It downloads everything that the programs need, some 50 MB, and leaves nothing
-// behind. Their port, 8080, is replaced by one that is free.
+// It downloads everything that the programs need, about 50 MB, and removes it
+// afterwards. It replaces their port, 8080, by a free one.
 package main
 
 import (
@@ -39,15 +38,15 @@ func main() {
 	}
 }
 
-// program is a block of README.md that is a whole program.
+// program is a block of README.md with a whole program.
 type program struct{ name, source string }
 
 var block = regexp.MustCompile("(?s)\n```go\n(package main\n.*?)```\n")
 
-// framework is what a program imports of quietws beside the core.
+// framework is the adapter that a program imports.
 var framework = regexp.MustCompile(`"github\.com/quietws/quietws/(\w+)ws"`)
 
-// moves are what README says of moving to the newer generation of a framework.
+// moves are README's instructions for moving to the newer generation of a framework.
 var moves = map[string]*strings.Replacer{
 	"echo": strings.NewReplacer(
 		"labstack/echo/v4", "labstack/echo/v5", `quietws/echows"`, `quietws/echows/echov5"`, "echo.Context", "*echo.Context"),
@@ -99,8 +98,8 @@ func all(ctx context.Context, work string) error {
 	return nil
 }
 
-// copyRepository makes dir what a clone of the repository would be, with what is
-// not committed yet.
+// copyRepository copies the repository to dir, like a clone, but with uncommitted
+// changes.
 func copyRepository(ctx context.Context, dir string) error {
 	top, err := exec.CommandContext(ctx, "git", "rev-parse", "--show-toplevel").Output()
 	if err != nil {
@@ -123,7 +122,7 @@ func (p program) build(ctx context.Context, work, clone, address string) (binary
 		return "", err
 	}
 	if strings.Count(p.source, `":8080"`) != 1 {
-		return "", fmt.Errorf("the program does not listen on :8080, once:\n%s", p.source)
+		return "", fmt.Errorf("the program must have :8080 once:\n%s", p.source)
 	}
 	source := strings.Replace(p.source, `":8080"`, `"`+address+`"`, 1)
 	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o644); err != nil {
@@ -136,8 +135,8 @@ func (p program) build(ctx context.Context, work, clone, address string) (binary
 	for _, args := range []string{"mod init example.com/app", replace, "mod tidy", "build -o app ."} {
 		cmd := exec.CommandContext(ctx, "go", strings.Fields(args)...)
 		cmd.Dir = dir
-		// -trimpath lets the build cache, which is not emptied, know what it has
-		// built before under another path.
+		// With -trimpath the build cache, which is not emptied, can reuse what it has built
+		// under another path.
 		cmd.Env = append(os.Environ(), "GOMODCACHE="+filepath.Join(work, "modules"), "GOFLAGS=-modcacherw -trimpath", "GOWORK=off")
 		start := time.Now()
 		if out, err := cmd.CombinedOutput(); err != nil {

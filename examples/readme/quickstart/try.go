@@ -26,7 +26,7 @@ func freeAddress() (string, error) {
 	return ln.Addr().String(), ln.Close()
 }
 
-// output is what a server has logged.
+// output is the log of a server.
 type output struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -44,8 +44,8 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-// try runs a server and checks what README says of it. handler is false where its
-// route has Endpoint.
+// try runs a server and checks what README says about it. handler is false if its route
+// has Endpoint.
 func try(ctx context.Context, binary, address string, handler bool) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -69,7 +69,7 @@ func try(ctx context.Context, binary, address string, handler bool) (err error) 
 		return err
 	}
 	if err := await(ctx, func() bool { return strings.Contains(out.String(), "reason=upgrade_stripped") }); err != nil {
-		return errors.New("a handshake without Upgrade is not told")
+		return errors.New("a handshake without Upgrade is not logged")
 	}
 
 	session, _, err := probetest.Open(ctx, t)
@@ -102,7 +102,7 @@ func try(ctx context.Context, binary, address string, handler bool) (err error) 
 
 func behaves(ctx context.Context, t probetest.Target, handler bool) error {
 	prober := http.StatusOK
-	if !handler { // Endpoint leaves a prober its library's answer
+	if !handler { // with Endpoint a prober gets the library's answer
 		prober = http.StatusUpgradeRequired
 	}
 	for _, row := range []struct {
@@ -142,7 +142,7 @@ func behaves(ctx context.Context, t probetest.Target, handler bool) error {
 	}
 	f, err := session.Read(ctx)
 	if err != nil {
-		return fmt.Errorf("it echoed nothing: %w", err)
+		return fmt.Errorf("no echo: %w", err)
 	}
 	if string(f.Payload) != "hello" {
 		return fmt.Errorf("it echoed %q", f.Payload)

@@ -1,5 +1,5 @@
-// Command before is a WebSocket server as the documentation of Fiber's websocket
-// middleware has it: a Use that lets handshakes through alone, and a route.
+// Command before is the WebSocket server of the documentation of Fiber's websocket
+// middleware: a Use that passes only handshakes, and a route.
 package main
 
 import (

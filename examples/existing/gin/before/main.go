@@ -1,5 +1,5 @@
-// Command before is a WebSocket server as Gin's documentation has it: gorilla's
-// upgrader in a handler, gin.Default and Run.
+// Command before is the WebSocket server of Gin's documentation: gorilla's upgrader in
+// a handler, gin.Default and Run.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command after is the same server with quietws. /health says whether traffic
-// may come, as before; /livez, /startupz and /healthz are there too.
+// Command after is the same server with quietws. /health still reports readiness, and
+// there are /livez, /startupz and /healthz too.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command after is the same server with quietws. /livez and /readyz are where
-// they were, HEAD works on both, and a probe no longer waits for the database.
+// Command after is the same server with quietws. /livez and /readyz are where they were,
+// HEAD works on both, and a probe no longer waits for the database.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command after is the same server with quietws: the health routes are its own,
-// and what was dropped is counted.
+// Command after is the same server with quietws: quietws has the health routes, and
+// counts what the filter dropped.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command before is a WebSocket server with a /healthz of its own and a filter
-// that takes the lines of probes out of the log.
+// Command before is a WebSocket server with a /healthz of its own and a filter that
+// removes the lines about probes from the log.
 package main
 
 import (
