@@ -115,7 +115,7 @@ func behaves(ctx context.Context, t probetest.Target, handler bool) error {
 		{"a health route", probetest.Curl("/startupz"), 200},
 		{"a health route", probetest.Curl("/healthz"), 200},
 		{"the kubelet on the WebSocket route", probetest.Kubelet("/ws"), prober},
-		{"a person on the WebSocket route", probetest.PlainGet("/ws"), 426},
+		{"a browser on the WebSocket route", probetest.PlainGet("/ws"), 426},
 		{"a handshake whose Upgrade a proxy took away", probetest.NoUpgrade("/ws"), 426},
 	} {
 		res, err := probetest.Do(ctx, t, row.request)
