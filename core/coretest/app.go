@@ -9,16 +9,16 @@ import (
 
 // App changes the application for one row.
 type App struct {
-	// OwnReady: there is a route of its own for /readyz; it is among Answers.
+	// OwnReady: the application has its own route for /readyz, which is in Answers.
 	OwnReady bool
-	// CatchAll: a route behind all others takes every path by every method:
-	// 200 "catch-all", when [Setup.Caught] has returned.
+	// CatchAll: a route behind all others matches every path and method. It calls
+	// [Setup.Caught] and answers 200 "catch-all".
 	CatchAll bool
-	// EndpointAround: the adapter's Endpoint is around the whole application, by the
-	// framework's Use, where it should not be.
+	// EndpointAround: the adapter's Endpoint is wrongly around the whole application, by
+	// the framework's Use.
 	EndpointAround bool
-	// StreamBody: handlers are called before the body of a request is read, where
-	// that is a choice (Fiber's StreamRequestBody).
+	// StreamBody: handlers are called before the body of a request is read, if the
+	// framework has that setting (Fiber's StreamRequestBody).
 	StreamBody bool
 	// ErrorHandler: the framework's error handler is replaced by one that
 	// answers 500 "custom" to every error and does not ask whether the
@@ -26,15 +26,15 @@ type App struct {
 	ErrorHandler bool
 }
 
-// Answer is a route that answers the same to everybody.
+// Answer is a route with a constant answer.
 type Answer struct {
 	Path   string
 	Status int
 	Body   string
 }
 
-// Answers are the plainest routes of the application, to be registered for GET.
-// One answers 101 and does not take the connection over.
+// Answers are the simplest routes of the application, to be registered for GET. One
+// answers 101 without a hijack.
 func (a App) Answers() []Answer {
 	all := []Answer{{"/app", 200, "app"}, {"/fail", 500, "fail"}, {"/forbidden", 401, "forbidden"}, {"/promise", 101, ""}}
 	if a.OwnReady {
@@ -43,15 +43,15 @@ func (a App) Answers() []Answer {
 	return all
 }
 
-// Paths of an application that is more than WebSocket. Each answers with the status
-// of [OwnStatus] and with OwnBody, by every method where nothing else is said.
+// Paths of an application that serves more than WebSocket. Each answers every method with
+// the status of [OwnStatus] and with OwnBody, unless its comment says otherwise.
 const (
 	// HealthPath is the application's own health route.
 	HealthPath = "/health"
-	// SharedPath is a route with Endpoint, whose handler gives a request that asks
-	// to upgrade, by GET and with Upgrade, to its library.
+	// SharedPath is a route with Endpoint, whose handler passes a GET with Upgrade to its
+	// library.
 	SharedPath = "/shared"
-	// BesidePath answers by POST; by GET it is one of Sockets.
+	// BesidePath answers POST; for GET it is one of Sockets.
 	BesidePath = "/beside"
 	OwnBody    = "own"
 )
@@ -69,7 +69,7 @@ func OwnStatus(query string) int {
 // SharedSocket is the session of SharedPath.
 var SharedSocket = Socket{SharedPath, Endpoint}
 
-// Family is who serves a WebSocket route.
+// Family says what serves a WebSocket route.
 type Family uint8
 
 const (
@@ -78,8 +78,8 @@ const (
 	// Endpoint: a library of the application's own, behind the adapter's
 	// Endpoint. The route registers a goodbye with Session.OnDrain.
 	Endpoint
-	// Library: the same library without Endpoint, an application as it was
-	// before quietws.
+	// Library: the same library without Endpoint, as in an application before
+	// quietws.
 	Library
 )
 
@@ -98,26 +98,25 @@ func Sockets() []Socket {
 	}
 }
 
-// Early reports whether the handler of the route returns at once, while a
-// goroutine of its own goes on with Session.
+// Early reports whether the handler of the route returns at once and leaves Session to a
+// goroutine.
 func (s Socket) Early() bool { return strings.HasSuffix(s.Path, "/early") }
 
-// LeavesOpen reports whether the handler of the route does without
-// "defer conn.Close()".
+// LeavesOpen reports whether the handler of the route lacks "defer conn.Close()".
 func (s Socket) LeavesOpen() bool { return s.Early() || strings.HasSuffix(s.Path, "/panic-open") }
 
-// ErrOnPurpose is what a handler returns that is to fail.
+// ErrOnPurpose is the error of a handler that fails on purpose.
 var ErrOnPurpose = errors.New("coretest: the handler fails on purpose")
 
-// Lent is an error that is its text, and no copy: what a framework gives for a
-// part of a path may lie in a buffer that the next request overwrites.
+// Lent is an error whose text is not a copy: a framework may return a part of a path in a
+// buffer that the next request overwrites.
 type Lent string
 
 // Error returns the text itself.
 func (l Lent) Error() string { return string(l) }
 
-// Session is what the route does once the session is open. echo reads one
-// message and sends it back; the error of the first that fails is returned.
+// Session runs the open session of the route. echo reads one message and sends it back.
+// Session returns the first error.
 func (s Socket) Session(echo func() error) error {
 	switch {
 	case strings.Contains(s.Path, "/panic"):

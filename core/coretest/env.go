@@ -19,10 +19,10 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// patience is how long anything that a row waits for may take.
+// patience is the longest wait of a row for one thing.
 const patience = 8 * time.Second
 
-// certs is what the rows under TLS share.
+// certs is the certificate that the rows under TLS share.
 type certs struct {
 	server tls.Certificate
 	pool   *x509.CertPool
@@ -37,10 +37,10 @@ func certificates(t *testing.T) certs {
 	return certs{cert, pool}
 }
 
-// env is the server of one row, and what was seen of it.
+// env is the server of one row, and what was recorded of it.
 type env struct {
 	testing.TB
-	step   func() // the row goes on: see within
+	step   func() // called when the row makes progress, see within
 	ctx    context.Context
 	row    row
 	a      Adapter
@@ -61,14 +61,14 @@ type env struct {
 	asked []asked
 
 	caught atomic.Int32  // how often the catch-all was called
-	free   chan struct{} // closed when the row is through
+	free   chan struct{} // closed when the row has ended
 
 	opened   int  // connections that the row opened
 	ended    bool // the guard is closed
 	shutdown func(context.Context) error
 }
 
-// asked is one answer to the question whether a request is a probe.
+// asked is one answer to whether a request is a probe.
 type asked struct {
 	path          string
 	before, after bool
@@ -85,7 +85,7 @@ func newEnv(ctx context.Context, t *heard, a Adapter, r row, layer Layer, p port
 		config := core.Config{
 			Logger:   slog.New(e.log),
 			Observe:  e.events.observe,
-			Collapse: time.Hour, // what is collapsed is told by Close
+			Collapse: time.Hour, // Close logs what is collapsed
 			Summary:  -1,
 			Drain:    core.DrainConfig{Timeout: patience, Spread: -1, Fall: -1},
 		}
@@ -143,8 +143,8 @@ func (e *env) start() {
 		}
 		e.target.TLS = &tls.Config{RootCAs: e.certs.pool}
 		if e.row.ports != secure {
-			// The default's key exchange of two kinds is a quarter of the suite's work.
-			// Rows about TLS have it all the same, and its long ClientHello.
+			// The default key exchange with its two kinds is a quarter of the suite's work.
+			// Rows about TLS use it anyway, with its long ClientHello.
 			e.target.TLS.CurvePreferences = []tls.CurveID{tls.X25519}
 		}
 		if e.row.tls != nil {
@@ -163,7 +163,7 @@ func (e *env) start() {
 	e.Cleanup(e.stop)
 }
 
-// explain prints the rule, and all that was recorded, where the row failed.
+// explain prints the rule and all records if the row failed.
 func (e *env) explain(t testing.TB) {
 	if !t.Failed() {
 		return
@@ -198,14 +198,14 @@ func nonZero(m map[event.Class]uint64) string {
 	return strings.Join(parts, " ")
 }
 
-// scenario does the scenario of probetest with that name n times and returns
-// what the client saw.
+// scenario runs the scenario of probetest with that name n times and returns the results
+// of the client.
 func (e *env) scenario(name string, n int) []probetest.Result {
 	e.Helper()
 	return e.times(n, e.find(name))
 }
 
-// scenarioFunc is what a client does.
+// scenarioFunc is what a client does, see probetest.Scenario.Run.
 type scenarioFunc func(context.Context, probetest.Target) (probetest.Result, error)
 
 func (e *env) find(name string) scenarioFunc {
@@ -217,7 +217,7 @@ func (e *env) find(name string) scenarioFunc {
 	return s.Run
 }
 
-// atOnce does run n times at once.
+// atOnce calls run n times at once.
 func (e *env) atOnce(n int, run scenarioFunc) []probetest.Result {
 	e.Helper()
 	e.step()
@@ -236,7 +236,7 @@ func (e *env) atOnce(n int, run scenarioFunc) []probetest.Result {
 	return results
 }
 
-// times does run n times, one after the other.
+// times calls run n times, one after the other.
 func (e *env) times(n int, run scenarioFunc) []probetest.Result {
 	e.Helper()
 	results := make([]probetest.Result, 0, n)
@@ -276,7 +276,7 @@ func (e *env) open(path string, more ...probetest.Field) *probetest.Session {
 	return s
 }
 
-// echo sends a message through s and wants it back.
+// echo sends a message through s and expects it back.
 func (e *env) echo(s *probetest.Session, text string) {
 	e.Helper()
 	if err := s.SendText(e.ctx, text); err != nil {
@@ -291,7 +291,7 @@ func (e *env) echo(s *probetest.Session, text string) {
 	}
 }
 
-// until waits for what has to come true, and fails the row where it does not.
+// until waits until ok is true, and fails the row if patience ends first.
 func (e *env) until(what string, ok func() bool) {
 	e.Helper()
 	e.step()
@@ -329,9 +329,9 @@ func (e *env) settled() {
 	})
 }
 
-// told reports whether what is counted has its events: an event follows its
-// counter, and its line in the log comes before it is observed.
-func (e *env) told() bool {
+// observed reports whether all that is counted has its events. An event follows its
+// counter, and its line in the log comes before the event.
+func (e *env) observed() bool {
 	s, events := e.guard.Snapshot(), make(map[event.Class]uint64)
 	for _, ev := range e.events.list() {
 		events[ev.Class]++
@@ -369,8 +369,8 @@ func (e *env) told() bool {
 	return true
 }
 
-// close waits for every connection to end and to be told, and makes the guard
-// tell what is pending. What is said later is not heard.
+// close waits until every connection has ended and has its event, and closes the guard,
+// which logs what is pending. Later events are ignored.
 func (e *env) close() {
 	e.Helper()
 	if e.guard == nil || e.ended {
@@ -378,7 +378,7 @@ func (e *env) close() {
 	}
 	e.settled()
 	if !e.row.unheard {
-		e.until("what is counted is told", e.told)
+		e.until("all that is counted has its events", e.observed)
 	}
 	e.ended = true
 	if err := e.guard.Close(); err != nil {

@@ -13,25 +13,25 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// fact is a row that does one thing several times.
+// fact is a row that repeats one action.
 type fact struct {
 	row
 	does   string                                                            // a name in probetest.Scenarios
 	do     func(context.Context, probetest.Target) (probetest.Result, error) // or what it does
 	path   string                                                            // of the WebSocket route
 	times  int                                                               // 0: five
-	atOnce int                                                               // in place of times, where each takes long
-	also   func(e *env, res probetest.Result)                                // what else the client sees
-	want   Want                                                              // on every port and layer but for
+	atOnce int                                                               // instead of times, if each takes long
+	also   func(e *env, res probetest.Result)                                // more checks of the client's result
+	want   Want                                                              // on every port and layer, except
 	tls    *Want                                                             // under TLS
 }
 
-// library reports whether the route is served by the application's own library.
+// library reports whether the application's own library serves the route.
 func (f fact) library() bool {
 	return strings.HasPrefix(f.path, "/own") || strings.HasPrefix(f.path, "/bare")
 }
 
-// unsaid is a status that depends on who was faster.
+// unsaid is a status that depends on which side was faster.
 const unsaid = -1
 
 // asRow makes a row of f.
@@ -96,8 +96,8 @@ func asRows(facts []fact) []row {
 	return rows
 }
 
-// became waits until n connections have ended, and checks that each was what w
-// says, that it was told as it should be, and nothing else was.
+// became waits until n connections have ended, and checks that each was what w says, and
+// that the log has the right lines and no others.
 func (e *env) became(w Want, n int) {
 	e.Helper()
 	if w.Class != event.HTTP {
@@ -113,7 +113,7 @@ func (e *env) became(w Want, n int) {
 func (e *env) eventsAre(w Want, n int) {
 	e.Helper()
 	if w.Class == event.HTTP {
-		n = 0 // an ordinary request is no event
+		n = 0 // an ordinary request has no event
 	}
 	list := e.events.list()
 	if w.Class == event.HandlerPanic && w.Status == 101 { // and the end of the session
@@ -176,22 +176,22 @@ func or(s, def string) string {
 // linesAre checks the log after n events like w and Close.
 func (e *env) linesAre(w Want, n int) {
 	e.Helper()
-	told := e.log.told()
-	lines := map[Logging]int{LogNothing: 0, LogOnce: 1, LogWhole: min(n, 2)}[w.Logged]
-	if len(told) != lines {
-		e.Errorf("%d lines at Info or above, want %d", len(told), lines)
+	logged := e.log.logged()
+	lines := map[Logging]int{LogNothing: 0, LogOnce: 1, LogFull: min(n, 2)}[w.Logged]
+	if len(logged) != lines {
+		e.Errorf("%d lines at Info or above, want %d", len(logged), lines)
 		return
 	}
 	if lines == 0 {
 		return
 	}
-	first := told[0]
+	first := logged[0]
 	level := w.Level
 	if w.Logged == LogOnce {
 		level = slog.LevelInfo
 	}
 	if first.level != level {
-		e.Errorf("told at %v, want %v: %v", first.level, level, first)
+		e.Errorf("logged at %v, want %v: %v", first.level, level, first)
 	}
 	e.attrs(first, w)
 	if got := first.attrs["proxy"]; got != w.proxy {
@@ -200,7 +200,7 @@ func (e *env) linesAre(w Want, n int) {
 	if w.compared && (first.attrs["origin"] != probetest.ForeignOrigin || first.attrs["host"] != e.target.Addr) {
 		e.Errorf("the line says origin=%q host=%q, want %q and %q", first.attrs["origin"], first.attrs["host"], probetest.ForeignOrigin, e.target.Addr)
 	}
-	if w.Logged == LogWhole {
+	if w.Logged == LogFull {
 		if got, want := first.attrs["status"], strconv.Itoa(w.Status); got != want && w.Status != unsaid {
 			e.Errorf("the line says status=%q, want %q", got, want)
 		}
@@ -212,14 +212,14 @@ func (e *env) linesAre(w Want, n int) {
 		}
 	}
 	if lines == 2 {
-		e.attrs(told[1], w)
-		if got, want := told[1].attrs["count"], strconv.Itoa(n-1); got != want {
-			e.Errorf("the line for the repeats says count=%q, want %q: %v", got, want, told[1])
+		e.attrs(logged[1], w)
+		if got, want := logged[1].attrs["count"], strconv.Itoa(n-1); got != want {
+			e.Errorf("the line for the repeats says count=%q, want %q: %v", got, want, logged[1])
 		}
 	}
 }
 
-// attrs checks what every line about w says.
+// attrs checks the attributes that every line about w has.
 func (e *env) attrs(l line, w Want) {
 	e.Helper()
 	if l.attrs["class"] != w.Class.String() || l.attrs["reason"] != w.Reason.String() {
@@ -230,15 +230,15 @@ func (e *env) attrs(l line, w Want) {
 	}
 }
 
-// What want.access may be instead of a status.
+// Values of Want.access other than a status.
 const (
 	none  = "none"  // no line
-	first = "first" // at most one: before a WebSocket route is known nobody can say that a request for it is a probe
+	first = "first" // at most one: a request is known to be a probe only once its WebSocket route is known
 )
 
 // accessed checks that the framework's access log has n lines of that status.
-// Lines appear when the request is over, which for a session is after the client
-// has seen its end.
+// A line appears when the request is over, which for a session is after the client saw its
+// end.
 func (e *env) accessed(status string, n int) {
 	e.Helper()
 	switch got := e.access.lines(); {

@@ -47,7 +47,7 @@ func (e *env) sums() {
 	}
 }
 
-// saw checks that there were the events that the row is said to be about.
+// saw checks that the row had the events that it declares.
 func (e *env) saw() {
 	e.Helper()
 	if e.limit != nil {

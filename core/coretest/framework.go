@@ -8,37 +8,36 @@ import (
 	"github.com/quietws/quietws/core/event"
 )
 
-// Framework is what the suite is told of a framework, its server and the
-// libraries on it: what they cannot do or know. The zero Framework can do
-// everything.
+// Framework has the limits of a framework, its server and its libraries: what they cannot
+// do or know. The zero Framework has none.
 type Framework struct {
-	// Name is how it is called in the table.
+	// Name is its name in the table.
 	Name string
 	// Limits are its limits. The first that applies counts.
 	Limits []Limit
 }
 
-// Limit is a row, or several, that cannot hold on a framework as they stand.
+// Limit says that one or more rows cannot hold on a framework unchanged.
 type Limit struct {
-	// Rows are their names. One that ends in "*" stands for all that begin so.
+	// Rows are their names. A name that ends in "*" matches all names with that prefix.
 	Rows []string
-	// Needs selects every row that needs one of these, in place of names.
+	// Needs selects every row that needs one of these, instead of names.
 	Needs Need
-	// Layers are those on which it is so. None: on all.
+	// Layers are the layers with this limit. None: all.
 	Layers []Layer
-	// Outcome is what the table says.
+	// Outcome is the entry in the table.
 	Outcome Outcome
 	// Reason says why, for the user.
 	Reason string
-	// Instead says what the row expects there in place of what it expects
-	// elsewhere, which it gets. Nil: the row is not run there. A row that
-	// expects more than one Want cannot have it, and Run says so.
+	// Instead gets what the row expects elsewhere and returns what it expects here. Nil:
+	// the row is not run here. It does not work for a row that expects more than one
+	// Want; Run then fails.
 	Instead func(Want) Want
 
 	ports  port            // 0: both
-	newer  func(Want) Want // and where the server answers as newer versions do; nil: the same
-	answer int             // what that is; 0: what the row says
-	runs   bool            // the row asks env.limit by itself what holds then
+	newer  func(Want) Want // the same for newer versions of the server, known by their answer; nil: Instead
+	answer int             // of the newer versions; 0: that of the row
+	runs   bool            // the row runs and looks at env.limit itself
 }
 
 // Want is what a row expects of each connection that it opens.
@@ -46,17 +45,17 @@ type Want struct {
 	Class  event.Class
 	Reason event.Reason
 	Logged Logging
-	Level  slog.Level // of the line, with LogWhole
-	Status int        // what the guard knows that the peer was answered
-	Answer int        // what the peer was answered, where the guard cannot know it; 0: Status
+	Level  slog.Level // of the line, with LogFull
+	Status int        // of the answer, as the guard knows it
+	Answer int        // of the answer, where the guard cannot know it; 0: Status
 
 	prober   string
-	proxy    string // whose traces are named
-	compared bool   // the line says which Origin was compared with which Host
-	end      string // of a session; "": anything, where only the library knows
-	orEnd    string // or this, where both are right
+	proxy    string // the proxy that the line names
+	compared bool   // the line has the compared Origin and Host
+	end      string // of a session; "": any, where only the library knows
+	orEnd    string // another correct end
 	code     int
-	access   string // status in the framework's access log; "": at most a line each, none: no line
+	access   string // status in the framework's access log; "": at most one line each; none: no line
 }
 
 // Logging is how often a [Want] is logged.
@@ -65,25 +64,25 @@ type Logging uint8
 const (
 	LogNothing Logging = iota // counted, and no line at Info or above
 	LogOnce                   // one line at Info, however often it comes
-	LogWhole                  // the first at once and whole, all repeats in one line
+	LogFull                   // the first at once and in full, all repeats in one line
 )
 
-// Outcome is what is said of a row that a [Limit] is about.
+// Outcome is the entry in the table for a row with a [Limit].
 type Outcome uint8
 
 const (
-	// NotApplicable: there is no such thing on the framework.
+	// NotApplicable: the framework has no such thing.
 	NotApplicable Outcome = iota
-	// Unknown: nobody can know it there.
+	// Unknown: it cannot be known there.
 	Unknown
-	// Differs: the rule is kept, and something beside it is otherwise.
+	// Differs: the rule holds, but a detail is different.
 	Differs
 )
 
 // String returns "n.a.", "unknown" or "differs".
 func (o Outcome) String() string { return [...]string{"n.a.", "unknown", "differs"}[o] }
 
-// Need is something that a row needs and not every framework has.
+// Need is a feature that a row needs and that not every framework has.
 type Need uint8
 
 const (
@@ -92,8 +91,8 @@ const (
 	// ErrorHandler: the framework turns returned errors into answers by a
 	// handler that users replace; see [App.ErrorHandler].
 	ErrorHandler
-	// EndOfSession: sessions of the application's own library are followed to
-	// their end.
+	// EndOfSession: the guard sees the end of sessions of the application's own
+	// library.
 	EndOfSession
 	// ConnContext: the server has a hook of that name.
 	ConnContext
@@ -101,7 +100,7 @@ const (
 	WhyUnread
 )
 
-// lacks reports whether there is nothing of what n names, on any layer.
+// lacks reports whether the framework lacks n on every layer.
 func (f Framework) lacks(n Need) bool {
 	return slices.ContainsFunc(f.Limits, func(l Limit) bool { return l.Needs&n != 0 && len(l.Layers) == 0 && l.ports == 0 })
 }
@@ -139,7 +138,7 @@ func (f Framework) checked() (wrong []string) {
 		}
 		for _, name := range l.Rows {
 			if one := (&Limit{Rows: []string{name}}); !slices.ContainsFunc(all, one.about) {
-				wrong = append(wrong, "a limit of a row that is not there: "+name)
+				wrong = append(wrong, "a limit of an unknown row: "+name)
 			}
 		}
 		for _, r := range all {

@@ -7,7 +7,7 @@ import (
 	"github.com/quietws/quietws/core/event"
 )
 
-// unlistened is where the guard does not accept the connections itself.
+// unlistened are the layers on which the guard does not accept the connections itself.
 var unlistened = []Layer{Attach, Middleware, Inner}
 
 // Echo returns Echo's limits.
@@ -16,54 +16,53 @@ func Echo() Framework { return Framework{"Echo", slices.Concat(onNetHTTP(), atta
 // Gin returns Gin's limits.
 func Gin() Framework { return Framework{"Gin", slices.Concat(onNetHTTP(), attachAlone())} }
 
-// NetHTTP returns the limits of net/http, which are also those of a router on
-// it whose handlers return no error.
+// NetHTTP returns the limits of net/http. Routers on net/http whose handlers return no
+// error have the same.
 func NetHTTP() Framework {
 	return Framework{"net/http", slices.Concat([]Limit{{
-		Needs: ErrorHandler, Reason: "handlers of net/http return no error, and no handler of errors answers for them",
+		Needs: ErrorHandler, Reason: "handlers of net/http return no error, and there is no error handler",
 	}}, onNetHTTP(), attachAlone())}
 }
 
-// Fiber returns the limits of Fiber v2, of fasthttp under it and of
-// contrib/websocket on it.
+// Fiber returns the limits of Fiber v2, fasthttp and contrib/websocket.
 func Fiber() Framework { return Framework{"Fiber", slices.Concat(onFiber(), attachAlone())} }
 
-// attachAlone is about every server.
+// attachAlone are the limits of every server.
 func attachAlone() []Limit {
 	attach := []Layer{Attach}
-	const unseen = "with Attach alone nobody sees the bytes: "
+	const unseen = "with Attach alone the bytes are not seen: "
 	return []Limit{{
 		Rows: []string{"tls/hello cut, silence"}, Layers: attach, Outcome: Unknown,
-		Reason:  unseen + "a handshake that stops half way is as one that never began, `idle_connect`",
-		Instead: func(Want) Want { return Want{Class: event.IdleConnect, Logged: LogWhole, Level: slog.LevelInfo} },
+		Reason:  unseen + "a handshake that stops half way looks like none, `idle_connect`",
+		Instead: func(Want) Want { return Want{Class: event.IdleConnect, Logged: LogFull, Level: slog.LevelInfo} },
 	}, {
 		Rows: []string{"tls/hello cut, rst"}, Layers: attach, Outcome: Unknown,
-		Reason:  unseen + "a handshake that is cut by a reset is as none, `tcp_probe`",
+		Reason:  unseen + "a handshake cut by a reset looks like none, `tcp_probe`",
 		Instead: func(Want) Want { return Want{Class: event.TCPProbe, Logged: LogOnce} },
 	}, {
 		Rows: []string{"tls/http on tls"}, Layers: attach, Outcome: Unknown,
-		Reason: unseen + "what came in the clear is not known to be HTTP, `tls_failed`",
+		Reason: unseen + "plain HTTP is not recognized, `tls_failed`",
 		Instead: func(w Want) Want {
-			return Want{Class: event.TLSFailed, Reason: event.ReasonAborted, Logged: LogWhole, Level: slog.LevelInfo, Answer: w.Status}
+			return Want{Class: event.TLSFailed, Reason: event.ReasonAborted, Logged: LogFull, Level: slog.LevelInfo, Answer: w.Status}
 		},
 	}, {
 		Rows: []string{"session/vanish*"}, Layers: unlistened, Outcome: Unknown,
-		Reason:  "without `Guard.Listener`, a client that is gone before the hijack is seen by the server's own background read alone: the end may be `ended` in place of `vanished`",
+		Reason:  "without `Guard.Listener`, only the server's background read sees a client that leaves before the hijack: the end may be `ended` instead of `vanished`",
 		Instead: func(w Want) Want { w.end, w.orEnd = "vanished", "ended"; return w },
 	}}
 }
 
-// onNetHTTP is about Echo, Gin and every other router on net/http.
+// onNetHTTP are the limits of Echo, Gin and every other router on net/http.
 func onNetHTTP() []Limit {
 	unread := func(w Want) Want {
 		return Want{Class: w.Class, Reason: event.ReasonUnknown, Logged: w.Logged, Level: w.Level, Answer: max(w.Status, w.Answer, 0)}
 	}
 	tooMany := func(r event.Reason, status int) func(Want) Want {
 		return func(Want) Want {
-			return Want{Class: event.BadRequest, Reason: r, Logged: LogWhole, Level: slog.LevelInfo, Status: status, Answer: 431}
+			return Want{Class: event.BadRequest, Reason: r, Logged: LogFull, Level: slog.LevelInfo, Status: status, Answer: 431}
 		}
 	}
-	const fields = "net/http reads 500 lines of a head from Go 1.27 on (`http.Server.MaxHeaderValueCount`): `bad_request`, too_large"
+	const fields = "net/http reads 500 lines of a head since Go 1.27 (`http.Server.MaxHeaderValueCount`): `bad_request`, too_large"
 	same := func(w Want) Want { return w }
 	return []Limit{{
 		Rows: []string{"junk/many fields"}, Layers: exactly, ports: plain, Outcome: Differs, Reason: fields,
@@ -73,21 +72,21 @@ func onNetHTTP() []Limit {
 		Instead: same, newer: tooMany(event.ReasonUnknown, 0), answer: 431,
 	}, {
 		Needs: WhyUnread, Layers: []Layer{Attach}, Outcome: Unknown, Instead: unread,
-		Reason: "net/http tells nobody why it refused what is no request, and with Attach alone nobody sees the bytes: the reason is `unknown`",
+		Reason: "net/http does not report why it refused bytes that are not a request, and with Attach alone the bytes are not seen: the reason is `unknown`",
 	}, {
 		Rows: []string{"junk/request cut, silence"}, Layers: []Layer{Attach}, Outcome: Unknown, Instead: unread,
-		Reason: "net/http tells nobody why it refused what is no request, and with Attach alone nobody sees the bytes: the reason is `unknown`",
+		Reason: "net/http does not report why it refused bytes that are not a request, and with Attach alone the bytes are not seen: the reason is `unknown`",
 	}, {
 		Needs: WhyUnread, ports: secure, Outcome: Unknown, Instead: unread,
-		Reason: "net/http tells nobody why it refused what came inside TLS: the reason is `unknown`",
+		Reason: "net/http does not report why it refused bytes inside TLS: the reason is `unknown`",
 	}}
 }
 
-// onFiber is about Fiber alone.
+// onFiber are the limits of Fiber only.
 func onFiber() []Limit {
 	const (
 		contrib   = "contrib/websocket "
-		anyOrigin = contrib + "lets every Origin in unless it is told which; `Handler` does not"
+		anyOrigin = contrib + "accepts every Origin by default; `Handler` does not"
 	)
 	served := func(Want) Want { return Want{Class: event.HTTP} }
 	session := func(Want) Want { return Want{Class: event.SessionEnded, Status: 101, access: "101"} }
@@ -95,22 +94,22 @@ func onFiber() []Limit {
 		return func(w Want) Want { w.Reason, w.Status = r, status; return w }
 	}
 	return []Limit{{
-		Needs: HTTP2, Reason: "fasthttp speaks HTTP/1.1 alone",
+		Needs: HTTP2, Reason: "fasthttp speaks only HTTP/1.1",
 	}, {
 		Needs: ConnContext, Reason: "fasthttp has no such hook",
 	}, {
 		Rows: []string{"contain/*"}, Layers: []Layer{AttachListener, Attach},
-		Reason: "fasthttp recovers no panic of a handshake, which then ends the process: `Guard.TLSListener` and `Serve` contain it",
+		Reason: "fasthttp does not recover a panic of a handshake, which ends the process: `Guard.TLSListener` and `Serve` contain it",
 	}, {
 		Needs: EndOfSession, Layers: unlistened,
-		Reason: "fasthttp hands a connection over without telling when it ends: sessions of the application's own library are followed with `Guard.Listener` or `Serve`, those of `Handler` always",
+		Reason: "fasthttp does not report when a hijacked connection ends: sessions of the application's own library are followed with `Guard.Listener` or `Serve`, those of `Handler` always",
 	}, {
 		Rows: []string{"tls/http on tls"}, Layers: exactly, Outcome: Differs,
-		Reason:  "fasthttp closes the connection without an answer in the clear",
+		Reason:  "fasthttp closes the connection without a plain answer",
 		Instead: func(w Want) Want { w.Status = 0; return w },
 	}, {
 		Rows: []string{"tls/http on tls"}, Outcome: Unknown,
-		Reason: "with Attach alone nobody sees the bytes: what came in the clear is not known to be HTTP, `tls_failed`",
+		Reason: "with Attach alone the bytes are not seen: plain HTTP is not recognized, `tls_failed`",
 		Instead: func(w Want) Want {
 			w.Class, w.Reason, w.Level, w.Status = event.TLSFailed, event.ReasonAborted, slog.LevelInfo, 0
 			return w
@@ -120,11 +119,11 @@ func onFiber() []Limit {
 		Reason: "fasthttp answers 408 where net/http closes", Instead: bad(event.ReasonTimeout, 408),
 	}, {
 		Rows:   []string{"junk/nul", "junk/bad host", "junk/two hosts", "junk/no host"},
-		Reason: "fasthttp serves it as the request that it is otherwise, `http`; from 1.77 at the latest it refuses it as net/http does", Instead: served,
+		Reason: "fasthttp serves it as an ordinary request, `http`; since 1.77 at the latest it refuses it like net/http", Instead: served,
 		newer: bad(event.ReasonMalformed, 400),
 	}, {
 		Rows:   []string{"junk/expect", "junk/http 3"},
-		Reason: "fasthttp serves it as the request that it is otherwise, `http`", Instead: served,
+		Reason: "fasthttp serves it as an ordinary request, `http`", Instead: served,
 	}, {
 		Rows: []string{"junk/transfer encoding"}, Outcome: Differs,
 		Reason: "fasthttp calls it malformed, 400", Instead: bad(event.ReasonMalformed, 400),
@@ -132,7 +131,7 @@ func onFiber() []Limit {
 		Rows:   []string{"junk/many fields"},
 		Reason: "fasthttp reads 4 KiB of a head (`fiber.Config.ReadBufferSize`): `bad_request`, too_large",
 		Instead: func(Want) Want {
-			return Want{Class: event.BadRequest, Reason: event.ReasonTooLarge, Logged: LogWhole, Level: slog.LevelInfo, Status: 431}
+			return Want{Class: event.BadRequest, Reason: event.ReasonTooLarge, Logged: LogFull, Level: slog.LevelInfo, Status: 431}
 		},
 	}, {
 		Rows: []string{"endpoint/foreign origin"}, Layers: exactly, Reason: anyOrigin, Instead: session,
@@ -142,14 +141,14 @@ func onFiber() []Limit {
 		Rows: []string{"outcome/early data"}, Reason: "fasthttp/websocket serves a client that does not wait for the answer",
 	}, {
 		Rows:   []string{"panic/bare/*"},
-		Reason: contrib + "recovers by itself and tells nobody: set its RecoverHandler to `fiberws.Recover`",
+		Reason: contrib + "recovers panics without a report: set its RecoverHandler to `fiberws.Recover`",
 	}, {
 		Rows:   []string{"wire/split connection/*"},
-		Reason: contrib + "refuses it, and so there is nothing to compare with; with quietws it is served",
+		Reason: contrib + "refuses it, so there is no bare server to compare with; with quietws it is served",
 	}, {
 		Rows: []string{"session/handler returns early/*"}, Reason: "fasthttp closes the connection when the function returns",
 	}, {
 		Rows: []string{"app/who answers is told once"}, Outcome: Unknown, runs: true,
-		Reason: "a health route of a middleware, such as Fiber's own healthcheck, is in no route table: the line at the start says so",
+		Reason: "a health route of a middleware, such as Fiber's own healthcheck, is in no route table, and the line at the start says so",
 	}}
 }

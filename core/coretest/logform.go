@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-// form is a way of log/slog to write a line, and to read it back.
+// form is a handler of log/slog, and a function that reads its lines back.
 type form struct {
 	name string
 	make func(io.Writer) slog.Handler
@@ -24,7 +24,7 @@ var handlers = []form{
 	{"JSON", func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, nil) }, readJSON},
 }
 
-// wrong says what is wrong with l as this handler writes it.
+// wrong says what is wrong with l as this handler writes it, "" for nothing.
 func (f form) wrong(l line) string {
 	var buf bytes.Buffer
 	if err := f.make(&buf).Handle(context.Background(), l.record); err != nil {
@@ -35,7 +35,7 @@ func (f form) wrong(l line) string {
 	case !ends:
 		return fmt.Sprintf("%q is no line", text)
 	case at >= 0:
-		return fmt.Sprintf("at %d there is what a terminal may obey, or another line: %q", at, text)
+		return fmt.Sprintf("at %d there is a control character or a line break: %q", at, text)
 	case !utf8.ValidString(text):
 		return fmt.Sprintf("no UTF-8: %q", text)
 	case len(text) > maxLine && l.attrs["stack"] == "":
@@ -46,17 +46,17 @@ func (f form) wrong(l line) string {
 		return fmt.Sprintf("cannot be read back: %v: %q", err, text)
 	}
 	if len(got) != len(l.attrs)+3 || got["msg"] != l.msg || got["level"] != l.level.String() {
-		return fmt.Sprintf("has attributes that were not given to it: %v in %q", got, text)
+		return fmt.Sprintf("has unknown attributes: %v in %q", got, text)
 	}
 	for name, value := range got {
 		if want, given := l.attrs[name]; given && name != "samples" && name != "duration" && name != "window" && value != want {
-			return fmt.Sprintf("says %s=%q, and was given %q", name, value, want)
+			return fmt.Sprintf("says %s=%q, want %q", name, value, want)
 		}
 	}
 	return ""
 }
 
-// readText reads a line of slog.TextHandler: name=value, and what has a space is
+// readText reads a line of slog.TextHandler: name=value, where values with a space are
 // quoted.
 func readText(text string) (map[string]string, error) {
 	all := make(map[string]string)

@@ -8,8 +8,8 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// RunNilGuard checks that an adapter passes everything through where its
-// *core.Guard is nil. serve is an adapter's ServeListener, on an application that
+// RunNilGuard checks that an adapter passes everything through if its *core.Guard is
+// nil. serve is an adapter's ServeListener, on an application that
 // has the adapter's Middleware, Attach and Quiet, each with a nil guard, and these
 // routes: /app answers "app"; /ws is the adapter's Handler, which sends one message
 // back and returns nil; /own does the same with a library behind the adapter's
@@ -42,7 +42,7 @@ func RunNilGuard(t *testing.T, serve func(context.Context, net.Listener) error) 
 		{probetest.WebSocket("/ws").With(probetest.Field{Name: "Origin", Value: "https://elsewhere.test"}), 403},
 	} {
 		if res, err := probetest.Do(patient, target, row.request); err != nil || res.Status != row.status {
-			t.Errorf("%s %s is answered %d, %v, want %d", row.request.Method, row.request.Path, res.Status, err, row.status)
+			t.Errorf("%s %s: got %d, %v, want %d", row.request.Method, row.request.Path, res.Status, err, row.status)
 		}
 	}
 	for _, path := range []string{"/ws", "/own"} {

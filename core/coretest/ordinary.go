@@ -16,29 +16,28 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// Ask is one of [Ordinary]: the bytes of one request, or of several that are sent
-// at once.
+// Ask is one of [Ordinary]: the bytes of one request, or of several sent at once.
 type Ask struct{ Name, Raw string }
 
-// endless reports whether the head of a is one that not every server sees the end of:
-// fasthttp would wait for it as long as the client does.
+// endless reports whether some servers do not see the end of the head of a: fasthttp waits
+// for it as long as the client does.
 func (a Ask) endless() bool { return !strings.Contains(a.Raw, "\r\n\r\n") }
 
-// Ordinary returns requests, ordinary and odd, that an application answers byte for
-// byte the same with quietws and without, but for Date: none is for a path of the
-// guard's. [Ask.Answer] puts one of them to a server. The application should have
+// Ordinary returns ordinary and odd requests that an application answers byte for byte the
+// same with and without quietws, except for Date. None is for a path of the guard.
+// [Ask.Answer] sends one of them to a server. The application should have
 //
 //	GET  /          a short text
 //	GET  /page      a text of some hundred bytes, with an ETag
-//	any  /echo      the body that came
-//	POST /form      what was found in the form, the size of its file included
+//	any  /echo      the body of the request
+//	POST /form      the fields of the form, and the size of its file
 //	GET  /redirect  302 to /page
 //	GET  /stream    three flushed lines
 //	GET  /error     the framework's own way to answer 500
 //	GET  /panic     a panic
 //	GET  /ws        WebSocket: it echoes
 //
-// and nothing else, so that its answers to what it does not know are compared too.
+// and no other route, so that its answers to unknown requests are compared too.
 func Ordinary() []Ask {
 	get := func(target string, fields ...string) string { return ask("GET "+target+" HTTP/1.1", "", fields...) }
 	post := func(target, body string, fields ...string) string {
@@ -105,13 +104,13 @@ func Ordinary() []Ask {
 		{"a prober on no page", get("/no/such/page", "User-Agent: ELB-HealthChecker/2.0")},
 		{"no Host", "GET /page HTTP/1.1\r\n\r\n"},
 		{"two Hosts", get("/page", "Host: other.example")},
-		{"a Content-Length that is none", post("/echo", "a body", "Content-Length: six")},
+		{"an invalid Content-Length", post("/echo", "a body", "Content-Length: six")},
 		{"two lengths", post("/echo", "a body", "Content-Length: 6", "Content-Length: 5")},
 		{"a folded field", get("/page", "X-Fold: a\r\n b")},
 		{"bare line feeds", "GET /page HTTP/1.1\nHost: localhost\n\n"},
 		{"Upgrade: h2c", get("/page", "Upgrade: h2c", "Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABkAAQAAP__")},
 		{"a session", handshake("/ws")},
-		{"a session of a browser's", handshake("/ws", "Origin: http://localhost", "Accept-Encoding: gzip, deflate",
+		{"a session of a browser", handshake("/ws", "Origin: http://localhost", "Accept-Encoding: gzip, deflate",
 			"Sec-WebSocket-Protocol: other, chat", "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits")},
 		{"a page of another origin", handshake("/ws", "Origin: https://other.example")},
 		{"a handshake for a page", handshake("/page")},
@@ -130,15 +129,14 @@ func ask(line, body string, fields ...string) string {
 // dateLine is the only line in which two answers may differ.
 var dateLine = regexp.MustCompile(`(?m)^Date: [^\r\n]*\r\n`)
 
-// Answer puts a to the server at the other end of nc, and returns all that comes
-// back until the server closes, without Date: to a handshake that was accepted
-// also what it says to a text and a close frame. It closes nc.
+// Answer sends a on nc and returns all that the server answers until it closes, without
+// Date. After an accepted handshake it also sends a text and a close frame. It closes nc.
 func (a Ask) Answer(nc net.Conn) ([]byte, error) {
 	defer func() { _ = nc.Close() }()
 	if err := nc.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		return nil, err
 	}
-	go func() { // a refusal may come before its end
+	go func() { // a refusal may come before all is sent
 		_, _ = io.WriteString(nc, a.Raw)
 		if a.endless() {
 			closeWrite(nc)
@@ -152,7 +150,7 @@ func (a Ask) Answer(nc net.Conn) ([]byte, error) {
 		res, err = http.ReadResponse(back, &http.Request{Method: method})
 	}
 	switch {
-	case err != nil: // it closed, or what it says is no HTTP: either way the rest is read
+	case err != nil: // it closed, or the answer is not HTTP: the rest is read either way
 	case res.StatusCode == http.StatusSwitchingProtocols:
 		frames := append(probetest.Frame{Opcode: probetest.OpText, Payload: []byte("to and fro")}.Bytes(),
 			probetest.CloseFrame(1000, "").Bytes()...)
@@ -160,8 +158,8 @@ func (a Ask) Answer(nc net.Conn) ([]byte, error) {
 			return nil, err
 		}
 	default:
-		// Only once the answer is whole: to a server the end of what is sent is a client
-		// that has gone, at which Gin's Stream stops.
+		// Only after the full answer: to a server the end of the stream is a client that
+		// left, and Gin's Stream stops then.
 		_, _ = io.Copy(io.Discard, res.Body)
 		_ = res.Body.Close()
 		closeWrite(nc)
@@ -176,7 +174,7 @@ func closeWrite(nc net.Conn) {
 	}
 }
 
-// ended is nil where the server has closed, in whichever way.
+// ended is nil if the server has closed, in whatever way.
 func ended(err error) error {
 	if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
 		return err
@@ -184,9 +182,9 @@ func ended(err error) error {
 	return nil
 }
 
-// SameAnswers puts each of [Ordinary] to the server at the address bare, and to those
-// of with, by their names, and compares the answers. OPTIONS * is left out: asked from
-// this machine it is a platform's question about health, which the guard answers.
+// SameAnswers sends each of [Ordinary] to the server at the address bare and to those of
+// with, whose keys are names, and compares the answers. OPTIONS * is left out: from this
+// machine it is a health check of the platform, which the guard answers.
 func SameAnswers(t testing.TB, bare string, with map[string]string) {
 	t.Helper()
 	answer := func(a Ask, addr string) []byte {

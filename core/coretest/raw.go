@@ -10,8 +10,8 @@ import (
 // closeByte begins a close frame (RFC 6455 §5.2).
 const closeByte = 0x80 | probetest.OpClose
 
-// openOnly opens a session and reads what the server sends until it closes, in
-// [probetest.Result.Body]. A close frame is answered.
+// openOnly opens a session and reads what the server sends until it closes into
+// [probetest.Result.Body]. It answers a close frame.
 func openOnly(ctx context.Context, t probetest.Target) (probetest.Result, error) {
 	s, res, err := probetest.Open(ctx, t)
 	if err != nil {
@@ -26,7 +26,7 @@ func openOnly(ctx context.Context, t probetest.Target) (probetest.Result, error)
 	if n > 0 && first[0] == closeByte {
 		_ = s.Send(ctx, probetest.CloseFrame(1000, ""))
 		if deadline, ok := ctx.Deadline(); ok {
-			_ = s.Conn().SetReadDeadline(deadline) // Send has lifted it
+			_ = s.Conn().SetReadDeadline(deadline) // Send has cleared it
 		}
 	}
 	var rest []byte
@@ -37,7 +37,7 @@ func openOnly(ctx context.Context, t probetest.Target) (probetest.Result, error)
 	return res, nil
 }
 
-// getOnly asks for path, and does not mind where no answer comes.
+// getOnly requests path. It is not an error if no answer comes.
 func getOnly(path string) func(context.Context, probetest.Target) (probetest.Result, error) {
 	return func(ctx context.Context, t probetest.Target) (probetest.Result, error) {
 		return probetest.Get(ctx, t, path, "")

@@ -65,9 +65,9 @@ func (r *recorder) all() []line {
 	return slices.Clone(r.lines)
 }
 
-// told returns the lines about connections that an operator sees: at Info and
-// above, and with a class. Lines about the server as a whole have none.
-func (r *recorder) told() []line {
+// logged returns the lines about connections at Info and above, which an operator sees.
+// They have a class; lines about the server itself have none.
+func (r *recorder) logged() []line {
 	return slices.DeleteFunc(r.all(), func(l line) bool {
 		return l.level < slog.LevelInfo || l.attrs["class"] == ""
 	})
@@ -96,7 +96,7 @@ func (o *events) of(c event.Class) []event.Event {
 	return slices.DeleteFunc(o.list(), func(e event.Event) bool { return e.Class != c })
 }
 
-// buffer is a bytes.Buffer that servers may write to at any time.
+// buffer is a bytes.Buffer that is safe for concurrent use.
 type buffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer

@@ -23,7 +23,7 @@ var healthPaths = map[string]bool{"/livez": true, "/readyz": true, "/startupz": 
 func appRows() []row {
 	return []row{{
 		name: "app/own readyz", layers: everywhere, app: App{OwnReady: true},
-		rule: "a health route that the application has is the application's, the others are ours",
+		rule: "the application keeps its own health route; quietws answers the others",
 		run: func(e *env) {
 			e.get("/readyz", 200, "own")
 			e.get("/livez", 200, "ok\n")
@@ -32,7 +32,7 @@ func appRows() []row {
 		},
 	}, {
 		name: "app/catch-all", layers: everywhere, app: App{CatchAll: true},
-		rule: "a catch-all is no route for a health path, and keeps everything else",
+		rule: "a catch-all does not count as a health route, and keeps all other paths",
 		run: func(e *env) {
 			e.get("/readyz", 200, "ok\n")
 			e.get("/livez", 200, "ok\n")
@@ -41,7 +41,7 @@ func appRows() []row {
 		},
 	}, {
 		name: "app/catch-all and probes", layers: everywhere, app: App{CatchAll: true},
-		rule: "questions about health call a catch-all, and the access log, once for each path at most, by whichever method they come",
+		rule: "health requests call a catch-all, and the access log, at most once for each path, with any method",
 		run: func(e *env) {
 			for range 5 {
 				for path := range healthPaths {
@@ -59,7 +59,7 @@ func appRows() []row {
 		},
 	}, {
 		name: "app/catch-all that hangs", layers: everywhere, app: App{CatchAll: true}, caught: func(e *env) { <-e.free },
-		rule: "a catch-all that hangs makes no probe wait for it",
+		rule: "no probe waits for a catch-all that hangs",
 		run: func(e *env) {
 			defer close(e.free)
 			for range 3 {
@@ -76,7 +76,7 @@ func appRows() []row {
 				e.get("/livez", 200, "ok\n")
 			}
 			if n := len(e.events.of(event.HandlerPanic)); n != 0 {
-				e.Errorf("%d requests are told to have panicked", n)
+				e.Errorf("%d requests are reported as panics", n)
 			}
 		},
 	}, {
@@ -88,7 +88,7 @@ func appRows() []row {
 		},
 	}, {
 		name: "app/paths as the router reads them", layers: everywhere, app: App{OwnReady: true, CatchAll: true},
-		rule: "an encoded letter, a capital or a slash at the end makes another path for us where it does for the router, and only there",
+		rule: "an encoded letter, a capital letter or a slash at the end makes another path only if it does for the router",
 		run: func(e *env) {
 			bare := e.bare()
 			for own, ours := range map[string]string{
@@ -108,7 +108,7 @@ func appRows() []row {
 		},
 	}, {
 		name: "app/named route", layers: everywhere, app: App{CatchAll: true},
-		rule:   "a path that Config.Routes names is answered before the application, and one that is off is the application's",
+		rule:   "a path of Config.Routes is answered before the application; the application answers one that is off",
 		config: func(c *core.Config) { c.Routes = core.Routes{Ready: "/app", Live: "-"} },
 		run: func(e *env) {
 			e.get("/app", 200, "ok\n")
@@ -123,7 +123,7 @@ func appRows() []row {
 		},
 	}, {
 		name: "app/who answers is told once", layers: everywhere, app: App{OwnReady: true},
-		rule: "one line at the start says who owns each health path",
+		rule: "one line at the start says who answers each health path",
 		run: func(e *env) {
 			e.get("/livez", 200, "ok\n")
 			e.get("/readyz", 200, "own")
@@ -145,7 +145,7 @@ func appRows() []row {
 		},
 	}, {
 		name: "app/its own log", layers: everywhere,
-		rule: "what the application writes to the server's own log arrives there, unchanged and once",
+		rule: "lines of the application in the server's own log arrive unchanged and once",
 		run: func(e *env) {
 			e.get("/log", 200, "logged")
 			e.scenario("tcp-connect-fin", 1)
@@ -197,7 +197,7 @@ func appRows() []row {
 		},
 	}, {
 		name: "app/error handler, session", layers: everywhere, needs: ErrorHandler | EndOfSession, sees: []kind{{class: event.SessionEnded}}, app: App{ErrorHandler: true},
-		rule: "an error handler that does not ask whether the response is written writes nothing into a session, and its 500 is in no log",
+		rule: "an error handler that ignores whether the response is written writes no byte into a session, and its 500 is in no log",
 		run: func(e *env) {
 			n := 0
 			for _, path := range []string{"/ws/error", "/own/error", "/bare/error"} {
@@ -228,7 +228,7 @@ func accessRows() []row {
 		want: Want{Class: event.SessionEnded, Status: 101, access: "101"},
 	}.asRow(), {
 		name: "access/mixed", layers: everywhere,
-		rule: "the access log has one line for each request of the application's and none for probes",
+		rule: "the access log has one line for each ordinary request and none for probes",
 		run: func(e *env) {
 			e.get("/readyz", 200, "")
 			e.scenario("health-kubelet", 3)

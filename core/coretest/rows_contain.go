@@ -51,7 +51,7 @@ func containRows() (rows []row) {
 		rows = append(rows, row{
 			name: "contain/" + f.name, ports: secure, layers: attached, serverLog: true,
 			sees: []kind{{event.TLSFailed, event.ReasonAborted}},
-			rule: "a function of tls.Config that panics ends its connection alone, whatever is behind the ClientHello, and is called once for each",
+			rule: "a function of tls.Config that panics ends only its connection, whatever follows the ClientHello, and is called once for each",
 			tls: func(e *env, c *tls.Config) {
 				n := new(atomic.Int64)
 				panicked.Store(e, n)
@@ -75,14 +75,14 @@ func containRows() (rows []row) {
 				if s := e.guard.Snapshot(); s.Closed[event.TLSFailed] != 2 {
 					e.Errorf("classes %s, want 2 tls_failed", nonZero(s.Closed))
 				}
-				e.toldOnce("tls.Config."+f.name, "panic serving")
+				e.loggedOnce("tls.Config."+f.name, "panic serving")
 			},
 		})
 	}
 	var refused sync.Map
 	return append(rows, row{
 		name: "contain/ConnContext", layers: attached, needs: ConnContext,
-		rule: "a ConnContext that panics ends its connection, and not the process",
+		rule: "a ConnContext that panics ends its connection and not the process",
 		hook: func(e *env, name string) {
 			if name != "ConnContext" {
 				return
@@ -103,7 +103,7 @@ func containRows() (rows []row) {
 			if s := e.guard.Snapshot(); s.Closed[event.ServerClosed] != 1 {
 				e.Errorf("classes %s, want 1 server_closed", nonZero(s.Closed))
 			}
-			e.toldOnce("ConnContext", "")
+			e.loggedOnce("ConnContext", "")
 			refused.Delete(e)
 		},
 	})
@@ -159,15 +159,15 @@ func (e *env) drained(c net.Conn) {
 	_ = c.Close()
 }
 
-// toldOnce checks that a panic of callback is in the guard's log, or else that the
+// loggedOnce checks that a panic of callback is in the guard's log, or else that the
 // server's own log has the words of its line about one.
-func (e *env) toldOnce(callback, words string) {
+func (e *env) loggedOnce(callback, words string) {
 	e.Helper()
-	told := 0
+	logged := 0
 	for _, l := range e.log.all() {
 		switch {
 		case l.attrs["callback"] == callback && l.msg == "callback panicked":
-			told++
+			logged++
 		case l.attrs["class"] != "" && l.level >= slog.LevelInfo:
 			e.Errorf("a second line: %v", l)
 		}
@@ -178,7 +178,7 @@ func (e *env) toldOnce(callback, words string) {
 			servers++
 		}
 	}
-	if told != 1 && (told != 0 || servers == 0) {
-		e.Errorf("the panic of %s is told in %d lines, and in %d of the server's", callback, told, servers)
+	if logged != 1 && (logged != 0 || servers == 0) {
+		e.Errorf("the panic of %s is logged in %d lines, and in %d of the server's", callback, logged, servers)
 	}
 }

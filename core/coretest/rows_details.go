@@ -58,7 +58,7 @@ func detailRows() []row {
 	const secret = "s3cr3t"
 	return []row{{
 		name: "health/details are nobody's", layers: everywhere, config: failing,
-		rule: "unless Config.Details says so nobody sees more of health than a word, whatever he asks for and says that he is, nor which names there are",
+		rule: "without Config.Details a client gets one word about health, whatever it requests and claims to be, and cannot find out the names of checks",
 		run: func(e *env) {
 			defer check(e)()
 			for _, path := range []string{"/readyz", "/startupz"} {
@@ -79,7 +79,7 @@ func detailRows() []row {
 			failing(c)
 			c.Details = func(h core.Head) bool { return h.Field("X-Token") == checkToken }
 		},
-		rule: "who Config.Details lets see them sees the details, and nobody else",
+		rule: "only requests that Config.Details allows see the details",
 		run: func(e *env) {
 			defer check(e)()
 			for _, r := range disguises() {

@@ -62,9 +62,9 @@ func drainRows() []row {
 			})
 			e.close()
 			if n := len(e.events.of(event.ProbeFailing)); n > 0 {
-				e.Errorf("%d probes count as failing; they were told what is so", n)
+				e.Errorf("%d probes count as failing; they got a true answer", n)
 			}
-			for _, l := range e.log.told() { // the first sights
+			for _, l := range e.log.logged() { // the first sights
 				if l.level > slog.LevelInfo {
 					e.Errorf("deploys are not incidents: %v", l)
 				}
@@ -72,7 +72,7 @@ func drainRows() []row {
 		},
 	}, {
 		name: "drain/handshakes", layers: everywhere, sees: []kind{{event.HandshakeRefused, event.ReasonDraining}},
-		rule: "while draining handshakes are refused with 503 and Retry-After, before anyone's session is closed, and without a line",
+		rule: "while draining handshakes are refused with 503 and Retry-After, before a session is closed, and without a line",
 		run: func(e *env) {
 			e.draining(func() {
 				for _, path := range []string{"/ws", "/own", "/bare"} {
@@ -92,13 +92,13 @@ func drainRows() []row {
 			if len(refused) != 3 {
 				e.Errorf("%d events, want 3", len(refused))
 			}
-			if told := e.log.told(); len(told) > 0 {
-				e.Errorf("told: %v", told[0])
+			if logged := e.log.logged(); len(logged) > 0 {
+				e.Errorf("logged: %v", logged[0])
 			}
 		},
 	}, {
 		name: "drain/goodbye", layers: everywhere, needs: EndOfSession, sees: []kind{{class: event.SessionEnded}},
-		rule: "every session of Handler gets a close frame of 1001, one of OnDrain its own goodbye, and the peer's answer is waited for",
+		rule: "every session of Handler gets a close frame of 1001, one with OnDrain its own goodbye, and the drain waits for the peer's answer",
 		run: func(e *env) {
 			var peers []*probetest.Session
 			for _, path := range []string{"/ws", "/own", "/ws", "/own"} {
@@ -129,7 +129,7 @@ func drainRows() []row {
 		},
 	}, {
 		name: "drain/code", layers: []Layer{Serve},
-		rule:   "Config.Drain.Code is what the sessions get",
+		rule:   "the sessions get Config.Drain.Code",
 		config: func(c *core.Config) { c.Drain.Code = 1012 },
 		run: func(e *env) {
 			s := e.open("/ws")
@@ -167,7 +167,7 @@ func drainRows() []row {
 		run:  func(e *env) { e.shutDownWith("/ws") },
 	}, {
 		name: "drain/shutdown, own library", layers: attached, needs: EndOfSession,
-		rule: "and one of the application's own library the goodbye of its OnDrain",
+		rule: "a session of the application's own library gets the goodbye of its OnDrain",
 		run:  func(e *env) { e.shutDownWith("/own") },
 	}, {
 		name: "drain/http 2", ports: secure, layers: attached, needs: HTTP2,
@@ -222,7 +222,7 @@ func (e *env) shutDownWith(path string) {
 func idleRow() row {
 	return row{
 		name: "drain/idle connections", layers: attached, sees: []kind{{event.ServerClosed, event.ReasonDrain}},
-		rule: "silent, handshaken and half-headed connections do not hold up the shutdown; they are server_closed, and nobody's fault",
+		rule: "silent, handshaken and half-headed connections do not hold up the shutdown; they are server_closed, which is not a fault",
 		run: func(e *env) {
 			raw := func(first []byte) net.Conn {
 				secured := e.target
@@ -260,8 +260,8 @@ func idleRow() row {
 			if s := e.guard.Snapshot(); s.Closed[event.ServerClosed] != uint64(len(idle)) || s.Closed[event.HTTP] != 1 {
 				e.Errorf("classes: %s, want server_closed=%d http=1", nonZero(s.Closed), len(idle))
 			}
-			if told := e.log.told(); len(told) > 0 {
-				e.Errorf("told: %v", told[0])
+			if logged := e.log.logged(); len(logged) > 0 {
+				e.Errorf("logged: %v", logged[0])
 			}
 		},
 	}

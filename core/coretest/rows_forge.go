@@ -92,7 +92,7 @@ func tellAll(c *core.Config) { c.Collapse = time.Nanosecond }
 
 // forgeRows are about peers that aim at the log.
 func forgeRows() []row {
-	const rule = "whatever a peer sends, and wherever: no line is forged, none has a byte that a terminal obeys, each is short, and labels come from a closed set"
+	const rule = "whatever a peer sends and in whatever place, it forges no line and controls no terminal; lines are short, and labels come from a closed set"
 	return []row{
 		{
 			name: "forge/requests", layers: []Layer{Serve, Middleware}, rule: rule, config: tellAll,
@@ -166,7 +166,7 @@ func forgeRows() []row {
 			},
 		}, {
 			name: "forge/sizes", layers: []Layer{Serve, Middleware}, config: tellAll,
-			rule: "a value as long as the server takes, and one that it refuses, make one class and a short line",
+			rule: "a value as long as the server accepts, and a longer one, cause one class and a short line",
 			run: func(e *env) {
 				var all []probetest.Request
 				for _, size := range []int{3 << 10, 900 << 10, 2 << 20} {

@@ -24,7 +24,7 @@ func goneRows() (rows []row) {
 func gone(path string, end probetest.End) row {
 	return row{
 		name: "session/gone before the answer, " + end.String() + path, layers: exactly,
-		rule: "a client that is gone before its handshake is answered is a session that vanished or, where it could not be answered, a request: the server has failed at nothing",
+		rule: "a client that leaves before its handshake is answered is a vanished session or, if it could not be answered, a request: not a failure of the server",
 		run: func(e *env) {
 			const n = 40
 			e.times(n, func(ctx context.Context, t probetest.Target) (probetest.Result, error) {
@@ -37,7 +37,7 @@ func gone(path string, end probetest.End) row {
 			}
 			for _, l := range e.log.all() {
 				if l.level >= slog.LevelWarn {
-					e.Errorf("told: %v", l)
+					e.Errorf("logged: %v", l)
 				}
 			}
 			for _, l := range e.access.lines() {

@@ -14,7 +14,7 @@ var everywhere = []Layer{Serve, AttachListener, Attach, Middleware, Inner}
 
 // refused is a handshake that is refused aloud.
 func refused(r event.Reason, status int) Want {
-	return Want{Class: event.HandshakeRefused, Reason: r, Logged: LogWhole, Level: slog.LevelWarn, Status: status}
+	return Want{Class: event.HandshakeRefused, Reason: r, Logged: LogFull, Level: slog.LevelWarn, Status: status}
 }
 
 // compared is w with the Origin and the Host that were compared.
@@ -50,26 +50,26 @@ func handshakeRows() []row {
 	handler := func(name, rule, does string, w Want, also func(*env, probetest.Result)) fact {
 		return fact{row: row{name: "handler/" + name, rule: rule, layers: everywhere}, does: does, want: w, also: also}
 	}
-	http2 := handler("http 2", "a handshake's key that arrives over HTTP/2 is a proxy's fault and is explained (RFC 9113 §8.6)",
+	http2 := handler("http 2", "a handshake's key over HTTP/2 is a proxy's fault and is explained (RFC 9113 §8.6)",
 		"handshake-http-2", refused(event.ReasonHTTP2, 501), nil)
 	http2.ports, http2.needs = secure, HTTP2
 	return asRows([]fact{
-		handler("upgrade stripped", "Sec-WebSocket-Key without Upgrade is a handshake from which a proxy took it: 426 with Upgrade (RFC 9110 §15.5.22)",
+		handler("upgrade stripped", "Sec-WebSocket-Key without Upgrade is a handshake from which a proxy removed it: 426 with Upgrade (RFC 9110 §15.5.22)",
 			"handshake-no-upgrade", refused(event.ReasonUpgradeStripped, 426), upgrade),
 		handler("connection stripped", "the same without Connection",
 			"handshake-no-connection", refused(event.ReasonUpgradeStripped, 426), upgrade),
-		handler("through nginx", "nginx's default proxy_pass takes Upgrade away and speaks HTTP/1.0: the first fault is the one to tell",
+		handler("through nginx", "nginx's default proxy_pass removes Upgrade and speaks HTTP/1.0: the first fault is the one that is logged",
 			"handshake-through-nginx", refused(event.ReasonUpgradeStripped, 426), upgrade),
 		handler("http 1.0", "a handshake is HTTP/1.1 or newer (RFC 6455 §4.2.1 item 1)",
 			"handshake-http-1-0", refused(event.ReasonHTTP10, 426), nil),
 		http2,
-		handler("post", "a handshake is a GET (RFC 6455 §4.2.1 item 1); 405 names what is allowed (RFC 9110 §15.5.6)",
+		handler("post", "a handshake is a GET (RFC 6455 §4.2.1 item 1); 405 has the allowed method (RFC 9110 §15.5.6)",
 			"handshake-post", refused(event.ReasonBadMethod, 405), listsField("Allow", "GET")),
 		handler("head", "the same for HEAD",
 			"handshake-head", refused(event.ReasonBadMethod, 405), listsField("Allow", "GET")),
-		handler("plain get", "a person who opens the address is told what it is: 426 with Upgrade",
+		handler("plain get", "a browser that opens the address gets 426 with Upgrade",
 			"handshake-plain-get", refused(event.ReasonNotUpgrade, 426), upgrade),
-		handler("version", "another version than 13 is answered with the one that is spoken (RFC 6455 §4.4)",
+		handler("version", "a version other than 13 gets an answer with the supported one (RFC 6455 §4.4)",
 			"handshake-version-8", refused(event.ReasonBadVersion, 400), hasField("Sec-WebSocket-Version", "13")),
 		handler("no key", "a handshake has a key (RFC 6455 §4.2.1 item 5)",
 			"handshake-no-key", refused(event.ReasonMissingKey, 400), nil),
@@ -84,13 +84,13 @@ func handshakeRows() []row {
 			"handshake-valid", closed1000, nil),
 		handler("split connection", "the lines of a field are one list (RFC 9110 §5.3)",
 			"handshake-split-connection", closed1000, nil),
-		handler("odd case", "names and tokens are compared without regard to case (RFC 6455 §4.2.1)",
+		handler("odd case", "names and tokens are compared in any letter case (RFC 6455 §4.2.1)",
 			"handshake-odd-case", closed1000, nil),
 		handler("token lists", "Upgrade and Connection are lists (RFC 6455 §4.2.1 items 3, 4)",
 			"handshake-token-lists", closed1000, nil),
-		odd("version twice", "a field that says the same twice is served as its library serves it",
+		odd("version twice", "a field with the same value twice is served as the library does it",
 			probetest.WebSocket("/ws").With(probetest.Field{Name: "Sec-WebSocket-Version", Value: "13"})),
-		odd("default port in Host", "the port that is the scheme's own is no other host (RFC 6454 §4)", defaultPort),
+		odd("default port in Host", "the default port of the scheme is the same host (RFC 6454 §4)", defaultPort),
 		closeUpgrade("handler/close, upgrade", "/ws", "close, Upgrade"), closeUpgrade("handler/close, upgrade split", "/ws", "Upgrade", "close"),
 	})
 }
@@ -119,7 +119,7 @@ func endpointRows() []row {
 		return fact{row: row{name: "endpoint/" + name, rule: rule, layers: everywhere}, does: does, path: "/own", want: w}
 	}
 	// Which status its own library answers is its own affair: that the line
-	// says what the peer was told is checked by theirs.
+	// gives the answer is checked by theirs.
 	theirs := func(name, rule, does string, r event.Reason) row {
 		f := endpoint(name, rule, does, refused(r, 0))
 		row := f.row
@@ -138,28 +138,28 @@ func endpointRows() []row {
 		}
 		return row
 	}
-	http2 := theirs("http 2", "a key over HTTP/2 is explained, whatever the library makes of it", "handshake-http-2", event.ReasonHTTP2)
+	http2 := theirs("http 2", "a key over HTTP/2 is explained, whatever the library answers", "handshake-http-2", event.ReasonHTTP2)
 	http2.ports, http2.needs = secure, HTTP2
 	return append([]row{
 		http2,
-		theirs("upgrade stripped", "what the library refuses is explained all the same", "handshake-no-upgrade", event.ReasonUpgradeStripped),
-		theirs("plain get", "a plain request that the WebSocket route refuses is told", "handshake-plain-get", event.ReasonNotUpgrade),
-		theirs("version", "what the library refuses is explained all the same", "handshake-version-8", event.ReasonBadVersion),
-		theirs("no key", "what the library refuses is explained all the same", "handshake-no-key", event.ReasonMissingKey),
-		theirs("foreign origin", "Origin is the library's affair; its 403 is recognised", "handshake-foreign-origin", event.ReasonOriginForbidden),
+		theirs("upgrade stripped", "what the library refuses is explained too", "handshake-no-upgrade", event.ReasonUpgradeStripped),
+		theirs("plain get", "a plain request that the WebSocket route refuses is logged", "handshake-plain-get", event.ReasonNotUpgrade),
+		theirs("version", "what the library refuses is explained too", "handshake-version-8", event.ReasonBadVersion),
+		theirs("no key", "what the library refuses is explained too", "handshake-no-key", event.ReasonMissingKey),
+		theirs("foreign origin", "the library checks Origin; its 403 is recognized", "handshake-foreign-origin", event.ReasonOriginForbidden),
 	}, asRows([]fact{
-		endpoint("http 1.0", "RFC 6455 §4.2.1 item 1 forbids it and libraries let it pass: refused before them",
+		endpoint("http 1.0", "RFC 6455 §4.2.1 item 1 forbids it but libraries accept it: refused before them",
 			"handshake-http-1-0", refused(event.ReasonHTTP10, 426)),
-		endpoint("two keys", "RFC 6455 §11.3.1 forbids it and libraries let it pass: refused before them",
+		endpoint("two keys", "RFC 6455 §11.3.1 forbids it but libraries accept it: refused before them",
 			"handshake-two-keys", refused(event.ReasonDuplicateKey, 400)),
-		endpoint("bad key", "RFC 6455 §4.2.1 item 5 forbids it and libraries let it pass: refused before them",
+		endpoint("bad key", "RFC 6455 §4.2.1 item 5 forbids it but libraries accept it: refused before them",
 			"handshake-bad-key", refused(event.ReasonBadKey, 400)),
 		endpoint("post", "a handshake is a GET", "handshake-post", refused(event.ReasonBadMethod, 405)),
 
-		endpoint("valid", "a good handshake is a session, and 101 in the access log whichever library made it",
+		endpoint("valid", "a good handshake is a session, and 101 in the access log with every library",
 			"handshake-valid", ownClosed),
 		endpoint("split connection", "the lines of a field are one list (RFC 9110 §5.3)", "handshake-split-connection", ownClosed),
-		endpoint("odd case", "names and tokens are compared without regard to case", "handshake-odd-case", ownClosed),
+		endpoint("odd case", "names and tokens are compared in any letter case", "handshake-odd-case", ownClosed),
 		endpoint("token lists", "Upgrade and Connection are lists", "handshake-token-lists", ownClosed),
 		closeUpgrade("endpoint/close, upgrade", "/own", "close, Upgrade"), closeUpgrade("endpoint/close, upgrade split", "/own", "Upgrade", "close"),
 		closeUpgrade("library/close, upgrade", "/bare", "close, Upgrade"),
@@ -196,27 +196,27 @@ func outcomeRows() []row {
 	at := func(name, rule, path string, w Want) fact {
 		return fact{row: row{name: "outcome/" + name, rule: rule, layers: everywhere}, does: "handshake-valid", path: path, want: w}
 	}
-	failed := Want{Class: event.UpgradeFailed, Reason: event.ReasonServerError, Logged: LogWhole, Level: slog.LevelError, Status: 500}
+	failed := Want{Class: event.UpgradeFailed, Reason: event.ReasonServerError, Logged: LogFull, Level: slog.LevelError, Status: 500}
 	intended := Want{Class: event.HandshakeRefused, Reason: event.ReasonApplication, Logged: LogNothing, Status: 401}
 	return asRows([]fact{
-		at("server error", "a good handshake that is answered 5xx is the server's failure: Error", "/fail", failed),
-		at("framework error", "the status that the framework makes of an error is the one that counts", "/error", failed),
+		at("server error", "a good handshake that gets 5xx is the server's failure: Error", "/fail", failed),
+		at("framework error", "the status that the framework gives an error counts", "/error", failed),
 		at("hijack failed", "a 101 whose connection stays HTTP is a failed upgrade", "/promise",
-			Want{Class: event.UpgradeFailed, Reason: event.ReasonHijackFailed, Logged: LogWhole, Level: slog.LevelError, Status: 101}),
-		at("no route", "a handshake for a path without a handler is told with its remedy", "/nowhere", refused(event.ReasonNoRoute, 404)),
-		at("unauthorized", "401, 403 and 429 of the application are meant: Debug", "/forbidden", intended),
+			Want{Class: event.UpgradeFailed, Reason: event.ReasonHijackFailed, Logged: LogFull, Level: slog.LevelError, Status: 101}),
+		at("no route", "a handshake for a path without a handler is logged with its remedy", "/nowhere", refused(event.ReasonNoRoute, 404)),
+		at("unauthorized", "401, 403 and 429 of the application are intended: Debug", "/forbidden", intended),
 		{
 			row: row{name: "outcome/unauthorized, stripped", layers: everywhere,
-				rule: "whom the application keeps out it keeps out, whatever a proxy made of the handshake: Debug"},
+				rule: "a refusal of the application counts as intended, even if a proxy changed the handshake: Debug"},
 			does: "handshake-no-upgrade", path: "/forbidden",
 			want: Want{Class: event.HandshakeRefused, Reason: event.ReasonUpgradeStripped, Logged: LogNothing, Status: 401},
 		},
-		at("plain answer", "a handshake that a handler answers 200 to was refused by the application", "/app", refused(event.ReasonApplication, 200)),
+		at("plain answer", "a handshake that a handler answers with 200 was refused by the application", "/app", refused(event.ReasonApplication, 200)),
 		{
 			row: row{name: "outcome/early data", layers: everywhere,
-				rule: "gorilla closes a connection whose client sent a frame before the answer: hijacked and nothing written is a failed upgrade"},
+				rule: "gorilla closes a connection whose client sent a frame before the answer: a hijack without an answer is a failed upgrade"},
 			does: "handshake-early-data", path: "/own",
-			want: Want{Class: event.UpgradeFailed, Reason: event.ReasonNothingWritten, Logged: LogWhole, Level: slog.LevelError},
+			want: Want{Class: event.UpgradeFailed, Reason: event.ReasonNothingWritten, Logged: LogFull, Level: slog.LevelError},
 		},
 	})
 }

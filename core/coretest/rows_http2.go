@@ -36,8 +36,8 @@ func http2Rows() []row {
 		"upgrade", "websocket", "connection", "Upgrade", "sec-websocket-key", probetest.Key)
 	return []row{
 		fails("extended connect", "an extended CONNECT that the server did not offer (RFC 8441 §3) is a failed handshake, not a probe", extended, h2Reset),
-		fails("upgrade", "Upgrade over HTTP/2 (RFC 9113 §8.2.2), which the server answers by itself, is one", upgrade, h2HeadersType),
-		fails("reset", "so is HAProxy's reset of a stream that it never opened, which ends the connection", h2Frame(h2Reset, 0, 1, "\x00\x00\x00\x02"), h2GoAway),
+		fails("upgrade", "Upgrade over HTTP/2 (RFC 9113 §8.2.2), which the server answers itself, is one too", upgrade, h2HeadersType),
+		fails("reset", "HAProxy's reset of a stream that it never opened, which ends the connection, is one too", h2Frame(h2Reset, 0, 1, "\x00\x00\x00\x02"), h2GoAway),
 	}
 }
 

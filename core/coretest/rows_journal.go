@@ -45,7 +45,7 @@ func (e *env) busy() {
 	e.settled()
 }
 
-// journalRows are about what is told, to whom, and what it may cost.
+// journalRows are about what is logged, to whom, and what it may cost.
 func journalRows() []row {
 	// Each row has its own, for rows run at the same time and more than once.
 	var blocked, watched sync.Map
@@ -77,7 +77,7 @@ func journalRows() []row {
 		},
 	}, {
 		name: "journal/observer panics", layers: []Layer{Serve}, unheard: true,
-		rule:   "a panic of the observer is told and goes no further",
+		rule:   "a panic of the observer is logged and contained",
 		config: func(c *core.Config) { c.Observe = func(event.Event) { panic(PanicText) } },
 		run: func(e *env) {
 			e.busy()
@@ -94,15 +94,15 @@ func journalRows() []row {
 		},
 	}, {
 		name: "journal/window", layers: []Layer{Serve},
-		rule:   "the first failure is told at once and the repeats in one line when the window ends, without anybody calling Close",
+		rule:   "the first failure is logged at once and the repeats in one line when the window ends, without Close",
 		config: func(c *core.Config) { c.Collapse = 300 * time.Millisecond },
 		run: func(e *env) {
 			e.scenario("handshake-bad-key", 1)
-			e.until("the first is told", func() bool { return len(e.log.told()) == 1 })
+			e.until("the first is logged", func() bool { return len(e.log.logged()) == 1 })
 			// On a busy machine a window may end before its first repeat.
-			e.until("repeats are told", func() bool {
+			e.until("repeats are logged", func() bool {
 				e.scenario("handshake-bad-key", 2)
-				return slices.ContainsFunc(e.log.told(), func(l line) bool { return l.attrs["count"] != "" && l.attrs["remedy"] != "" })
+				return slices.ContainsFunc(e.log.logged(), func(l line) bool { return l.attrs["count"] != "" && l.attrs["remedy"] != "" })
 			})
 		},
 	}, {
@@ -127,8 +127,8 @@ func journalRows() []row {
 			if after, err := strconv.Atoi(res.Header.Get("Retry-After")); res.Status != 503 || err != nil || after < 1 {
 				e.Errorf("answered %d with Retry-After %q", res.Status, res.Header.Get("Retry-After"))
 			}
-			e.until("it is told", func() bool { return len(e.log.told()) == 1 })
-			e.attrs(e.log.told()[0], refused(event.ReasonSaturated, 503))
+			e.until("it is logged", func() bool { return len(e.log.logged()) == 1 })
+			e.attrs(e.log.logged()[0], refused(event.ReasonSaturated, 503))
 			e.until("it is observed", func() bool { return len(e.events.of(event.HandshakeRefused)) == 1 })
 			if ev := e.events.of(event.HandshakeRefused)[0]; !errors.Is(ev.Err, event.ErrSaturated) {
 				e.Errorf("event %s", describe(ev))
@@ -146,7 +146,7 @@ func journalRows() []row {
 		},
 	}, {
 		name: "journal/observe only", layers: everywhere,
-		rule:   "with Config.ObserveOnly everything is counted and explained, and nothing answered or refused",
+		rule:   "with Config.ObserveOnly the guard counts and explains, but answers and refuses no request",
 		config: func(c *core.Config) { c.ObserveOnly, c.MaxSessions = true, 1 },
 		run: func(e *env) {
 			bare := e.bare()
@@ -166,13 +166,13 @@ func journalRows() []row {
 				}
 			}
 			e.close()
-			if len(e.log.told()) == 0 {
-				e.Error("nothing is told")
+			if len(e.log.logged()) == 0 {
+				e.Error("no line")
 			}
 		},
 	}, {
 		name: "journal/words outlive the request", layers: []Layer{Serve, Middleware}, sees: []kind{{event.HandshakeRefused, event.ReasonBadKey}},
-		rule: "what is told of a request is what it said, though the server has long used its memory for others",
+		rule: "the log has the text of the request, even if the server has reused its memory since",
 		config: func(c *core.Config) {
 			free, observe := make(chan struct{}), c.Observe
 			watched.Store(c.Logger.Handler(), free)
@@ -204,7 +204,7 @@ func journalRows() []row {
 		},
 	}, {
 		name: "journal/all at once", layers: everywhere,
-		rule: "however many come at once, each is counted once",
+		rule: "each of many requests at once is counted once",
 		run: func(e *env) {
 			names := []string{"tcp-connect-fin", "tcp-connect-rst", "health-kubelet", "handshake-valid", "handshake-bad-key", "request-cut-fin", "session-vanish-rst", "junk-bad-host"}
 			const rounds = 4
@@ -227,7 +227,7 @@ func journalRows() []row {
 		},
 	}, {
 		name: "journal/cut anywhere", layers: exactly,
-		rule: "a request cut at any offset ends in a class and one event, and is never answered with what it said",
+		rule: "a request cut after any byte ends in a class and one event, and is never echoed",
 		run: func(e *env) {
 			raw := probetest.WebSocket("/ws").With(probetest.Field{Name: "X-Secret", Value: "s3cr3t"}).Bytes(e.target)
 			for n := range len(raw) {
@@ -249,7 +249,7 @@ func journalRows() []row {
 		},
 	}, {
 		name: "journal/split anywhere", layers: []Layer{Serve, Middleware},
-		rule: "a handshake that arrives in two pieces, cut anywhere, is the session that it is in one",
+		rule: "a handshake that arrives in two parts, cut after any byte, is the same session",
 		run: func(e *env) {
 			raw := probetest.WebSocket("/ws").Bytes(e.target)
 			n := 0

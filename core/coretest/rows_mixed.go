@@ -34,13 +34,13 @@ func mixedRows() []row {
 	app, health := probetest.Request{Path: "/app"}, probetest.Request{Path: "/readyz"}
 	nowhere := probetest.WebSocket("/nowhere")
 	return []row{
-		after("health, application", "one request of the application's makes a connection http", event.HTTP, 1, health, app),
-		after("health, health", "a connection of health answers alone is http_probe", event.HTTPProbe, 2, health, health),
-		after("application, refused", "a refused handshake is the most telling thing on its connection", event.HandshakeRefused, 1, app, nowhere),
-		after("application, panic", "a panic is the most telling thing on its connection", event.HandlerPanic, 1, app, probetest.Request{Path: "/panic"}),
+		after("health, application", "one ordinary request makes a connection http", event.HTTP, 1, health, app),
+		after("health, health", "a connection with only health answers is http_probe", event.HTTPProbe, 2, health, health),
+		after("application, refused", "a refused handshake decides the class of its connection", event.HandshakeRefused, 1, app, nowhere),
+		after("application, panic", "a panic decides the class of its connection", event.HandlerPanic, 1, app, probetest.Request{Path: "/panic"}),
 		{
 			name: "mixed/http 2", ports: secure, layers: attached, needs: HTTP2,
-			rule: "many requests over one HTTP/2 connection are one connection, and the same classes",
+			rule: "many requests over one HTTP/2 connection are one connection, with the same classes",
 			run: func(e *env) {
 				c := e.dial("h2")
 				tr := transportOn(c)

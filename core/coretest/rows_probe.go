@@ -16,7 +16,7 @@ const often = 20
 
 // probeRows are about probers that ask nothing.
 func probeRows() []row {
-	const rule = "a probe is counted, told once at Info, and then no more"
+	const rule = "a probe is counted and logged once at Info"
 	probe := func(name, does string, c event.Class) fact {
 		return fact{
 			row:  row{name: "probe/" + name, rule: rule, layers: attached},
@@ -26,15 +26,15 @@ func probeRows() []row {
 	onTLS := func(f fact) fact { f.ports = secure; return f }
 	local := func(name, does string) fact {
 		f := probe(name, does, event.ProxyProbe)
-		f.rule, f.layers = "PROXY v2 LOCAL and nothing after it is a balancer's own check", exactly
+		f.rule, f.layers = "PROXY v2 LOCAL alone is a balancer's own check", exactly
 		f.want.Status = unsaid
 		return f
 	}
 	idle := fact{
 		row: row{name: "probe/silence", layers: attached, headTimeout: silence,
-			rule: "a connection that says nothing until the server's limit is no probe: idle_connect, told once"},
+			rule: "a connection that is silent until the server's limit is not a probe: idle_connect, logged once"},
 		does: "tcp-connect-silent", atOnce: 2,
-		want: Want{Class: event.IdleConnect, Logged: LogWhole, Level: slog.LevelInfo, access: none},
+		want: Want{Class: event.IdleConnect, Logged: LogFull, Level: slog.LevelInfo, access: none},
 	}
 	return append(asRows([]fact{
 		idle,
@@ -49,12 +49,12 @@ func probeRows() []row {
 
 // preambleRows are about PROXY preambles other than LOCAL. Whether the peer was
 // gone before the answer was written is a race that the peer decides: one class
-// or the other is right, and either is told once.
+// or the other is right, and either is logged once.
 func preambleRows() (rows []row) {
 	for _, does := range []string{"proxy-v1-fin", "proxy-v1-rst", "proxy-v1-unknown-fin", "proxy-v1-unknown-rst", "proxy-v2-fin"} {
 		rows = append(rows, row{
 			name: "probe/" + does, layers: exactly,
-			rule: "a preamble alone is a probe if its sender was gone before the answer, else the wrong protocol; nothing else, and each told once",
+			rule: "a preamble alone is a probe if its sender left before the answer, else the wrong protocol; each is logged once",
 			run: func(e *env) {
 				e.scenario(does, often)
 				e.until("there are events", func() bool { return len(e.events.list()) >= often })
@@ -68,7 +68,7 @@ func preambleRows() (rows []row) {
 					e.Errorf("%d events, want %d", got, often)
 				}
 				perClass := make(map[string]int)
-				for _, l := range e.log.told() {
+				for _, l := range e.log.logged() {
 					perClass[l.attrs["class"]]++
 				}
 				if perClass["proxy_probe"] > 1 || perClass["wrong_protocol"] > 2 {
@@ -82,7 +82,7 @@ func preambleRows() (rows []row) {
 
 // healthRows are about probers that ask over HTTP.
 func healthRows() []row {
-	const rule = "a known prober on a health route is answered, counted under its name, told once, and not in the access log"
+	const rule = "a known prober on a health route is answered, counted under its name, logged once, and kept out of the access log"
 	answered := func(prober string) Want {
 		return Want{Class: event.HTTPProbe, Logged: LogOnce, Status: 200, prober: prober, access: none}
 	}
@@ -92,7 +92,7 @@ func healthRows() []row {
 	onSocket := func(does, prober, path string) fact {
 		f := health(does, prober)
 		f.name += path
-		f.rule = "a known prober that was given the path of a route of Handler gets the health answer there, whatever its method, and no cache may keep it"
+		f.rule = "a known prober that is configured with the path of Handler gets the health answer there, with every method, and no cache may keep it"
 		f.path, f.want.access = path, first
 		f.also = func(e *env, res probetest.Result) {
 			hasField("Cache-Control", "no-store")(e, res)
@@ -109,8 +109,8 @@ func healthRows() []row {
 	}
 	failing := fact{
 		row: row{name: "health/failing", layers: everywhere,
-			rule: "a known prober that is answered an error while the server is ready is about to take it out of service: Warn, with the remedy"},
-		want: Want{Class: event.ProbeFailing, Logged: LogWhole, Level: slog.LevelWarn, Status: 404, prober: "google-lb"},
+			rule: "a known prober that gets an error while the server is ready will take it out of service: Warn, with the remedy"},
+		want: Want{Class: event.ProbeFailing, Logged: LogFull, Level: slog.LevelWarn, Status: 404, prober: "google-lb"},
 		do: func(ctx context.Context, t probetest.Target) (probetest.Result, error) {
 			return probetest.Do(ctx, t, probetest.GoogleHC("/nowhere"))
 		},
@@ -131,7 +131,7 @@ func healthRows() []row {
 func methodRows() []row {
 	return []row{{
 		name: "health/head on a websocket path", layers: everywhere,
-		rule: "once a route of Handler is known a prober is answered there by HEAD too, though the router has it for GET alone",
+		rule: "once a route of Handler is known a prober is answered there with HEAD too, even if the router has it only for GET",
 		run: func(e *env) {
 			s := e.open("/ws")
 			if _, err := s.Close(e.ctx, 1000); err != nil {
@@ -145,7 +145,7 @@ func methodRows() []row {
 		},
 	}, {
 		name: "health/methods", layers: everywhere,
-		rule: "HEAD is like GET without a body, OPTIONS is answered for HAProxy, all else is 405 with Allow",
+		rule: "HEAD is like GET without a body, OPTIONS is answered for HAProxy, other methods get 405 with Allow",
 		run: func(e *env) {
 			for _, path := range []string{"/livez", "/readyz", "/startupz", "/healthz"} {
 				for _, method := range []string{"GET", "HEAD", "OPTIONS", "POST", "DELETE"} {

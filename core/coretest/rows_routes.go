@@ -70,7 +70,7 @@ func routeRows() []row {
 func sharedRows() []row {
 	return []row{{
 		name: "route/shared", layers: everywhere,
-		rule: "what a route serves beside WebSocket, as GraphQL, Socket.IO and REST do, is an ordinary request: its own answer, its own line in the access log and none of ours",
+		rule: "other requests on a WebSocket route, as with GraphQL, Socket.IO and REST, are ordinary: their own answer, one line in the access log and none of ours",
 		run: func(e *env) {
 			n := 0
 			for _, r := range []struct {
@@ -88,7 +88,7 @@ func sharedRows() []row {
 		},
 	}, {
 		name: "route/monitors of a shared route", layers: everywhere,
-		rule: "a known prober gets the answer of a route that is not Handler's, before and after a session was seen there; of 4xx to its question one line says what to ask instead",
+		rule: "a known prober gets the answer of a route that is not Handler's, before and after a session there; if that is 4xx one line says what to request instead",
 		run: func(e *env) {
 			ask := func() {
 				e.answeredItself(byKubelet(own("POST", SharedPath, 422)), 422)
@@ -106,7 +106,7 @@ func sharedRows() []row {
 			if len(lines) != 1 || lines[0].level != slog.LevelInfo || !strings.Contains(lines[0].attrs["remedy"], "Config.ProbePaths") {
 				e.Errorf("the line is %v", lines)
 			}
-			for _, l := range e.log.told() {
+			for _, l := range e.log.logged() {
 				if l.level > slog.LevelInfo {
 					e.Errorf("%v", l)
 				}
@@ -114,7 +114,7 @@ func sharedRows() []row {
 		},
 	}, {
 		name: "route/prober on a library's route", layers: everywhere,
-		rule: "a prober that was given the path of a library's route is answered as without quietws: balancers are set to expect 400 or 426",
+		rule: "a prober that is configured with the path of a library's route is answered as without quietws, because balancers may expect 400 or 426",
 		run: func(e *env) {
 			bare := e.bare()
 			for range 3 {
@@ -124,13 +124,13 @@ func sharedRows() []row {
 			}
 			e.until("they are counted", func() bool { return e.probes(true) == 3 })
 			e.close()
-			if told := e.log.told(); len(told) != 1 || told[0].msg != lineOffSocket || told[0].attrs["prober"] != "aws-elb" {
-				e.Errorf("told %v, want one line", told)
+			if logged := e.log.logged(); len(logged) != 1 || logged[0].msg != lineOffSocket || logged[0].attrs["prober"] != "aws-elb" {
+				e.Errorf("logged %v, want one line", logged)
 			}
 		},
 	}, {
 		name: "route/stripped on a shared route", layers: everywhere, sees: []kind{{event.HandshakeRefused, event.ReasonUpgradeStripped}},
-		rule: "what a proxy left of a handshake is explained on a route that serves more than WebSocket too",
+		rule: "a handshake that a proxy broke is explained also on a route that serves more than WebSocket",
 		run: func(e *env) {
 			r := probetest.NoUpgrade(SharedPath + "?status=400")
 			for range 3 {
@@ -140,7 +140,7 @@ func sharedRows() []row {
 		},
 	}, {
 		name: "route/beside Handler", layers: everywhere,
-		rule: "another route on the path of Handler's, by another method, answers everybody by itself, probers too",
+		rule: "another route on the same path as Handler, with another method, answers every client itself, probers too",
 		run: func(e *env) {
 			for range 2 {
 				e.answeredItself(byKubelet(own("POST", BesidePath, 422)), 422)
@@ -150,7 +150,7 @@ func sharedRows() []row {
 				e.do(probetest.Kubelet(BesidePath))
 			}
 			e.close()
-			for _, l := range e.log.told() {
+			for _, l := range e.log.logged() {
 				if l.level > slog.LevelInfo || l.attrs["method"] == "POST" {
 					e.Errorf("%v", l)
 				}
@@ -158,7 +158,7 @@ func sharedRows() []row {
 		},
 	}, {
 		name: "route/probe path not ready", layers: everywhere,
-		rule: "on one of Config.ProbePaths a known prober gets what /readyz says: 503 while a critical check fails",
+		rule: "on one of Config.ProbePaths a known prober gets the answer of /readyz: 503 while a critical check fails",
 		config: func(c *core.Config) {
 			c.ProbePaths = []string{"/app"}
 			c.Health = notReady{}
@@ -213,10 +213,10 @@ func appHealthRows() []row {
 		}}
 	}
 	return []row{
-		waits("route/app health waits for its probers", "a drain waits until the probers of Config.AppHealth have been answered 503 as often as they need", HealthPath, listed),
+		waits("route/app health waits for its probers", "a drain waits until the probers of Config.AppHealth have got 503 as often as they need", HealthPath, listed),
 		waits("route/probe path waits for its probers", "the same for the probers of Config.ProbePaths", "/app", func(c *core.Config) { c.ProbePaths = []string{"/app"} }), {
 			name: "route/app health", layers: everywhere, config: listed,
-			rule: "one of Config.AppHealth is answered by the application, whatever it says, and is a probe, whoever asks: counted, in no access log, one line at each change",
+			rule: "the application answers a path of Config.AppHealth, whatever the answer is; each request is a probe: counted, not in the access log, one line at each change",
 			run: func(e *env) {
 				n := uint64(0)
 				for _, status := range []int{200, 503, 503, 500, 200, 204, 503} {
@@ -248,7 +248,7 @@ func appHealthRows() []row {
 						}
 					}
 				}
-				for _, l := range e.log.told() {
+				for _, l := range e.log.logged() {
 					if l.level > slog.LevelInfo {
 						e.Errorf("%v", l)
 					}
@@ -263,7 +263,7 @@ func appHealthRows() []row {
 			},
 		}, {
 			name: "route/app health while draining", layers: everywhere, config: listed,
-			rule: "from the beginning of a drain one of Config.AppHealth is 503 and the application is not asked, so that its probers notice",
+			rule: "from the start of a drain a path of Config.AppHealth gets 503 without the application, so that its probers notice",
 			run: func(e *env) {
 				e.answeredItself(byKubelet(own("GET", HealthPath, 200)), 200)
 				e.draining(func() {
@@ -283,7 +283,7 @@ func appHealthRows() []row {
 			},
 		}, {
 			name: "route/own health route that is not listed", layers: everywhere,
-			rule: "503 of a route of the application's to a known prober is its own word: no failing probe at Warn, but one line at each change, with Config.AppHealth as its remedy",
+			rule: "503 of an application's route to a known prober is intended: no failing probe at Warn, but one line at each change, with Config.AppHealth as its remedy",
 			run: func(e *env) {
 				for _, status := range []int{200, 503, 503, 200} {
 					e.answeredItself(byKubelet(own("GET", HealthPath, status)), status)
@@ -299,7 +299,7 @@ func appHealthRows() []row {
 				if n := len(e.said(linePassing)); n != 1 {
 					e.Errorf("%q %d times", linePassing, n)
 				}
-				for _, l := range e.log.told() {
+				for _, l := range e.log.logged() {
 					if l.level > slog.LevelInfo {
 						e.Errorf("%v", l)
 					}

@@ -30,7 +30,7 @@ func serverRows() []row {
 		},
 	}, {
 		name:   "drain/notice",
-		rule:   "a platform that was there goes on sending for a second and a half after SIGTERM: no handshake is lost",
+		rule:   "a platform goes on sending for 1.5 seconds after SIGTERM: no handshake is lost",
 		config: func(c *core.Config) { c.Drain.Fall = 0 },
 		run: func(e *env) {
 			e.do(probetest.Kubelet("/livez")) // which is no reason for it to ask /readyz
@@ -95,7 +95,7 @@ func serverRows() []row {
 		},
 	}, {
 		name: "drain/two servers", layers: ownShutdown, sees: []kind{{class: event.SessionEnded}},
-		rule: "where one guard has two servers, the shutdown of one is the goodbye of its own sessions, and the other goes on as ready as before; that of the last is the drain",
+		rule: "if one guard has two servers, the shutdown of one says goodbye to its own sessions, and the other stays ready; the shutdown of the last is the drain",
 		run: func(e *env) {
 			mine, first := e.open("/ws"), e.shutdown
 			e.echo(mine, "hello")

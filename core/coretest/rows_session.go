@@ -19,7 +19,7 @@ func sessionRows() (rows []row) {
 		vanish := func(name, does string) row {
 			return fact{
 				row: row{name: "session/" + name + path, layers: everywhere,
-					rule: "a client that vanishes is no error: no line, no 500, one line with 101 in the access log"},
+					rule: "a client that vanishes is not an error: no line, no 500, one line with 101 in the access log"},
 				does: does, path: path,
 				want: Want{Class: event.SessionEnded, Status: 101, end: "vanished", code: 1006, access: "101"},
 			}.asRow()
@@ -29,7 +29,7 @@ func sessionRows() (rows []row) {
 	early := func(path string) row {
 		return row{
 			name: "session/handler returns early" + path, layers: everywhere, needs: EndOfSession, sees: []kind{{class: event.SessionEnded}},
-			rule: "a handler may return while a goroutine of its own keeps the session: it is open until its connection ends",
+			rule: "a handler may return while its goroutine keeps the session, which is open until its connection ends",
 			run: func(e *env) {
 				s := e.open(path)
 				e.echo(s, "one")
@@ -42,14 +42,14 @@ func sessionRows() (rows []row) {
 				}
 				e.until("the session has ended", func() bool { return len(e.events.of(event.SessionEnded)) == 1 })
 				e.close()
-				if told := e.log.told(); len(told) > 0 {
-					e.Errorf("told: %v", told)
+				if logged := e.log.logged(); len(logged) > 0 {
+					e.Errorf("logged: %v", logged)
 				}
 			},
 		}
 	}
 	rows = append(rows, fact{
-		row: row{name: "session/hijacked", layers: attached, rule: "a connection that leaves HTTP without a handshake is hijacked, and nobody's fault"},
+		row: row{name: "session/hijacked", layers: attached, rule: "a connection that leaves HTTP without a handshake is hijacked, which is not a fault"},
 		do:  getOnly("/hijack"),
 		also: func(e *env, res probetest.Result) {
 			if res.Body != HijackText {
@@ -60,7 +60,7 @@ func sessionRows() (rows []row) {
 	}.asRow())
 	return append(rows, early("/own/early"), early("/bare/early"), row{
 		name: "session/figures", layers: exactly,
-		rule: "the end of a session says how long it was and how many bytes it carried both ways",
+		rule: "the end of a session has its duration and its bytes in both directions",
 		run: func(e *env) {
 			s := e.open("/ws")
 			e.echo(s, strings.Repeat("x", 1000))
@@ -82,13 +82,13 @@ func sessionRows() (rows []row) {
 
 // panicRows are about handlers that panic or fail.
 func panicRows() (rows []row) {
-	panicked := Want{Class: event.HandlerPanic, Logged: LogWhole, Level: slog.LevelError, Status: 101, access: "101"}
+	panicked := Want{Class: event.HandlerPanic, Logged: LogFull, Level: slog.LevelError, Status: 101, access: "101"}
 	for _, at := range []struct{ path, end string }{
 		{"/ws/panic", "Handler ends the session"},
-		{"/own/panic", "the connection was closed by the deferred Close, before anybody learned of the panic"},
+		{"/own/panic", "the deferred Close ended the connection before the panic was seen"},
 		{"/own/panic-open", "the guard closes the connection, which net/http never does after a hijack"},
 	} {
-		rows = append(rows, panicRow(at.path, "a panic in a session is one connection of one class, told with its stack and not to the peer; "+at.end, everywhere, panicked))
+		rows = append(rows, panicRow(at.path, "a panic in a session is one connection of one class, logged with its stack and hidden from the peer; "+at.end, everywhere, panicked))
 	}
 	for _, path := range []string{"/bare/panic", "/bare/panic-open"} {
 		p := panicked
@@ -127,7 +127,7 @@ func panicRows() (rows []row) {
 			}
 		},
 	})
-	ordinary := Want{Class: event.HandlerPanic, Logged: LogWhole, Level: slog.LevelError}
+	ordinary := Want{Class: event.HandlerPanic, Logged: LogFull, Level: slog.LevelError}
 	h2 := fact{
 		row: row{name: "panic/http 2", rule: "the same over HTTP/2, where the server itself would write a line for each", ports: secure, layers: attached, needs: HTTP2},
 		do: func(ctx context.Context, t probetest.Target) (probetest.Result, error) {
@@ -139,7 +139,7 @@ func panicRows() (rows []row) {
 		want: ordinary,
 	}
 	rows = append(rows, h2.asRow(), lentRow())
-	rows = append(rows, panicRow("/panic", "a panic of an ordinary handler is told once, by the guard and not by the server's log too", attached, ordinary))
+	rows = append(rows, panicRow("/panic", "a panic of an ordinary handler is logged once, by the guard and not by the server too", attached, ordinary))
 	for _, path := range []string{"/ws/error", "/own/error", "/bare/error"} {
 		rows = append(rows, fact{
 			row: row{name: "panic/error returned by " + path, layers: everywhere,
@@ -176,8 +176,8 @@ func (f fact) errorRow() row {
 				e.Errorf("there is a second answer in the session: %q", res.Body)
 			}
 		}
-		if told := e.log.told(); len(told) > 0 {
-			e.Errorf("%d lines, want none", len(told))
+		if logged := e.log.logged(); len(logged) > 0 {
+			e.Errorf("%d lines, want none", len(logged))
 		}
 		if lines := e.server.lines(); len(lines) > 0 {
 			e.Errorf("the server's log: %q", lines)
@@ -214,8 +214,8 @@ func panicRow(path, rule string, layers []Layer, w Want) row {
 					e.Errorf("the event has panic %v and a stack of %d bytes", ev.Panic, len(ev.Stack))
 				}
 			}
-			if told := e.log.told(); len(told) > 0 && (!strings.Contains(told[0].attrs["panic"], PanicText) || told[0].attrs["stack"] == "") {
-				e.Errorf("the line has no panic or no stack: %v", told[0])
+			if logged := e.log.logged(); len(logged) > 0 && (!strings.Contains(logged[0].attrs["panic"], PanicText) || logged[0].attrs["stack"] == "") {
+				e.Errorf("the line has no panic or no stack: %v", logged[0])
 			}
 		},
 	}
@@ -227,7 +227,7 @@ func lentRow() row {
 	const text = "the-first-request-and-nobody-else"
 	return row{
 		name: "panic/its own text", layers: attached, sees: []kind{{class: event.HandlerPanic}},
-		rule: "what a handler panicked with is told as it was then, though the log is slow and the framework uses its text's buffer again",
+		rule: "the value of a panic is logged as it was, even if the log is slow and the framework reuses the buffer of its text",
 		config: func(c *core.Config) {
 			s := &stuck{c.Logger.Handler(), make(chan struct{})}
 			held.Store(c.Logger.Handler(), s.free)
@@ -249,10 +249,10 @@ func lentRow() row {
 			}
 			for _, ev := range events {
 				if got := fmt.Sprint(ev.Panic); got != text {
-					e.Errorf("the observer is told %q", got)
+					e.Errorf("the observer got %q", got)
 				}
 			}
-			for _, l := range e.log.told() {
+			for _, l := range e.log.logged() {
 				if said := l.attrs["panic"] + l.attrs["samples"]; !strings.Contains(said, text) || strings.Contains(said, "XX") {
 					e.Errorf("the log: %v", l)
 				}

@@ -13,7 +13,7 @@ func slotRows() []row {
 	one := func(c *core.Config) { c.MaxSessions = 1 }
 	return []row{{
 		name: "slots/one above the limit", layers: everywhere, config: one, sees: []kind{{event.HandshakeRefused, event.ReasonSaturated}},
-		rule: "one session above Config.MaxSessions is refused with 503 and Retry-After, whoever serves it: known by its route before its library is asked, or by the library's 101; a session that ends makes room",
+		rule: "one session above Config.MaxSessions is refused with 503 and Retry-After, with every library: by its route before the library is called, or by the library's 101; a session that ends makes room",
 		run: func(e *env) {
 			n := 0
 			for _, path := range []string{"/ws", "/own", "/bare"} {
@@ -52,7 +52,7 @@ func slotRows() []row {
 		},
 	}, {
 		name: "slots/what cannot become a session", layers: everywhere, config: one,
-		rule: "a request that no library could make a session of, and one that ends as something else, takes no place of Config.MaxSessions that a session could have",
+		rule: "a request that cannot become a session, and one that ends as something else, takes no place of Config.MaxSessions",
 		run: func(e *env) {
 			for _, path := range []string{"/ws", "/own", "/bare", SharedPath, "/fail", "/forbidden", "/nowhere", "/promise"} {
 				for _, r := range []probetest.Request{
@@ -70,7 +70,7 @@ func slotRows() []row {
 		},
 	}, {
 		name: "slots/slow requests", layers: everywhere, config: one,
-		rule: "requests that are under way and can never become sessions, as a POST with a Sec-WebSocket-Key whose body does not come, leave the places to those who can",
+		rule: "requests in progress that can never become sessions, such as a POST with a Sec-WebSocket-Key and no body, leave the places to others",
 		run: func(e *env) {
 			for _, path := range []string{SharedPath, HealthPath, "/nowhere"} {
 				r := posted(path).With(probetest.Field{Name: "Content-Length", Value: "100"})

@@ -23,7 +23,7 @@ func trustRows() []row {
 	kubelet := probetest.Kubelet("/app")
 	return []row{{
 		name: "trust/spoofed on the application's path", layers: everywhere, config: behindProxy,
-		rule: "a prober's User-Agent from a public address takes nothing out of the access log, and is no probe in any counter",
+		rule: "a prober's User-Agent from a public address hides no request from the access log, and is not counted as a probe",
 		run: func(e *env) {
 			e.do(kubelet.With(fromInternet))
 			e.accessed("200", 1)
@@ -38,17 +38,17 @@ func trustRows() []row {
 		},
 	}, {
 		name: "trust/spoofed and failing", layers: everywhere, config: behindProxy,
-		rule: "what claims to be a prober and comes from a public address cannot make a line by asking for what is not there",
+		rule: "a client at a public address that claims to be a prober cannot cause a line by requesting an unknown path",
 		run: func(e *env) {
 			e.do(probetest.GoogleHC("/nowhere").With(fromInternet))
 			e.close()
-			if told := e.log.told(); len(told) > 0 {
-				e.Errorf("told: %v", told[0])
+			if logged := e.log.logged(); len(logged) > 0 {
+				e.Errorf("logged: %v", logged[0])
 			}
 		},
 	}, {
 		name: "trust/spoofed on a health route", layers: everywhere, config: behindProxy,
-		rule: "anybody may ask for health, but who is not believed is not seen as the prober that it claims to be",
+		rule: "every client may ask for health, but an untrusted one does not count as the prober that it claims to be",
 		run: func(e *env) {
 			if res := e.do(probetest.Kubelet("/readyz").With(fromInternet)); res.Status != 200 {
 				e.Errorf("answered %d", res.Status)
@@ -64,7 +64,7 @@ func trustRows() []row {
 		},
 	}, {
 		name: "trust/spoofed on the WebSocket path", layers: []Layer{Inner}, config: behindProxy,
-		rule: "who claims to be a prober on a WebSocket path gets the harmless answer, and stays in the access log",
+		rule: "an untrusted client that claims to be a prober on a WebSocket path gets the harmless answer, and stays in the access log",
 		run: func(e *env) {
 			for range 2 {
 				if res := e.do(probetest.ALB("/ws").With(fromInternet)); res.Status != 200 {
@@ -78,7 +78,7 @@ func trustRows() []row {
 		},
 	}, {
 		name: "trust/prober on the application's path", layers: everywhere,
-		rule: "a real prober that asks for a route of the application's is the application's to answer and to log",
+		rule: "the application answers and logs a real prober on one of its routes",
 		run: func(e *env) {
 			if res := e.do(kubelet); res.Status != 200 || res.Body != "app" {
 				e.Errorf("answered %d %q", res.Status, res.Body)
@@ -88,7 +88,7 @@ func trustRows() []row {
 		},
 	}, {
 		name: "trust/probe path", layers: everywhere,
-		rule:   "on one of Config.ProbePaths a known prober gets the health answer, is kept out of the access log, and nobody else notices",
+		rule:   "on one of Config.ProbePaths a known prober gets the health answer and is kept out of the access log; for other clients nothing changes",
 		config: func(c *core.Config) { c.ProbePaths = []string{"/app"} },
 		run: func(e *env) {
 			if res := e.do(kubelet); res.Status != 200 || res.Body != "ok\n" {
@@ -102,7 +102,7 @@ func trustRows() []row {
 		},
 	}, {
 		name: "trust/handshake of a prober", layers: everywhere,
-		rule: "a request that asks to upgrade is never a probe, whatever its User-Agent says; its session carries the prober's name",
+		rule: "a request to upgrade is never a probe, whatever its User-Agent is; its session has the prober's name",
 		run: func(e *env) {
 			s := e.open("/ws", probetest.Field{Name: "User-Agent", Value: "kube-probe/1.33"})
 			e.echo(s, "hello")
@@ -115,27 +115,27 @@ func trustRows() []row {
 		},
 	}, {
 		name: "trust/trusted proxy", layers: everywhere, config: behindProxy,
-		rule: "the client's address comes from a trusted proxy alone, and the TCP peer is always there",
+		rule: "the client's address comes only from a trusted proxy, and the TCP peer is always logged",
 		run: func(e *env) {
 			e.do(probetest.BadKey("/ws").With(probetest.Field{Name: "X-Forwarded-For", Value: "6.6.6.6, 8.8.8.8"}))
-			e.until("it is told", func() bool { return len(e.log.told()) == 1 })
-			if a := e.log.told()[0].attrs; a["client"] != "8.8.8.8" || !strings.HasPrefix(a["remote"], "127.0.0.1:") || a["forwarded"] != "" {
+			e.until("it is logged", func() bool { return len(e.log.logged()) == 1 })
+			if a := e.log.logged()[0].attrs; a["client"] != "8.8.8.8" || !strings.HasPrefix(a["remote"], "127.0.0.1:") || a["forwarded"] != "" {
 				e.Errorf("the line says client=%q remote=%q forwarded=%q", a["client"], a["remote"], a["forwarded"])
 			}
 		},
 	}, {
 		name: "trust/untrusted proxy", layers: everywhere,
-		rule: "what X-Forwarded-For says where nobody vouches for it is a claim, and logged as one",
+		rule: "X-Forwarded-For from an untrusted peer is a claim, and logged as one",
 		run: func(e *env) {
 			e.do(probetest.BadKey("/ws").With(fromInternet))
-			e.until("it is told", func() bool { return len(e.log.told()) == 1 })
-			if a := e.log.told()[0].attrs; a["client"] != "" || !strings.Contains(a["forwarded"], "8.8.8.8") {
+			e.until("it is logged", func() bool { return len(e.log.logged()) == 1 })
+			if a := e.log.logged()[0].attrs; a["client"] != "" || !strings.Contains(a["forwarded"], "8.8.8.8") {
 				e.Errorf("the line says client=%q forwarded=%q", a["client"], a["forwarded"])
 			}
 		},
 	}, {
 		name: "trust/is probe, before and after", layers: everywhere,
-		rule: "IsProbe and Quiet say the same before the chain has run and after it, from the first request on",
+		rule: "IsProbe and Quiet return the same before and after the chain, from the first request on",
 		run: func(e *env) {
 			e.do(probetest.Curl("/readyz"))
 			e.do(probetest.Kubelet("/healthz"))
@@ -154,7 +154,7 @@ func trustRows() []row {
 		},
 	}, {
 		name: "trust/nothing echoed", layers: []Layer{Serve, Middleware},
-		rule: "a refusal is short and constant: nothing that the peer sent comes back, and what is logged of it is quoted and cut",
+		rule: "a refusal is short and constant: it echoes no byte of the peer, and the log quotes and cuts what the peer sent",
 		run: func(e *env) {
 			const secret = "s3cr3t"
 			long := strings.Repeat(secret+"\x01", 100)
@@ -193,7 +193,7 @@ func trustRows() []row {
 	}}
 }
 
-// notProbe checks that no middleware was told that path was asked by a probe.
+// notProbe checks that no middleware saw a probe on path.
 func (e *env) notProbe(path string) {
 	e.Helper()
 	for _, a := range e.answers() {
@@ -203,7 +203,7 @@ func (e *env) notProbe(path string) {
 	}
 }
 
-// answers are what the middleware of [Setup.Asked] was told.
+// answers are the calls of [Setup.Asked].
 func (e *env) answers() []asked {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -45,7 +45,7 @@ func userRows() []row {
 	var state sync.Map // of each row's own, by its log
 	return []row{{
 		name: "user/health looks at the guard", layers: everywhere,
-		rule: "Config.Health may look at Guard.Snapshot, and a panic of its Checks is logged and goes no further",
+		rule: "Config.Health may look at Guard.Snapshot, and a panic of its Checks is logged and contained",
 		config: func(c *core.Config) {
 			h := new(curious)
 			state.Store(c.Logger.Handler(), h)
@@ -73,7 +73,7 @@ func userRows() []row {
 		},
 	}, {
 		name: "user/health blocks", layers: everywhere,
-		rule: "a Config.Health that blocks holds up its own request and nothing else, not the next scrape either",
+		rule: "a Config.Health that blocks delays only its own request, and not the next scrape",
 		config: func(c *core.Config) {
 			h := &held{make(chan struct{})}
 			state.Store(c.Logger.Handler(), h.free)
@@ -103,7 +103,7 @@ func userRows() []row {
 		},
 	}, {
 		name: "user/nil error", layers: everywhere, sees: []kind{{class: event.SessionEnded}},
-		rule: "a session that ends with a nil pointer in an error, whose methods panic, is one that ends with an error: 1011",
+		rule: "a session that ends with a nil pointer in an error, whose methods panic, ends with an error: 1011",
 		run: func(e *env) {
 			s := e.open("/ws/nil-error")
 			if f, err := s.Read(e.ctx); err != nil || f.Code() != 1011 {
@@ -115,14 +115,14 @@ func userRows() []row {
 			e.until("the session has ended", func() bool { return len(e.events.of(event.SessionEnded)) == 1 })
 			e.get("/app", 200, "app")
 			e.close()
-			if told := e.log.told(); len(told) > 0 {
-				e.Errorf("told: %v", told[0])
+			if logged := e.log.logged(); len(logged) > 0 {
+				e.Errorf("logged: %v", logged[0])
 			}
 		},
 	}, {
 		name: "user/endpoint around the application", layers: everywhere, app: App{EndpointAround: true},
 		sees: []kind{{event.HandshakeRefused, event.ReasonNoRoute}},
-		rule: "an Endpoint that is put around the application makes no handshake of what has no route: one line says where it belongs",
+		rule: "an Endpoint around the whole application makes no handshake of a request without a route: one line says where it belongs",
 		run: func(e *env) {
 			for range 3 {
 				e.get("/favicon.ico", 404, "")
@@ -149,7 +149,7 @@ func userRows() []row {
 		},
 	}, {
 		name: "user/observer drains", layers: everywhere, sees: []kind{{class: event.SessionEnded}, {event.HandshakeRefused, event.ReasonBadKey}},
-		rule: "Config.Observe may call the guard's methods, Snapshot as Drain",
+		rule: "Config.Observe may call the guard's methods, such as Snapshot and Drain",
 		config: func(c *core.Config) {
 			guard, observe := new(atomic.Pointer[core.Guard]), c.Observe
 			state.Store(c.Logger.Handler(), guard)

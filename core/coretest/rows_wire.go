@@ -21,7 +21,7 @@ func wireRows() (rows []row) {
 		for _, path := range []string{"/ws", "/own", "/bare"} {
 			rows = append(rows, row{
 				name: "wire/" + name + path, layers: everywhere,
-				rule: "a valid handshake, its answer and its frames are not changed by a byte: subprotocol and compression as the library has them",
+				rule: "no byte of a valid handshake, its answer or its frames is changed: subprotocol and compression are the library's",
 				run: func(e *env) {
 					bare := e.bare()
 					raw := hello(path).Bytes(e.target)
@@ -51,7 +51,7 @@ func wireRows() (rows []row) {
 	}
 	return append(rows, row{
 		name: "wire/ordinary requests", layers: everywhere,
-		rule: "adding it changes no answer of the application's, not by a byte",
+		rule: "adding quietws changes no byte of the application's answers",
 		run: func(e *env) {
 			bare := e.bare()
 			for _, r := range ordinary {
@@ -65,7 +65,7 @@ func wireRows() (rows []row) {
 		},
 	}, row{
 		name: "wire/refused handshakes of the application's library", layers: []Layer{Attach, Middleware},
-		rule: "without Endpoint the application's library refuses and accepts what it always did, in its own words",
+		rule: "without Endpoint the application's library refuses and accepts the same as before, with the same answers",
 		run: func(e *env) {
 			bare := e.bare()
 			for _, r := range []probetest.Request{
@@ -75,7 +75,7 @@ func wireRows() (rows []row) {
 				e.refusedAsBefore(bare, r)
 			}
 			// The plain GET asks for nothing, on a route that nobody called WebSocket.
-			e.until("they are told", func() bool { return len(e.events.of(event.HandshakeRefused)) == 5 })
+			e.until("they are logged", func() bool { return len(e.events.of(event.HandshakeRefused)) == 5 })
 		},
 	}, row{
 		name: "wire/foreign origin of the application's library", layers: []Layer{Attach, Middleware},
@@ -83,7 +83,7 @@ func wireRows() (rows []row) {
 		rule: "the same for a foreign Origin",
 		run: func(e *env) {
 			e.refusedAsBefore(e.bare(), probetest.Foreign("/bare"))
-			e.until("it is told", func() bool { return len(e.events.of(event.HandshakeRefused)) == 1 })
+			e.until("it is logged", func() bool { return len(e.events.of(event.HandshakeRefused)) == 1 })
 		},
 	}, bodyRow(false), bodyRow(true))
 }
@@ -100,7 +100,7 @@ func bodyRow(streams bool) row {
 	chunked := func(body string) string { return fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body) }
 	return row{
 		name: name, layers: everywhere, app: App{StreamBody: streams},
-		rule: "the body of a request that the guard answers by itself is never read as requests: it is skipped, or the connection closed",
+		rule: "the body of a request that the guard answers is never read as another request: it is skipped, or the connection is closed",
 		run: func(e *env) {
 			e.get("/ws", 426, "")
 			for _, head := range []string{"POST /readyz HTTP/1.1\r\n", "GET /ws HTTP/1.1\r\n", "GET /ws HTTP/1.1\r\nUser-Agent: ELB-HealthChecker/2.0\r\n"} {

@@ -15,33 +15,31 @@ import (
 	"github.com/quietws/quietws/core/event"
 )
 
-// Adapter is what the suite is run on.
+// Adapter is what the suite tests.
 type Adapter struct {
 	// Start starts the application of the package's documentation.
 	Start Start
-	// Framework says what cannot hold on it: [Echo], [Gin], [Fiber], [NetHTTP], or
-	// limits of one's own.
+	// Framework has its limits: [Echo], [Gin], [Fiber], [NetHTTP], or your own.
 	Framework Framework
-	// Hooks names the hooks of the server that users set themselves and that
-	// the adapter uses too. Start sets each and lets it call [Setup.Hook] with
-	// its name.
+	// Hooks names the hooks of the server that both users and the adapter set. Start
+	// sets each and lets it call [Setup.Hook] with its name.
 	Hooks []string
 }
 
-// Start serves the application as s says and returns at once. What it returns
-// ends the server within its context, as a user of the layer does it: the end
-// of the context given to Serve, the framework's Shutdown for the others. It
-// fails t where the server cannot be started.
+// Start serves the application as s says and returns at once. The function that it returns
+// ends the server within its context, like a user of the layer: it ends the context given
+// to Serve, or calls the framework's Shutdown on the other layers. Start fails t if the
+// server cannot be started.
 type Start func(t testing.TB, s Setup) (shutdown func(context.Context) error)
 
 // Setup is one server to start.
 type Setup struct {
-	// Guard is what the application gets; nil with [Bare].
+	// Guard is the guard of the application, nil with [Bare].
 	Guard *core.Guard
 	// Listener is the raw TCP listener to serve on. The adapter puts TLS above.
 	Listener net.Listener
-	// TLS is the server's configuration, nil for a plain port. It names the
-	// protocols that are to be negotiated.
+	// TLS is the server's configuration, nil for a plain port. It has the
+	// protocols to negotiate.
 	TLS   *tls.Config
 	Layer Layer
 	App   App
@@ -57,9 +55,9 @@ type Setup struct {
 	// ServerLog is where the server's own error log goes, with no prefix.
 	ServerLog io.Writer
 
-	// Asked is told for each request what [core.Guard.IsProbe], or the
-	// adapter's form of it, says in a middleware before the rest of the chain
-	// has run and after it. Nil with [Bare].
+	// Asked is called for each request, in a middleware, with the results of
+	// [core.Guard.IsProbe], or the adapter's form of it, before and after the rest of
+	// the chain. Nil with [Bare].
 	Asked func(path string, before, after bool)
 	// Caught is called by the catch-all of [App.CatchAll], before it answers.
 	Caught func()
@@ -73,14 +71,13 @@ type Layer uint8
 const (
 	// Serve: the adapter serves on the listener. Everything is on.
 	Serve Layer = iota
-	// AttachListener: Attach, and the framework's own serving on a listener of
-	// Guard.Listener, with TLS above.
+	// AttachListener: Attach, and the framework serves on a listener of Guard.Listener,
+	// with TLS above.
 	AttachListener
-	// Attach: Attach alone, and the framework's own serving on the raw
-	// listener.
+	// Attach: only Attach, and the framework serves on the raw listener.
 	Attach
-	// Middleware: the line for the middleware is added, as far outside as the
-	// framework lets it, and nothing else.
+	// Middleware: only the middleware is added, as far outside as the framework
+	// allows.
 	Middleware
 	// Inner: the same inside the framework's access log.
 	Inner
@@ -108,24 +105,24 @@ const (
 
 func (p port) String() string { return map[port]string{plain: "plain", secure: "tls"}[p] }
 
-// row is one rule and what has to be done to see whether it is kept.
+// row is one rule and the function that checks it.
 type row struct {
 	name string
-	// rule is printed where the row fails: what holds, and why.
+	// rule is printed if the row fails: what must hold, and why.
 	rule   string
 	ports  port    // 0: anyPort
 	layers []Layer // none: Serve
-	needs  Need    // what not every framework has
-	sees   []kind  // among its events, where no limit says otherwise
-	fact   *Want   // in place of sees
-	asks   bool    // run asks the limit for what holds instead
+	needs  Need    // features that not every framework has
+	sees   []kind  // expected among its events, without a limit
+	fact   *Want   // instead of sees
+	asks   bool    // run looks at the limit itself
 
-	tls  func(*env, *tls.Config)   // changes the server's
+	tls  func(*env, *tls.Config)   // changes the server's configuration
 	hook func(e *env, name string) // runs in the hooks that the user sets
 
 	app         App
 	headTimeout time.Duration
-	unheard     bool       // the row takes the place of the observer
+	unheard     bool       // the row sets its own observer
 	serverLog   bool       // the server's own log has lines too
 	caught      func(*env) // what the catch-all does
 	config      func(*core.Config)
@@ -138,10 +135,9 @@ type kind struct {
 	reason event.Reason
 }
 
-// Run runs every row on a, twice as many at once as -parallel says, because they
-// wait as much as they work. One that goes no further for ten seconds fails, and says
-// where it is. What the framework cannot do or know is skipped as n.a. or unknown, or
-// logged where it differs, with the reason.
+// Run runs every row on a. It runs twice as many at once as -parallel, because they wait as
+// much as they work. A row without progress for ten seconds fails and prints its stack. A
+// row with a limit is skipped as n.a. or unknown, or logs how it differs, with the reason.
 func Run(t *testing.T, a Adapter) {
 	if a.Start == nil {
 		t.Fatal("coretest: Adapter.Start is not set")

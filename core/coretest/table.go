@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// notes are the reasons of a table, numbered as they come.
+// notes are the reasons of a table, numbered in order of use.
 type notes struct{ reasons []string }
 
 func (n *notes) mark(reason string) string {
@@ -32,8 +32,8 @@ func (n *notes) String() string {
 	return b.String()
 }
 
-// cell says how r fares on f: "✓" where it holds as it stands on some layer and
-// port, and what is said of the others.
+// cell is the entry of r for f: "✓" if it holds unchanged on some layer and port, and the
+// outcomes of the others.
 func (n *notes) cell(f Framework, r row) string {
 	holds := false
 	var said [3][]string // by outcome
@@ -60,7 +60,7 @@ func (n *notes) cell(f Framework, r row) string {
 	return strings.Join(parts, ", ")
 }
 
-// cells are those of one row.
+// cells are the entries of one row.
 func (n *notes) cells(fs []Framework, r row) string {
 	all := make([]string, len(fs))
 	for i, f := range fs {
@@ -69,7 +69,7 @@ func (n *notes) cells(fs []Framework, r row) string {
 	return strings.Join(all, " | ")
 }
 
-// head is the head of a table in Markdown.
+// head is the header of a table in Markdown.
 func head(first []string, fs []Framework) string {
 	titles := slices.Clone(first)
 	for _, f := range fs {
@@ -78,8 +78,8 @@ func head(first []string, fs []Framework) string {
 	return "| " + strings.Join(titles, " | ") + " |\n" + strings.Repeat("|---", len(titles)) + "|\n"
 }
 
-// Table returns, in Markdown, the rows that do not hold as they stand on every
-// one of fs, those that fare alike in one line, and the reasons.
+// table returns, in Markdown, the rows that do not hold unchanged on all of fs, and the
+// reasons. Rows with the same entries share a line.
 func table(fs ...Framework) string {
 	type line struct {
 		names []string
@@ -108,7 +108,7 @@ func table(fs ...Framework) string {
 	return b.String() + "\n" + n.String()
 }
 
-// joined is a list of names of rows, with what they have in common said once.
+// joined is a list of names of rows that gives each group once.
 func joined(names []string) string {
 	var out []string
 	last := ""
@@ -123,8 +123,8 @@ func joined(names []string) string {
 	return strings.Join(out, "; ")
 }
 
-// Rules returns, in Markdown, every row with its rule, how it fares on fs, and
-// the reasons.
+// rules returns, in Markdown, every row with its rule and its entries for fs, and the
+// reasons.
 func rules(fs ...Framework) string {
 	var b strings.Builder
 	var n notes

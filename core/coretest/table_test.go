@@ -6,12 +6,11 @@ import (
 	"testing"
 )
 
-// update is a variable of the environment with which the tables are written
-// anew.
+// update is the environment variable that makes the test rewrite the tables.
 const update = "CORETEST_UPDATE"
 
-// The tables between the marks are those of the suite: what README says of a
-// framework is what its tests expect.
+// The tables between the marks are those of the suite, so README lists what the tests
+// expect.
 func TestTablesAreWhatTheSuiteExpects(t *testing.T) {
 	fs := []Framework{Echo(), Gin(), Fiber(), NetHTTP()}
 	for file, table := range map[string]string{
@@ -26,10 +25,10 @@ func TestTablesAreWhatTheSuiteExpects(t *testing.T) {
 		had, after, ends := strings.Cut(rest, end)
 		switch {
 		case !ok || !ends:
-			t.Errorf("%s has not the marks %q and %q", file, begin, end)
+			t.Errorf("%s lacks the marks %q and %q", file, begin, end)
 		case had == table:
 		case os.Getenv(update) == "":
-			t.Errorf("the table in %s is not what the suite expects; mend it with\n\t%s=1 go test ./core/coretest -run Tables", file, update)
+			t.Errorf("the table in %s is not what the suite expects; fix it with\n\t%s=1 go test ./core/coretest -run Tables", file, update)
 		default:
 			if err := os.WriteFile(file, []byte(before+begin+table+end+after), 0o644); err != nil {
 				t.Fatal(err)
@@ -57,11 +56,11 @@ func TestTable(t *testing.T) {
 		}
 	}
 	if strings.Contains(got, "probe/") {
-		t.Errorf("what holds on all is in\n%s", got)
+		t.Errorf("a row that holds on all is in\n%s", got)
 	}
 }
 
-// Limits that are about nothing, or give no reason, are mistakes.
+// A limit without a row or without a reason is a mistake.
 func TestLimitsAreChecked(t *testing.T) {
 	for _, f := range []Framework{Echo(), Gin(), Fiber(), NetHTTP()} {
 		if wrong := f.checked(); len(wrong) > 0 {

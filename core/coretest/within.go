@@ -9,13 +9,12 @@ import (
 	"time"
 )
 
-// rowLimit is how long a row may stay where it is. A row as a whole takes as long as
-// its connections, of which some make hundreds, take on a busy machine.
+// rowLimit is how long a row may go without progress. There is no limit for a full row,
+// because some make hundreds of connections.
 const rowLimit = 10 * time.Second
 
-// within calls f. Where it has neither returned nor called step within the limit, t
-// fails with the place where f is, f's context ends, and what f says later is not
-// heard.
+// within calls f. If f neither returns nor calls step within the limit, t fails with the
+// stack of f, the context of f ends, and later failures of f are ignored.
 func within(t testing.TB, limit time.Duration, f func(*heard, context.Context)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -36,15 +35,14 @@ func within(t testing.TB, limit time.Duration, f func(*heard, context.Context)) 
 	}
 }
 
-// goroutine is how the stack of the calling goroutine begins, such as
-// "goroutine 7 ".
+// goroutine is the start of the stack of the calling goroutine, such as "goroutine 7 ".
 func goroutine() string {
 	b := make([]byte, 64)
 	b = b[:runtime.Stack(b, false)]
 	return string(b[:bytes.IndexByte(b, '[')])
 }
 
-// stackOf returns the stack that begins so.
+// stackOf returns the stack with this start.
 func stackOf(begin string) string {
 	b := make([]byte, 16<<20)
 	for stack := range bytes.SplitSeq(b[:runtime.Stack(b, true)], []byte("\n\n")) {
@@ -55,10 +53,10 @@ func stackOf(begin string) string {
 	return "a place that it has left"
 }
 
-// heard is a test whose function runs in a goroutine of its own, until mute.
+// heard is a test whose function runs in another goroutine. mute makes it ignore failures.
 type heard struct {
 	testing.TB
-	step  func() // is called where the row goes on
+	step  func() // called when the row makes progress
 	mu    sync.Mutex
 	muted bool
 }
@@ -69,7 +67,7 @@ func (h *heard) mute() {
 	h.mu.Unlock()
 }
 
-// say calls f where h is still heard.
+// say calls f unless h is mute.
 func (h *heard) say(f func()) {
 	h.TB.Helper()
 	h.mu.Lock()

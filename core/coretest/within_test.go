@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// failing keeps what a test would fail with.
+// failing keeps the failures of a test.
 type failing struct {
 	testing.TB
 	errors []string
@@ -21,8 +21,8 @@ func (f *failing) Errorf(format string, args ...any) {
 
 func waitingHere(ctx context.Context) { <-ctx.Done() }
 
-// A row that waits for ever fails by itself, says where it waits, and is not heard
-// when its test is over.
+// A row that waits for ever fails by itself with its stack, and its later failures are
+// ignored.
 func TestRowThatDoesNotEnd(t *testing.T) {
 	outer, left := &failing{TB: t}, make(chan struct{})
 	within(outer, 10*time.Millisecond, func(t *heard, ctx context.Context) {

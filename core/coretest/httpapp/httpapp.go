@@ -1,13 +1,12 @@
-// Package httpapp is the application of package coretest on net/http, for
-// whoever runs the suite on a router of that family:
+// Package httpapp is the application of package coretest on net/http. Use it to run the
+// suite on a router for net/http:
 //
 //	coretest.Run(t, coretest.Adapter{
 //		Start: httpapp.Start(mount), Framework: coretest.NetHTTP(), Hooks: httpapp.Hooks(),
 //	})
 //
-// where mount puts [Routes] and the middleware of the layer on the router. [Plain]
-// serves their WebSocket, without a library; [Sockets] of one's own are another
-// library's.
+// mount registers [Routes] and the middleware of the layer on the router. [Plain] serves
+// their WebSocket without a library; write [Sockets] for a library.
 package httpapp
 
 import (
@@ -55,8 +54,8 @@ func Routes(s coretest.Setup, sockets Sockets) []Route {
 	)
 }
 
-// Mixed are the routes of the application by every method, by their path. A
-// route of Routes on the same path comes before it.
+// Mixed are the routes of the application for every method, by path. A route of Routes on
+// the same path comes first.
 func Mixed(s coretest.Setup, sockets Sockets) map[string]http.HandlerFunc {
 	own := func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(coretest.OwnStatus(r.URL.RawQuery))
@@ -77,7 +76,7 @@ func Mixed(s coretest.Setup, sockets Sockets) map[string]http.HandlerFunc {
 	return all
 }
 
-// Text answers the same to everybody, such as 200 "catch-all".
+// Text is a handler with a constant answer, such as 200 "catch-all".
 func Text(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)
@@ -85,7 +84,7 @@ func Text(status int, body string) http.HandlerFunc {
 	}
 }
 
-// CatchAll is what the application has behind its routes.
+// CatchAll is the handler for all other paths of the application.
 func CatchAll(s coretest.Setup) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		s.Caught()

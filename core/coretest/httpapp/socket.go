@@ -9,12 +9,11 @@ import (
 	"github.com/quietws/quietws/internal/plainws"
 )
 
-// Sockets makes the handler of a WebSocket route, with the library that is to be
-// tried. The guard is nil in an application without one.
+// Sockets makes the handler of a WebSocket route with the library under test. The guard is
+// nil in an application without one.
 type Sockets func(*core.Guard, coretest.Socket) http.HandlerFunc
 
-// Plain are sockets without a library, for whoever tries a router: the standard
-// library alone.
+// Plain are sockets that use only the standard library, to test a router.
 func Plain(g *core.Guard, k coretest.Socket) http.HandlerFunc {
 	switch {
 	case k.Family == coretest.Handler && g != nil:
@@ -49,7 +48,7 @@ func plainHandler(g *core.Guard, k coretest.Socket) http.HandlerFunc {
 	}
 }
 
-// goodbye sends a close frame, and reads the answer where nobody else does.
+// goodbye sends a close frame, and reads the answer if no other goroutine does.
 func goodbye(ws *plainws.Conn, code int, alone bool) error {
 	err := ws.Goodbye(code)
 	if err == nil && !alone {
@@ -69,8 +68,8 @@ func echo(ws *plainws.Conn) error {
 	return err
 }
 
-// plainRoute is WebSocket as an application has it. Handlers of net/http return no
-// error, so it tells the code of the end itself.
+// plainRoute is WebSocket as in an application. Handlers of net/http return no error, so
+// it reports the close code itself.
 func plainRoute(k coretest.Socket) http.HandlerFunc {
 	handler := k.Family == coretest.Handler
 	options := &plainws.Options{Subprotocols: []string{coretest.Subprotocol}, ByWriter: handler, NotEarly: !handler}
@@ -98,7 +97,7 @@ func plainRoute(k coretest.Socket) http.HandlerFunc {
 			defer func() { _ = ws.Close() }()
 		}
 		if err := k.Session(echo); err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError) // as one writes it without thinking of the hijack
+			http.Error(w, err.Error(), http.StatusInternalServerError) // a common mistake after a hijack
 		}
 	}
 }
