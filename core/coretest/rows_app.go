@@ -8,7 +8,7 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// get asks for path and checks the answer.
+// get requests path and checks the answer.
 func (e *env) get(path string, status int, body string) {
 	e.Helper()
 	if res := e.do(probetest.Curl(path)); res.Status != status || body != "" && res.Body != body {
@@ -19,7 +19,7 @@ func (e *env) get(path string, status int, body string) {
 // healthPaths are the default ones.
 var healthPaths = map[string]bool{"/livez": true, "/readyz": true, "/startupz": true, "/healthz": true}
 
-// appRows are about applications that exist already.
+// appRows: quietws in an existing application.
 func appRows() []row {
 	return []row{{
 		name: "app/own readyz", layers: everywhere, app: App{OwnReady: true},
@@ -98,7 +98,7 @@ func appRows() []row {
 				if was := bare.do(probetest.Request{Path: own}); was.Status != want.Status || was.Body != want.Body {
 					e.Errorf("%s is answered %d %q, without quietws %d %q", own, want.Status, want.Body, was.Status, was.Body)
 				}
-				if want.Body == "own" { // it is the route that the application has
+				if want.Body == "own" { // the application's own route
 					want.Body = "ok\n"
 				} else {
 					want = bare.do(probetest.Request{Path: ours})
@@ -219,7 +219,7 @@ func appRows() []row {
 	}}
 }
 
-// accessRows are about the framework's own access log.
+// accessRows: the framework's own access log.
 func accessRows() []row {
 	return []row{fact{
 		row: row{name: "access/upgrade without endpoint", layers: everywhere,

@@ -43,8 +43,8 @@ var inTLS = []struct {
 	},
 }}
 
-// containRows are about functions of the application's that panic where a server
-// calls them outside a handler.
+// containRows: functions of the application panic where a server calls them outside a
+// handler.
 func containRows() (rows []row) {
 	for _, f := range inTLS {
 		var panicked sync.Map // *tls.Config -> *atomic.Int64
@@ -109,8 +109,8 @@ func containRows() (rows []row) {
 	})
 }
 
-// helloAgain begins a handshake in which the server panics, and sends a second
-// ClientHello behind the first or, where sealed, behind the last of its own part.
+// helloAgain begins a handshake in which the server panics, and sends a second ClientHello
+// after the first or, if sealed, after the last bytes of its part.
 func (e *env) helloAgain(version uint16, sealed bool) {
 	e.Helper()
 	c, err := new(net.Dialer).DialContext(e.ctx, "tcp", e.target.Addr)
@@ -126,7 +126,7 @@ func (e *env) helloAgain(version uint16, sealed bool) {
 	again[2] = 3 // the version of a record that is not the first
 	if sealed {
 		t.TLS.InsecureSkipVerify = true
-		_ = tls.Client(&trailing{Conn: c, more: again}, t.TLS).HandshakeContext(e.ctx) // in TLS 1.2 the server has the last word
+		_ = tls.Client(&trailing{Conn: c, more: again}, t.TLS).HandshakeContext(e.ctx) // in TLS 1.2 the server sends the last message
 	} else if _, err := c.Write(append(hello, again...)); err != nil {
 		e.Error(err)
 	}
@@ -159,8 +159,8 @@ func (e *env) drained(c net.Conn) {
 	_ = c.Close()
 }
 
-// loggedOnce checks that a panic of callback is in the guard's log, or else that the
-// server's own log has the words of its line about one.
+// loggedOnce checks that a panic of callback has one line in the guard's log, or that the
+// server's own log has a line with words.
 func (e *env) loggedOnce(callback, words string) {
 	e.Helper()
 	logged := 0
@@ -179,6 +179,6 @@ func (e *env) loggedOnce(callback, words string) {
 		}
 	}
 	if logged != 1 && (logged != 0 || servers == 0) {
-		e.Errorf("the panic of %s is logged in %d lines, and in %d of the server's", callback, logged, servers)
+		e.Errorf("the panic of %s is logged in %d lines, and in %d lines of the server", callback, logged, servers)
 	}
 }

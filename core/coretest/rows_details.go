@@ -12,25 +12,25 @@ import (
 	"github.com/quietws/quietws/health"
 )
 
-// What a failing check says, and what lets somebody see it.
+// The error of a failing check, and the secret that lets a client see it.
 const (
 	checkName  = "s3cr3t-name"
 	checkError = "dial s3cr3t.internal:5432: refused"
 	checkToken = "opensesame"
 )
 
-// detailRows are about who sees more of health than a word.
+// detailRows: which clients see the details of health.
 func detailRows() []row {
-	// Each row has its own, for rows run at the same time and more than once.
+	// Each row has its own, because rows run at the same time and more than once.
 	var checkers sync.Map
 	type watched struct {
 		*health.Checker
-		failed chan struct{} // closed when the check has
+		failed chan struct{} // closed when the check has failed
 	}
 	failing := func(c *core.Config) {
 		failed := make(chan struct{})
 		checker := health.New(health.Config{Logger: slog.New(slog.DiscardHandler), OnChange: func(ch health.Change) {
-			if ch.To == health.Fail { // once: it goes on failing
+			if ch.To == health.Fail { // once: it keeps failing
 				close(failed)
 			}
 		}})
@@ -44,7 +44,7 @@ func detailRows() []row {
 		if err := checker.Add(health.Check{Name: checkName, Kind: kinds, Func: func(context.Context) error { return errors.New(checkError) }}); err != nil {
 			e.Fatal(err)
 		}
-		select { // /readyz is 503 from the first moment
+		select { // /readyz is 503 from the start
 		case <-checker.failed:
 		case <-e.ctx.Done():
 			e.Fatal("the check has not failed")
@@ -102,10 +102,10 @@ func detailRows() []row {
 	}}
 }
 
-// asksForJSON is what a client says that wants the details.
+// asksForJSON is the Accept of a client that wants the details.
 var asksForJSON = probetest.Field{Name: "Accept", Value: "application/health+json"}
 
-// disguises are requests for details by who has no right to them.
+// disguises are requests for details by clients that may not see them.
 func disguises() (all []probetest.Request) {
 	as := [][]probetest.Field{
 		nil,

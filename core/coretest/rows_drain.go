@@ -21,8 +21,8 @@ func contextWithPatience() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), patience)
 }
 
-// draining runs during while the guard drains, held up by a session of the
-// application's own library, and returns the report.
+// draining runs during while the guard drains and waits for a session of the application's
+// own library. It returns the report.
 func (e *env) draining(during func()) core.DrainReport {
 	e.Helper()
 	held := e.open("/bare")
@@ -43,7 +43,7 @@ func (e *env) draining(during func()) core.DrainReport {
 	return <-report
 }
 
-// drainRows are about deploys.
+// drainRows: deploys.
 func drainRows() []row {
 	return append([]row{{
 		name: "drain/answers", layers: everywhere,
@@ -64,7 +64,7 @@ func drainRows() []row {
 			if n := len(e.events.of(event.ProbeFailing)); n > 0 {
 				e.Errorf("%d probes count as failing; they got a true answer", n)
 			}
-			for _, l := range e.log.logged() { // the first sights
+			for _, l := range e.log.logged() { // the first probe of each prober
 				if l.level > slog.LevelInfo {
 					e.Errorf("deploys are not incidents: %v", l)
 				}
@@ -199,11 +199,11 @@ func drainRows() []row {
 	}}, idleRow())
 }
 
-// quickly is how long a shutdown may take that has nobody to wait for. net/http
-// waits 5 s for a connection that it believes is about to ask.
+// quickly is how long a shutdown may take without a session to wait for. net/http waits 5 s
+// for a connection that may be about to send a request.
 const quickly = 3 * time.Second
 
-// shutDownWith shuts the server down under a session on path.
+// shutDownWith shuts the server down while a session is open on path.
 func (e *env) shutDownWith(path string) {
 	e.Helper()
 	s := e.open(path)
@@ -217,8 +217,8 @@ func (e *env) shutDownWith(path string) {
 	wg.Wait()
 }
 
-// idleRow is about connections that net/http's own Shutdown waits for, for five
-// seconds, and fasthttp's longer.
+// idleRow: connections that net/http's own Shutdown waits five seconds for, and fasthttp's
+// longer.
 func idleRow() row {
 	return row{
 		name: "drain/idle connections", layers: attached, sees: []kind{{event.ServerClosed, event.ReasonDrain}},
@@ -235,7 +235,7 @@ func idleRow() row {
 				hello := probetest.ClientHello(e.target)
 				idle = append(idle, raw(hello[:len(hello)/2]), e.say(nil))
 			}
-			// And one that was served and is kept alive.
+			// And one that is kept alive after a request.
 			kept := e.say(probetest.Request{Path: "/app"}.Bytes(e.target))
 			if _, err := kept.Read(make([]byte, 4096)); err != nil {
 				e.Fatal(err)

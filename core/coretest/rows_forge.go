@@ -15,8 +15,8 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// forgeries are values that would end a line of a log or begin another, pass for
-// an attribute of it, or be obeyed by the terminal on which it is read.
+// forgeries are values that would end a log line or begin another, look like an attribute,
+// or control the terminal of the reader.
 var forgeries = []string{
 	"\nlevel=ERROR msg=forged class=session",
 	"\r\nlevel=ERROR msg=forged\r\n",
@@ -28,12 +28,12 @@ var forgeries = []string{
 	`x\" forged=\"1\n`,
 	"\x1b[2J\x1b]0;forged\x07\x1b[31m",
 	"\u009b31m\u0085",                 // C1 controls
-	"\x9b31m\xff\xfe\xc0\xaf\xed\xa0", // and bytes that are no UTF-8
+	"\x9b31m\xff\xfe\xc0\xaf\xed\xa0", // and bytes that are not UTF-8
 	"\u202egnp.\u2066\u2028\u2029\ufeff",
 	"\x00\x08\x7f\t",
 }
 
-// forgers are the places where a client may say what it likes.
+// forgers are the places where a client may send any value.
 var forgers = map[string]func(string) probetest.Request{
 	"method":       func(s string) probetest.Request { return probetest.ByMethod("GET"+s, "/ws") },
 	"path":         func(s string) probetest.Request { return probetest.WebSocket("/nowhere/" + s) },
@@ -57,7 +57,7 @@ var forgers = map[string]func(string) probetest.Request{
 	"nothing but this": func(s string) probetest.Request { return probetest.Request{Method: s, Path: s, Proto: s, Host: s} },
 }
 
-// forgedFields has it in every field whose value is anybody's own.
+// forgedFields puts the value into every field that a client sets freely.
 func forgedFields(s string) probetest.Request {
 	r := probetest.BadKey("/ws")
 	for _, name := range []string{
@@ -87,19 +87,19 @@ func escaped(s string) string {
 	return b.String()
 }
 
-// tellAll makes every failure a line of its own.
-func tellAll(c *core.Config) { c.Collapse = time.Nanosecond }
+// logAll makes every failure a line of its own.
+func logAll(c *core.Config) { c.Collapse = time.Nanosecond }
 
-// forgeRows are about peers that aim at the log.
+// forgeRows: peers that attack the log.
 func forgeRows() []row {
 	const rule = "whatever a peer sends and in whatever place, it forges no line and controls no terminal; lines are short, and labels come from a closed set"
 	return []row{
 		{
-			name: "forge/requests", layers: []Layer{Serve, Middleware}, rule: rule, config: tellAll,
+			name: "forge/requests", layers: []Layer{Serve, Middleware}, rule: rule, config: logAll,
 			run: func(e *env) {
 				for _, request := range forgers {
 					for _, value := range forgeries {
-						// A server may see the beginning of a request in it, and wait for the rest.
+						// To a server it may be the start of a request; it then waits for the rest.
 						e.times(1, func(ctx context.Context, t probetest.Target) (probetest.Result, error) {
 							return probetest.Send(ctx, t, request(value).Bytes(t), probetest.HalfClose)
 						})
@@ -109,7 +109,7 @@ func forgeRows() []row {
 				e.unforged(len(forgers))
 			},
 		}, {
-			name: "forge/through a trusted proxy", rule: rule, config: func(c *core.Config) { tellAll(c); behindProxy(c) },
+			name: "forge/through a trusted proxy", rule: rule, config: func(c *core.Config) { logAll(c); behindProxy(c) },
 			run: func(e *env) {
 				for _, value := range forgeries {
 					e.do(forgedFields(value))
@@ -119,7 +119,7 @@ func forgeRows() []row {
 				e.unforged(len(forgeries))
 			},
 		}, {
-			name: "forge/bytes", layers: exactly, rule: rule, config: tellAll,
+			name: "forge/bytes", layers: exactly, rule: rule, config: logAll,
 			run: func(e *env) {
 				for _, value := range forgeries {
 					for _, raw := range []string{value, value + "\r\n\r\n", "PROXY TCP4 " + value + "\r\n"} {
@@ -135,7 +135,7 @@ func forgeRows() []row {
 				e.unforged(len(forgeries))
 			},
 		}, {
-			name: "forge/tls", ports: secure, layers: attached, rule: rule, config: tellAll,
+			name: "forge/tls", ports: secure, layers: attached, rule: rule, config: logAll,
 			run: func(e *env) {
 				for _, value := range forgeries {
 					e.times(1, func(ctx context.Context, t probetest.Target) (probetest.Result, error) {
@@ -146,7 +146,7 @@ func forgeRows() []row {
 				e.unforged(len(forgeries))
 			},
 		}, {
-			name: "forge/goodbyes", layers: everywhere, rule: rule, config: tellAll,
+			name: "forge/goodbyes", layers: everywhere, rule: rule, config: logAll,
 			run: func(e *env) {
 				for i, value := range forgeries {
 					s := e.open("/ws")
@@ -165,7 +165,7 @@ func forgeRows() []row {
 				e.unforged(len(forgeries))
 			},
 		}, {
-			name: "forge/sizes", layers: []Layer{Serve, Middleware}, config: tellAll,
+			name: "forge/sizes", layers: []Layer{Serve, Middleware}, config: logAll,
 			rule: "a value as long as the server accepts, and a longer one, cause one class and a short line",
 			run: func(e *env) {
 				var all []probetest.Request
@@ -188,8 +188,8 @@ func forgeRows() []row {
 	}
 }
 
-// offer begins a TLS handshake that offers a protocol of that name (RFC 7301),
-// which is no name that the server knows.
+// offer begins a TLS handshake that offers a protocol of that name (RFC 7301), which the
+// server does not know.
 func offer(ctx context.Context, t probetest.Target, name string) error {
 	nc, err := new(net.Dialer).DialContext(ctx, "tcp", t.Addr)
 	if err != nil {
@@ -204,13 +204,12 @@ func offer(ctx context.Context, t probetest.Target, name string) error {
 	return nil
 }
 
-// maxLine is how long a line may be. It has at most a dozen attributes of 200
-// bytes and a remedy, or three samples; a handler that escapes again what is
-// quoted makes that up to twice as much.
+// maxLine is how long a line may be. It has at most a dozen attributes of 200 bytes and a
+// remedy, or three samples; a handler that escapes quoted values again up to doubles it.
 const maxLine = 4 << 10
 
-// unforged checks the log, of which there have to be so many lines, as the text
-// handler and the JSON handler of log/slog write it, and the labels.
+// unforged checks the labels, and that the log has so many lines and is sound as the text
+// handler and the JSON handler of log/slog write it.
 func (e *env) unforged(atLeast int) {
 	e.Helper()
 	all := e.log.all()

@@ -9,7 +9,7 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// goneRows are about clients that do not wait for the answer to their handshake.
+// goneRows: clients that do not wait for the answer to their handshake.
 func goneRows() (rows []row) {
 	for _, path := range []string{"/ws", "/own", "/bare"} {
 		for _, end := range []probetest.End{probetest.FIN, probetest.RST} {
@@ -19,8 +19,8 @@ func goneRows() (rows []row) {
 	return rows
 }
 
-// gone sends whole handshakes and leaves at once, by end. What the server meets
-// with first is a race: often enough its answer goes nowhere.
+// gone sends full handshakes and leaves at once, with end. It is a race what the server
+// sees first, but often it cannot send its answer.
 func gone(path string, end probetest.End) row {
 	return row{
 		name: "session/gone before the answer, " + end.String() + path, layers: exactly,

@@ -12,12 +12,12 @@ import (
 // everywhere is every layer with a guard.
 var everywhere = []Layer{Serve, AttachListener, Attach, Middleware, Inner}
 
-// refused is a handshake that is refused aloud.
+// refused is a refused handshake that is logged at Warn.
 func refused(r event.Reason, status int) Want {
 	return Want{Class: event.HandshakeRefused, Reason: r, Logged: LogFull, Level: slog.LevelWarn, Status: status}
 }
 
-// compared is w with the Origin and the Host that were compared.
+// compared is w with the compared Origin and Host in the line.
 func compared(w Want) Want { w.compared = true; return w }
 
 // closed1000 is a session that the client closed.
@@ -44,7 +44,7 @@ func listsField(name, item string) func(*env, probetest.Result) {
 	}
 }
 
-// handshakeRows are about Handler, which owns its route.
+// handshakeRows: Handler, which owns its route.
 func handshakeRows() []row {
 	upgrade := hasField("Upgrade", "websocket")
 	handler := func(name, rule, does string, w Want, also func(*env, probetest.Result)) fact {
@@ -95,7 +95,7 @@ func handshakeRows() []row {
 	})
 }
 
-// defaultPort is of the same origin, which a proxy that names the port passes on.
+// defaultPort has the same origin; some proxies add the default port to Host.
 var defaultPort = func() probetest.Request {
 	r := probetest.WebSocket("/ws").With(probetest.Field{Name: "Origin", Value: "https://app.example"})
 	r.Host = "app.example:443"
@@ -112,14 +112,13 @@ func odd(name, rule string, r probetest.Request) fact {
 	}
 }
 
-// endpointRows are about Endpoint, behind which a library of the application's
-// own has the say.
+// endpointRows: Endpoint, behind which a library of the application decides.
 func endpointRows() []row {
 	endpoint := func(name, rule, does string, w Want) fact {
 		return fact{row: row{name: "endpoint/" + name, rule: rule, layers: everywhere}, does: does, path: "/own", want: w}
 	}
-	// Which status its own library answers is its own affair: that the line
-	// gives the answer is checked by theirs.
+	// The library chooses the status of its answer. theirs checks that the line has that
+	// status.
 	theirs := func(name, rule, does string, r event.Reason) row {
 		f := endpoint(name, rule, does, refused(r, 0))
 		row := f.row
@@ -170,13 +169,13 @@ func endpointRows() []row {
 // Its handler returns the error with the code in it.
 var ownClosed = Want{Class: event.SessionEnded, Status: 101, end: "closed", code: 1000, access: "101"}
 
-// closeUpgrade is about a client that does not mean to use the connection for a
-// second request, which fasthttp takes for one that wants no session: by the
-// version, where "close" is in the line, or a line of its own.
+// closeUpgrade: a client that will not use the connection for a second request. fasthttp
+// then runs no hijack, depending on its version if "close" is in the line of Upgrade or in
+// its own line.
 func closeUpgrade(name, path string, lines ...string) fact {
 	w := closed1000
 	if path == "/bare" {
-		w.access, w.end = "", "" // there is no layer inside the access log, and the code is the library's
+		w.access, w.end = "", "" // no layer is inside the access log, and the library chooses the code
 	}
 	return fact{
 		row:  row{name: name, layers: attached, rule: "a handshake with Connection: close, Upgrade is a session"},
@@ -191,7 +190,7 @@ func closeUpgrade(name, path string, lines ...string) fact {
 	}
 }
 
-// outcomeRows are about what becomes of good handshakes.
+// outcomeRows: the results of good handshakes.
 func outcomeRows() []row {
 	at := func(name, rule, path string, w Want) fact {
 		return fact{row: row{name: "outcome/" + name, rule: rule, layers: everywhere}, does: "handshake-valid", path: path, want: w}

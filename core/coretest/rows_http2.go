@@ -10,7 +10,7 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// http2Rows are about handshakes over HTTP/2 that no handler sees.
+// http2Rows: handshakes over HTTP/2 that no handler sees.
 func http2Rows() []row {
 	fails := func(name, rule, sends string, answer byte) row {
 		return row{
@@ -49,7 +49,7 @@ const (
 	h2GoAway       = 7
 )
 
-// h2Hello is a client's preface, with settings that are acknowledged.
+// h2Hello is a client's preface with settings and the acknowledgement.
 var h2Hello = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + h2Frame(h2SettingsType, 0, 0, "") + h2Frame(h2SettingsType, 1, 0, "")
 
 func h2Frame(typ, flags byte, stream uint32, payload string) string {
@@ -57,8 +57,8 @@ func h2Frame(typ, flags byte, stream uint32, payload string) string {
 	return string(binary.BigEndian.AppendUint32(b, stream)) + payload
 }
 
-// h2Headers is the header of stream 1, in literal fields (RFC 7541 §6.2.2): names
-// and values in turn.
+// h2Headers is the header of stream 1 in literal fields (RFC 7541 §6.2.2), from names and
+// values in turn.
 func h2Headers(fields ...string) string {
 	var b strings.Builder
 	for i, s := range fields {

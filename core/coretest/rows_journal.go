@@ -17,7 +17,7 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// stuck is a slog.Handler that blocks until it is let go.
+// stuck is a slog.Handler that blocks until it is released.
 type stuck struct {
 	slog.Handler
 	free chan struct{}
@@ -28,7 +28,7 @@ func (s *stuck) Handle(ctx context.Context, r slog.Record) error {
 	return s.Handler.Handle(ctx, r)
 }
 
-// busy does what an application lives through, all of it answered.
+// busy does what an application usually gets, and checks that all of it is answered.
 func (e *env) busy() {
 	e.Helper()
 	for range 3 {
@@ -45,9 +45,9 @@ func (e *env) busy() {
 	e.settled()
 }
 
-// journalRows are about what is logged, to whom, and what it may cost.
+// journalRows: what is logged, what is observed, and what that may cost.
 func journalRows() []row {
-	// Each row has its own, for rows run at the same time and more than once.
+	// Each row has its own, because rows run at the same time and more than once.
 	var blocked, watched sync.Map
 	return []row{{
 		name: "journal/logger blocks", layers: everywhere,
@@ -89,7 +89,7 @@ func journalRows() []row {
 				}
 			}
 			if n != 1 {
-				e.Errorf("%d lines tell the panic, want 1", n)
+				e.Errorf("%d lines about the panic, want 1", n)
 			}
 		},
 	}, {

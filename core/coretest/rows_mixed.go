@@ -8,7 +8,7 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// mixedRows are about connections that do more than one thing.
+// mixedRows: connections that do more than one thing.
 func mixedRows() []row {
 	after := func(name, rule string, c event.Class, events int, requests ...probetest.Request) row {
 		return row{

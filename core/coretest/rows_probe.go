@@ -11,10 +11,10 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// often is how many times each prober comes in its row.
+// often is how many times each prober connects in its row.
 const often = 20
 
-// probeRows are about probers that ask nothing.
+// probeRows: probers that send no request.
 func probeRows() []row {
 	const rule = "a probe is counted and logged once at Info"
 	probe := func(name, does string, c event.Class) fact {
@@ -47,9 +47,8 @@ func probeRows() []row {
 	}), preambleRows()...)
 }
 
-// preambleRows are about PROXY preambles other than LOCAL. Whether the peer was
-// gone before the answer was written is a race that the peer decides: one class
-// or the other is right, and either is logged once.
+// preambleRows: PROXY preambles other than LOCAL. It is a race whether the peer leaves
+// before the answer is written, so two classes are right. Each is logged once.
 func preambleRows() (rows []row) {
 	for _, does := range []string{"proxy-v1-fin", "proxy-v1-rst", "proxy-v1-unknown-fin", "proxy-v1-unknown-rst", "proxy-v2-fin"} {
 		rows = append(rows, row{
@@ -72,7 +71,7 @@ func preambleRows() (rows []row) {
 					perClass[l.attrs["class"]]++
 				}
 				if perClass["proxy_probe"] > 1 || perClass["wrong_protocol"] > 2 {
-					e.Errorf("lines per class: %v, want at most 1 first sight and 2 of the wrong protocol", perClass)
+					e.Errorf("lines per class: %v, want at most 1 of the first probe and 2 of the wrong protocol", perClass)
 				}
 			},
 		})
@@ -80,7 +79,7 @@ func preambleRows() (rows []row) {
 	return rows
 }
 
-// healthRows are about probers that ask over HTTP.
+// healthRows: probers that use HTTP.
 func healthRows() []row {
 	const rule = "a known prober on a health route is answered, counted under its name, logged once, and kept out of the access log"
 	answered := func(prober string) Want {
@@ -127,7 +126,7 @@ func healthRows() []row {
 	return append(rows, methodRows()...)
 }
 
-// methodRows are about the methods of the health routes.
+// methodRows: the methods of the health routes.
 func methodRows() []row {
 	return []row{{
 		name: "health/head on a websocket path", layers: everywhere,
@@ -170,7 +169,7 @@ func methodRows() []row {
 	}}
 }
 
-// overHTTP2 asks for path on a connection of its own.
+// overHTTP2 requests path on a new connection.
 func overHTTP2(ctx context.Context, t probetest.Target, path string, h http.Header) (probetest.Result, error) {
 	tr := &http.Transport{TLSClientConfig: t.TLS.Clone(), Protocols: new(http.Protocols)}
 	tr.Protocols.SetHTTP2(true)

@@ -10,14 +10,14 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// own asks the application for that status on path.
+// own requests that status from the application on path.
 func own(method, path string, status int, fields ...probetest.Field) probetest.Request {
 	r := probetest.Curl(path + "?status=" + strconv.Itoa(status)).With(fields...)
 	r.Method = method
 	return r
 }
 
-// byKubelet makes a request one of a known prober's.
+// byKubelet makes r a request of a known prober.
 func byKubelet(r probetest.Request) probetest.Request {
 	return r.Without("User-Agent").With(probetest.Field{Name: "User-Agent", Value: "kube-probe/1.33"})
 }
@@ -34,7 +34,7 @@ func (e *env) answeredItself(r probetest.Request, status int) {
 	}
 }
 
-// said are the lines at Info and above with that message.
+// said returns the lines at Info and above with that message.
 func (e *env) said(message string) (lines []line) {
 	for _, l := range e.log.all() {
 		if l.msg == message && l.level >= slog.LevelInfo {
@@ -44,7 +44,7 @@ func (e *env) said(message string) (lines []line) {
 	return lines
 }
 
-// probes counts the requests of probers that were answered well, or not.
+// probes counts the requests of probers with a good answer, or a bad one.
 func (e *env) probes(failing bool) (n uint64) {
 	for _, p := range e.guard.Snapshot().Probes {
 		if p.Class == event.HTTPProbe && p.Failing == failing {
@@ -61,12 +61,12 @@ const (
 	lineOffSocket = "a probe of a WebSocket route: answered by the application, counted, no longer logged"
 )
 
-// routeRows are about who answers a path.
+// routeRows: whether quietws or the application answers a path.
 func routeRows() []row {
 	return append(sharedRows(), appHealthRows()...)
 }
 
-// sharedRows are about WebSocket routes that are not WebSocket's alone.
+// sharedRows: WebSocket routes that serve other requests too.
 func sharedRows() []row {
 	return []row{{
 		name: "route/shared", layers: everywhere,
@@ -179,14 +179,14 @@ func sharedRows() []row {
 	}}
 }
 
-// notReady is a Health of which readiness fails.
+// notReady is a Health whose readiness fails.
 type notReady struct{}
 
 func (notReady) Answer(q core.HealthQuery) (core.Answer, bool) {
 	return core.Answer{Status: 503, Header: []core.HeaderField{{Name: "Content-Length", Values: []string{"8"}}}, Body: "not yet\n"}, q.Route == core.RouteReady
 }
 
-// appHealthRows are about the application's own health route.
+// appHealthRows: the application's own health route.
 func appHealthRows() []row {
 	listed := func(c *core.Config) { c.AppHealth = []string{HealthPath} }
 	waits := func(name, rule, path string, config func(*core.Config)) row {
@@ -231,7 +231,7 @@ func appHealthRows() []row {
 					}
 					n++
 				}
-				e.answeredItself(own("POST", HealthPath, 200), 200) // no question about health
+				e.answeredItself(own("POST", HealthPath, 200), 200) // not a health request
 				e.until("they are counted", func() bool {
 					return e.probes(true) == 4 && e.probes(false) == 3
 				})

@@ -13,10 +13,10 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// ownShutdown is where the application serves, and shuts down, by itself.
+// ownShutdown are the layers on which the application serves and shuts down itself.
 var ownShutdown = []Layer{AttachListener, Attach}
 
-// serverRows are about the life of servers: who ends what, and when.
+// serverRows: the life of servers, and what their end does.
 func serverRows() []row {
 	return []row{{
 		name: "serve/says where", sees: nil,
@@ -33,7 +33,7 @@ func serverRows() []row {
 		rule:   "a platform goes on sending for 1.5 seconds after SIGTERM: no handshake is lost",
 		config: func(c *core.Config) { c.Drain.Fall = 0 },
 		run: func(e *env) {
-			e.do(probetest.Kubelet("/livez")) // which is no reason for it to ask /readyz
+			e.do(probetest.Kubelet("/livez")) // so it does not necessarily ask /readyz
 			var wg sync.WaitGroup
 			wg.Go(e.stop)
 			<-e.guard.Draining()
@@ -55,7 +55,7 @@ func serverRows() []row {
 		run: func(e *env) {
 			s := e.open("/bare")
 			e.echo(s, "hello")
-			e.say(nil) // nor for a connection that has asked nothing yet
+			e.say(nil) // nor for a connection without a request yet
 			begin := time.Now()
 			e.stop()
 			if took := time.Since(begin); took > quickly {

@@ -13,7 +13,7 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// sessionRows are about how sessions end.
+// sessionRows: how sessions end.
 func sessionRows() (rows []row) {
 	for _, path := range []string{"/ws", "/own", "/bare"} {
 		vanish := func(name, does string) row {
@@ -80,7 +80,7 @@ func sessionRows() (rows []row) {
 	})
 }
 
-// panicRows are about handlers that panic or fail.
+// panicRows: handlers that panic or fail.
 func panicRows() (rows []row) {
 	panicked := Want{Class: event.HandlerPanic, Logged: LogFull, Level: slog.LevelError, Status: 101, access: "101"}
 	for _, at := range []struct{ path, end string }{
@@ -92,7 +92,7 @@ func panicRows() (rows []row) {
 	}
 	for _, path := range []string{"/bare/panic", "/bare/panic-open"} {
 		p := panicked
-		p.access = "" // there is no layer inside the access log
+		p.access = "" // no layer is inside the access log
 		rows = append(rows, panicRow(path, "the outermost layer sees a panic without Endpoint too", attached, p))
 	}
 	rows = append(rows, row{
@@ -119,7 +119,7 @@ func panicRows() (rows []row) {
 				}
 			}
 			if e.layer == Attach {
-				return // who ends is not known everywhere
+				return // which side ended is not known everywhere
 			}
 			e.close()
 			if s := e.guard.Snapshot(); s.Closed[event.HandlerPanic] != 40 || s.Closed[event.SessionEnded] != uint64(len(stand)) {
@@ -221,10 +221,10 @@ func panicRow(path, rule string, layers []Layer, w Want) row {
 	}
 }
 
-// lentRow is about a log that comes later than the requests.
+// lentRow: a log that is slower than the requests.
 func lentRow() row {
 	var held sync.Map
-	const text = "the-first-request-and-nobody-else"
+	const text = "the-first-request-and-no-other"
 	return row{
 		name: "panic/its own text", layers: attached, sees: []kind{{class: event.HandlerPanic}},
 		rule: "the value of a panic is logged as it was, even if the log is slow and the framework reuses the buffer of its text",

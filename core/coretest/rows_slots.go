@@ -8,7 +8,7 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// slotRows are about Config.MaxSessions.
+// slotRows: Config.MaxSessions.
 func slotRows() []row {
 	one := func(c *core.Config) { c.MaxSessions = 1 }
 	return []row{{
@@ -89,7 +89,7 @@ func slotRows() []row {
 	}}
 }
 
-// posted is a handshake by POST.
+// posted is a handshake with POST.
 func posted(path string) probetest.Request {
 	r := probetest.WebSocket(path)
 	r.Method = "POST"

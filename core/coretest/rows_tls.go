@@ -11,22 +11,21 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// attached is where the guard sees whole connections.
+// attached are the layers on which the guard sees connections from start to end.
 var attached = []Layer{Serve, AttachListener, Attach}
 
-// exactly is where the guard sees every byte.
+// exactly are the layers on which the guard sees every byte.
 var exactly = []Layer{Serve, AttachListener}
 
-// The limits for a head, in rows where it does not come.
+// The time limits for a head, in rows that never send it.
 const (
 	silence = 300 * time.Millisecond
-	// patientSilence is for rows that shake hands first, which a busy machine
-	// must not make too late.
+	// patientSilence is for rows with a TLS handshake, which takes long on a busy
+	// machine.
 	patientSilence = time.Second
 )
 
-// tlsRows are about what fails at or under TLS. All of it is decided by typed
-// errors: Attach alone knows it too.
+// tlsRows: failures of TLS. Typed errors decide them, so Attach alone knows them too.
 func tlsRows() []row {
 	failed := func(r event.Reason, level slog.Level) Want {
 		return Want{Class: event.TLSFailed, Reason: r, Logged: LogFull, Level: level}
@@ -34,7 +33,7 @@ func tlsRows() []row {
 	tls := func(name, rule, does string, w Want) fact {
 		return fact{row: row{name: "tls/" + name, rule: rule, ports: secure, layers: attached}, does: does, want: w}
 	}
-	wrong := Want{Class: event.WrongProtocol, Reason: event.ReasonHTTPOnTLS, Logged: LogFull, Level: slog.LevelWarn, Status: 400} // in the clear
+	wrong := Want{Class: event.WrongProtocol, Reason: event.ReasonHTTPOnTLS, Logged: LogFull, Level: slog.LevelWarn, Status: 400} // in plain text
 	cutSilent := tls("hello cut, silence", "a handshake whose rest never comes timed out", "tls-hello-cut-silent", failed(event.ReasonTimeout, slog.LevelInfo))
 	cutSilent.headTimeout, cutSilent.atOnce = silence, 2
 	idle := tls("handshake, silence", "a handshake and silence until the server's limit is not a probe: idle_connect, once", "tls-handshake-silent",
@@ -59,7 +58,7 @@ func tlsRows() []row {
 				}
 				t.TLS.GetClientCertificate = func(*stdtls.CertificateRequestInfo) (*stdtls.Certificate, error) { return &own, nil }
 			}
-			_, _ = probetest.Do(ctx, t, probetest.PlainGet("/app")) // in TLS 1.3 the refusal comes after the handshake
+			_, _ = probetest.Do(ctx, t, probetest.PlainGet("/app")) // in TLS 1.3 the server refuses after the handshake
 			return probetest.Result{}, nil
 		}
 		return f
@@ -80,8 +79,8 @@ func tlsRows() []row {
 	})
 }
 
-// junkRows are about bytes that are no request, or one that the server refuses
-// by itself. What was inside TLS the guard cannot see.
+// junkRows: bytes that are not a request, or one that the server refuses itself. The guard
+// cannot see bytes inside TLS.
 func junkRows() []row {
 	bad := func(r event.Reason, status int) Want {
 		return Want{Class: event.BadRequest, Reason: r, Logged: LogFull, Level: slog.LevelInfo, Status: status}
@@ -94,7 +93,7 @@ func junkRows() []row {
 		return f
 	}
 	timeout := junk("request cut, silence", "a request whose rest never comes timed out", "request-cut-silent", bad(event.ReasonTimeout, 0))
-	timeout.headTimeout, timeout.atOnce, timeout.needs = patientSilence, 2, 0 // the server's timeout shows
+	timeout.headTimeout, timeout.atOnce, timeout.needs = patientSilence, 2, 0 // the server's timeout is seen
 	preface := junk("h2 preface", "HTTP/2 with prior knowledge to an HTTP/1 port is logged at Warn, because the proxy gets no answer",
 		"h2-preface", Want{Class: event.WrongProtocol, Reason: event.ReasonH2Preface, Logged: LogFull, Level: slog.LevelWarn, Status: unsaid})
 	onPlain := junk("tls on plain", "a ClientHello to a plain port is named", "tls-on-plain",

@@ -9,8 +9,8 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// behindProxy makes the row's own address a trusted proxy's, so that it can
-// come from anywhere by X-Forwarded-For.
+// behindProxy makes the row's own address that of a trusted proxy, so that X-Forwarded-For
+// can set any client address.
 func behindProxy(c *core.Config) {
 	c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 }
@@ -18,7 +18,7 @@ func behindProxy(c *core.Config) {
 // fromInternet is a client with a public address.
 var fromInternet = probetest.Field{Name: "X-Forwarded-For", Value: "8.8.8.8"}
 
-// trustRows are about what a User-Agent and X-Forwarded-For may do.
+// trustRows: what a User-Agent and X-Forwarded-For may do.
 func trustRows() []row {
 	kubelet := probetest.Kubelet("/app")
 	return []row{{
@@ -96,7 +96,7 @@ func trustRows() []row {
 			}
 			e.accessed(none, 1)
 			if res := e.do(probetest.Curl("/app")); res.Body != "app" {
-				e.Errorf("somebody else was answered %d %q", res.Status, res.Body)
+				e.Errorf("another client got %d %q", res.Status, res.Body)
 			}
 			e.accessed("200", 1)
 		},

@@ -11,13 +11,13 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// nilError is a pointer that is nil in an error.
+// nilError is an error that holds a nil pointer.
 type nilError struct{ cause error }
 
 func (e *nilError) Error() string { return "coretest: a nil pointer in an error" }
 func (e *nilError) Unwrap() error { return e.cause }
 
-// curious is a Health that looks at the guard for each answer, and whose Checks
+// curious is a Health that takes a snapshot of the guard for each answer, and whose Checks
 // panic.
 type curious struct{ guard atomic.Pointer[core.Guard] }
 
@@ -30,7 +30,7 @@ func (c *curious) Answer(core.HealthQuery) (core.Answer, bool) {
 
 func (c *curious) Checks() []core.CheckStatus { panic(PanicText) }
 
-// held is a Health that does not answer for readiness until it is let go.
+// held is a Health that blocks readiness until it is released.
 type held struct{ free chan struct{} }
 
 func (h *held) Answer(q core.HealthQuery) (core.Answer, bool) {
@@ -40,9 +40,9 @@ func (h *held) Answer(q core.HealthQuery) (core.Answer, bool) {
 	return core.Answer{}, false
 }
 
-// userRows are about user code that recurses, panics or blocks.
+// userRows: user code that recurses, panics or blocks.
 func userRows() []row {
-	var state sync.Map // of each row's own, by its log
+	var state sync.Map // of each row, by its log
 	return []row{{
 		name: "user/health looks at the guard", layers: everywhere,
 		rule: "Config.Health may look at Guard.Snapshot, and a panic of its Checks is logged and contained",
@@ -68,7 +68,7 @@ func userRows() []row {
 				}
 			}
 			if n != 1 {
-				e.Errorf("%d lines tell the panic, want 1", n)
+				e.Errorf("%d lines about the panic, want 1", n)
 			}
 		},
 	}, {

@@ -14,7 +14,7 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// wireRows compare, byte by byte, with the same application without quietws.
+// wireRows: byte by byte the same as the application without quietws.
 func wireRows() (rows []row) {
 	f := func(n, v string) probetest.Field { return probetest.Field{Name: n, Value: v} }
 	same := func(name, has string, hello func(path string) probetest.Request) {
@@ -74,7 +74,7 @@ func wireRows() (rows []row) {
 			} {
 				e.refusedAsBefore(bare, r)
 			}
-			// The plain GET asks for nothing, on a route that nobody called WebSocket.
+			// The plain GET does not ask to upgrade, and its route is not known as WebSocket.
 			e.until("they are logged", func() bool { return len(e.events.of(event.HandshakeRefused)) == 5 })
 		},
 	}, row{
@@ -88,7 +88,7 @@ func wireRows() (rows []row) {
 	}, bodyRow(false), bodyRow(true))
 }
 
-// bodyRow is about what the guard answers without a look at the body.
+// bodyRow: requests that the guard answers without reading the body.
 func bodyRow(streams bool) row {
 	name := "wire/body behind an answer"
 	if streams {
@@ -151,7 +151,7 @@ func (e *env) bare() *env {
 	return twin
 }
 
-// dial opens a connection of the row's own, with a deadline on it.
+// dial opens a connection with a deadline.
 func (e *env) dial(protos ...string) net.Conn {
 	e.Helper()
 	c, err := new(net.Dialer).DialContext(e.ctx, "tcp", e.target.Addr)
@@ -173,11 +173,11 @@ func (e *env) dial(protos ...string) net.Conn {
 	return t
 }
 
-// date is the one thing in an answer that differs from time to time.
+// date is the only field of an answer that changes with time.
 var date = regexp.MustCompile(`\r\nDate: [^\r]*`)
 
-// talk opens a session with raw, says two messages and goodbye, and returns
-// every byte that came back.
+// talk opens a session with raw, sends two messages and a close frame, and returns every
+// byte of the answers.
 func (e *env) talk(raw []byte) []byte {
 	e.Helper()
 	c := e.dial()

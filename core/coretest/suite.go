@@ -212,8 +212,8 @@ func (r row) tests(t *testing.T, a Adapter, c certs) (all []func()) {
 	return all
 }
 
-// atOnce calls all, some at a time. They are not parallel tests, of which only as
-// many run as there are CPUs, whether they work or wait.
+// atOnce calls all, some at a time. Parallel tests would not do, because only as many run
+// as there are CPUs, even if most of them wait.
 func atOnce(all []func()) {
 	parallel := 1
 	if f := flag.Lookup("test.parallel"); f != nil {
@@ -235,6 +235,6 @@ func atOnce(all []func()) {
 	workers.Wait()
 }
 
-// noLimits is a variable of the environment with which the rows that cannot hold
-// are run all the same: one that passes is a limit less.
+// noLimits is an environment variable that makes rows with a limit run unchanged: one that
+// passes no longer needs its limit.
 const noLimits = "CORETEST_NO_LIMITS"
