@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// An asker has an open connection, on which it sends the same again and again
+// An asker has an open connection, on which it sends the same request again and again
 // and reads an answer of a known length.
 type asker struct {
 	conn   net.Conn
@@ -22,7 +22,7 @@ type asker struct {
 	buf    []byte
 }
 
-// once asks once.
+// once sends one request.
 func (a *asker) once() error {
 	if _, err := a.conn.Write(a.ask); err != nil {
 		return err
@@ -40,10 +40,10 @@ func (a *asker) once() error {
 	return nil
 }
 
-// crowd are askers, all at work at once.
+// crowd is a number of askers that work at the same time.
 type crowd []*asker
 
-// run has them ask n times together.
+// run sends n requests in total.
 func (c crowd) run(n int) error {
 	var wg sync.WaitGroup
 	failed := make(chan error, len(c))
@@ -73,17 +73,17 @@ func (c crowd) close() {
 // dial connects.
 func (c *child) dial() (net.Conn, error) { return c.dialFrom(0) }
 
-// dialFrom connects from the i-th address of 127.0.0.0/8, which is all this
-// host's, so that ports do not run out.
+// dialFrom connects from the i-th address of 127.0.0.0/8, all of which belong to this
+// host, so that ports do not run out.
 func (c *child) dialFrom(i int) (net.Conn, error) {
 	d := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, byte(1+i>>16), byte(i>>8), byte(i))}}
 	return d.Dial("tcp", c.addr)
 }
 
-// anyCertificate trusts whoever serves.
+// anyCertificate trusts every server.
 var anyCertificate = &tls.Config{InsecureSkipVerify: true}
 
-// talk is a connection on which to ask, above TLS.
+// talk returns a connection for requests, with TLS if the server has it.
 func (c *child) talk() (net.Conn, error) {
 	nc, err := c.dial()
 	if err != nil || !c.TLS {
@@ -92,8 +92,8 @@ func (c *child) talk() (net.Conn, error) {
 	return tls.Client(nc, anyCertificate), nil
 }
 
-// requests has n connections with an HTTP request on each, which has been
-// answered 200.
+// requests returns askers on n connections, each with a request that has been answered
+// 200.
 func (c *child) requests(n int, head string) (crowd, error) {
 	var all crowd
 	for range n {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// callers has 100 clients ask for readiness every 50 ms, while a check takes as
-// long, once a second where the library has that.
+// callers sends readiness requests from 100 clients every 50 ms, while a check takes as
+// long; it runs once a second if the library supports that.
 func callers(b *bench) (rows []row, err error) {
 	const check = 50 * time.Millisecond
 	servers := []server{{Framework: "nethttp", Variant: bare}, {Framework: "nethttp", Variant: bare}, {Framework: "nethttp", Variant: quiet, Check: check}}
@@ -21,7 +21,7 @@ func callers(b *bench) (rows []row, err error) {
 		names = append(names, p.module)
 	}
 	p99, runs := make([][]float64, len(servers)), make([][]float64, len(servers))
-	for range min(b.rounds, 6) { // one takes as long as the slowest
+	for range min(b.rounds, 6) { // a round takes as long as its slowest library
 		for i, s := range servers {
 			late, ran, err := b.call(s)
 			if err != nil {
@@ -66,7 +66,7 @@ func (b *bench) call(s server) (late time.Duration, ran float64, err error) {
 	for i, a := range all {
 		wg.Go(func() {
 			_ = a.conn.SetDeadline(begun.Add(patience))
-			answers := bufio.NewReader(a.conn)                               // which differ in length, some having the time in them
+			answers := bufio.NewReader(a.conn)                               // they differ in length, because some have the time in them
 			<-time.After(pause * time.Duration(i) / time.Duration(len(all))) // not all at once
 			tick := time.NewTicker(pause)
 			defer tick.Stop()

@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience is how long anything may take that has to come.
+// patience is how long to wait for anything expected.
 const patience = time.Minute
 
-// child is a server in a process of its own: this program again.
+// child is a server in a separate process: this program again.
 type child struct {
 	server
 	addr  string
@@ -25,7 +25,7 @@ type child struct {
 	stdin io.WriteCloser
 	out   *bufio.Reader
 	log   *os.File
-	dumps int // of callgrind
+	dumps int // number of callgrind's dumps
 }
 
 // start starts s and waits until it listens.
@@ -64,7 +64,7 @@ func (b *bench) start(s server) (*child, error) {
 	return c, nil
 }
 
-// stop ends it, and waits until it has.
+// stop ends the child and waits for its end.
 func (c *child) stop() {
 	_ = c.stdin.Close()
 	kill := time.AfterFunc(patience, func() { _ = c.cmd.Process.Kill() })
@@ -74,13 +74,13 @@ func (c *child) stop() {
 	_ = os.Remove(c.log.Name())
 }
 
-// line is the next that it prints, without its end.
+// line returns the next line that the child prints.
 func (c *child) line() (string, error) {
 	line, err := c.out.ReadString('\n')
 	return strings.TrimSuffix(line, "\n"), err
 }
 
-// ask asks it for a number.
+// ask asks the child for a number.
 func (c *child) ask(what string) (n int, err error) {
 	if _, err := fmt.Fprintln(c.stdin, what); err != nil {
 		return 0, err
@@ -93,12 +93,12 @@ func (c *child) ask(what string) (n int, err error) {
 	return n, err
 }
 
-// cpu is the CPU time that its process has had, in user and system mode
-// together, all its threads.
+// cpu returns the CPU time of the process so far, user and system mode together, all
+// threads.
 func (c *child) cpu() (time.Duration, error) { return cpuOf(c.cmd.Process.Pid) }
 
-// cpuOf reads the CPU-time clock of a process, 0 for this one: nanoseconds,
-// where /proc/PID/stat has hundredths of a second. Its number is that of
+// cpuOf reads the CPU-time clock of a process, 0 for this one. It has nanoseconds, where
+// /proc/PID/stat has hundredths of a second. The number of the clock is that of
 // clock_getcpuclockid(3), as the kernel makes it (MAKE_PROCESS_CPUCLOCK with
 // CPUCLOCK_SCHED, include/linux/posix-timers_types.h).
 func cpuOf(pid int) (time.Duration, error) {
@@ -110,7 +110,7 @@ func cpuOf(pid int) (time.Duration, error) {
 	return time.Duration(ts.Nano()), nil
 }
 
-// logged is how many bytes it has logged.
+// logged returns how many bytes the child has logged.
 func (c *child) logged() (int, error) {
 	info, err := os.Stat(c.log.Name())
 	if err != nil {
@@ -119,8 +119,8 @@ func (c *child) logged() (int, error) {
 	return int(info.Size()), nil
 }
 
-// terminate asks it to drain and end, waits until it has, and returns the CPU
-// time that this took.
+// terminate makes the child drain and end, waits for that, and returns the CPU time that
+// it took.
 func (c *child) terminate() (time.Duration, error) {
 	before, err := c.cpu()
 	if err != nil {

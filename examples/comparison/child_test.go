@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// The clock of a process agrees with what the kernel says of it otherwise.
+// The clock of a process agrees with the kernel's other figures.
 func TestCPUOfThisProcess(t *testing.T) {
 	rusage := func() time.Duration {
 		var r syscall.Rusage

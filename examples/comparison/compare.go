@@ -7,28 +7,28 @@ import (
 	"time"
 )
 
-// load is what a server is asked for, by clients that are there already.
+// load is a number of requests to a server, from clients that are already connected.
 type load interface {
-	// run does it n times, and returns when the server is through with it.
+	// run sends n of them, and returns when the server has finished.
 	run(n int) error
 	close()
 }
 
-// trial compares servers by the CPU time that they have for the same load.
+// trial compares servers by the CPU time that they use for the same load.
 type trial struct {
-	// servers are them. The first is what the others are compared with; the
-	// second is the same again, which says how much chance there is in it.
+	// servers are the servers to compare. The others are compared with the first; the
+	// second is the same as the first, to show the noise.
 	servers []server
 	open    func(*bench, *child) (load, error)
-	n       int // how much load at a time
+	n       int // load of each turn
 }
 
-// turns is how many times each server has its load in a round. More rounds say more
+// turns is how many times each server gets its load in a round. More rounds help more
 // than more turns: two processes of one program differ more than one from itself.
 const turns = 3
 
-// compare returns the CPU time of each server for one of its load, by rounds,
-// each of which has processes of its own.
+// compare returns the CPU time of each server for one unit of load, by round. Each round
+// has new processes.
 func (b *bench) compare(t trial) ([][]float64, error) {
 	spent := make([][]float64, len(t.servers))
 	for range b.rounds {
@@ -60,7 +60,7 @@ func (b *bench) round(t trial) (spent []float64, err error) {
 		each = 1
 	}
 	cpu := make([][]float64, len(t.servers))
-	for turn := -1; turn < each; turn++ { // the first makes what is made once
+	for turn := -1; turn < each; turn++ { // the first turn is a warm-up
 		for _, i := range rand.Perm(len(t.servers)) {
 			took, err := children[i].during(func() error { return loads[i].run(n) })
 			if err != nil {
@@ -71,15 +71,15 @@ func (b *bench) round(t trial) (spent []float64, err error) {
 			}
 		}
 	}
-	// Each turn is compared by itself: what else the machine does comes in bursts,
-	// of which the median knows nothing.
+	// Each turn is compared by itself: other work on the machine comes in bursts, and
+	// the median removes them.
 	for i := range cpu {
 		spent = append(spent, median(cpu[0])*median(ratios(cpu[i], cpu[0])))
 	}
 	return spent, nil
 }
 
-// during is the CPU time that a child has while do runs.
+// during returns the CPU time that a child uses while do runs.
 func (c *child) during(do func() error) (time.Duration, error) {
 	before, err := c.cpu()
 	if err != nil {
@@ -90,7 +90,7 @@ func (c *child) during(do func() error) (time.Duration, error) {
 	return after - before, errors.Join(failed, err)
 }
 
-// ratios are those of samples that were taken in pairs.
+// ratios returns the ratios of samples that were taken in pairs.
 func ratios(of, to []float64) []float64 {
 	all := make([]float64, len(of))
 	for i := range of {
@@ -99,7 +99,7 @@ func ratios(of, to []float64) []float64 {
 	return all
 }
 
-// ordinary are the servers of a framework: bare, bare again, and more.
+// ordinary returns the servers of a framework: bare, bare again, and variants.
 func ordinary(framework string, more ...string) []server {
 	all := []server{{Framework: framework, Variant: bare}, {Framework: framework, Variant: bare}}
 	for _, variant := range more {
@@ -121,6 +121,6 @@ func (b *bench) rowsOf(t trial, what, on string, limit float64) ([]row, error) {
 	return rows, nil
 }
 
-// with is what a variant is called in the table.
+// with is the name of a variant in the table.
 var with = map[string]string{quiet: "Listener, Attach, Endpoint", handled: "Listener, Attach, Handler", fibers: "Fiber's healthcheck",
 	named: "Listener, Attach, the route named"}

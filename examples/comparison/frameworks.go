@@ -19,9 +19,9 @@ import (
 	"github.com/quietws/quietws/ginws"
 )
 
-// frameworks serve the same: a greeting on /app, messages come back on /ws, a
-// file on /file, and, where nothing of quietws is there, what quietws would
-// answer on /readyz, by a handler. guard is nil for the bare server.
+// frameworks all serve the same: a greeting on /app, an echo on /ws, a file on /file,
+// and, without quietws, a handler on /readyz that answers like quietws. guard is nil for
+// the bare server.
 var frameworks = map[string]func(server, *core.Guard, net.Listener) error{
 	"nethttp": serveNetHTTP,
 	"echo":    serveEcho,
@@ -32,12 +32,12 @@ var frameworks = map[string]func(server, *core.Guard, net.Listener) error{
 // greeting is the answer to an ordinary request.
 const greeting = "Hello. It is a fine day, and nothing is the matter.\n"
 
-// readyFields and readyBody are what quietws answers on /readyz.
+// readyFields and readyBody are quietws's answer on /readyz.
 var readyFields = [...][2]string{{"Cache-Control", "no-store"}, {"X-Content-Type-Options", "nosniff"}}
 
 const readyType, readyBody = "text/plain; charset=utf-8", "ok\n"
 
-// maxMessage is more than any that is sent.
+// maxMessage is larger than any message here.
 const maxMessage = 1 << 20
 
 // echo sends messages back until the session ends.
@@ -54,7 +54,7 @@ func echoMessages(ctx context.Context, ws *coder.Conn) error {
 	}
 }
 
-// accept is a WebSocket route of one's own.
+// accept is the application's own WebSocket route.
 func accept(w http.ResponseWriter, r *http.Request) {
 	ws, err := coder.Accept(w, r, nil)
 	if err != nil {

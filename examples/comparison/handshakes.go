@@ -34,13 +34,13 @@ func handshakes(b *bench) (rows []row, err error) {
 	return rows, nil
 }
 
-// connects are loads of which each is a connection of its own.
+// connects is a load of separate connections.
 type connects func(i int) error
 
-// workers are under way at a time.
+// workers is the number of connections at a time.
 const workers = 16
 
-// run does n, by many workers.
+// run makes n connections, with many workers.
 func (do connects) run(n int) error {
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -64,7 +64,7 @@ func (connects) close() {}
 
 var goodbye = probetest.CloseFrame(1000, "").Bytes()
 
-// session is opened and closed, with the closing handshake of RFC 6455 §7.1.2.
+// session opens and closes a session, with the closing handshake of RFC 6455 §7.1.2.
 func (c *child) session(i int) error {
 	nc, err := c.dialFrom(i % workers)
 	if err != nil {
@@ -84,7 +84,7 @@ func (c *child) session(i int) error {
 	}
 	rest, err := io.ReadAll(answers)
 	if err == nil && (len(rest) == 0 || rest[0] != goodbye[0]) {
-		err = errors.New("there is no close frame")
+		err = errors.New("no close frame")
 	}
 	return err
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/quietws/quietws/health"
 )
 
-// kubelet asks on a connection that stays, so that the answer is what counts.
+// kubelet is a request on a keep-alive connection, so that only the answer is measured.
 const kubelet = "GET /readyz HTTP/1.1\r\nHost: localhost\r\nUser-Agent: kube-probe/1.34\r\nAccept: */*\r\n\r\n"
 
 func healthAnswers(b *bench) (rows []row, err error) {
@@ -26,7 +26,7 @@ func healthAnswers(b *bench) (rows []row, err error) {
 		more, err := b.rowsOf(trial{
 			servers: ordinary(f, variants...), n: 2000,
 			open: func(_ *bench, c *child) (load, error) { return c.requests(connections, kubelet) },
-		}, "health answer, CPU of the server, beside a static handler", f, 1)
+		}, "health answer, CPU of the server, compared with a static handler", f, 1)
 		if err != nil {
 			return rows, err
 		}
@@ -99,7 +99,7 @@ func (b *bench) healthInProcess() (rows []row, err error) {
 	return rows, nil
 }
 
-// passing waits until h says that all is well.
+// passing waits until h reports success.
 func passing(h http.Handler, r *http.Request) (*httptest.ResponseRecorder, error) {
 	for end := time.Now().Add(patience); ; <-time.After(10 * time.Millisecond) {
 		w := httptest.NewRecorder()
@@ -113,8 +113,8 @@ func passing(h http.Handler, r *http.Request) (*httptest.ResponseRecorder, error
 	}
 }
 
-// nowhere is a ResponseWriter that keeps nothing, and takes strings as net/http's
-// does.
+// nowhere is a ResponseWriter that discards everything, and accepts strings like
+// net/http's.
 type nowhere struct{ header http.Header }
 
 func (n *nowhere) Header() http.Header         { return n.header }
@@ -123,8 +123,8 @@ func (n *nowhere) WriteHeader(int)             {}
 
 func (n *nowhere) WriteString(s string) (int, error) { return len(s), nil }
 
-// contend has all answer in turns. The CPU time is that of this process, with
-// what a library has its goroutines do.
+// contend lets all answer in turns. The CPU time is that of this process, including the
+// library's goroutines.
 func (b *bench) contend(all []*contender, r *http.Request) error {
 	const each = 10_000
 	for _, c := range all {
@@ -152,8 +152,8 @@ func (b *bench) contend(all []*contender, r *http.Request) error {
 	return nil
 }
 
-// ranked are the rows: quietws beside the floor, the other libraries next to it, and the
-// best of these beside quietws.
+// ranked returns the rows: quietws and the other libraries compared with the floor, and
+// the best of those compared with quietws.
 func ranked(what string, all []*contender) (rows []row) {
 	base, again, own := all[0], all[1], all[2]
 	for _, c := range all[2:] {
@@ -174,7 +174,7 @@ func ranked(what string, all []*contender) (rows []row) {
 	}
 	faster := ratios(best.spent, own.spent)
 	return append(rows, row{
-		what: what + ", the best of these beside quietws", with: best.name[strings.LastIndexByte(best.name, '/')+1:],
+		what: what + ", the best of these compared with quietws", with: best.name[strings.LastIndexByte(best.name, '/')+1:],
 		base: spread(own.spent, span), got: spread(faster, ratio), target: "≥ 5", met: median(faster) >= 5, unclear: holds(faster, 5),
 	})
 }

@@ -19,11 +19,11 @@ import (
 	"github.com/quietws/quietws/health"
 )
 
-// checkNames are those of the checks that everybody has, and all with the same
+// checkNames are the names of the checks, the same for all libraries. All have the same
 // function.
 var checkNames = [...]string{"db", "cache", "loop"}
 
-// threeChecks are they for quietws.
+// threeChecks returns them for quietws.
 func threeChecks(check func(context.Context) error) (all []health.Check) {
 	for _, name := range checkNames {
 		all = append(all, health.Check{Name: name, Func: check, Interval: time.Second})
@@ -31,9 +31,8 @@ func threeChecks(check func(context.Context) error) (all []health.Check) {
 	return all
 }
 
-// healthLibraries are other libraries' handlers for readiness, each as its README
-// sets it up. Where a library has a cache, or checks in the background, it is
-// in use, at a second.
+// healthLibraries are other libraries' readiness handlers, each set up as in its README.
+// If a library has a cache or background checks, they are used, with one second.
 var healthLibraries = []struct {
 	name, module string
 	handler      func(check func(context.Context) error) (http.Handler, error)
@@ -92,8 +91,8 @@ func init() {
 	}
 }
 
-// floor is the least that a health answer can cost: a body that is there
-// already, and the fields of what quietws answers.
+// floor is the least that a health answer can cost: a ready body, and the header fields
+// of quietws's answer.
 func floor(contentType, body string) http.Handler {
 	type prepared struct {
 		body   []byte

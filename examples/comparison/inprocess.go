@@ -12,8 +12,7 @@ import (
 	"golang.org/x/perf/benchfmt"
 )
 
-// inProcess runs the benchmarks of the packages themselves. Their binaries take
-// turns.
+// inProcess runs the packages' own benchmarks. Their binaries take turns.
 func inProcess(b *bench) ([]row, error) {
 	packages := []string{"core", "echows", "ginws", "fiberws"}
 	for _, p := range packages {
@@ -39,10 +38,10 @@ func inProcess(b *bench) ([]row, error) {
 	}{
 		{"ordinary request in process", "nethttp", "Attach", "core.Ordinary/bare_with_context", "core.Ordinary/wrapped", 100, 0},
 		{"ordinary request in process", "fiber", "Attach", "fiberws.OrdinaryRequest/nothing", "fiberws.OrdinaryRequest/Attach", 100, 0},
-		{"ordinary request in process, beside an empty middleware", "echo", "Middleware in Use", "echows.Middleware/Use/empty", "echows.Middleware/Use/quietws", 150, 1},
-		{"ordinary request in process, beside an empty middleware", "echo", "Middleware in Pre", "echows.Middleware/Pre/empty", "echows.Middleware/Pre/quietws", 150, 1},
-		{"ordinary request in process, beside an empty middleware", "gin", "Middleware", "ginws.Middleware/empty", "ginws.Middleware/quietws", 150, 1},
-		{"ordinary request in process, beside an empty middleware", "fiber", "Middleware", "fiberws.OrdinaryRequest/empty_middleware", "fiberws.OrdinaryRequest/Middleware", 150, 1},
+		{"ordinary request in process, compared with an empty middleware", "echo", "Middleware in Use", "echows.Middleware/Use/empty", "echows.Middleware/Use/quietws", 150, 1},
+		{"ordinary request in process, compared with an empty middleware", "echo", "Middleware in Pre", "echows.Middleware/Pre/empty", "echows.Middleware/Pre/quietws", 150, 1},
+		{"ordinary request in process, compared with an empty middleware", "gin", "Middleware", "ginws.Middleware/empty", "ginws.Middleware/quietws", 150, 1},
+		{"ordinary request in process, compared with an empty middleware", "fiber", "Middleware", "fiberws.OrdinaryRequest/empty_middleware", "fiberws.OrdinaryRequest/Middleware", 150, 1},
 	} {
 		base, got := all[m.base], all[m.got]
 		if base == nil || got == nil {
@@ -63,7 +62,7 @@ func inProcess(b *bench) ([]row, error) {
 				return rows, fmt.Errorf("there is no benchmark of contention for %s", what)
 			}
 			rows = append(rows, row{
-				what: fmt.Sprintf("what the guard does for a %s, by %s goroutines, beside one", what, goroutines), on: "nethttp", with: "Listener, Attach",
+				what: fmt.Sprintf("what the guard does for a %s, by %s goroutines, compared with one", what, goroutines), on: "nethttp", with: "Listener, Attach",
 				base: spread(one.ns[0], span), got: spread(ratios(many.ns[0], one.ns[0]), ratio), again: spread(ratios(one.ns[1], one.ns[0]), ratio),
 			})
 		}
@@ -71,13 +70,13 @@ func inProcess(b *bench) ([]row, error) {
 	return rows, nil
 }
 
-// procs is what a benchmark has at the end of its name.
+// procs matches the number of CPUs at the end of a benchmark's name.
 func procs() string { return strconv.Itoa(runtime.GOMAXPROCS(0)) }
 
 func (b *bench) binary(p string) string { return filepath.Join(b.dir, p+".test") }
 
-// measured are the results of benchmarks, by package and name. Each runs twice
-// in a round, the second time for comparison with itself.
+// measured are the results of benchmarks, by package and name. Each runs twice in a
+// round, the second time to compare it with itself.
 type measured map[string]*struct {
 	ns     [2][]float64
 	allocs []float64

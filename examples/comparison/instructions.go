@@ -13,31 +13,30 @@ import (
 	"strings"
 )
 
-// counted is a figure of the kind "instructions": the same load on a bare server,
-// on another one and on one with quietws.
+// counted is a figure of the kind "instructions": the same load on two bare servers and
+// on one with quietws.
 type counted struct {
 	what, on string
 	servers  []server
 	open     func(*bench, *child) (load, error)
-	n        int // how much load is counted at a time
+	n        int // load of each count
 	limits   []float64
 }
 
-// near is by how much a limit may be exceeded: the count of a request repeats
-// within half a percent, that of a connection within two.
+// near is the tolerance above a limit: counts of a request repeat within half a percent,
+// those of a connection within two.
 const near = 0.02
 
-// instructions counts user-space instructions. They hardly vary where CPU time
-// does: the servers run under valgrind, on one thread, without a collector and
-// without preemption. What the collector would cost is beside them, as allocations
-// and bytes.
+// instructions counts user-space instructions, which vary much less than CPU time. The
+// servers run under valgrind, on one thread, without garbage collection and preemption.
+// The cost of garbage collection is shown separately, as allocations and bytes.
 func instructions(b *bench) (rows []row, err error) {
 	if err := b.buildCounted(); err != nil {
 		return nil, err
 	}
 	done := make(map[string]bool)
 	for _, c := range allCounted() {
-		if b.quick && done[c.what] { // one of each: the figures mean nothing
+		if b.quick && done[c.what] { // one of each: the figures are meaningless
 			continue
 		}
 		done[c.what] = true
@@ -50,7 +49,7 @@ func instructions(b *bench) (rows []row, err error) {
 	return rows, nil
 }
 
-// allCounted are the figures with their limits, one for each server after the
+// allCounted returns the figures with their limits, one for each server after the
 // second.
 func allCounted() (all []counted) {
 	onHTTP := func(f string, http, fiber float64) float64 {
@@ -91,8 +90,8 @@ func allCounted() (all []counted) {
 	return all
 }
 
-// serially are loads of which each is a connection of its own, one after the
-// other: what is under way at once would change the count.
+// serially is a load of separate connections, one after the other: concurrent ones would
+// change the count.
 type serially func(i int) error
 
 func (do serially) run(n int) error {
@@ -106,7 +105,7 @@ func (do serially) run(n int) error {
 
 func (serially) close() {}
 
-// buildCounted builds this program for valgrind, whose Go needs a build tag.
+// buildCounted builds this program for valgrind, for which Go needs a build tag.
 func (b *bench) buildCounted() error {
 	for _, tool := range []string{"valgrind", "vgdb"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -121,7 +120,7 @@ func (b *bench) buildCounted() error {
 	return nil
 }
 
-// underValgrind is the command of a server whose instructions are counted.
+// underValgrind returns the command of a server whose instructions are counted.
 func (b *bench) underValgrind(s server) *exec.Cmd {
 	b.started++
 	args := []string{"--tool=callgrind", "--callgrind-out-file=" + filepath.Join(b.dir, fmt.Sprintf("callgrind.%d", b.started)), b.counted}
@@ -130,10 +129,10 @@ func (b *bench) underValgrind(s server) *exec.Cmd {
 	return cmd
 }
 
-// spent is what a server has had since the last time that it was asked.
+// spent is what a server has used since the last reading.
 type spent struct{ instructions, allocations, bytes float64 }
 
-// spentBy reads it. The dumps of callgrind are numbered.
+// spentBy reads it. callgrind numbers its dumps.
 func (b *bench) spentBy(c *child, before *[2]int) (s spent, err error) {
 	for i, what := range []string{"allocations", "allocated"} {
 		n, err := c.ask(what)
@@ -155,7 +154,7 @@ func (b *bench) spentBy(c *child, before *[2]int) (s spent, err error) {
 	return s, err
 }
 
-// totals is the sum of a dump.
+// totals returns the sum of a dump.
 func totals(name string) (float64, error) {
 	dump, err := os.ReadFile(name)
 	if err != nil {
@@ -169,8 +168,8 @@ func totals(name string) (float64, error) {
 	return 0, fmt.Errorf("%s: %w", name, io.ErrUnexpectedEOF)
 }
 
-// each is what one of the load takes. Twice the load less once the load leaves out
-// what is spent once: the questions, the dump, the page that ends a flood.
+// each returns the cost of one unit of load. Twice the load minus once the load leaves
+// out one-time costs: the readings, the dump, the page that ends a flood.
 func (b *bench) each(s server, t counted) (one spent, err error) {
 	s.Counted = true
 	c, err := b.start(s)
@@ -186,7 +185,7 @@ func (b *bench) each(s server, t counted) (one spent, err error) {
 	n := b.few(t.n)
 	var before [2]int
 	var took []spent
-	for _, times := range []int{1, 1, 2} { // the first makes what is made once
+	for _, times := range []int{1, 1, 2} { // the first turn is a warm-up
 		if err := l.run(times * n); err != nil {
 			return one, err
 		}
@@ -204,7 +203,7 @@ func (b *bench) each(s server, t counted) (one spent, err error) {
 	}, nil
 }
 
-// count makes a row for each server after the second.
+// count returns a row for each server after the second.
 func (b *bench) count(t counted) (rows []row, err error) {
 	all := make([]spent, len(t.servers))
 	for i, s := range t.servers {

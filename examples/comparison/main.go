@@ -1,4 +1,4 @@
-// Command comparison measures what quietws costs, beside the bare server and beside
+// Command comparison measures what quietws costs, compared with the bare server and with
 // other libraries, and prints a table.
 //
 //	go run . [flags] KIND...
@@ -10,15 +10,15 @@
 //	handshakes  sessions that are opened and closed
 //	messages    echoed messages, and the memory of an idle session
 //	files       a large file
-//	health      a health answer over loopback, and in process beside other libraries
+//	health      a health answer over loopback, and in process compared with other libraries
 //	callers     100 callers while a check takes 50 ms
 //	probes      bare TCP probes, and what 100,000 of each kind log
 //	sources     a connection when a million addresses have been seen
 //	drain       up to 10,000 sessions and a SIGTERM
 //	instructions  the instructions of all these, counted by valgrind
 //
-// Server and clients are processes of their own; each round starts new servers,
-// which take turns. It needs Linux.
+// Server and clients are separate processes. Each round starts new servers, which take
+// turns. It needs Linux.
 package main
 
 import (
@@ -51,7 +51,7 @@ var kinds = []kind{
 	{counting, instructions},
 }
 
-// bench is how to measure.
+// bench says how to measure.
 type bench struct {
 	rounds  int
 	quick   bool
@@ -61,7 +61,7 @@ type bench struct {
 	started int
 }
 
-// few is n, or a little of it.
+// few returns n, or a small part of it with -quick.
 func (b *bench) few(n int) int {
 	if b.quick {
 		return max(n/100, min(n, 4))
@@ -99,14 +99,14 @@ func (b *bench) run(names []string, readme bool) (err error) {
 		}
 	}
 	if readme && (b.quick || len(names) > 0 && !slices.Equal(names, []string{counting}) || b.profile != "") {
-		return errors.New("-readme is for the whole table, or that of the instructions, as it is without other flags")
+		return errors.New("-readme needs the whole table, or that of the instructions, and no other flags")
 	}
 	if b.dir, err = os.MkdirTemp("", "quietws-comparison"); err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(b.dir) }()
 	fmt.Print(b.caption(), heading)
-	tables := make(map[string][]row) // by the mark that they have in README.md
+	tables := make(map[string][]row) // by their mark in README.md
 	for _, k := range kinds {
 		if len(names) > 0 && !slices.Contains(names, k.name) {
 			continue
@@ -133,7 +133,7 @@ func (b *bench) run(names []string, readme bool) (err error) {
 	return nil
 }
 
-// counting is the kind that has a table of its own.
+// counting is the kind with a table of its own.
 const counting = "instructions"
 
 func markOf(kind string) string {

@@ -10,7 +10,7 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// sessionsAtOnce is the crowd of messages.
+// sessionsAtOnce is the number of sessions that send messages at once.
 const sessionsAtOnce = 1000
 
 func messages(b *bench) (rows []row, err error) {
@@ -39,10 +39,10 @@ func messages(b *bench) (rows []row, err error) {
 	return rows, nil
 }
 
-// sessions opens n more sessions, each of which has had a message.
+// sessions opens n more sessions, each of which has echoed a message.
 func (c *child) sessions(all crowd, n, size int) (crowd, error) {
 	frame := probetest.Frame{Opcode: probetest.OpBinary, Payload: make([]byte, size)}.Bytes()
-	// The answer is not masked (RFC 6455 §5.1), and so shorter by the key.
+	// The answer is not masked (RFC 6455 §5.1), and so is shorter by the masking key.
 	answer := len(frame) - 4
 	for i := range n {
 		nc, err := c.dialFrom(i % workers)
@@ -58,7 +58,7 @@ func (c *child) sessions(all crowd, n, size int) (crowd, error) {
 			return nil, err
 		}
 		if answers.Buffered() > 0 {
-			return nil, errors.New("the server speaks first")
+			return nil, errors.New("the server sent data first")
 		}
 		a := &asker{conn: nc, ask: frame, answer: answer, begins: string(frame[:1]), buf: make([]byte, min(answer, 16<<10))}
 		if err := a.once(); err != nil {
@@ -69,7 +69,7 @@ func (c *child) sessions(all crowd, n, size int) (crowd, error) {
 	return all, nil
 }
 
-// memory is what an idle session keeps in the heap and in stacks.
+// memory measures the heap and stack of an idle session.
 func (b *bench) memory(framework string) ([]row, error) {
 	servers := ordinary(framework, quiet, handled)
 	kept := make([][]float64, len(servers))
@@ -101,7 +101,7 @@ func (b *bench) kept(s server) (float64, error) {
 		return 0, err
 	}
 	defer c.stop()
-	all, err := c.sessions(nil, b.few(sessionsAtOnce)/10+1, 64) // what is made once
+	all, err := c.sessions(nil, b.few(sessionsAtOnce)/10+1, 64) // one-time allocations
 	if err != nil {
 		return 0, err
 	}

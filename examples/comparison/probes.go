@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// A probe is what something does that wants to know whether a server is there.
+// A probe checks whether a server is up.
 type probe struct {
 	name string
 	tls  bool // on a TLS port
 	do   func(*child, int) error
 }
 
-// bareProbes say nothing.
+// bareProbes send no data.
 var bareProbes = []probe{{"FIN", false, fin}, {"RST", false, reset}, {"FIN", true, fin}, {"RST", true, reset}}
 
-// moreProbes say something.
+// moreProbes send data.
 var moreProbes = []probe{{"GET /readyz", false, asks}, {"TLS handshake", true, shakes}}
 
 func (p probe) String() string {
@@ -67,9 +67,9 @@ func shakes(c *child, i int) error {
 	return tls.Client(nc, anyCertificate).Handshake()
 }
 
-// probing does a probe many times. What is under way at once fits into the queue
-// of the listener, which is asked for a page in the end: then all before that
-// have been accepted.
+// probing does a probe many times. Concurrent probes fit into the listener's queue. At
+// the end a page is requested: when it is answered, all earlier probes have been
+// accepted.
 type probing struct {
 	c  *child
 	do load
@@ -121,8 +121,8 @@ func probes(b *bench) (rows []row, err error) {
 	return append(rows, more...), err
 }
 
-// bytesLogged compares what 100,000 probes of a kind leave in the log with what
-// as many that end with FIN leave in that of bare net/http on a TLS port.
+// bytesLogged compares the bytes that 100,000 probes of a kind log with those that as
+// many probes ending with FIN log on bare net/http on a TLS port.
 func (b *bench) bytesLogged() (rows []row, err error) {
 	n := b.few(100_000)
 	base, err := b.loggedBy(server{Framework: "nethttp", Variant: bare, TLS: true}, probe{do: fin}, n)

@@ -27,19 +27,19 @@ import (
 	"github.com/quietws/quietws/health"
 )
 
-// server says what a child is to be.
+// server describes a child.
 type server struct {
 	Framework, Variant string
 	TLS                bool
 	Check              time.Duration // how long the health checks take
-	File               string        // what is served on /file
+	File               string        // the file served on /file
 	Profile            string
-	Counted            bool // its instructions are counted: the parent's affair
+	Counted            bool // its instructions are counted; only the parent uses this
 }
 
-// What a server may have of quietws. Other variants are for single frameworks.
+// How much of quietws a server uses. Other variants are for single frameworks.
 const (
-	bare     = "bare"     // nothing
+	bare     = "bare"     // none
 	quiet    = "quietws"  // Listener and Attach, and Endpoint on the WebSocket route
 	handled  = "handler"  // Listener and Attach, and Handler on the WebSocket route
 	fibers   = "fibers"   // Fiber's own healthcheck
@@ -68,7 +68,7 @@ func serverOf(args []string) (s server, err error) {
 // checked counts how often the first health check ran.
 var checked atomic.Int64
 
-// check is one that passes.
+// check is a check that passes.
 func (s server) check(context.Context) error {
 	checked.Add(1)
 	if s.Check > 0 {
@@ -77,8 +77,8 @@ func (s server) check(context.Context) error {
 	return nil
 }
 
-// serve is the child. It prints its address, answers questions, drains at
-// SIGTERM, and ends with its input.
+// serve runs the child. It prints its address, answers questions, drains at SIGTERM, and
+// ends when its input ends.
 func serve(args []string) error {
 	s, err := serverOf(args)
 	if err != nil {
@@ -138,7 +138,7 @@ func serve(args []string) error {
 		return err
 	case <-terminated:
 		if guard == nil {
-			return errors.New("nobody drains")
+			return errors.New("no guard to drain")
 		}
 		_, err := guard.Drain(context.Background())
 		return errors.Join(err, guard.Close())
@@ -147,7 +147,7 @@ func serve(args []string) error {
 	}
 }
 
-// answer answers what comes in by lines, until there is no more.
+// answer answers the questions in its input, one a line, until it ends.
 func answer(over chan<- struct{}) {
 	defer close(over)
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
@@ -166,23 +166,23 @@ func answer(over chan<- struct{}) {
 	}
 }
 
-// inUse is what the heap and the stacks have after a collection, in bytes.
+// inUse returns the bytes of heap and stacks after a garbage collection.
 func inUse() uint64 {
 	var m runtime.MemStats
-	for range 4 { // pools are emptied by the second, and finalizers run between
+	for range 4 { // the second one empties pools, and finalizers run in between
 		runtime.GC()
 	}
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc + m.StackInuse
 }
 
-// allocated is what was allocated since the start.
+// allocated returns what was allocated since the start.
 func allocated() (m runtime.MemStats) {
 	runtime.ReadMemStats(&m)
 	return m
 }
 
-// localhost makes a certificate for this host alone.
+// localhost makes a certificate for this host only.
 func localhost() (*tls.Config, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

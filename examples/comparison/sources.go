@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// sources is what a connection costs a server that has seen few addresses or
-// many, and what they are remembered in. Each asks for readiness, which makes
-// it a prober, and for a handshake that is refused and told.
+// sources measures what a connection costs on a server that has seen few addresses or
+// many, and the memory for them. Each client sends a readiness request, which makes it a
+// prober, and a handshake that is refused and logged.
 func sources(b *bench) ([]row, error) {
 	const n = 500
 	numbers := []int{1, 1000, 1_000_000}
@@ -27,7 +27,7 @@ func sources(b *bench) ([]row, error) {
 		if err != nil {
 			return nil, err
 		}
-		if seen = b.few(seen); seen < 1000 { // all of them have done the same
+		if seen = b.few(seen); seen < 1000 { // all servers do the same
 			err = connects(func(int) error { return c.visit(0) }).run(b.few(1000))
 		}
 		if err == nil {
@@ -42,7 +42,7 @@ func sources(b *bench) ([]row, error) {
 		}
 		memory[i] = after - before
 	}
-	for turn := range b.rounds + 1 { // the first makes what is made once
+	for turn := range b.rounds + 1 { // the first turn is a warm-up
 		for _, i := range rand.Perm(len(numbers)) {
 			c, seen := children[i], b.few(numbers[i])
 			cpu, err := c.during(func() error {
@@ -61,7 +61,7 @@ func sources(b *bench) ([]row, error) {
 		i++
 		r := ratios(spent[i], spent[0])
 		rows = append(rows, row{
-			what: fmt.Sprintf("connection of one of %d addresses, CPU of the server, beside a server that has seen 1", numbers[i]), on: "nethttp", with: "Listener, Attach",
+			what: fmt.Sprintf("connection of one of %d addresses, CPU of the server, compared with a server that has seen 1", numbers[i]), on: "nethttp", with: "Listener, Attach",
 			base: spread(spent[0], span), got: fmt.Sprintf("%s, and %d KiB more in use", spread(r, ratio), (memory[i]-memory[0])>>10),
 			target: "≤ 1.3", met: median(r) <= 1.3, unclear: holds(r, 1.3),
 		})
@@ -72,14 +72,14 @@ func sources(b *bench) ([]row, error) {
 const badHandshake = "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 	"Sec-WebSocket-Key: c2hvcnQ=\r\nSec-WebSocket-Version: 13\r\n\r\n"
 
-// visit is a whole connection of the i-th address.
+// visit makes one connection from the i-th address.
 func (c *child) visit(i int) error {
 	nc, err := c.dialFrom(i)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = nc.Close() }()
-	_ = nc.(*net.TCPConn).SetLinger(0) // it has its answers by then
+	_ = nc.(*net.TCPConn).SetLinger(0) // the client has its answers by then
 	_ = nc.SetDeadline(time.Now().Add(patience))
 	answers := bufio.NewReaderSize(nc, 512)
 	if _, err := exchange(nc, answers, kubelet); err != nil {

@@ -8,14 +8,13 @@ import (
 	"golang.org/x/perf/benchmath"
 )
 
-// summed is the median of a sample with its interval of confidence, as
-// benchstat has them.
+// summed is the median of a sample with its confidence interval, as in benchstat.
 func summed(sample []float64) benchmath.Summary {
 	return benchmath.AssumeNothing.Summary(benchmath.NewSample(sample, &benchmath.DefaultThresholds), 0.95)
 }
 
-// spread writes a median with its interval. Where there are too few
-// measurements for one there is the median alone.
+// spread formats a median with its interval, or alone if there are too few measurements
+// for an interval.
 func spread(sample []float64, format func(float64) string) string {
 	s := summed(sample)
 	if math.IsInf(s.Lo, 0) || math.IsInf(s.Hi, 0) {
@@ -24,7 +23,7 @@ func spread(sample []float64, format func(float64) string) string {
 	return fmt.Sprintf("%s (%s–%s)", format(s.Center), format(s.Lo), format(s.Hi))
 }
 
-// holds reports whether a sample has an interval, and v lies in it.
+// holds reports whether a sample has an interval that contains v.
 func holds(sample []float64, v float64) bool {
 	s := summed(sample)
 	return !math.IsInf(s.Lo, 0) && s.Lo <= v && v <= s.Hi
@@ -34,7 +33,7 @@ func median(sample []float64) float64 { return summed(sample).Center }
 
 func plain(v float64) string { return fmt.Sprintf("%.0f", v) }
 
-// ratio writes one with as many digits as it can be read with.
+// ratio formats a ratio with a readable number of digits.
 func ratio(v float64) string {
 	switch {
 	case v >= 100:
@@ -47,7 +46,7 @@ func ratio(v float64) string {
 	return fmt.Sprintf("%.3f", v)
 }
 
-// span writes nanoseconds with three digits.
+// span formats nanoseconds with three digits.
 func span(ns float64) string {
 	for _, u := range []struct {
 		unit string
@@ -60,7 +59,7 @@ func span(ns float64) string {
 	return fmt.Sprintf("%.0f ns", ns)
 }
 
-// percentile is the p-th of durations in order.
+// percentile returns the p-th percentile of sorted durations.
 func percentile(sorted []time.Duration, p int) time.Duration {
 	return sorted[min(len(sorted)*p/100, len(sorted)-1)]
 }

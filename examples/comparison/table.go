@@ -15,15 +15,15 @@ import (
 // row is a line of the table.
 type row struct {
 	what, on, with string
-	base           string // what is compared with, absolute
+	base           string // the figure compared with, absolute
 	got            string
-	again          string // what is compared with, against itself
+	again          string // that figure, compared with itself
 	target         string
 	met            bool
-	unclear        bool // it is not met by the median, and its interval holds the target
+	unclear        bool // the median misses the target, but its interval contains it
 }
 
-// ratioRow is one of which the target is a ratio, of medians of pairs.
+// ratioRow returns a row whose target is a ratio, of medians of pairs.
 func ratioRow(what, on, with string, base, again, got []float64, limit float64) row {
 	r := ratios(got, base)
 	return row{
@@ -45,7 +45,7 @@ func (r row) String() string {
 	return "| " + strings.Join([]string{r.what, r.on, r.with, r.base, r.got, r.again, r.target, met}, " | ") + " |\n"
 }
 
-const heading = `| what | on | with quietws, or a peer | bare, absolute | beside bare | bare again, beside bare | target | met |
+const heading = `| what | on | with quietws, or another library | bare, absolute | compared with bare | bare again, compared with bare | target | met |
 |---|---|---|---|---|---|---|---|
 `
 
@@ -58,18 +58,17 @@ func render(rows []row) string {
 	return t.String()
 }
 
-// begin and end are around a table in README.md, which begin names by the command
-// that makes it.
+// begin and end enclose a table in README.md. begin has the command that makes it.
 func begin(mark string) string { return "<!-- begin: " + mark + " -->\n" }
 
 const end = "<!-- end -->\n"
 
-// replaced is readme with text between the marks of a table.
+// replaced returns readme with text between the marks of a table.
 func replaced(readme, mark, text string) (string, error) {
 	head, rest, ok := strings.Cut(readme, begin(mark))
 	_, tail, closed := strings.Cut(rest, end)
 	if !ok || !closed {
-		return "", fmt.Errorf("there is no %q and %q", begin(mark), end)
+		return "", fmt.Errorf("no %q and %q", begin(mark), end)
 	}
 	return head + begin(mark) + "\n" + text + "\n" + end + tail, nil
 }
@@ -87,7 +86,7 @@ func writeReadme(mark, text string) error {
 	return os.WriteFile(name, []byte(now), 0o644)
 }
 
-// caption says where, when and with what.
+// caption says where, when and with which versions.
 func (b *bench) caption() string {
 	var u unix.Utsname
 	_ = unix.Uname(&u)
@@ -116,7 +115,7 @@ func (b *bench) caption() string {
 		strings.Replace(runtime.Version(), "go", "Go ", 1), b.rounds, strings.Join(used, ", "))
 }
 
-// modules are those whose versions matter.
+// modules are the modules whose versions matter.
 var modules = []string{
 	"github.com/labstack/echo/v4", "github.com/gin-gonic/gin", "github.com/gofiber/fiber/v2", "github.com/valyala/fasthttp",
 	"github.com/coder/websocket", "github.com/gofiber/contrib/websocket", "github.com/alexliesenfeld/health",
