@@ -1,4 +1,4 @@
-// Package deploy checks the folders beside it: each manifest by the tool or
+// Package deploy checks the folders below it: each manifest by the tool or
 // the types of its platform, its times against what a drain needs, and each
 // excerpt of a log by making it again.
 package deploy
@@ -51,10 +51,10 @@ func run(m *testing.M) (int, error) {
 	return m.Run(), nil
 }
 
-// debian has the packages of programs that are not named as they are.
+// debian has the packages of programs whose names differ.
 var debian = map[string]string{"nginx": "nginx-light", "systemd-analyze": "systemd"}
 
-// need installs the programs that are missing, all at once.
+// need installs all missing programs at once.
 func need(programs ...string) error {
 	var missing []string
 	for _, p := range programs {

@@ -14,7 +14,7 @@ const fall = 3
 
 // times are those of a manifest, in the terms of a drain.
 type times struct {
-	drain   time.Duration // what the server is told by -drain
+	drain   time.Duration // the server's -drain
 	preStop time.Duration // passes before the server hears of its end
 	grace   time.Duration // from the beginning of its end to SIGKILL; 0: there is none
 	asked   []asked
@@ -73,7 +73,7 @@ func find(t *testing.T, text, pattern string) string {
 	t.Helper()
 	m := regexp.MustCompile(pattern).FindStringSubmatch(text)
 	if m == nil {
-		t.Fatalf("nothing like %s in\n%s", pattern, text)
+		t.Fatalf("no match for %s in\n%s", pattern, text)
 	}
 	return m[1]
 }
@@ -98,7 +98,7 @@ func duration(t *testing.T, s string) time.Duration {
 
 func seconds[T int | int32 | int64](n T) time.Duration { return time.Duration(n) * time.Second }
 
-// The proxies' servers run with the default drain, and nobody kills them.
+// The proxies' servers run with the default drain, and are not killed.
 func TestProxiesTimes(t *testing.T) {
 	const drain = 9 * time.Second
 	haproxy := read(t, "haproxy/haproxy.cfg")

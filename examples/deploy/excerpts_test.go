@@ -10,15 +10,15 @@ import (
 var (
 	block = regexp.MustCompile("(?s)(`go test -run [^\n`]* -update \\.` makes it:\n\n```\n)(.*?)(```\n)")
 	stamp = regexp.MustCompile(`(?m)^time=\S+ `)
-	// Of no interest to a reader who looks for probes.
+	// Of no interest to a reader looking for probes.
 	aside = regexp.MustCompile(`(?m)^.*msg=(listening|request) .*\n`)
-	// What is another at each run: ports, times, and how many of those who
-	// connect all the time were there just then.
+	// What differs between runs: ports, times, and the number of sessions of clients
+	// that connect all the time.
 	varies = regexp.MustCompile(`127\.0\.0\.1:\d+|\b(\d+(\.\d+)?(h|ms|m|s|µs))+|\b(sessions|closed|answered)=\d+`)
 )
 
-// excerpt compares the excerpt in the README of a folder with a log that was
-// made just now, or with -update writes it.
+// excerpt compares the excerpt in the README of a folder with a new log, or with -update
+// writes it.
 func excerpt(t *testing.T, folder, log string) {
 	t.Helper()
 	readme := folder + "/README.md"

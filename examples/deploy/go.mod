@@ -73,7 +73,7 @@ require (
 
 replace github.com/quietws/quietws => ../..
 
-// k8s.io/kubernetes asks for its own staging modules at v0.0.0, which nobody has.
+// k8s.io/kubernetes requires its own staging modules at v0.0.0, which do not exist.
 replace (
 	k8s.io/api => k8s.io/api v0.36.3
 	k8s.io/apiextensions-apiserver => k8s.io/apiextensions-apiserver v0.36.3

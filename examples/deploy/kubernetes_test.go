@@ -49,7 +49,7 @@ func objects(t *testing.T, file string) (all []runtime.Object) {
 		case *networking.Ingress:
 			errs = networkingvalidation.ValidateIngressCreate(o)
 		default:
-			t.Fatalf("%s has a %T, which nobody validates", file, o)
+			t.Fatalf("%s has a %T, which is not validated", file, o)
 		}
 		if err := errs.ToAggregate(); err != nil {
 			t.Errorf("%s: %v", file, err)
@@ -181,7 +181,7 @@ func TestManifestsAreAllRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		if bytes.Contains(b, []byte("apiVersion:")) && !read[file] {
-			t.Errorf("%s is validated by nobody", file)
+			t.Errorf("%s is not validated", file)
 		}
 	}
 }

@@ -93,7 +93,7 @@ func TestLogs(t *testing.T) {
 	}
 }
 
-// start asks until that is told, which is the nth line, and then goes on.
+// start sends probes until the nth line is logged, and then goes on.
 func (a ask) start(t *testing.T, s *server, n int) {
 	t.Helper()
 	target := probetest.Target{Addr: s.addr}
@@ -104,7 +104,7 @@ func (a ask) start(t *testing.T, s *server, n int) {
 	if err := once(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "it is told", func() bool { return strings.Count(s.Log(), " class=") >= n })
+	await(t, "it is logged", func() bool { return strings.Count(s.Log(), " class=") >= n })
 	if a.every == 0 {
 		for range 2 {
 			if err := once(t.Context()); err != nil {
@@ -121,7 +121,7 @@ func (a ask) start(t *testing.T, s *server, n int) {
 		for {
 			select {
 			case <-tick.C:
-				_ = once(context.Background()) // in the end nobody is there
+				_ = once(context.Background()) // at the end the server is gone
 			case <-s.exited:
 				return
 			}

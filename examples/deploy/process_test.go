@@ -131,15 +131,15 @@ func startChat(t *testing.T, args ...string) *server {
 	return s
 }
 
-// The ports are none of those that the system gives to clients, one of which
-// would take it in the moment before it is listened on.
+// The ports are outside the range that the system gives to clients, so that no client
+// takes one before the server listens on it.
 const firstPort, ports = 21_000, 9_000
 
 var nextPort atomic.Uint32
 
 func init() { nextPort.Store(uint32(os.Getpid())) }
 
-// freeAddr is an address that nobody listens on and that nobody else gets.
+// freeAddr returns an unused address that no other test gets.
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	for range ports {

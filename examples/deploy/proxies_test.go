@@ -42,9 +42,9 @@ var proxies = []inFront{
 	},
 }
 
-// A server that drains behind a proxy with the configuration of the folder is
-// left out before it refuses anybody: of those who connect all the time nobody
-// is turned away, and who has a session gets its goodbye through the proxy.
+// A proxy with the configuration of the folder leaves a draining server out before it
+// refuses handshakes: no new client is turned away, and clients with a session get their
+// goodbye through the proxy.
 func TestProxies(t *testing.T) {
 	for _, p := range proxies {
 		t.Run(p.folder, func(t *testing.T) {
@@ -82,19 +82,19 @@ func (p inFront) run(t *testing.T) {
 	if len(failed) > 0 {
 		t.Errorf("%d of %d handshakes failed: %v\n%s", len(failed), made, failed[0], proxy.Log())
 	}
-	told := 0
+	ended := 0
 	for _, code := range codes {
 		select {
 		case c := <-code:
 			if c != websocket.StatusGoingAway {
 				t.Errorf("a session ended with %d", c)
 			}
-			told++
+			ended++
 		default:
 		}
 	}
-	if told != onA {
-		t.Errorf("%d of %d sessions have ended", told, onA)
+	if ended != onA {
+		t.Errorf("%d of %d sessions have ended", ended, onA)
 	}
 	if log := a.Log(); p.asks != strings.Contains(log, " probers=1 noticed=1\n") || !p.asks && strings.Contains(log, " probers=") {
 		t.Errorf("whether the proxy asks, and has noticed, is not %t: %s", p.asks, log)

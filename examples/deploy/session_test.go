@@ -34,7 +34,7 @@ func echoes(ws *websocket.Conn) error {
 	return err
 }
 
-// open opens a session that works, and returns what will tell its close code.
+// open opens a session that works, and returns a channel for its close code.
 func open(t *testing.T, addr string) <-chan websocket.StatusCode {
 	t.Helper()
 	ws, err := dial(addr)
@@ -84,7 +84,7 @@ func steadily(addr string) (stop func() (made int, failed []error)) {
 					mu.Unlock()
 					return
 				}
-				_ = echoes(ws) // it may be told to go away at once
+				_ = echoes(ws) // it may be closed at once
 				_ = ws.Close(websocket.StatusNormalClosure, "")
 			})
 		}
