@@ -46,11 +46,11 @@ func TestBelow(t *testing.T) {
 }
 
 func TestShareBelow(t *testing.T) {
-	var part, whole uint64
-	check := ShareBelow(func() (uint64, uint64) { return part, whole }, 0.5, 10)
+	var part, total uint64
+	check := ShareBelow(func() (uint64, uint64) { return part, total }, 0.5, 10)
 	for _, row := range []struct {
 		rule        string
-		part, whole uint64
+		part, total uint64
 		want        string
 		share       float64
 	}{
@@ -62,7 +62,7 @@ func TestShareBelow(t *testing.T) {
 		{"counters that were reset", 5, 5, "", 0},
 		{"and go on", 35, 35, "30 of 30, the limit is 50 %", 100},
 	} {
-		part, whole = row.part, row.whole
+		part, total = row.part, row.total
 		err, o := observed(check)
 		if describe(err) != row.want {
 			t.Errorf("%s: %v, want %q", row.rule, err, row.want)

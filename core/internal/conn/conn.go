@@ -12,6 +12,7 @@
 //   - the methods that servers and libraries look for on a connection: abilities.go
 //   - how a connection is found: layers.go (from one that wraps it), registry.go (by
 //     its peer's address)
+//   - what the connections of one guard share: watch.go
 //
 // A connection knows its guard as a [Host] and its request or session as an
 // [Occupant], both in occupant.go, and nothing else about them.
@@ -40,7 +41,7 @@ import (
 //
 // # Phases
 //
-// A connection goes through these phases in order and never back. Each is a [Fact].
+// Each phase is a [Fact] that is set once and never taken back.
 //
 //	phase        fact        set by
 //	open         none        New
@@ -54,7 +55,9 @@ import (
 //	decided      Decided     the last Release: Over drops one reference, and each
 //	                         unfinished request holds one
 //
-// A connection that was accepted elsewhere can be over without having been closed here.
+// The order is as listed, with two exceptions: a handler may close a connection before the
+// server reports the hijack, and a connection that the guard did not accept can be over
+// before it is closed here, or without that.
 type Conn struct {
 	// The fields that each request touches come first, so that they share cache lines.
 
