@@ -148,7 +148,7 @@ func onFiber() []Limit {
 	}, {
 		Rows: []string{"session/handler returns early/*"}, Reason: "fasthttp closes the connection when the function returns",
 	}, {
-		Rows: []string{"app/who answers is told once"}, Outcome: Unknown, runs: true,
+		Rows: []string{"app/who answers is logged once"}, Outcome: Unknown, runs: true,
 		Reason: "a health route of a middleware, such as Fiber's own healthcheck, is in no route table, and the line at the start says so",
 	}}
 }

@@ -122,7 +122,7 @@ func appRows() []row {
 			e.draining(func() { e.get("/readyz", 200, "own") })
 		},
 	}, {
-		name: "app/who answers is told once", layers: everywhere, app: App{OwnReady: true},
+		name: "app/who answers is logged once", layers: everywhere, app: App{OwnReady: true},
 		rule: "one line at the start says who answers each health path",
 		run: func(e *env) {
 			e.get("/livez", 200, "ok\n")

@@ -57,7 +57,7 @@ func detailRows() []row {
 	}
 	const secret = "s3cr3t"
 	return []row{{
-		name: "health/details are nobody's", layers: everywhere, config: failing,
+		name: "health/details are hidden", layers: everywhere, config: failing,
 		rule: "without Config.Details a client gets one word about health, whatever it requests and claims to be, and cannot find out the names of checks",
 		run: func(e *env) {
 			defer check(e)()
@@ -74,7 +74,7 @@ func detailRows() []row {
 			}
 		},
 	}, {
-		name: "health/details are the named", layers: everywhere,
+		name: "health/details for the allowed", layers: everywhere,
 		config: func(c *core.Config) {
 			failing(c)
 			c.Details = func(h core.Head) bool { return h.Field("X-Token") == checkToken }

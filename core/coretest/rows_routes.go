@@ -139,7 +139,7 @@ func sharedRows() []row {
 			e.became(refused(event.ReasonUpgradeStripped, 400), 3)
 		},
 	}, {
-		name: "route/beside Handler", layers: everywhere,
+		name: "route/same path as Handler", layers: everywhere,
 		rule: "another route on the same path as Handler, with another method, answers every client itself, probers too",
 		run: func(e *env) {
 			for range 2 {

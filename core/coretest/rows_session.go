@@ -96,7 +96,7 @@ func panicRows() (rows []row) {
 		rows = append(rows, panicRow(path, "the outermost layer sees a panic without Endpoint too", attached, p))
 	}
 	rows = append(rows, row{
-		name: "panic/beside sessions", layers: attached,
+		name: "panic/other sessions", layers: attached,
 		rule: "a handler that panics, in a request or in a session, harms no other session, and the server goes on",
 		run: func(e *env) {
 			var stand []*probetest.Session
