@@ -11,28 +11,28 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// A breakage is something that fails beside the sessions that are open.
+// A breakage is something that fails while sessions are open.
 type breakage struct {
 	name string
-	log  func() (file *os.File, release func(), err error) // what the server logs to; nil: as always
+	log  func() (file *os.File, release func(), err error) // what the server logs to; nil: as usual
 	run  func(*server) (int, error)
-	// logged checks the log when the server has ended; nil: nothing is to be read.
+	// logged checks the log when the server has ended; nil: no check.
 	logged func(*server) error
-	// visits is false where the example's own access log blocks with the guard's:
-	// on Fiber a handshake is answered when its line there is written.
+	// visits is false if the example's own access log blocks together with the guard's:
+	// on Fiber a handshake is answered only once its access line is written.
 	visits bool
 }
 
 var breakages = []breakage{
-	{"panics", nil, panicking, panicsTold, true},
+	{"panics", nil, panicking, panicsLogged, true},
 	{"mid-frame", nil, resetInFrame, nil, true},
 	{"disk full", fullDisk, cutHeads, nil, true},
 	{"log blocked", blockedPipe, cutHeads, nil, false},
 }
 
-// broken lets handlers panic and clients reset in the middle of a frame, fills
-// the disk behind the log, and stops to read the pipe behind it. No session is
-// lost, health is answered, and the server ends when it is told to.
+// broken lets handlers panic and clients reset in the middle of a frame, fills the log's
+// disk, and stops reading the log's pipe. No session is lost, health requests are
+// answered, and the server ends at SIGTERM.
 func broken(b *bench) error {
 	say("%-8s %-12s %8s %10s %10s\n", "server", "", "broken", "sessions", "exit")
 	var errs error
@@ -46,9 +46,9 @@ func broken(b *bench) error {
 	return errs
 }
 
-// shortDrain is the deadline of the drain. It is met where the application's own
-// access log blocks a session's handler, and the guard then gives its logger two
-// seconds more.
+// shortDrain is the deadline of the drain. The drain reaches it when the application's
+// own access log blocks a session's handler; the guard then gives its logger two more
+// seconds.
 const shortDrain, exitLimit = 3 * time.Second, 6 * time.Second
 
 // standing is how many sessions are open from the start to the end.
@@ -113,7 +113,7 @@ func (b *bench) breakOne(name string, way breakage) error {
 	if way.logged != nil {
 		err = way.logged(s)
 	}
-	return errors.Join(err, all.told(standing))
+	return errors.Join(err, all.dismissed(standing))
 }
 
 // breaks is how often each thing is done.
@@ -162,8 +162,8 @@ func resetInFrame(s *server) (int, error) {
 	return breaks, err
 }
 
-// cutHeads makes the guard write line after line: the window of repeats is next
-// to nothing here.
+// cutHeads makes the guard log line after line: the window in which repeats are
+// collapsed is almost zero here.
 func cutHeads(s *server) (int, error) {
 	raw := probetest.WebSocket("/ws").Bytes(s.target())
 	for i := range breaks {
@@ -174,13 +174,13 @@ func cutHeads(s *server) (int, error) {
 	return breaks, nil
 }
 
-// fullDisk is one on which every write fails with ENOSPC (full(4)).
+// fullDisk is a disk on which every write fails with ENOSPC (full(4)).
 func fullDisk() (*os.File, func(), error) {
 	file, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	return file, func() { _ = file.Close() }, err
 }
 
-// blockedPipe is one that nobody reads. It takes the first 64 KiB (pipe(7)).
+// blockedPipe is a pipe that is never read. It takes the first 64 KiB (pipe(7)).
 func blockedPipe() (*os.File, func(), error) {
 	read, write, err := os.Pipe()
 	if err != nil {

@@ -18,7 +18,7 @@ var haproxyChecks = []struct {
 	server             string
 	class              string
 }{
-	// It answers the SYN-ACK with a RST: nothing ever comes to be accepted.
+	// It answers the SYN-ACK with a RST: the server never accepts a connection.
 	{name: "tcp", mode: "tcp"},
 	{name: "tcp", mode: "tcp", tls: true},
 	{name: "send-proxy", mode: "tcp", server: "send-proxy", class: "proxy_probe unknown"},
@@ -33,8 +33,8 @@ var haproxyChecks = []struct {
 	{name: "httpchk GET /livez", mode: "http", option: "option httpchk GET /livez", tls: true, server: "check-ssl verify none", class: "http_probe unknown"},
 }
 
-// haproxyProber lets HAProxy check every server in all its ways for a while.
-// Each is up all the time, and each way is told once.
+// haproxyProber lets HAProxy check every server in all its ways for a while. Each is up
+// all the time, and each way is logged once.
 func haproxyProber() group {
 	var rows []row
 	for _, c := range haproxyChecks {

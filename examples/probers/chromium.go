@@ -13,8 +13,8 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// chromium opens the page of every server, which opens a session, and sends a
-// message as a person would. It is asked over its own protocol, DevTools.
+// chromium opens the page of every server, which opens a session, and sends a message
+// like a user. It is controlled over its own protocol, DevTools.
 func chromium() group {
 	var rows []row
 	for _, overTLS := range []bool{false, true} {
@@ -66,8 +66,8 @@ func devTools(file string) (string, error) {
 	return "", fmt.Errorf("no DevTools")
 }
 
-// inPage sends a message from the page as a person would, waits until it has come
-// back, and goes elsewhere.
+// inPage sends a message from the page like a user, waits for the echo, and leaves the
+// page.
 const inPage = `new Promise((done, fail) => {
 	const log = document.getElementById("log"), form = document.querySelector("form");
 	const end = Date.now() + 20000;

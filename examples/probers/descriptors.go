@@ -12,8 +12,8 @@ import (
 // fewDescriptors is how many files the server may have open.
 const fewDescriptors = 64
 
-// descriptors connects until the server has no file descriptor left. It goes on
-// with those that it serves, tells it once, and accepts again when it can.
+// descriptors connects until the server has no file descriptor left. The server goes on
+// serving its connections, logs the shortage once, and accepts again when it can.
 func (b *bench) descriptors(name string) error {
 	s, err := b.start(name, "", false)
 	if err != nil {
@@ -78,15 +78,15 @@ func (b *bench) descriptors(name string) error {
 	if err != nil {
 		return err
 	}
-	told := 0
+	shortages := 0
 	for _, e := range lines {
 		if e.Level == "ERROR" && e.Msg == "cannot accept connections, retrying" {
-			told++
+			shortages++
 		}
 	}
-	say("%-8s %-14s %11d %8v errors of accept, %d line\n", name, "descriptors", 3*fewDescriptors, c[metric], told)
-	if told != 1 {
-		return fmt.Errorf("told %d times, want once: %s", told, s.log)
+	say("%-8s %-14s %11d %8v errors of accept, %d line\n", name, "descriptors", 3*fewDescriptors, c[metric], shortages)
+	if shortages != 1 {
+		return fmt.Errorf("logged %d times, want once: %s", shortages, s.log)
 	}
 	return c.adds()
 }

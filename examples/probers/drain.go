@@ -10,8 +10,8 @@ import (
 // drainTimeout is the example servers' default.
 const drainTimeout = 9 * time.Second
 
-// drain opens sessions by the thousand and ends the server: each client is told,
-// readiness fails before the first of them is, and the server is gone in time.
+// drain opens thousands of sessions and ends the server: each client gets a close frame,
+// readiness fails before the first of them, and the server ends in time.
 func drain(b *bench) error {
 	say("%-8s %9s %6s %6s %15s %12s %12s %8s %5s\n", "server", "sessions", "1001", "1006", "readiness 503", "first close", "last close", "exit", "")
 	var errs error
@@ -33,7 +33,7 @@ func (b *bench) drainOne(name string) error {
 	if err != nil {
 		return err
 	}
-	// A prober as a platform has one, twice a second.
+	// A prober like a platform's, twice a second.
 	unready := make(chan time.Time, 1)
 	stop := make(chan struct{})
 	go func() {
@@ -62,20 +62,20 @@ func (b *bench) drainOne(name string) error {
 	if err != nil {
 		return err
 	}
-	told := all.told(b.sessions)
+	failed := all.dismissed(b.sessions)
 	var noticed time.Duration
 	select {
 	case at := <-unready:
 		noticed = at.Sub(start)
 	default:
-		told = errors.Join(told, errors.New("readiness was never 503"))
+		failed = errors.Join(failed, errors.New("readiness was never 503"))
 	}
 	first, last, gone := all.first.Sub(start), all.last.Sub(start), s.at.Sub(start)
 	say("%-8s %9d %6d %6d %15s %12s %12s %8s %5d\n", name, b.sessions, all.codes[1001]+all.codes[1012], all.codes[1006],
 		round(noticed), round(first), round(last), round(gone), status)
 	switch {
-	case told != nil:
-		return told
+	case failed != nil:
+		return failed
 	case status != 0:
 		return fmt.Errorf("exit status %d: %s", status, s.log)
 	case noticed > first:
@@ -88,7 +88,7 @@ func (b *bench) drainOne(name string) error {
 
 func round(d time.Duration) string { return d.Round(10 * time.Millisecond).String() }
 
-// kill is what a platform with little patience does.
+// kill is an impatient platform.
 func kill(b *bench) error {
 	const n, grace = 1000, 5 * time.Second
 	say("%-8s %9s %6s %6s %12s\n", "server", "sessions", "1001", "1006", "last close")
@@ -111,9 +111,9 @@ func kill(b *bench) error {
 				s.kill()
 			case <-s.exited:
 			}
-			told := all.told(n)
+			failed := all.dismissed(n)
 			say("%-8s %9d %6d %6d %12s\n", name, n, all.codes[1001]+all.codes[1012], all.codes[1006], round(all.last.Sub(start)))
-			return told
+			return failed
 		}()
 		if err != nil {
 			errs = errors.Join(errs, fmt.Errorf("%s: %w", name, err))

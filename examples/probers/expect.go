@@ -30,12 +30,12 @@ func (c cut) whole() bool  { return c.n == len(c.what.raw) }
 // outcome is a class and its reason, as a log has it: "bad_request/truncated".
 type outcome = string
 
-// judged says what a server that has what was sent did by itself, before the
-// peer left or anything else happened.
+// judged says what the server did with what was sent, before the client left or anything
+// else happened.
 type judged uint8
 
 const (
-	waited  judged = iota // nothing
+	waited  judged = iota // it did nothing
 	refused               // it closed at once, with an error or without
 )
 
@@ -55,7 +55,7 @@ func (c cut) expect(did judged) []outcome {
 		return []outcome{"session"}
 	case c.what.name == healthStream && c.whole() && c.reads():
 		return []outcome{"http_probe"}
-	case !left && did == waited && !c.nethttp: // nothing else ends it: the drain does
+	case !left && did == waited && !c.nethttp: // only the drain ends it
 		return []outcome{"server_closed/drain"}
 	case !inside && signed(sent):
 		if left || bytes.HasPrefix(sent, localV2) {
@@ -80,7 +80,7 @@ func (c cut) expect(did judged) []outcome {
 		return []outcome{"bad_request/malformed"}
 	case !left:
 		return []outcome{"bad_request/timeout"}
-	case inside && c.nethttp: // which tells nobody why
+	case inside && c.nethttp: // which does not report why
 		return []outcome{"bad_request/unknown"}
 	case sent[0] == '\r': // an empty line before a request may be refused at once: RFC 9112 §2.2
 		return []outcome{"bad_request/truncated", "bad_request/malformed"}

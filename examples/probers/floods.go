@@ -18,41 +18,41 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// A flood is something that comes in numbers.
+// A flood is a large number of connections.
 type flood struct {
 	name  string
 	run   func(*bench, *server) (came int, err error)
 	class string // of each
-	// memory is how much more the server may have at its worst, in bytes: so
-	// much, and so much for each connection.
+	// memory and perConn limit the growth of the server's memory at its peak, in bytes:
+	// in total, and more for each connection.
 	memory, perConn int
 	// lines is how many lines of any kind it may write.
 	lines int
-	// told are messages that it writes.
-	told []string
+	// messages are the messages of its log lines.
+	messages []string
 }
 
 var floodsOf = []flood{
 	{
 		name: "bare connects", run: bareConnects, class: "tcp_probe",
-		memory: 40 * mib, lines: 5, told: []string{"flood of connections without a request", "flood of connections without a request from one source"},
+		memory: 40 * mib, lines: 5, messages: []string{"flood of connections without a request", "flood of connections without a request from one source"},
 	},
 	{
 		name: "sources", run: manySources, class: "handshake_refused",
-		memory: 40 * mib, lines: 5, told: []string{"websocket handshake refused"},
+		memory: 40 * mib, lines: 5, messages: []string{"websocket handshake refused"},
 	},
 	{
 		name: "silent", run: silent, class: "idle_connect",
-		memory: 40 * mib, perConn: 12 << 10, lines: 7, told: []string{"connection without a request", "flood of connections without a request"},
+		memory: 40 * mib, perConn: 12 << 10, lines: 7, messages: []string{"connection without a request", "flood of connections without a request"},
 	},
 	{
 		name: "slow heads", run: slowHeads, class: "bad_request",
-		memory: 40 * mib, perConn: 12 << 10, lines: 7, told: []string{"bytes that never became a request"},
+		memory: 40 * mib, perConn: 12 << 10, lines: 7, messages: []string{"bytes that never became a request"},
 	},
 }
 
-// floods lets loose what comes in numbers. Memory stays bounded, sessions work
-// meanwhile, and the log says what it is in a few lines.
+// floods runs the floods. Memory stays bounded, sessions work meanwhile, and the log
+// describes the flood in a few lines.
 func floods(b *bench) error {
 	say("%-8s %-14s %11s %7s %8s %12s %11s %11s %8s %6s\n", "server", "", "connections", "dropped", "took", "memory", "at worst", "afterwards", "sessions", "lines")
 	var errs error
@@ -122,7 +122,7 @@ func (b *bench) floodOne(name string, f flood) error {
 	if err != nil {
 		return err
 	}
-	lines, missing := 0, f.told
+	lines, missing := 0, f.messages
 	for _, e := range all {
 		if e.Msg != "request" && e.Class != "" || strings.HasPrefix(e.Msg, "flood") || e.Msg == "log lines dropped" {
 			lines++
@@ -134,7 +134,7 @@ func (b *bench) floodOne(name string, f flood) error {
 	var errs error
 	got := newlyClosed(after, before)
 	if n := got[f.class]; n > came || n < came-lost {
-		errs = errors.Join(errs, fmt.Errorf("%d connections, %d of which the kernel may have dropped, and %v: want them %s", came, lost, got, f.class))
+		errs = errors.Join(errs, fmt.Errorf("%d connections, %d perhaps dropped by the kernel, and %v: want them %s", came, lost, got, f.class))
 	}
 	delete(got, f.class)
 	delete(got, "session")
@@ -149,7 +149,7 @@ func (b *bench) floodOne(name string, f flood) error {
 		errs = errors.Join(errs, fmt.Errorf("%d lines, want at most %d: %s", lines, f.lines, s.log))
 	}
 	if len(missing) > 0 {
-		errs = errors.Join(errs, fmt.Errorf("not told: %q", missing))
+		errs = errors.Join(errs, fmt.Errorf("not logged: %q", missing))
 	}
 	return errors.Join(errs, after.adds())
 }
@@ -163,10 +163,10 @@ func without(all []string, one string) (rest []string) {
 	return rest
 }
 
-// floodWorkers is how many connects are under way at a time.
+// floodWorkers is the number of concurrent connects.
 const floodWorkers = 64
 
-// many runs do n times, by so many workers, and returns its first error.
+// many runs do n times, with that many workers, and returns the first error.
 func many(workers, n int, do func(i int) error) error {
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -190,8 +190,7 @@ func many(workers, n int, do func(i int) error) error {
 	return <-failed
 }
 
-// source is the i-th address of 127.1.0.0 and what follows, which is all this
-// host's.
+// source returns the i-th address from 127.1.0.0 on, all of which belong to this host.
 func source(i int) net.IP { return net.IPv4(127, byte(1+i>>16), byte(i>>8), byte(i)) }
 
 // dialFrom connects from the i-th source, so that ports do not run out.
@@ -219,9 +218,8 @@ func bareConnects(b *bench, s *server) (int, error) {
 	})
 }
 
-// manySources asks from as many addresses as there are connections: each asks
-// for readiness, which makes it a prober, and then for a handshake that is
-// refused.
+// manySources connects from a different address each time. Each client sends a readiness
+// request, which makes it a prober, and then a handshake that is refused.
 func manySources(b *bench, s *server) (int, error) {
 	ready, bad := probetest.Kubelet("/readyz").Without("Connection").Bytes(s.target()), probetest.BadKey("/ws").Bytes(s.target())
 	return b.connects, many(floodWorkers, b.connects, func(i int) error {
@@ -247,7 +245,7 @@ func manySources(b *bench, s *server) (int, error) {
 	})
 }
 
-// silent connects and says nothing for longer than a server of net/http waits.
+// silent connects and sends no data for longer than a server of net/http waits.
 func silent(b *bench, s *server) (int, error) {
 	n := b.connects / 10
 	open := make([]*net.TCPConn, n)

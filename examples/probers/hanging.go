@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// hanging leaves connections about on which nothing is asked, and a session that
-// answers its goodbye: when that is over, the server is gone within a second.
+// hanging leaves connections without a request open, and a session that answers its
+// goodbye: once that has ended, the server ends within a second.
 func hanging(b *bench) error {
 	const limit = time.Second
 	say("%-8s %-6s %30s\n", "server", "", "exit after the last session")
@@ -70,7 +70,7 @@ func (b *bench) hangingOne(name string, overTLS bool) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := all.told(1); err != nil {
+	if err := all.dismissed(1); err != nil {
 		return 0, err
 	}
 	if status != 0 {

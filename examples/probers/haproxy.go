@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// haproxy is a running one, with a socket to ask.
+// haproxy is a running HAProxy with a control socket.
 type haproxy struct {
 	cmd  *exec.Cmd
 	sock string

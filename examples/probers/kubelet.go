@@ -84,15 +84,15 @@ func kubelet() group {
 			row{way: "tcpSocket", do: tcpSocket, classes: []string{"tcp_probe unknown"}, verdict: up, tls: overTLS},
 			row{way: "httpGet /readyz", do: httpGet("/readyz"), classes: []string{"http_probe kubelet"}, verdict: up, tls: overTLS},
 			row{way: "httpGet /ws", do: httpGet("/ws"), classes: []string{"http_probe kubelet"}, verdict: up, tls: overTLS},
-			// Nothing here speaks gRPC: it is told what to do. gRPC may give up a
-			// connection on which it has said nothing.
+			// The servers do not speak gRPC, and log what to do. gRPC may close a
+			// connection on which it has sent no data.
 			row{way: "grpc", do: grpc, classes: []string{"wrong_protocol"}, spare: []string{"tcp_probe unknown"}, most: 2, verdict: down, tls: overTLS})
 	}
 	return group{rows: probers("kubelet", of("k8s.io/kubernetes"), rows)}
 }
 
-// probers fills in what the rows of a prober have in common: a session beside
-// them works, and they are told once.
+// probers fills in what the rows of a prober have in common: a session next to them
+// works, and they are logged once.
 func probers(program string, version func() string, rows []row) []row {
 	for i := range rows {
 		rows[i].program, rows[i].version, rows[i].session, rows[i].lines = program, version, "ok", 1
@@ -106,8 +106,7 @@ func (s *server) hostPort() (string, int) {
 	return host, n
 }
 
-// commands are probers that are run once for each question and say by their
-// exit status what they think.
+// commands are probers that run once for each probe and report by their exit status.
 func commands() []group {
 	plugins := "/usr/lib/nagios/plugins/"
 	command := func(args func(s *server) []string) func(*trial) error {

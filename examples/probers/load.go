@@ -29,10 +29,10 @@ const (
 	soakScenario = 20 * time.Second // how long a connection may take
 )
 
-// reading is what a server has when nothing comes but its sessions' messages.
+// reading is the state of a server with no traffic except its sessions' messages.
 type reading struct {
 	Made       int // connections, in all
-	Scrapes    int // each of which added up
+	Scrapes    int // all of which were consistent
 	Goroutines int `json:"goroutines"`
 	Live       int `json:"live"`
 	resident   int
@@ -102,8 +102,8 @@ func (l *loader) err() error {
 	return l.failed
 }
 
-// stand opens the sessions that stay, each of which says something from time to
-// time and hears it back.
+// stand opens the sessions that stay open. Each sends a message from time to time and
+// gets its echo.
 func (l *loader) stand() error {
 	return many(soakOpening, soakSessions, func(i int) error {
 		ws, res, err := l.s.dial()
@@ -187,8 +187,8 @@ func scenariosOf(s *server) (all []probetest.Scenario) {
 	return all
 }
 
-// adds scrapes, and returns an error unless every connection is open or has a
-// class. A bare server is asked too, and counts nothing.
+// adds scrapes, and returns an error unless every connection is open or has a class. A
+// bare server is scraped too, and has no counts.
 func (l *loader) adds() error {
 	c, err := l.scrape.get()
 	if err != nil || l.bare {
@@ -198,8 +198,8 @@ func (l *loader) adds() error {
 	return c.adds()
 }
 
-// read waits until nothing is open but the sessions and the scraper's connection,
-// and holds what was counted against what was made.
+// read waits until only the sessions and the scraper's connection are open, and compares
+// the counts with the connections made.
 func (l *loader) read() (r reading, err error) {
 	<-time.After(soakCalm)
 	if !l.bare {

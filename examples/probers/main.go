@@ -1,13 +1,12 @@
-// Command probers runs programs that others wrote, and clients by the thousand,
-// against the example servers, and prints what was seen. It fails where a server
-// did not do what quietws promises.
+// Command probers runs real programs, and thousands of clients, against the example
+// servers, and prints the results. It fails if a server breaks a promise of quietws.
 //
 //	go run . [flags] PART...
 //
 // The parts:
 //
 //	real      real probers, proxies and clients, each against a server of its own
-//	drain     10,000 sessions and a SIGTERM: what each client was told
+//	drain     10,000 sessions and a SIGTERM: which close code each client got
 //	kill      1,000 sessions, SIGTERM, and SIGKILL five seconds later
 //	hanging   a silent, a handshaken and a half-headed connection at the exit
 //	restarts  ten rolling restarts behind HAProxy, under steady connects
@@ -15,7 +14,7 @@
 //	floods    100,000 bare connects, 10,000 silent ones, 1,000 slow heads
 //	broken    handlers that panic, clients that reset, a log that fails or blocks
 //	public    junk from addresses that are public, in network namespaces
-//	soak      ten minutes of all of it beside 2,000 sessions; runs only if named
+//	soak      ten minutes of all of it with 2,000 open sessions; runs only if named
 //
 // It needs Linux with apt-get, and installs what is missing.
 package main
@@ -50,21 +49,21 @@ var parts = []part{
 	{"soak", soak},
 }
 
-// byHand are those that run only if they are named.
+// byHand are the parts that run only if named.
 var byHand = []string{"soak"}
 
 func main() {
 	b := new(bench)
 	only := flag.String("servers", "nethttp,echo,echo5,gin,fiber,fiber3", "the example `servers` to run")
 	flag.IntVar(&b.sessions, "sessions", 10_000, "how many sessions the drain has")
-	flag.DurationVar(&b.long, "for", 5*time.Second, "how long what checks by itself goes on")
+	flag.DurationVar(&b.long, "for", 5*time.Second, "how long programs run that check periodically")
 	flag.StringVar(&b.rows, "rows", "", "the real programs to run, a `regexp` for \"program, how\"")
 	flag.BoolVar(&b.readme, "readme", false, "put what the parts that have a place in README.md say there")
 	flag.IntVar(&b.connects, "connects", 100_000, "how many connects a flood has; a tenth are silent, a hundredth slow")
 	flag.DurationVar(&b.soak, "soak", 10*time.Minute, "how long the soak is, after a tenth of that to warm up")
 	var to helper
-	flag.StringVar(&to.junk, "junk", "", "send what the part public sends to this `address`, and do nothing else")
-	flag.StringVar(&to.load, "load", "", "put this `address` under the load of the soak, and do nothing else")
+	flag.StringVar(&to.junk, "junk", "", "only send the junk of the part public to this `address`")
+	flag.StringVar(&to.load, "load", "", "only put this `address` under the load of the soak")
 	flag.BoolVar(&to.tls, "tls", false, "that is a TLS port")
 	flag.BoolVar(&to.bare, "bare", false, "that is a server without quietws")
 	flag.StringVar(&to.profiles, "profiles", "", "where its heap profiles go")
@@ -85,7 +84,7 @@ func main() {
 	}
 }
 
-// helper is what a process does that a part starts beside itself.
+// helper is what a helper process of a part does.
 type helper struct {
 	junk, load, profiles string
 	tls, bare            bool

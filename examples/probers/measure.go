@@ -61,7 +61,7 @@ func (s *server) scrape() (mark, error) {
 	return m, lines.Err()
 }
 
-// settle waits until no more than open connections are open beside the scrape's
+// settle waits until no more than open connections are open besides the scrape's
 // own.
 func (s *server) settle(open int) (mark, error) {
 	for end := time.Now().Add(patience); ; <-time.After(20 * time.Millisecond) {

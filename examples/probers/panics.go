@@ -31,7 +31,7 @@ func panicking(s *server) (int, error) {
 			got, err = panicSession(s.target(), path)
 		}
 		if err == nil && strings.Contains(got, panicSecret) {
-			err = fmt.Errorf("a client was told %q", got)
+			err = fmt.Errorf("a client got %q", got)
 		}
 		if err != nil {
 			return i, fmt.Errorf("%s: %w", path, err)
@@ -76,14 +76,14 @@ func panicSession(t probetest.Target, path string) (string, error) {
 	return string(all), nil
 }
 
-// panicsTold returns an error unless the log tells all panics, the first at once
+// panicsLogged returns an error unless the log has all panics, the first at once
 // and the others in one line.
-func panicsTold(s *server) error {
+func panicsLogged(s *server) error {
 	all, err := s.entries()
 	if err != nil {
 		return err
 	}
-	lines, told := 0, 0
+	lines, panics := 0, 0
 	for _, e := range all {
 		if e.Level != "ERROR" {
 			continue
@@ -92,10 +92,10 @@ func panicsTold(s *server) error {
 			err = errors.Join(err, fmt.Errorf("logged: %s", e.text))
 		}
 		lines++
-		told += max(e.Count, 1)
+		panics += max(e.Count, 1)
 	}
-	if lines != 2 || told != breaks {
-		err = errors.Join(err, fmt.Errorf("%d panics in %d lines, want %d in 2", told, lines, breaks))
+	if lines != 2 || panics != breaks {
+		err = errors.Join(err, fmt.Errorf("%d panics in %d lines, want %d in 2", panics, lines, breaks))
 	}
 	return err
 }

@@ -86,7 +86,7 @@ func (p *process) await(addr string) error {
 		default:
 		}
 	}
-	return fmt.Errorf("nobody listens on %s", addr)
+	return fmt.Errorf("no server listens on %s", addr)
 }
 
 // stop ends it, politely at first.
@@ -133,16 +133,15 @@ func asked(program string, args ...string) func() string {
 // of returns what asks for the version of a module in this program.
 func of(path string) func() string { return func() string { return moduleOf("/proc/self/exe", path) } }
 
-// The ports of servers and proxies. They are none of those that the system gives
-// to clients, one of which would take it in the moment before it is listened on.
+// The ports of servers and proxies. They are outside the range that the system gives to
+// clients, so that no client takes one before the server listens on it.
 const firstPort, ports = 10_000, 10_000
 
 var nextPort atomic.Uint32
 
 func init() { nextPort.Store(uint32(os.Getpid())) }
 
-// freeAddrs returns n addresses that nobody listens on, and that it returns to
-// nobody else.
+// freeAddrs returns n unused addresses, and returns none of them again.
 func freeAddrs(n int) ([]string, error) {
 	var addrs []string
 	for range ports {

@@ -15,32 +15,32 @@ import (
 
 // inFront is a proxy in front of a server.
 type inFront struct {
-	word    string // as the server's log calls it, "" where it leaves no trace
+	word    string // its name in the server's log, "" if it leaves no trace
 	name    string // as a remedy calls it
 	version func() string
 	way     string
 	tls     bool
 	reason  string // why a session does not work, "" if it does
 	config  func(t *trial, dir, front string) string
-	// mend puts what a remedy has between backquotes where it says that it belongs.
-	mend  func(config string, quoted []string) string
+	// fix puts the text between a remedy's backquotes where the remedy says.
+	fix   func(config string, quoted []string) string
 	start func(b *bench, dir, front, config string) (*process, error)
 }
 
 func (p inFront) row() row {
 	r := row{program: p.name, version: p.version, way: p.way, tls: p.tls, session: "ok", classes: []string{"session"}, do: p.try}
 	if p.reason != "" {
-		r.session, r.classes, r.lines = "mended", []string{"handshake_refused", "session"}, 1
-		r.told = "reason=" + p.reason
+		r.session, r.classes, r.lines = "fixed", []string{"handshake_refused", "session"}, 1
+		r.detail = "reason=" + p.reason
 		if p.word != "" {
-			r.told += " proxy=" + p.word
+			r.detail += " proxy=" + p.word
 		}
 	}
 	return r
 }
 
-// try opens a session through the proxy. Where that fails, the server's log has
-// to say why, and to have the lines with which it works.
+// try opens a session through the proxy. If that fails, the server's log must say why,
+// and have the lines of configuration that fix it.
 func (p inFront) try(t *trial) error {
 	fronts, err := freeAddrs(1)
 	if err != nil {
@@ -61,21 +61,21 @@ func (p inFront) try(t *trial) error {
 	if !errors.As(err, new(refusal)) {
 		return fmt.Errorf("the session is not refused, but: %w", err)
 	}
-	own, _, err := t.told(1)
+	own, _, err := t.logged(1)
 	if err != nil {
 		return err
 	}
 	if len(own) != 1 || own[0].Reason != p.reason || own[0].Proxy != p.word {
-		return fmt.Errorf("told %+v, want reason %s, proxy %q", own, p.reason, p.word)
+		return fmt.Errorf("logged %+v, want reason %s, proxy %q", own, p.reason, p.word)
 	}
 	quoted := quotedAfter(own[0].Remedy, p.name)
 	if len(quoted) == 0 {
 		return fmt.Errorf("no configuration for %s in %q", p.name, own[0].Remedy)
 	}
-	if err := p.session(t, dir, fronts[0], p.mend(config, quoted)); err != nil {
+	if err := p.session(t, dir, fronts[0], p.fix(config, quoted)); err != nil {
 		return fmt.Errorf("with %q: %w", quoted, err)
 	}
-	t.session = "mended"
+	t.session = "fixed"
 	return nil
 }
 
@@ -109,7 +109,7 @@ func (p inFront) session(t *trial, dir, front, config string) error {
 
 var backquoted = regexp.MustCompile("`([^`]+)`")
 
-// quotedAfter is what a remedy has between backquotes after a name.
+// quotedAfter returns the text between backquotes after a name in a remedy.
 func quotedAfter(remedy, name string) (quoted []string) {
 	_, rest, _ := strings.Cut(remedy, name)
 	for _, q := range backquoted.FindAllStringSubmatch(rest, -1) {
@@ -118,7 +118,7 @@ func quotedAfter(remedy, name string) (quoted []string) {
 	return quoted
 }
 
-// proxied is every proxy, as it should be and as it often is.
+// proxied is every proxy, configured correctly and as it often is.
 func proxied() group {
 	var rows []row
 	for _, overTLS := range []bool{false, true} {
@@ -167,7 +167,7 @@ http {
 }
 `, dir, front, t.server.url("http"), strings.Join(lines, " "))
 		},
-		mend: func(config string, quoted []string) string {
+		fix: func(config string, quoted []string) string {
 			return strings.Replace(config, "location / { ", "location / { "+quoted[0]+" ", 1)
 		},
 		start: runs("nginx.conf", "nginx", "-p", ".", "-c", "nginx.conf"),
@@ -189,7 +189,7 @@ func apacheFront(way, reason, parameter, line string) inFront {
 			config += "SSLProxyEngine on\nSSLProxyVerify none\nSSLProxyCheckPeerName off\nSSLProxyCheckPeerExpire off\n"
 			return config + "ProxyPass / " + t.server.url("http") + "/" + parameter + "\n" + line + "\n"
 		},
-		mend: func(config string, quoted []string) string { // a parameter of the ProxyPass line, and a line
+		fix: func(config string, quoted []string) string { // a parameter of the ProxyPass line, and a line
 			lines := strings.Split(config, "\n")
 			for i, l := range lines {
 				if strings.HasPrefix(l, "ProxyPass ") {
@@ -219,7 +219,7 @@ func varnishFront(way, reason, lines string) inFront {
 			host, port := t.server.hostPort()
 			return fmt.Sprintf("vcl 4.1;\nbackend default { .host = %q; .port = \"%d\"; }\n%s", host, port, lines)
 		},
-		mend: func(config string, quoted []string) string { return config + quoted[0] + "\n" },
+		fix: func(config string, quoted []string) string { return config + quoted[0] + "\n" },
 		start: func(b *bench, dir, front, config string) (*process, error) {
 			return runs("default.vcl", "varnishd", "-F", "-j", "none", "-n", dir, "-a", front, "-f", filepath.Join(dir, "default.vcl"), "-s", "malloc,16m")(b, dir, front, config)
 		},

@@ -10,9 +10,9 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// behindProxyProtocol is a server that go-proxyproto tells who the client is,
-// behind HAProxy with send-proxy-v2. A client that says nothing, not even a PROXY
-// header, is there all the time.
+// behindProxyProtocol is a server behind HAProxy with send-proxy-v2 that learns the
+// client's address from go-proxyproto. A silent client, which does not even send a PROXY
+// header, is connected all the time.
 func behindProxyProtocol(b *bench) group {
 	var rows []row
 	version := moduleOf(filepath.Join(b.dir, "proxied"), "github.com/pires/go-proxyproto")
@@ -20,7 +20,7 @@ func behindProxyProtocol(b *bench) group {
 		r := row{
 			program: "HAProxy", version: asked("haproxy", "-v"), tls: overTLS, own: "proxied", do: throughProxyProtocol, verdict: up, session: "ok",
 			way: "send-proxy-v2, go-proxyproto " + version + " below the guard",
-			// What reads a header below the guard leaves nothing of it to be seen.
+			// A reader below the guard removes the header, so the guard does not see it.
 			classes: []string{"session", "tcp_probe unknown"}, lines: 1,
 		}
 		rows = append(rows, r)

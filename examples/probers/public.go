@@ -25,10 +25,9 @@ const (
 	publicClient = "203.0.113.2"
 )
 
-// junk is what anybody on the internet can send, by the name of its scenario,
-// and nothing
-// of it is the operator's to mend: it is told where it comes from a platform, and
-// not where it comes from a public address.
+// junk is what anyone on the internet can send, by the name of its scenario. The operator
+// cannot fix any of it, so it is logged if it comes from a platform, but not if it comes
+// from a public address.
 var junk = []string{
 	"tcp-connect-fin", "tcp-connect-rst",
 	"tls-handshake-fin", "tls-handshake-rst", "tls-hello-cut-fin", "tls-hello-cut-rst", "tls-no-common-cipher",
@@ -36,9 +35,8 @@ var junk = []string{
 	"health-kubelet", "health-haproxy-options",
 }
 
-// mistakes are what a client of somebody's may do who has set up something
-// wrongly. They are told from any source: the first, and its repeats in one line
-// a window.
+// mistakes are what a misconfigured legitimate client may send. They are logged from any
+// source: the first, and its repeats in one line for each window.
 var mistakes = []string{
 	"handshake-bad-key", "handshake-no-upgrade", "handshake-version-8", "handshake-plain-get", "tls-on-plain", "http-on-tls", "tls-certificate-refused",
 }
@@ -46,9 +44,9 @@ var mistakes = []string{
 // Of each kind of junk so many come, and so many bare connects at last: a flood.
 const junkTimes, junkConnects = 20, 2000
 
-// public sends it to servers in a network namespace from another one, so that
-// the source is really public. The log has the lines of the flood and no other;
-// the same from the server's own host is told.
+// public sends junk to servers in one network namespace from another one, so that the
+// source is really public. The log has only the lines of the flood and the mistakes;
+// from the server's own host all of it is logged.
 func public(b *bench) error {
 	if os.Getuid() != 0 {
 		return errors.New("network namespaces need root")
@@ -107,7 +105,7 @@ func (n namespaces) remove() {
 // publicOne sends junk to a server, from the public address or from the server's
 // own host.
 func (b *bench) publicOne(n namespaces, name string, overTLS bool, source string) error {
-	const at = ":8080" // nobody else is in there
+	const at = ":8080" // the namespace has no other server
 	flags := []string{"netns", "exec", n.server, filepath.Join(b.dir, name), "-json", "-addr", at}
 	if overTLS {
 		flags = append(flags, "-cert", b.cert, "-key", b.key)
@@ -142,13 +140,13 @@ func (b *bench) publicOne(n namespaces, name string, overTLS bool, source string
 	if err != nil {
 		return err
 	}
-	told, floods := make(map[string]int), 0
+	logged, floods := make(map[string]int), 0
 	for _, e := range all {
 		switch {
 		case strings.HasPrefix(e.Msg, "flood of connections without a request"):
 			floods++
 		case e.Class != "":
-			told[e.about()]++
+			logged[e.about()]++
 		}
 	}
 	var sent struct {
@@ -163,12 +161,12 @@ func (b *bench) publicOne(n namespaces, name string, overTLS bool, source string
 		words = append(words, fmt.Sprintf("%d %s", sent.Classes[class], class))
 	}
 	lines := floods
-	for _, n := range told {
+	for _, n := range logged {
 		lines += n
 	}
 	say("%-14s %-10s %11d %6d  %s\n", port(name, overTLS), source, sent.Sent, lines, strings.Join(words, ", "))
 	var errs error
-	for about, n := range told {
+	for about, n := range logged {
 		switch class := classOf(about); {
 		case n > 2:
 			errs = errors.Join(errs, fmt.Errorf("%d lines about %s, want the first and its repeats", n, about))
@@ -179,14 +177,14 @@ func (b *bench) publicOne(n namespaces, name string, overTLS bool, source string
 	if floods != 2 {
 		errs = errors.Join(errs, fmt.Errorf("%d lines about the flood, want one about the source and one about all", floods))
 	}
-	if source == "platform" && told["bad_request/truncated"]+told["bad_request/unknown"] == 0 {
-		errs = errors.Join(errs, errors.New("what the platform sends is not told either: nothing is shown by this"))
+	if source == "platform" && logged["bad_request/truncated"]+logged["bad_request/unknown"] == 0 {
+		errs = errors.Join(errs, errors.New("junk from the platform is not logged either, so this shows nothing"))
 	}
 	return errs
 }
 
-// sendJunk is what runs beside a server: it sends everything and prints how many
-// connections that were, and their classes.
+// sendJunk runs as a helper process: it sends everything and prints the number of
+// connections and their classes.
 func sendJunk(addr string, overTLS bool) error {
 	s := &server{addr: addr, tls: overTLS}
 	for end := time.Now().Add(patience); ; <-time.After(20 * time.Millisecond) {

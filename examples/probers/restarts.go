@@ -15,8 +15,8 @@ const (
 	connectRate = 50 * time.Millisecond
 )
 
-// restarts replaces two servers behind HAProxy one after the other, while
-// clients connect all the time: none of them may be turned away.
+// restarts restarts two servers behind HAProxy one after the other, while clients
+// connect all the time: none of them may be turned away.
 func restarts(b *bench) error {
 	say("%-8s %-26s %-10s %9s %10s %7s %9s\n", "server", "check", "drain", "restarts", "handshakes", "failed", "took")
 	var errs error

@@ -162,8 +162,8 @@ func (s *scraper) still(agreed func(counters) bool) (counters, error) {
 	}
 }
 
-// rest scrapes until nothing is accepted any more, and nothing but the scraper's
-// own connection is open.
+// rest scrapes until no more connections are accepted, and only the scraper's own
+// connection is open.
 func (s *scraper) rest() (counters, error) {
 	last, since := 0.0, time.Now()
 	for {

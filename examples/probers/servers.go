@@ -37,7 +37,7 @@ type bench struct {
 	cert, key string
 }
 
-// patience is how long anything may take that has to come.
+// patience is how long to wait for anything expected.
 const patience = 30 * time.Second
 
 func (b *bench) build() error {

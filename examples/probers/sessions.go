@@ -10,7 +10,7 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// sessions are clients that wait for what the server has to say.
+// sessions are clients that wait for a close frame.
 type sessions struct {
 	ready sync.WaitGroup // those that are to be opened
 	over  sync.WaitGroup // those that are open
@@ -60,7 +60,7 @@ func (all *sessions) listen(ws *websocket.Conn) {
 	defer func() { _ = ws.Close() }()
 	code := websocket.CloseAbnormalClosure // no close frame: RFC 6455 §7.1.5
 	for {
-		_, _, err := ws.ReadMessage() // answers the closing handshake by itself
+		_, _, err := ws.ReadMessage() // also answers the closing handshake
 		if err == nil {
 			continue
 		}
@@ -80,13 +80,13 @@ func (all *sessions) listen(ws *websocket.Conn) {
 	all.last = now
 }
 
-// told returns an error unless every one of n was told that the server goes.
-func (all *sessions) told(n int) error {
+// dismissed returns an error unless each of n clients got a close frame with 1001.
+func (all *sessions) dismissed(n int) error {
 	all.over.Wait()
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	if polite := all.codes[websocket.CloseGoingAway] + all.codes[websocket.CloseServiceRestart]; polite != n {
-		return fmt.Errorf("%d of %d clients were told: close codes %v", polite, n, all.codes)
+		return fmt.Errorf("%d of %d clients got a goodbye: close codes %v", polite, n, all.codes)
 	}
 	return nil
 }

@@ -23,9 +23,9 @@ type soaked struct {
 	failed   error
 }
 
-// soak puts every server, plain and TLS, under load for long, and beside each the
-// same server without quietws. Every connection is open or has a class at every
-// scrape, and goroutines and memory are flat.
+// soak puts every server, plain and TLS, under load for a long time, together with the
+// same server without quietws. At every scrape every connection is open or has a class,
+// and goroutines and memory do not grow.
 func soak(b *bench) error {
 	var all []*soaked
 	defer func() {
@@ -94,8 +94,8 @@ const (
 	soakSlack, soakPerConn = 256 << 10, 16
 )
 
-// flat holds it against the bare server beside: what that grows by under the same
-// load is no growth of the guard's.
+// flat compares a server with the bare one: growth that the bare server has under the
+// same load is not the guard's.
 func (s *soaked) flat(bare *soaked) error {
 	first, last := s.readings[0], s.readings[len(s.readings)-1]
 	var errs error
@@ -103,9 +103,9 @@ func (s *soaked) flat(bare *soaked) error {
 		errs = errors.Join(errs, fmt.Errorf("%d goroutines, and %d at first", last.Goroutines, first.Goroutines))
 	}
 	limit := soakSlack + soakPerConn*(last.Made-first.Made)
-	if grown, beside := s.grown(), max(bare.grown(), 0); grown-beside > limit {
+	if grown, usual := s.grown(), max(bare.grown(), 0); grown-usual > limit {
 		errs = errors.Join(errs, fmt.Errorf("live objects grew by %s, those of the bare server by %s: want at most %s more",
-			megabytes(grown), megabytes(beside), megabytes(limit)))
+			megabytes(grown), megabytes(usual), megabytes(limit)))
 	}
 	return errs
 }

@@ -13,30 +13,30 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// row is one program, used in one way, against one port of every server, and
-// what has to come of it.
+// row is one program, used in one way, against one port of every server, and the
+// expected result.
 type row struct {
 	program, way string
 	version      func() string
 	tls          bool
-	do           func(*trial) error // nil where the group does it for all
-	verdict      string             // of the prober: up or down; "" for what is none
-	session      string             // what became of the session: ok, or mended where it was not at first
+	do           func(*trial) error // nil if the group does it for all
+	verdict      string             // of the prober: up or down; "" if the program is not a prober
+	session      string             // the session's outcome: ok, or fixed if it was refused at first
 	classes      []string           // all that were counted
 	spare        []string           // that may be counted too
-	told         string             // for the table: what the line says
-	most         int                // lines there may be where spare was counted
+	detail       string             // for the table: reason and proxy of the log line
+	most         int                // most lines allowed if spare was counted
 	with         string             // what the group configures for it
 	own          string             // a server of its own, in place of the examples
 	flags        []string           // of that
-	lines        int                // that the server logged, its access log aside
+	lines        int                // that the server logged, without its access log
 }
 
 // group is what runs side by side.
 type group struct {
 	programs []debian
 	rows     []row
-	before   func() error // nil: nothing is to be prepared
+	before   func() error // nil: no preparation
 	// all does its part for the rows that have none of their own, before those.
 	all func(*bench, []*trial) error
 }
@@ -46,11 +46,11 @@ type trial struct {
 	*bench
 	*row
 	server  *server
-	watched *websocket.Conn // of a prober's row: a session beside it
+	watched *websocket.Conn // in a prober's row: a session open meanwhile
 	before  mark
 	failed  error
 
-	// What was seen.
+	// The results.
 	verdict string
 	session string
 	classes []string
@@ -201,14 +201,14 @@ func (t *trial) end() {
 	}
 }
 
-// judge compares what was seen with what had to come.
+// judge compares the results with the expected ones.
 func (t *trial) judge() error {
 	open := 0
 	if t.watched != nil {
 		open = 1
 		t.session = "ok"
 		if err := echoes(t.watched); err != nil {
-			return fmt.Errorf("the session beside it: %w", err)
+			return fmt.Errorf("the session next to it: %w", err)
 		}
 	}
 	after, err := t.server.settle(open)
@@ -216,7 +216,7 @@ func (t *trial) judge() error {
 		return err
 	}
 	t.classes = after.since(t.before)
-	own, access, err := t.told(t.row.lines)
+	own, access, err := t.logged(t.row.lines)
 	if err != nil {
 		return err
 	}
@@ -239,9 +239,9 @@ func (t *trial) judge() error {
 	return nil
 }
 
-// told returns the server's lines when there are n, or else after a while. The
-// log is written behind the requests: one too many gets a moment to come.
-func (t *trial) told(n int) (own, access []line, err error) {
+// logged returns the server's lines once there are n, or else after a while. The log is
+// written after the requests: a line too many gets a moment to appear.
+func (t *trial) logged(n int) (own, access []line, err error) {
 	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); <-time.After(20 * time.Millisecond) {
 		if own, _, err = t.server.lines(t.before); err != nil || len(own) >= n {
 			break
@@ -251,7 +251,7 @@ func (t *trial) told(n int) (own, access []line, err error) {
 	return t.server.lines(t.before)
 }
 
-// echoes says something on a session and waits for it to come back.
+// echoes sends a message on a session and waits for its echo.
 func echoes(ws *websocket.Conn) error {
 	const said = "hello"
 	_ = ws.SetReadDeadline(time.Now().Add(patience))
@@ -292,8 +292,8 @@ func (b *bench) table(all []*trial) string {
 		switch {
 		case counted == "":
 			counted = "–"
-		case r.told != "":
-			counted += " (" + r.told + ")"
+		case r.detail != "":
+			counted += " (" + r.detail + ")"
 		}
 		fmt.Fprintf(&t, "| %s %s | %s | %s | %s | %s |\n", r.program, r.version(), r.way, map[bool]string{false: "plain", true: "TLS"}[r.tls],
 			counted, strings.Join(cells, " | "))

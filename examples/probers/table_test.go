@@ -26,7 +26,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// What a remedy has between backquotes, and where it goes.
+// The text between a remedy's backquotes, and where it goes.
 func TestQuotedAfter(t *testing.T) {
 	const remedy = "a proxy did it; nginx: `a; b;` Apache: `c=d` on the line and `E f`"
 	nginx, apache := quotedAfter(remedy, "nginx"), quotedAfter(remedy, "Apache")
@@ -34,7 +34,7 @@ func TestQuotedAfter(t *testing.T) {
 		t.Errorf("%q, %q", nginx, apache)
 	}
 	if got := quotedAfter(remedy, "Varnish"); got != nil {
-		t.Errorf("for nobody: %q", got)
+		t.Errorf("without a part: %q", got)
 	}
 	at := &trial{server: &server{addr: "127.0.0.1:1"}}
 	for _, row := range []struct {
@@ -47,7 +47,7 @@ func TestQuotedAfter(t *testing.T) {
 		{apacheFront("", "", "", ""), apache, "\nE f\n"},
 		{varnishFront("", "", ""), []string{"sub x {}"}, "\nsub x {}\n"},
 	} {
-		if got := row.proxy.mend(row.proxy.config(at, "/dir", "127.0.0.1:2"), row.quoted); !strings.Contains(got, row.want) {
+		if got := row.proxy.fix(row.proxy.config(at, "/dir", "127.0.0.1:2"), row.quoted); !strings.Contains(got, row.want) {
 			t.Errorf("%s: no %q in\n%s", row.proxy.name, row.want, got)
 		}
 	}

@@ -8,9 +8,9 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// visitor is a client that means well: it opens session after session while
-// something else goes on, sends a message, reads it back and leaves, and has one
-// session for all of the time.
+// visitor is a normal client: while something else goes on, it opens session after
+// session, sends a message on each, reads the echo and leaves. It also keeps one session
+// open all the time.
 type visitor struct {
 	s      *server
 	stop   chan struct{}

@@ -77,14 +77,14 @@ func run(addr, cert, key string, above bool) error {
 	return guard.Serve(ctx, &http.Server{Handler: guard.Wrap(mux)}, ln)
 }
 
-// headers reads them, and lets in who has none: whoever asks for the metrics.
+// headers reads the headers, and accepts clients without one: those that read the metrics.
 func headers(ln net.Listener) net.Listener {
 	return &proxyproto.Listener{Listener: ln, ConnPolicy: func(proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) {
 		return proxyproto.USE, nil
 	}}
 }
 
-// echo says in the log who came, and sends everything back.
+// echo logs the client, and sends everything back.
 func echo(w http.ResponseWriter, r *http.Request) {
 	slog.Info("request", "path", r.URL.Path, "remote", r.RemoteAddr)
 	ws, err := websocket.Accept(w, r, nil)

@@ -1,6 +1,6 @@
-// Command subject is a server for what the example servers are not made to
-// show. It has routes that panic, says what it holds in memory, and with -bare
-// is the same server without quietws.
+// Command subject is a server for tests that the example servers cannot serve. It has
+// routes that panic, reports its memory, and with -bare is the same server without
+// quietws.
 //
 // On each framework: /ws sends messages back; /panic is an ordinary request whose
 // handler panics; /ws/panic and /own/panic are sessions whose handler panics at
@@ -110,8 +110,8 @@ var plain = map[string]http.Handler{
 	"/heap":    pprof.Handler("heap"),
 }
 
-// memory collects what is garbage, twice, so that nothing is left in a sync.Pool
-// either, and says what is left: the bytes of live objects and the goroutines.
+// memory runs the garbage collector twice, to empty sync.Pools too, and reports what is
+// left: the bytes of live objects and the number of goroutines.
 func memory(w http.ResponseWriter, _ *http.Request) {
 	runtime.GC()
 	runtime.GC()

@@ -39,7 +39,7 @@ func alone(h http.Handler) serves {
 	}
 }
 
-// fault is what the handlers panic with. Nothing of it may reach a client.
+// fault is the handlers' panic value. None of it may reach a client.
 const fault = "the handler's secret"
 
 // echoes sends every message back until the client leaves or the server drains.
