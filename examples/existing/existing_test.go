@@ -100,7 +100,7 @@ func TestAfter(t *testing.T) {
 			for !strings.Contains(out.String(), refused) {
 				select {
 				case <-ctx.Done():
-					t.Fatalf("a refused handshake is not told:\n%s", out)
+					t.Fatalf("a refused handshake is not logged:\n%s", out)
 				case <-time.After(10 * time.Millisecond):
 				}
 			}

@@ -91,7 +91,7 @@ func TestFilters(t *testing.T) {
 		{"a prober's User-Agent on a path of the application's takes nothing out", "/admin", kubelet, false, false},
 		{"nor does it from a public address", "/admin", kubelet, true, false},
 		{"nor on a health route that the application owns, from a public address", "/readyz", kubelet, true, false},
-		{"a person on the application's own health route is a request", "/readyz", "curl/8", false, false},
+		{"a browser on the application's own health route is a request", "/readyz", "curl/8", false, false},
 		{"a path that nobody serves is a request", "/nothing", kubelet, false, false},
 		{"a health route that quietws answers is a probe, whoever asks", "/healthz", "curl/8", false, true},
 		{"a known prober from a platform's address on the application's own health route is a probe", "/readyz", kubelet, false, true},

@@ -179,7 +179,7 @@ func opens(srv *http.Server, path string, events <-chan event.Event) (opened boo
 	case e := <-events:
 		if e.Class != event.UpgradeFailed || !slices.ContainsFunc([]string{"gin-contrib/gzip.gzipWriter", "gin-contrib/timeout.Writer"},
 			func(layer string) bool { return strings.Contains(e.Remedy, layer) }) {
-			return false, fmt.Errorf("told %v/%v: %s", e.Class, e.Reason, e.Remedy)
+			return false, fmt.Errorf("logged %v/%v: %s", e.Class, e.Reason, e.Remedy)
 		}
 		return false, nil
 	}
