@@ -54,17 +54,28 @@ func (w *writer) WriteHeader(status int) {
 		x.status.CompareAndSwap(0, http.StatusSwitchingProtocols)
 	case status >= 100 && status <= 199:
 	case x.status.Load() == 0:
-		if !x.admit(status) {
-			w.replace(x.answer)
-			return
-		}
-		if a, ok := (Request{x: x}).fallback(httpHead{w.w.r}, status); ok {
-			w.replace(&a)
-			return
-		}
-		x.answering(httpHead{w.w.r}, status, w.Header())
-		defer Request{x: x}.answered(status)
+		w.finish(status)
+		return
 	}
+	w.w.to.WriteHeader(status)
+}
+
+// finish writes the first final status. It is a function of its own so that its locals
+// are not on the stack of a session whose library writes 101.
+//
+//go:noinline
+func (w *writer) finish(status int) {
+	x := (*exchange)(w)
+	if !x.admit(status) {
+		w.replace(x.answer)
+		return
+	}
+	if a, ok := (Request{x: x}).fallback(httpHead{w.w.r}, status); ok {
+		w.replace(&a)
+		return
+	}
+	x.answering(httpHead{w.w.r}, status, w.Header())
+	defer Request{x: x}.answered(status)
 	w.w.to.WriteHeader(status)
 }
 
@@ -82,6 +93,8 @@ func (w *writer) replace(a *Answer) {
 
 // mayHijack reports whether the connection is the application's to take. It runs
 // before a hijack, not around one: see hijacked.
+//
+//go:noinline
 func (w *writer) mayHijack() bool {
 	x := (*exchange)(w)
 	if x.is(stateReplaced) {
@@ -91,6 +104,7 @@ func (w *writer) mayHijack() bool {
 		w.replace(x.answer)
 		return false
 	}
+	w.beforeHijack()
 	return true
 }
 
@@ -197,7 +211,6 @@ func (w *bareHijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if !(*writer)(w).mayHijack() {
 		return nil, nil, event.ErrSaturated
 	}
-	(*writer)(w).beforeHijack()
 	return (*writer)(w).hijacked(hijackerOf(w.w.to).Hijack())
 }
 
@@ -215,7 +228,6 @@ func (w *hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if !(*writer)(w).mayHijack() {
 		return nil, nil, event.ErrSaturated
 	}
-	(*writer)(w).beforeHijack()
 	return (*writer)(w).hijacked(hijackerOf(w.w.to).Hijack())
 }
 
@@ -234,6 +246,8 @@ func canHijack(w http.ResponseWriter) bool { return hijackerOf(w) != nil }
 
 // hijackerOf returns the one that can, nil if there is none: where
 // http.ResponseController would look for it.
+//
+//go:noinline
 func hijackerOf(w http.ResponseWriter) http.Hijacker {
 	for {
 		switch v := w.(type) {

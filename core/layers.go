@@ -58,13 +58,26 @@ func (p *past) WriteHeader(status int) {
 func (p *past) Flush() { _ = http.NewResponseController(p.ResponseWriter).Flush() }
 
 func (p *past) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	p.beforeHijack()
+	return p.hijacked(hijackerOf(p.ResponseWriter).Hijack()) // there is one, or there would be no past
+}
+
+// beforeHijack is for a 101 that a layer between has kept.
+//
+//go:noinline
+func (p *past) beforeHijack() {
 	switch held := p.told && p.x.status.Load() == 0; {
 	case held && p.x.own:
 		switchProtocols((*writer)(p.x), p.Header())
 	case held:
 		p.x.heldBy(layersOf(p.ResponseWriter))
 	}
-	nc, rw, err := http.NewResponseController(p.ResponseWriter).Hijack()
+}
+
+// hijacked is what follows a hijack, and not around one: see writer.hijacked.
+//
+//go:noinline
+func (p *past) hijacked(nc net.Conn, rw *bufio.ReadWriter, err error) (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		p.x.cannotHijack(p.ResponseWriter)
 	}
@@ -134,6 +147,14 @@ func fieldsOf(t reflect.Type) fields {
 	if known, ok := knownFields.Load(t); ok {
 		return known.(fields)
 	}
+	return findFields(t)
+}
+
+// findFields is a function of its own so that its locals are not on the stack of each
+// session at its hijack.
+//
+//go:noinline
+func findFields(t reflect.Type) fields {
 	f := fields{-1, -1}
 	if field, ok := t.FieldByName("ResponseWriter"); ok && len(field.Index) == 1 {
 		f.embedded = field.Index[0]

@@ -131,24 +131,25 @@ func (l *layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		l.options(w, r)
 		return
 	}
-	q := l.a.BeginHTTP(r)
-	if !q.Candidate() {
-		if q.c == nil {
-			l.next.ServeHTTP(w, r)
-			return
-		}
-		defer q.outermost()
+	var q HTTPRequest
+	l.begin(&q, r)
+	switch {
+	case !q.Candidate() && q.c == nil:
 		l.next.ServeHTTP(w, r)
-		q.Done(0, nil)
 		return
-	}
-	if q.Answer(w, r) {
+	case q.Answer(w, r):
 		return
 	}
 	defer q.outermost()
 	l.next.ServeHTTP(q.Wrap(w, r))
 	q.Done(q.statusSoFar(), nil)
 }
+
+// begin is a function of its own, and takes a pointer, because the locals of ServeHTTP
+// are on the stack of each session.
+//
+//go:noinline
+func (l *layer) begin(q *HTTPRequest, r *http.Request) { *q = l.a.BeginHTTP(r) }
 
 // options answers OPTIONS * in the place of net/http: a platform's, which is a
 // question about health, and everybody else's as net/http does.

@@ -80,6 +80,16 @@ const maxSockets = 64
 // learn remembers that WebSocket is served at path, and by which method Handler has
 // it, "" if it has not.
 func (p *paths) learn(path, handler string) {
+	if by := servedBy(handler); p.servedAt(path)&by != by {
+		p.learnNew(path, handler)
+	}
+}
+
+// learnNew is learn for a path that is not known yet. It is a function of its own so that
+// its locals are not on the stack of each session when its handshake is answered.
+//
+//go:noinline
+func (p *paths) learnNew(path, handler string) {
 	path = pathForm(p.form.Load()).key(path)
 	for {
 		old := p.sockets.Load()

@@ -124,8 +124,8 @@ func owner(engine *gin.Engine) func(core.Head) (owned, asked bool) {
 func Endpoint(g *core.Guard) gin.HandlerFunc {
 	a := g.Adapter()
 	return func(c *gin.Context) {
-		q := a.AtEndpoint(c.Request, c.FullPath(), nil)
-		if answered(&q, c) {
+		var q core.HTTPRequest
+		if arrived(&q, &a, c, nil) {
 			return
 		}
 		w := wrap(&q, c)
@@ -133,6 +133,13 @@ func Endpoint(g *core.Guard) gin.HandlerFunc {
 		c.Next()
 		_ = q.Finish(w.ended(c))
 	}
+}
+
+// arrived begins q at a WebSocket route, and reports whether the guard has answered it.
+// It takes pointers because its caller's locals are on the stack of each session.
+func arrived(q *core.HTTPRequest, a *core.Adapter, c *gin.Context, origins *core.Origins) bool {
+	*q = a.AtEndpoint(c.Request, c.FullPath(), origins)
+	return answered(q, c)
 }
 
 // contain aborts the chain too if a panic ended the session.
@@ -168,8 +175,8 @@ func Handler(g *core.Guard, f func(context.Context, *gin.Context, *websocket.Con
 	origins := &core.Origins{Patterns: accept.OriginPatterns, Any: accept.InsecureSkipVerify}
 	accept.InsecureSkipVerify = true // the core compares, and ignores a default port
 	return func(c *gin.Context) {
-		q := a.AtEndpoint(c.Request, c.FullPath(), origins)
-		if answered(&q, c) {
+		var q core.HTTPRequest
+		if arrived(&q, &a, c, origins) {
 			return
 		}
 		wrap(&q, c)

@@ -109,11 +109,7 @@ func TestSessionsKeepTheirStack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			limit := 4 << 10
-			if framework == "gin" { // known, and in README.md: its stack is doubled at the hijack
-				limit = 9 << 10
-			}
-			if more := with - without; more > float64(limit) {
+			if more := with - without; more > 4<<10 {
 				t.Errorf("%s %s: a session has %.0f bytes more", framework, variant, more)
 			}
 		}
