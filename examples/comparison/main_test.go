@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestMain is the servers, too: start starts this program again.
+// TestMain is also the servers: start starts this program again.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "server" {
 		main()
@@ -29,7 +29,7 @@ func started(t *testing.T, s server) *child {
 	return c
 }
 
-// get is an answer without its date.
+// get returns an answer without its date.
 func get(t *testing.T, c *child, path string) string {
 	t.Helper()
 	nc, err := c.talk()
@@ -52,14 +52,14 @@ func get(t *testing.T, c *child, path string) string {
 	return fmt.Sprint(res.StatusCode, res.Header, string(body))
 }
 
-// What is compared does the same: the answers are equal, and sessions echo.
+// The compared servers do the same: their answers are equal, and sessions echo.
 func TestServersDoTheSame(t *testing.T) {
 	for _, framework := range web {
 		for _, overTLS := range []bool{false, true} {
 			without := started(t, server{Framework: framework, Variant: bare, TLS: overTLS})
 			for _, variant := range []string{quiet, handled, named} {
 				with := started(t, server{Framework: framework, Variant: variant, TLS: overTLS})
-				ready, err := with.requests(1, kubelet) // when the checks have run
+				ready, err := with.requests(1, kubelet) // once the checks have run
 				if err != nil {
 					t.Fatalf("%v: %v", with, err)
 				}
@@ -95,8 +95,8 @@ func TestSessions(t *testing.T) {
 	}
 }
 
-// A session's goroutine gets by with the stack that it has on the bare server: Go
-// doubles one that is too small, which then is so for as long as the session lives.
+// A session's goroutine needs no larger stack than on the bare server: Go doubles a
+// stack that is too small, and it stays doubled as long as the session lives.
 func TestSessionsKeepTheirStack(t *testing.T) {
 	b := &bench{dir: t.TempDir()}
 	for _, framework := range websockets {
@@ -116,7 +116,7 @@ func TestSessionsKeepTheirStack(t *testing.T) {
 	}
 }
 
-// A wrong answer is no answer.
+// A wrong answer is an error.
 func TestAskerReadsAnswers(t *testing.T) {
 	c := started(t, server{Framework: "nethttp", Variant: bare})
 	all, err := c.requests(1, browser)
