@@ -95,7 +95,7 @@ func (a Adapter) ShuttingDown() {
 func (a Adapter) Starting(address string) {
 	if a.g != nil {
 		a.server.starts(address)
-		a.g.tellRoutes()
+		a.g.logRoutes()
 	}
 }
 

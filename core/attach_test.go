@@ -149,8 +149,8 @@ func TestAttachTwoGuards(t *testing.T) {
 	type key struct{}
 	for _, row := range []string{"the first listens", "the second listens", "nobody listens", "both listen"} {
 		t.Run(row, func(t *testing.T) {
-			first, firstLog := guardLog(t, Config{}, slog.LevelWarn)
-			second, secondLog := guardLog(t, Config{}, slog.LevelWarn)
+			first, firstLog := newGuardAndLog(t, Config{}, slog.LevelWarn)
+			second, secondLog := newGuardAndLog(t, Config{}, slog.LevelWarn)
 			srv := &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = fmt.Fprint(w, "asked ", r.Context().Value(key{})) // for what no context of the chain has
 			})}
@@ -172,8 +172,8 @@ func TestAttachTwoGuards(t *testing.T) {
 			}
 			waitClosed(t, first)
 			waitClosed(t, second)
-			logtest.WantMessages(t, "the first tells nothing", toldBy(t, first, firstLog))
-			logtest.WantMessages(t, "the second is told to be one too many", toldBy(t, second, secondLog),
+			logtest.WantMessages(t, "the first tells nothing", linesLoggedBy(t, first, firstLog))
+			logtest.WantMessages(t, "the second is told to be one too many", linesLoggedBy(t, second, secondLog),
 				"the server is attached to another guard already")
 		})
 	}

@@ -28,7 +28,7 @@ func (l sniffer) Accept() (net.Conn, error) {
 func TestConnectionsThatCannotBeCompared(t *testing.T) {
 	for _, s := range stands4 {
 		t.Run(s.name, func(t *testing.T) {
-			g, log := guardLog(t, Config{}, slog.LevelWarn)
+			g, log := newGuardAndLog(t, Config{}, slog.LevelWarn)
 			var hijacked atomic.Int32
 			srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				nc, rw, err := http.NewResponseController(w).Hijack()
@@ -71,7 +71,7 @@ func TestConnectionsThatCannotBeCompared(t *testing.T) {
 				t.Errorf("%d of 6 sessions", n)
 			}
 			told := 0
-			for _, l := range toldBy(t, g, log) {
+			for _, l := range linesLoggedBy(t, g, log) {
 				if l.Msg == "connections of this listener are not counted" {
 					told++
 				}

@@ -20,8 +20,8 @@ import (
 func TestToldByRequest(t *testing.T) {
 	byRequest := []event.Class{event.HandlerPanic, event.UpgradeFailed, event.SessionEnded, event.HandshakeRefused, event.ProbeFailing, event.HTTP, event.HTTPProbe}
 	for _, c := range event.Classes() {
-		if toldByRequest(c) != slices.Contains(byRequest, c) {
-			t.Errorf("%v: told by a request is %v", c, toldByRequest(c))
+		if loggedByRequest(c) != slices.Contains(byRequest, c) {
+			t.Errorf("%v: told by a request is %v", c, loggedByRequest(c))
 		}
 	}
 }

@@ -85,7 +85,7 @@ func (g *Guard) Drain(ctx context.Context) (DrainReport, error) {
 	if g == nil {
 		return DrainReport{}, nil
 	}
-	return g.ending.whole.wait(ctx)
+	return g.ending.all.wait(ctx)
 }
 
 const (

@@ -38,7 +38,7 @@ func began(t *testing.T, g *Guard) *fakeSession {
 	t.Helper()
 	gone := make(chan struct{})
 	c := watched(g, &conntest.Script{Addr: conntest.TCPAddr("192.0.2.1:1000"), Closed: gone})
-	q := g.Adapter().beginOn(httpHead{handshake()}, c)
+	q := g.Adapter().beginOnConn(httpHead{handshake()}, c)
 	if q.decision().verdict != verdictUpgrade {
 		t.Fatalf("a handshake was judged %+v", q.decision())
 	}
@@ -98,7 +98,7 @@ func drained(t *testing.T, g *Guard) DrainReport {
 
 func TestDrainOfNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g, log := guardLog(t, Config{}, slog.LevelInfo)
+		g, log := newGuardAndLog(t, Config{}, slog.LevelInfo)
 		select {
 		case <-g.Draining():
 			t.Error("draining before Drain")
@@ -115,7 +115,7 @@ func TestDrainOfNothing(t *testing.T) {
 		if s := g.Snapshot(); !s.Draining || s.Ready {
 			t.Errorf("draining %v, ready %v", s.Draining, s.Ready)
 		}
-		logtest.WantMessages(t, "one line when the state changes and one with the report", toldBy(t, g, log), "draining", "drained")
+		logtest.WantMessages(t, "one line when the state changes and one with the report", linesLoggedBy(t, g, log), "draining", "drained")
 	})
 }
 
@@ -241,7 +241,7 @@ func TestDrainOrderIsNoOrder(t *testing.T) {
 func TestDrainReport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		events := new(book)
-		g, log := guardLog(t, Config{Observe: events.observe, Drain: DrainConfig{Timeout: 8 * time.Second}}, slog.LevelInfo)
+		g, log := newGuardAndLog(t, Config{Observe: events.observe, Drain: DrainConfig{Timeout: 8 * time.Second}}, slog.LevelInfo)
 		answered, closed, vanished, deaf, panics := began(t, g).open(), began(t, g).open(), began(t, g).open(), began(t, g).open(), began(t, g).open()
 		answered.OnDrain(func() { answered.Ended(1001); answered.end(nil) })
 		closed.OnDrain(func() { closed.end(nil) })
@@ -275,7 +275,7 @@ func TestDrainReport(t *testing.T) {
 		if ends["closed"] != 1 || ends["vanished"] != 1 || ends["ended"] != 1 || ends["server"] != 2 {
 			t.Errorf("ends %v", ends)
 		}
-		lines := toldBy(t, g, log)
+		lines := linesLoggedBy(t, g, log)
 		last := lines[len(lines)-1]
 		logtest.WantAttrs(t, last, map[string]string{
 			"sessions": "5", "closed": "3", "answered": "1", "dropped": "2",

@@ -18,7 +18,7 @@ type ending struct {
 	draining   atomic.Bool   // not ready
 	refusing   atomic.Bool   // and takes no session any more
 	begun      chan struct{} // closed with draining
-	whole      *drain        // of all sessions
+	all        *drain        // of all sessions
 	pollers    pollers       // whom it waits for
 	kubernetes bool          // the process runs in a pod
 }
@@ -220,9 +220,9 @@ func (d *drain) logNow() {
 	d.logReport(r, len(open))
 }
 
-// await waits until done, but no longer than limit, nor when hurry is closed. It
+// await waits until done, but no longer than limit, nor when stop is closed. It
 // reports whether it was done.
-func await(limit time.Duration, done func() bool, hurry <-chan struct{}) bool {
+func await(limit time.Duration, done func() bool, stop <-chan struct{}) bool {
 	end := time.NewTimer(limit)
 	defer end.Stop()
 	check := time.NewTicker(drainCheck)
@@ -235,7 +235,7 @@ func await(limit time.Duration, done func() bool, hurry <-chan struct{}) bool {
 		case <-check.C:
 		case <-end.C:
 			return false
-		case <-hurry:
+		case <-stop:
 			return false
 		}
 	}
@@ -305,8 +305,8 @@ func sessionOn(c *conn.Conn) *exchange {
 // request: silent, handshaken, or with half a head. The server's own Shutdown waits
 // for those, for seconds or until its deadline; those that are kept alive it closes.
 // It waits a little for what has only just come.
-func (g *Guard) closeIdle(of *server, hurry <-chan struct{}) {
-	await(idleYouth+drainCheck, func() bool { return g.closeIdleConns(of, idleYouth) == 0 }, hurry)
+func (g *Guard) closeIdle(of *server, stop <-chan struct{}) {
+	await(idleYouth+drainCheck, func() bool { return g.closeIdleConns(of, idleYouth) == 0 }, stop)
 	g.closeIdleConns(of, 0)
 }
 

@@ -28,7 +28,7 @@ func (g *Guard) over(c *conn.Conn, end conn.End) {
 	if end.Unserved {
 		g.refusedOverHTTP2(c, "")
 	}
-	if toldByRequest(end.Class) {
+	if loggedByRequest(end.Class) {
 		return
 	}
 	var e event.Event
@@ -53,12 +53,12 @@ func (g *Guard) over(c *conn.Conn, end conn.End) {
 			g.sawProber(p, e.Time)
 		}
 	}
-	g.tellAs(&e, as)
+	g.logEventAs(&e, as)
 }
 
-// toldByRequest reports whether connections of this class were told when it
+// loggedByRequest reports whether connections of this class were told when it
 // happened, by a request on them.
-func toldByRequest(c event.Class) bool {
+func loggedByRequest(c event.Class) bool {
 	switch c {
 	case event.HandlerPanic, event.UpgradeFailed, event.SessionEnded, event.HandshakeRefused, event.ProbeFailing, event.HTTP, event.HTTPProbe:
 		return true

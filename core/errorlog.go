@@ -76,14 +76,14 @@ func (l *errorLog) ours(line string) bool {
 
 // panicked holds the peers of the panics that were told, until the server has
 // printed its own line of each. By then the connection may be gone.
-type panicked struct {
+type loggedPanics struct {
 	mu       sync.Mutex
 	ring     [64]netip.AddrPort
 	next     int
 	nameless int // those of peers without an address
 }
 
-func (p *panicked) add(a netip.AddrPort) {
+func (p *loggedPanics) add(a netip.AddrPort) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !a.IsValid() {
@@ -95,7 +95,7 @@ func (p *panicked) add(a netip.AddrPort) {
 }
 
 // take reports whether a panic of this peer was told, once for each.
-func (p *panicked) take(a netip.AddrPort) bool {
+func (p *loggedPanics) take(a netip.AddrPort) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !a.IsValid() {

@@ -261,7 +261,7 @@ func TestErrorLogEveryPanicOfAConnection(t *testing.T) {
 	transport.CloseIdleConnections()
 	_ = srv.Close()
 	waitClosed(t, g)
-	_ = toldBy(t, g, log)
+	_ = linesLoggedBy(t, g, log)
 	mu.Lock()
 	defer mu.Unlock()
 	if panics != 3 {
@@ -342,7 +342,7 @@ func FuzzErrorLogLine(f *testing.F) {
 func TestErrorLogOfUnixSockets(t *testing.T) {
 	for _, listen := range []bool{false, true} {
 		user, book := userLog()
-		g, log := guardLog(t, Config{}, slog.LevelInfo)
+		g, log := newGuardAndLog(t, Config{}, slog.LevelInfo)
 		srv := &http.Server{ErrorLog: user, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("the handler's") })}
 		g.Attach(srv)
 		dir, err := os.MkdirTemp("", "ws") // the path of a socket must be short
@@ -382,7 +382,7 @@ func TestErrorLogOfUnixSockets(t *testing.T) {
 		waitClosed(t, g)
 		book.none(t, "the guard has told it")
 		kinds := make(map[string]int)
-		for _, l := range toldBy(t, g, log) {
+		for _, l := range linesLoggedBy(t, g, log) {
 			kinds[l.Msg]++
 		}
 		if len(kinds) != 3 || kinds["handler panicked"] != 1 || kinds["health routes"] != 1 {

@@ -36,45 +36,45 @@ type exchange struct {
 	// Written when it is judged, by the goroutine that serves the request, and not
 	// changed after that.
 
-	g        *Guard
-	path     string
-	peer     netip.Addr // the TCP peer, and its port
-	port     uint16
-	prober   prober.Prober
-	method   uint8 // an index of methods, 0 for another, which is in from
-	route    Route
-	platform bool // the source may be a platform's
-	credited bool // the prober may be believed: platform source or own range
-	asks     bool // asks to upgrade
-	app      bool // one of Config.AppHealth
-	machine  bool // asks for readiness as a program does: a known prober, or without a User-Agent
-	probing  bool // a health route, or a path that Config names
-	preface  bool // the start of an HTTP/2 preface that the server took for a request
-	lent     bool // the server uses the request's buffers again
-	http1    bool // HTTP/1.0 or 1.1
-	found    bool // its connection leads to it, for a drain too
+	g             *Guard
+	path          string
+	peer          netip.Addr // the TCP peer, and its port
+	port          uint16
+	prober        prober.Prober
+	method        uint8 // an index of methods, 0 for another, which is in extras
+	route         Route
+	platform      bool // the source may be a platform's
+	credited      bool // the prober may be believed: platform source or own range
+	asks          bool // asks to upgrade
+	app           bool // one of Config.AppHealth
+	automated     bool // asks for readiness as a program does: a known prober, or without a User-Agent
+	probing       bool // a health route, or a path that Config names
+	preface       bool // the start of an HTTP/2 preface that the server took for a request
+	buffersReused bool // the server uses the request's buffers again
+	http1         bool // HTTP/1.0 or 1.1
+	found         bool // its connection leads to it, for a drain too
 
 	// Written by the goroutine that serves the request: at the WebSocket route, which
 	// holds mu for it, and when the answer is known.
 
-	from     *origin // what is rarely there, nil if nothing
-	answer   *Answer // for verdictProbe and verdictRefuse
-	pooled   pooled  // the pool of the answer, if it is not shared
-	kind     verdict
-	fault    event.Reason
-	via      remedy.Proxy // where Upgrade was taken away: who left a trace
-	badConn  bool         // the fault is in Connection, rather than in Upgrade
-	endpoint bool         // reached a WebSocket route
-	adrift   bool         // or an Endpoint that is on no route of this path
-	own      bool         // the route is an adapter's Handler
-	fallback bool         // who answers it shows later: a default health route, or a method that Handler's route may not have
-	exact    bool         // the application has a route of exactly this path, as far as that was asked
-	noHijack bool         // the server would not hand over the connection
-	foreign  bool         // Origin names another host than Host, or one that is not let in
-	speaks   bool         // a plain GET whose answer says that WebSocket is spoken here
-	hopeful  bool         // a handshake that can succeed
-	loaned   bool         // its place is kept until the connection is closed
-	early    bool         // its client did not wait for the answer
+	extras     *requestExtras // what is rarely there, nil if nothing
+	answer     *Answer        // for verdictProbe and verdictRefuse
+	pooled     pooled         // the pool of the answer, if it is not shared
+	verdict    verdict
+	fault      event.Reason
+	via        remedy.Proxy // where Upgrade was taken away: who left a trace
+	badConn    bool         // the fault is in Connection, rather than in Upgrade
+	endpoint   bool         // reached a WebSocket route
+	misplaced  bool         // or an Endpoint that is on no route of this path
+	own        bool         // the route is an adapter's Handler
+	fallback   bool         // who answers it shows later: a default health route, or a method that Handler's route may not have
+	exact      bool         // the application has a route of exactly this path, as far as that was asked
+	noHijack   bool         // the server would not hand over the connection
+	foreign    bool         // Origin names another host than Host, or one that is not let in
+	speaks     bool         // a plain GET whose answer says that WebSocket is spoken here
+	acceptable bool         // a handshake that can succeed
+	loaned     bool         // its place is kept until the connection is closed
+	early      bool         // its client did not wait for the answer
 
 	w response // net/http
 
@@ -151,7 +151,7 @@ func (x *exchange) accepted() {
 		x.g.paths.learn(x.path, "")
 	}
 	if x.foreign { // nobody minds
-		x.from.page, x.from.host = "", ""
+		x.extras.page, x.extras.host = "", ""
 	}
 	x.g.stats.handshakes[handshakeAccepted][event.NoReason].Add(1)
 }
@@ -176,7 +176,7 @@ func (x *exchange) settle() {
 		x.freeSlot()
 	}
 	status := int(x.status.Load())
-	if x.adrift && status == http.StatusNotFound {
+	if x.misplaced && status == http.StatusNotFound {
 		x.endpoint = false
 		if !x.asks {
 			x.g.endpointIsAround(x.path)
@@ -185,7 +185,7 @@ func (x *exchange) settle() {
 	switch {
 	case x.is(stateStream):
 		x.settleStream(status)
-	case x.asks || x.own && x.kind != verdictProbe || x.speaks && !x.credited && !x.app:
+	case x.asks || x.own && x.verdict != verdictProbe || x.speaks && !x.credited && !x.app:
 		x.settleHandshake(status)
 	default:
 		x.settleProbe(status)
@@ -201,11 +201,11 @@ func (x *exchange) settleProbe(status int) {
 			x.c.Note(conn.Preface)
 		}
 		return
-	case x.kind != verdictProbe && !x.credited && !x.app: // its own health route, asked by a person
+	case x.verdict != verdictProbe && !x.credited && !x.app: // its own health route, asked by a person
 		x.mark(conn.Ordinary)
 		return
 	}
-	if !x.credited && x.platform && x.kind == verdictProbe && prober.Contains(g.config.ProbeSources, x.address()) {
+	if !x.credited && x.platform && x.verdict == verdictProbe && prober.Contains(g.config.ProbeSources, x.address()) {
 		x.prober, x.credited = prober.Configured, true
 	}
 	p := x.prober
@@ -224,8 +224,8 @@ func (x *exchange) settleProbe(status int) {
 		class, outcome = event.ProbeFailing, conn.ProbeFailing
 	}
 	x.mark(outcome)
-	if (x.route == RouteReady && x.kind == verdictProbe || x.app) && (x.platform || x.credited) {
-		g.polled(pollerKey{x.address(), x.prober}, x.machine, status)
+	if (x.route == RouteReady && x.verdict == verdictProbe || x.app) && (x.platform || x.credited) {
+		g.polled(pollerKey{x.address(), x.prober}, x.automated, status)
 	}
 	g.stats.countProbe(class, p, !ok)
 	e := event.Event{Class: class, Status: status, Time: time.Now()}
@@ -241,7 +241,7 @@ func (x *exchange) settleProbe(status int) {
 		g.sawProber(p, e.Time)
 	}
 	x.fill(&e)
-	g.tellAs(&e, turn)
+	g.logEventAs(&e, turn)
 }
 
 // settleHandshake is for what asked to upgrade and for everything else on a
@@ -255,7 +255,7 @@ func (x *exchange) settleHandshake(status int) {
 		gone = gone || usererror.Is(err, context.Canceled)
 	}
 	switch {
-	case x.kind == verdictRefuse:
+	case x.verdict == verdictRefuse:
 	case !x.asks && (status < 400 || status >= 500):
 		x.mark(conn.Ordinary) // the route serves more than WebSocket
 		return
@@ -289,7 +289,7 @@ func (x *exchange) settleHandshake(status int) {
 		e.Err = x.handshakeError(reason, status)
 		g.stats.handshakes[handshakeRefused][reason].Add(1)
 	} else {
-		if reason == event.ReasonHijackFailed && x.lent {
+		if reason == event.ReasonHijackFailed && x.buffersReused {
 			e.Remedy = remedy.Replayed
 		}
 		x.mark(conn.UpgradeFailed)
@@ -299,14 +299,14 @@ func (x *exchange) settleHandshake(status int) {
 		}
 	}
 	x.fill(&e)
-	g.tell(&e)
+	g.logEvent(&e)
 }
 
 // handshakeError is what is told of a refusal.
 func (x *exchange) handshakeError(reason event.Reason, status int) *event.HandshakeError {
 	e := &event.HandshakeError{Status: status, Reason: reason, Field: faultyField(reason, x.badConn)}
-	if reason == event.ReasonOriginForbidden && x.from != nil {
-		e.Origin, e.Host = x.from.page, x.from.host
+	if reason == event.ReasonOriginForbidden && x.extras != nil {
+		e.Origin, e.Host = x.extras.page, x.extras.host
 	}
 	return e
 }
@@ -345,7 +345,7 @@ func (x *exchange) settleSession() {
 			}
 			if x.set(stateUnanswered) {
 				e = x.unanswered()
-				g.tell(&e)
+				g.logEvent(&e)
 			}
 		}
 		return
@@ -373,7 +373,7 @@ func (x *exchange) settleSession() {
 	}
 	e.Err = x.handlerErr()
 	x.fill(&e)
-	g.tell(&e)
+	g.logEvent(&e)
 }
 
 // trouble is what went wrong on the way to an answer, which few requests have.
@@ -419,7 +419,7 @@ func (x *exchange) remote() netip.AddrPort { return netip.AddrPortFrom(x.peer, x
 // noteError keeps the first error of the handler.
 func (x *exchange) noteError(err error) {
 	if x.handlerErr() == nil {
-		err := usererror.Fix(err, x.lent)
+		err := usererror.Fix(err, x.buffersReused)
 		x.trouble(func(t *trouble) {
 			if t.err == nil {
 				t.err = err
@@ -462,8 +462,8 @@ func (x *exchange) fill(e *event.Event) {
 	if e.Status == 0 {
 		e.Status = int(x.status.Load())
 	}
-	if x.from != nil {
-		e.Client, e.Forwarded = x.from.client, x.from.forwarded
+	if x.extras != nil {
+		e.Client, e.Forwarded = x.extras.client, x.extras.forwarded
 	}
 	if x.credited {
 		e.Prober = x.prober.String()
@@ -476,10 +476,10 @@ func (x *exchange) fill(e *event.Event) {
 // tell hands an event to the journal. It takes a pointer because a goroutine whose
 // stack has no room for another copy has it copied whole, at the end of each
 // session.
-func (g *Guard) tell(e *event.Event) { g.tellAs(e, journal.Ordinary) }
+func (g *Guard) logEvent(e *event.Event) { g.logEventAs(e, journal.Ordinary) }
 
-// tellAs is tell for an event of which there is more to say.
-func (g *Guard) tellAs(e *event.Event, as journal.Special) {
+// logEventAs is tell for an event of which there is more to say.
+func (g *Guard) logEventAs(e *event.Event, as journal.Special) {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // origin is what proxies said of where a request comes from.
-type origin struct {
+type requestExtras struct {
 	client     netip.Addr // vouched for by Config.TrustedProxies
 	forwarded  string     // claimed
 	method     string     // one that is not in methods
@@ -20,20 +20,20 @@ type origin struct {
 }
 
 // source finds out where a request comes from, if that is not its peer.
-func (x *exchange) source(h Head) {
+func (x *exchange) readForwarded(h Head) {
 	f := h.Field("X-Forwarded-For")
 	if f == "" {
 		return
 	}
 	method := ""
-	if x.from != nil {
-		method = x.from.method
+	if x.extras != nil {
+		method = x.extras.method
 	}
-	x.from = x.g.forwarded(x.peer, f)
-	x.from.method = method
+	x.extras = x.g.forwarded(x.peer, f)
+	x.extras.method = method
 	// What is forwarded for somebody unknown is not the platform's, whoever the
 	// last proxy is.
-	x.platform = x.from.client.IsValid() && x.g.platform(x.from.client)
+	x.platform = x.extras.client.IsValid() && x.g.platform(x.extras.client)
 }
 
 // isUnix reports whether a peer at a, which has no IP address, is one of this
@@ -61,16 +61,16 @@ func onUnix(h Head) bool {
 
 // address is the client's where a trusted proxy names it, else the peer's.
 func (x *exchange) address() netip.Addr {
-	if x.from != nil && x.from.client.IsValid() {
-		return x.from.client
+	if x.extras != nil && x.extras.client.IsValid() {
+		return x.extras.client
 	}
 	return x.peer
 }
 
 // forwarded reads X-Forwarded-For from its end: each address is vouched for by
 // the one after it, as long as that is a trusted proxy.
-func (g *Guard) forwarded(peer netip.Addr, field string) *origin {
-	o := &origin{forwarded: cut(strings.Clone(field))}
+func (g *Guard) forwarded(peer netip.Addr, field string) *requestExtras {
+	o := &requestExtras{forwarded: cut(strings.Clone(field))}
 	if !prober.Contains(g.config.TrustedProxies, peer) {
 		return o
 	}
@@ -133,12 +133,12 @@ func (x *exchange) setMethod(h Head, method string) {
 			return
 		}
 	}
-	x.from = &origin{method: keep(h, method)}
+	x.extras = &requestExtras{method: keep(h, method)}
 }
 
 func (x *exchange) methodWord() string {
-	if x.method == 0 && x.from != nil {
-		return x.from.method
+	if x.method == 0 && x.extras != nil {
+		return x.extras.method
 	}
 	return methods[x.method]
 }

@@ -33,17 +33,17 @@ type Guard struct {
 
 	// Parts with a state of their own. Each says who may write it.
 
-	stats      stats      // what was counted
-	paths      paths      // who answers which path
-	health     saidLast   // what user code said of health
-	peers      peerCache  // what the latest addresses are
-	turns      turns      // which health routes of the application fail
-	slots      slots      // of Config.MaxSessions
-	servers    servers    // those that the guard is attached to
-	ending     ending     // the drain, and the probers that it waits for
-	unanswered unanswered // handshakes taken over and not yet answered
-	panics     panicked   // those whose line in the server's log is to come
-	once       logged     // what is logged no more than once
+	stats      stats        // what was counted
+	paths      paths        // who answers which path
+	health     saidLast     // what user code said of health
+	peers      peerCache    // what the latest addresses are
+	turns      turns        // which health routes of the application fail
+	slots      slots        // of Config.MaxSessions
+	servers    servers      // those that the guard is attached to
+	ending     ending       // the drain, and the probers that it waits for
+	unanswered unanswered   // handshakes taken over and not yet answered
+	panics     loggedPanics // those whose line in the server's log is to come
+	once       logged       // what is logged no more than once
 
 	closed atomic.Bool // by Close
 }
@@ -80,7 +80,7 @@ func New(config Config) (*Guard, error) {
 	g.servers.adopted = &conn.Source{Watch: g.watch}
 	g.ending.begun = make(chan struct{})
 	g.ending.kubernetes = os.Getenv(inKubernetes) != ""
-	g.ending.whole = newDrain(g, nil)
+	g.ending.all = newDrain(g, nil)
 	g.ending.pollers.rare = config.Drain.room() / time.Duration(max(config.Drain.Fall, 1))
 	g.journal = journal.New(journal.Config{
 		Logger: config.Logger, Observe: config.Observe,

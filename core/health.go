@@ -207,7 +207,7 @@ func (t *turns) note(path string, ok bool) journal.Special {
 func (x *exchange) turnOf(status int, ok bool) journal.Special {
 	g := x.g
 	switch {
-	case x.kind == verdictProbe || !x.credited && !(x.app && x.platform) || status == 0 || g.isDraining():
+	case x.verdict == verdictProbe || !x.credited && !(x.app && x.platform) || status == 0 || g.isDraining():
 		return journal.Ordinary
 	case ok, x.ownFailure(status):
 		return g.turns.note(x.path, ok)

@@ -37,7 +37,7 @@ func TestAnswerRoute(t *testing.T) {
 		{"a Health that panics is not ready; the process is alive", Config{Health: healthFunc(func(HealthQuery) (Answer, bool) { panic("health") })},
 			false, [4]int{200, 503, 503, 200}, false},
 	} {
-		g, log := guardLog(t, row.c, slog.LevelWarn)
+		g, log := newGuardAndLog(t, row.c, slog.LevelWarn)
 		if row.drain {
 			drained(t, g)
 		}
@@ -52,7 +52,7 @@ func TestAnswerRoute(t *testing.T) {
 		if g.ready() != row.ready || g.Snapshot().Ready != row.ready {
 			t.Errorf("%s: ready is %v", row.rule, !row.ready)
 		}
-		if lines := toldBy(t, g, log); (len(lines) > 0) != strings.Contains(row.rule, "panics") {
+		if lines := linesLoggedBy(t, g, log); (len(lines) > 0) != strings.Contains(row.rule, "panics") {
 			t.Errorf("%s: told %v", row.rule, lines)
 		}
 	}
@@ -91,18 +91,18 @@ func TestShowDetails(t *testing.T) {
 
 // One line at the start says who answers each health route.
 func TestTellRoutes(t *testing.T) {
-	g, log := guardLog(t, Config{Routes: Routes{Live: "/up", Startup: "-"}, ProbePaths: []string{"/"}}, slog.LevelInfo)
+	g, log := newGuardAndLog(t, Config{Routes: Routes{Live: "/up", Startup: "-"}, ProbePaths: []string{"/"}}, slog.LevelInfo)
 	h := g.Wrap(appRoutes())
 	for range 3 {
 		h.ServeHTTP(httptest.NewRecorder(), asked("GET", "/app"))
 	}
-	lines := toldBy(t, g, log)
+	lines := linesLoggedBy(t, g, log)
 	logtest.WantMessages(t, "told once", lines, "health routes")
 	logtest.WantAttrs(t, lines[0], map[string]string{"/up": "quietws", "/readyz": "application", "/healthz": "quietws", "/startupz": "-", "/": "-"})
 
-	g, log = guardLog(t, Config{}, slog.LevelInfo)
+	g, log = newGuardAndLog(t, Config{}, slog.LevelInfo)
 	g.Wrap(nothing).ServeHTTP(httptest.NewRecorder(), asked("GET", "/app"))
-	for path, who := range toldBy(t, g, log)[0].Attrs {
+	for path, who := range linesLoggedBy(t, g, log)[0].Attrs {
 		if !strings.Contains(who.String(), "where the application has no route or middleware of its own") {
 			t.Errorf("%s is told to be %q: the handler cannot be asked", path, who)
 		}
@@ -115,9 +115,9 @@ func TestTellNoRoutes(t *testing.T) {
 		{ObserveOnly: true},
 		{Routes: Routes{Live: "-", Ready: "-", Startup: "-", Health: "-"}},
 	} {
-		g, log := guardLog(t, c, slog.LevelInfo)
+		g, log := newGuardAndLog(t, c, slog.LevelInfo)
 		g.Wrap(appRoutes()).ServeHTTP(httptest.NewRecorder(), asked("GET", "/app"))
-		logtest.WantMessages(t, "no health route", toldBy(t, g, log))
+		logtest.WantMessages(t, "no health route", linesLoggedBy(t, g, log))
 	}
 }
 
@@ -140,7 +140,7 @@ func TestHealthThatPanics(t *testing.T) {
 	for _, s := range stands4 {
 		for path, status := range map[string]string{"/livez": "200 OK", "/readyz": "503 Service Unavailable", "/startupz": "503 Service Unavailable", "/healthz": "200 OK"} {
 			t.Run(path+"/"+s.name, func(t *testing.T) {
-				g, log := guardLog(t, Config{Health: panicking{}}, slog.LevelError)
+				g, log := newGuardAndLog(t, Config{Health: panicking{}}, slog.LevelError)
 				address := s.serve(t, g, &http.Server{Handler: http.NewServeMux()})
 				got := heard(t, address, "GET "+path+" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 				if !strings.HasPrefix(got, "HTTP/1.1 "+status+"\r\n") || strings.Contains(got, "health\r\n") {
@@ -150,7 +150,7 @@ func TestHealthThatPanics(t *testing.T) {
 				if n := g.Snapshot().Open; n != 0 {
 					t.Errorf("%d connections are open", n)
 				}
-				lines := toldBy(t, g, log)
+				lines := linesLoggedBy(t, g, log)
 				if len(lines) == 0 {
 					t.Fatal("nothing was told")
 				}

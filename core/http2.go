@@ -27,7 +27,7 @@ func (g *Guard) refusedOverHTTP2(c *conn.Conn, said string) {
 	e := event.Event{Class: event.HandshakeRefused, Reason: event.ReasonHTTP2, Err: err, Time: time.Now()}
 	g.fill(c, &e)
 	g.stats.handshakes[handshakeRefused][event.ReasonHTTP2].Add(1)
-	g.tell(&e)
+	g.logEvent(&e)
 }
 
 // serverSaid is an error in the words of the server's own log.
@@ -94,5 +94,5 @@ func (x *exchange) settleStream(status int) {
 	e := event.Event{Class: event.SessionEnded, Status: status, Session: event.SessionEnd{End: sessionEnds[end], Code: code, Duration: x.g.now() - x.openedAt}}
 	e.Err = x.handlerErr()
 	x.fill(&e)
-	x.g.tell(&e)
+	x.g.logEvent(&e)
 }

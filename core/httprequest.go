@@ -49,7 +49,7 @@ func (a Adapter) AtEndpoint(r *http.Request, route string, origins *Origins) HTT
 // Answer writes the guard's answer if the verdict has one, and ends the
 // request. It returns false where the next handler is to be called.
 func (q *HTTPRequest) Answer(w http.ResponseWriter, r *http.Request) bool {
-	if q.x == nil || q.x.kind != verdictProbe && q.x.kind != verdictRefuse {
+	if q.x == nil || q.x.verdict != verdictProbe && q.x.verdict != verdictRefuse {
 		return false
 	}
 	a := q.x.answer
@@ -120,7 +120,7 @@ func (q *HTTPRequest) Answered(status int, header http.Header) {
 
 // Status is what was answered so far, 0 if nothing. For a handler that has
 // returned without an answer it is 200, which net/http then sends.
-func (q *HTTPRequest) statusSoFar() int {
+func (q *HTTPRequest) currentStatus() int {
 	if q.x == nil {
 		return 0
 	}
@@ -133,10 +133,10 @@ func (q *HTTPRequest) statusSoFar() int {
 // DoneWith ends a request whose handler returned err: see [Request.DoneLater].
 func (q *HTTPRequest) DoneWith(err error) {
 	if err != nil && q.x != nil && q.begun {
-		q.doneLater(q.x.w.r.Context(), err)
+		q.doneAfterChain(q.x.w.r.Context(), err)
 		return
 	}
-	q.Done(q.statusSoFar(), err)
+	q.Done(q.currentStatus(), err)
 }
 
 // Recovered is to be deferred by a layer inside a framework's chain: it ends a
@@ -183,7 +183,7 @@ func (q *HTTPRequest) aborted(v any) (hijacked bool) {
 		q.Done(0, http.ErrAbortHandler)
 		return false
 	}
-	return q.panicked(v, false)
+	return q.recordPanic(v, false)
 }
 
 // Endpoint returns next with what a WebSocket route needs, whichever library

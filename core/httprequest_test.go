@@ -173,7 +173,7 @@ func TestSessionContext(t *testing.T) {
 		{"a writeTo failed", &conntest.Script{Writes: []conntest.Step{{Data: "", Err: io.ErrClosedPipe}}}, writeTo},
 		{"closed before it was asked for", &conntest.Script{}, nil},
 	} {
-		g, _ := guardLog(t, Config{}, slog.LevelError)
+		g, _ := newGuardAndLog(t, Config{}, slog.LevelError)
 		row.conn.Addr = conntest.TCPAddr("10.0.0.9:4711")
 		c := watched(g, row.conn)
 		g.watch.Conns.Index(c)

@@ -46,7 +46,7 @@ func (a Adapter) look(h Head) *exchange {
 	if head.AsksToUpgrade(h) {
 		return nil
 	}
-	a.form |= pathMere
+	a.form |= pathLook
 	return a.judge(h, nil, atServer)
 }
 
@@ -57,7 +57,7 @@ func (x *exchange) quiet() bool {
 		return false
 	case x.app:
 		return true
-	case x.kind == verdictProbe:
+	case x.verdict == verdictProbe:
 		return x.probing || x.credited
 	case x.fallback: // nearly always ours
 		return x.probing || x.credited

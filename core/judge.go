@@ -59,13 +59,13 @@ func (a Adapter) Endpoint(r Request, h Head, route string, origins *Origins) Req
 		return Request{}
 	}
 	x.endpoint, x.own = true, x.own || own
-	x.adrift = !own && (route == "" || route == "/" && h.Path() != "/")
+	x.misplaced = !own && (route == "" || route == "/" && h.Path() != "/")
 	if !x.asks {
 		x.check(h)
 	}
 	forbidden := own && x.asks && !origins.allow(h.Field(head.FieldOrigin), h.Host())
 	switch {
-	case x.kind == verdictRefuse, x.kind == verdictProbe:
+	case x.verdict == verdictRefuse, x.verdict == verdictProbe:
 		return r
 	case g.config.ObserveOnly:
 		if forbidden { // on a route of ours nobody else looks
@@ -76,7 +76,7 @@ func (a Adapter) Endpoint(r Request, h Head, route string, origins *Origins) Req
 	}
 	if own && x.prober != 0 && !x.asks {
 		x.fallback = false
-		x.kind, x.answer = verdictProbe, g.answerProber()
+		x.verdict, x.answer = verdictProbe, g.answerProber()
 		return r
 	}
 	if x.fault == event.NoReason && forbidden {
@@ -86,7 +86,7 @@ func (a Adapter) Endpoint(r Request, h Head, route string, origins *Origins) Req
 	switch {
 	case x.fault != event.NoReason && (own || x.asks && x.libraryAccepts()):
 		x.refuse(x.fault)
-	case x.hopeful && !g.takeSlot(x):
+	case x.acceptable && !g.takeSlot(x):
 		x.refuse(event.ReasonSaturated)
 	}
 	return r
@@ -114,7 +114,7 @@ func (x *exchange) check(h Head) {
 	if x.asks && isForeign(h.Field(head.FieldOrigin), h.Host()) {
 		x.compared(h)
 	}
-	x.hopeful = x.asks && (x.fault == event.NoReason || x.extended())
+	x.acceptable = x.asks && (x.fault == event.NoReason || x.extended())
 }
 
 // libraryAccepts reports whether the fault is one that RFC 6455 forbids and that
@@ -126,21 +126,21 @@ func (x *exchange) libraryAccepts() bool {
 	case event.ReasonHTTP10, event.ReasonDuplicateKey:
 		return true
 	case event.ReasonBadKey:
-		return x.lent
+		return x.buffersReused
 	}
 	return false
 }
 
 // compared keeps what an Origin was compared with, for the line that tells it.
 func (x *exchange) compared(h Head) {
-	if x.from == nil {
-		x.from = new(origin)
+	if x.extras == nil {
+		x.extras = new(requestExtras)
 	}
-	x.foreign, x.from.page, x.from.host = true, keep(h, h.Field(head.FieldOrigin)), keep(h, h.Host())
+	x.foreign, x.extras.page, x.extras.host = true, keep(h, h.Field(head.FieldOrigin)), keep(h, h.Host())
 }
 
 func (x *exchange) refuse(r event.Reason) {
-	x.kind, x.fault, x.answer = verdictRefuse, r, refusal(r)
+	x.verdict, x.fault, x.answer = verdictRefuse, r, refusal(r)
 }
 
 // place is how far a request has come when it is judged.
@@ -207,7 +207,7 @@ func (a Adapter) judge(h Head, c *conn.Conn, where place) *exchange {
 	x.ruledBy(h, &q)
 	if q.upgrade {
 		x.check(h)
-		x.kind = verdictUpgrade
+		x.verdict = verdictUpgrade
 	}
 	if !a.g.config.ObserveOnly && !a.decide(h, x, &q) {
 		exchanges.Put(reset(x))
@@ -226,11 +226,11 @@ func (a Adapter) candidate(h Head, c *conn.Conn, q *intent) *exchange {
 		x.path = keep(h, q.path)
 	}
 	_, onHTTP := h.(httpHead)
-	x.lent = !onHTTP
+	x.buffersReused = !onHTTP
 	x.setMethod(h, q.method)
 	remote, platform := a.g.peer(h)
 	x.peer, x.port, x.platform = remote.Addr(), remote.Port(), platform
-	x.source(h)
+	x.readForwarded(h)
 	x.credited = q.prober != prober.None && (x.platform || q.prober.InOwnRange(x.address()))
 	x.http1 = head.IsHTTP1(h)
 	return x
@@ -244,7 +244,7 @@ func (x *exchange) ruledBy(h Head, q *intent) {
 	x.route = q.rule.route
 	x.app = q.rule.app && !q.upgrade && isRead(q.method)
 	ready := q.rule.route == RouteReady || q.rule.app
-	x.machine = ready && (q.prober != prober.None || h.Field("User-Agent") == "") // HAProxy's own check has none
+	x.automated = ready && (q.prober != prober.None || h.Field("User-Agent") == "") // HAProxy's own check has none
 }
 
 // decide says what is to be done with a candidate, and returns false where it turns out
@@ -257,7 +257,7 @@ func (a Adapter) decide(h Head, x *exchange, q *intent) bool {
 	case q.upgrade:
 	case x.app:
 		if g.isDraining() {
-			x.kind, x.answer = verdictProbe, &answerDraining
+			x.verdict, x.answer = verdictProbe, &answerDraining
 		}
 	case q.rule != nil && q.rule.route != NoRoute && (q.rule.named || !a.appOwns(h, x, q.rule)):
 		if !x.fallback {
@@ -266,11 +266,11 @@ func (a Adapter) decide(h Head, x *exchange, q *intent) bool {
 		}
 	case q.prober != prober.None && q.rule != nil && q.rule.probe && isRead(q.method):
 		room := varied.Get().(*Answer)
-		x.route, x.machine = RouteReady, true
+		x.route, x.automated = RouteReady, true
 		x.probeWith(g.answerProbePath(h, room), room, pooledVaried)
 	case q.prober != prober.None && q.where == atServer && g.paths.servedAt(q.path)&^servedSocket != 0:
 		if by := servedBy(q.method); g.paths.servedAt(q.path)&by == by {
-			x.kind, x.answer = verdictProbe, g.answerProber()
+			x.verdict, x.answer = verdictProbe, g.answerProber()
 		} else { // whose another method is shows when it was answered
 			x.fallback = true
 		}
@@ -290,7 +290,7 @@ func isRead(method string) bool { return method == "GET" || method == "HEAD" || 
 
 // probeWith makes x a probe whose answer is a, which is in room or shared.
 func (x *exchange) probeWith(a, room *Answer, p pooled) {
-	if x.kind, x.answer = verdictProbe, a; a == room {
+	if x.verdict, x.answer = verdictProbe, a; a == room {
 		x.pooled = p
 	} else {
 		p.pool().Put(room)
@@ -308,7 +308,7 @@ func (a Adapter) appOwns(h Head, x *exchange, rule *pathRule) bool {
 	if ask == nil {
 		ask = a.g.paths.owned
 	}
-	owned, asked := ask(h, a.form&pathMere != 0)
+	owned, asked := ask(h, a.form&pathLook != 0)
 	x.fallback, x.exact = !asked, owned
 	return owned
 }
@@ -344,7 +344,7 @@ func reset(x *exchange) *exchange {
 
 // recycle gives up the exchange of a request that was begun and answered here.
 func (r Request) recycle() {
-	if r.begun && r.x != nil && r.x.kind == verdictProbe && !r.x.found {
+	if r.begun && r.x != nil && r.x.verdict == verdictProbe && !r.x.found {
 		if r.x.pooled != notPooled {
 			r.x.pooled.pool().Put(r.x.answer)
 		}

@@ -260,7 +260,7 @@ func TestJudgeRecyclesWhatNobodyHasFound(t *testing.T) {
 	if !q.Answer(httptest.NewRecorder(), h.r) {
 		t.Fatal("not answered")
 	}
-	if x.g != g || x.kind != verdictProbe {
+	if x.g != g || x.verdict != verdictProbe {
 		t.Error("it was given up for use again")
 	}
 }

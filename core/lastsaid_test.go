@@ -81,13 +81,13 @@ func TestHealthThatBlocks(t *testing.T) {
 
 func TestChecksThatPanic(t *testing.T) {
 	checks := func() []CheckStatus { panic("checks") }
-	g, log := guardLog(t, Config{Health: changing{func(HealthQuery) (Answer, bool) { return Answer{}, false }, func() []CheckStatus { return checks() }}}, slog.LevelError)
+	g, log := newGuardAndLog(t, Config{Health: changing{func(HealthQuery) (Answer, bool) { return Answer{}, false }, func() []CheckStatus { return checks() }}}, slog.LevelError)
 	for range 3 {
 		if s := g.Snapshot(); !s.Ready || s.Checks != nil {
 			t.Errorf("ready %t, checks %v", s.Ready, s.Checks)
 		}
 	}
-	lines := toldBy(t, g, log)
+	lines := linesLoggedBy(t, g, log)
 	logtest.WantMessages(t, "the panic is logged once", lines, "callback panicked")
 	logtest.WantAttrs(t, lines[0], map[string]string{"callback": "Health.Checks", "panic": "checks"})
 	checks = func() []CheckStatus { return []CheckStatus{{"db", "pass"}} }

@@ -43,15 +43,15 @@ func (w *writer) beforeHijack() {
 // that began its request, for a handshake.
 type past struct {
 	http.ResponseWriter
-	x    *exchange
-	told bool // 101, by the library
+	x        *exchange
+	switched bool // the library has written 101
 }
 
 // Unwrap is for http.ResponseController.
 func (p *past) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
 func (p *past) WriteHeader(status int) {
-	p.told = p.told || status == http.StatusSwitchingProtocols
+	p.switched = p.switched || status == http.StatusSwitchingProtocols
 	p.ResponseWriter.WriteHeader(status)
 }
 
@@ -66,7 +66,7 @@ func (p *past) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 //
 //go:noinline
 func (p *past) beforeHijack() {
-	switch held := p.told && p.x.status.Load() == 0; {
+	switch held := p.switched && p.x.status.Load() == 0; {
 	case held && p.x.own:
 		switchProtocols((*writer)(p.x), p.Header())
 	case held:

@@ -430,7 +430,7 @@ func TestUnderTLSFramesAreNoAnswer(t *testing.T) {
 		g := quietGuard(t, Config{})
 		c := watched(g, &conntest.Script{Reads: []conntest.Step{{Data: "\x16\x03\x01", Err: nil}}})
 		readFrom(c)
-		q := g.Adapter().beginOn(httpHead{handshake()}, c)
+		q := g.Adapter().beginOnConn(httpHead{handshake()}, c)
 		if held {
 			q.x.heldBy("a layer")
 		}

@@ -49,17 +49,17 @@ func TestNoGoroutineIsLeftWithoutClose(t *testing.T) {
 // What is called for each session, or for each probe, may panic as often.
 func TestCallbackThatPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g, log := guardLog(t, Config{}, slog.LevelInfo)
+		g, log := newGuardAndLog(t, Config{}, slog.LevelInfo)
 		for range 5 {
 			g.contained("OnDrain", func() { panic("goodbye") })
 		}
 		g.contained("Details", func() { panic("who") })
-		lines := toldBy(t, g, log)
+		lines := linesLoggedBy(t, g, log)
 		logtest.WantMessages(t, "each callback's first panic is told", lines, "callback panicked", "callback panicked")
 		logtest.WantAttrs(t, lines[0], map[string]string{"callback": "OnDrain", "panic": "goodbye"})
 		logtest.WantAttrs(t, lines[1], map[string]string{"callback": "Details", "panic": "who"})
 		logtest.After(time.Minute)
-		lines = toldBy(t, g, log)
+		lines = linesLoggedBy(t, g, log)
 		logtest.WantMessages(t, "its repeats are collapsed", lines, "callback panicked: repeated")
 		logtest.WantAttrs(t, lines[0], map[string]string{"callback": "OnDrain", "count": "4", "samples": "[goodbye]"})
 	})

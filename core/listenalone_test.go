@@ -25,7 +25,7 @@ func TestListenerAlone(t *testing.T) {
 		{"Endpoint", func(g *Guard, srv *http.Server) { srv.Handler = g.Endpoint(srv.Handler) }, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			g, log := guardLog(t, Config{}, slog.LevelInfo)
+			g, log := newGuardAndLog(t, Config{}, slog.LevelInfo)
 			mux := http.NewServeMux()
 			mux.HandleFunc("/busy", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) })
 			srv := &http.Server{Handler: mux}
@@ -39,7 +39,7 @@ func TestListenerAlone(t *testing.T) {
 			}
 			waitClosed(t, g)
 			told := 0
-			for _, l := range toldBy(t, g, log) {
+			for _, l := range linesLoggedBy(t, g, log) {
 				switch {
 				case l.Level == slog.LevelWarn && strings.Contains(l.Attrs["remedy"].String(), "Attach"):
 					told++

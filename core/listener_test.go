@@ -59,7 +59,7 @@ func acceptError(errno syscall.Errno) error {
 func TestListenerSurvivesShortage(t *testing.T) {
 	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
 		synctest.Test(t, func(t *testing.T) {
-			g, log := guardLog(t, Config{}, slog.LevelDebug)
+			g, log := newGuardAndLog(t, Config{}, slog.LevelDebug)
 			below := &scripted{closed: make(chan struct{})}
 			for range 12 {
 				below.script = append(below.script, acceptError(errno))
@@ -81,7 +81,7 @@ func TestListenerSurvivesShortage(t *testing.T) {
 				}
 				wait = min(2*wait, time.Second)
 			}
-			lines := toldBy(t, g, log)
+			lines := linesLoggedBy(t, g, log)
 			logtest.WantMessages(t, "a shortage is told once", lines, "cannot accept connections, retrying")
 			if lines[0].Level != slog.LevelError || !strings.Contains(lines[0].Attrs["error"].String(), errno.Error()) || lines[0].Attrs["remedy"].String() == "" {
 				t.Errorf("%v", lines[0])
@@ -97,7 +97,7 @@ func TestListenerSurvivesShortage(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			logtest.WantMessages(t, "the next shortage is another", toldBy(t, g, log), "cannot accept connections, retrying")
+			logtest.WantMessages(t, "the next shortage is another", linesLoggedBy(t, g, log), "cannot accept connections, retrying")
 			_, _ = nc.Close(), second.Close()
 		})
 	}
@@ -107,7 +107,7 @@ func TestListenerSurvivesShortage(t *testing.T) {
 // next accept fails again. That is one shortage, not a hundred.
 func TestListenerShortageThatComesAndGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g, log := guardLog(t, Config{}, slog.LevelDebug)
+		g, log := newGuardAndLog(t, Config{}, slog.LevelDebug)
 		below := &scripted{closed: make(chan struct{})}
 		for range 100 {
 			below.script = append(below.script, acceptError(syscall.EMFILE), &conntest.Script{})
@@ -122,7 +122,7 @@ func TestListenerShortageThatComesAndGoes(t *testing.T) {
 		}
 		<-time.After(2 * defaultCollapse)
 		told := 0
-		for _, l := range toldBy(t, g, log) {
+		for _, l := range linesLoggedBy(t, g, log) {
 			if strings.Contains(l.Msg, "accept") {
 				told++
 			}
@@ -135,14 +135,14 @@ func TestListenerShortageThatComesAndGoes(t *testing.T) {
 
 // Every other error ends the listener as it would without us.
 func TestListenerReturnsOtherErrors(t *testing.T) {
-	g, log := guardLog(t, Config{}, slog.LevelDebug)
+	g, log := newGuardAndLog(t, Config{}, slog.LevelDebug)
 	for _, err := range []error{net.ErrClosed, acceptError(syscall.EINVAL), acceptError(syscall.ECONNABORTED), errors.New("proxyproto: x"), os.ErrDeadlineExceeded} {
 		ln := g.Listener(&scripted{script: []any{err}, closed: make(chan struct{})})
 		if nc, got := ln.Accept(); got != err || nc != nil {
 			t.Errorf("Accept returned %v, %v for %v", nc, got, err)
 		}
 	}
-	if lines := toldBy(t, g, log); len(lines) != 0 || g.Snapshot().AcceptErrors != 0 {
+	if lines := linesLoggedBy(t, g, log); len(lines) != 0 || g.Snapshot().AcceptErrors != 0 {
 		t.Errorf("told %v", lines)
 	}
 }

@@ -24,9 +24,9 @@ func TestMain(m *testing.M) {
 
 const starvedServer = "QUIETWS_TEST_STARVED_SERVER"
 
-// guardLog returns a guard and what it logs from level on. The test closes the
+// newGuardAndLog returns a guard and what it logs from level on. The test closes the
 // guard, or does not care.
-func guardLog(t testing.TB, c Config, level slog.Level) (*Guard, *logtest.Lines) {
+func newGuardAndLog(t testing.TB, c Config, level slog.Level) (*Guard, *logtest.Lines) {
 	t.Helper()
 	log := &logtest.Lines{Level: level}
 	c.Logger = slog.New(log)
@@ -34,7 +34,7 @@ func guardLog(t testing.TB, c Config, level slog.Level) (*Guard, *logtest.Lines)
 }
 
 // told returns the lines logged so far.
-func toldBy(t testing.TB, g *Guard, log *logtest.Lines) []logtest.Line {
+func linesLoggedBy(t testing.TB, g *Guard, log *logtest.Lines) []logtest.Line {
 	t.Helper()
 	if err := g.journal.Flush(t.Context()); err != nil {
 		t.Fatalf("flush: %v", err)

@@ -67,7 +67,7 @@ func (a Adapter) BeginMessage(m Message) Request {
 			return Request{c: q.x.c, x: q.x}
 		}
 	}
-	return a.beginOn(m.Head(), m.Conn())
+	return a.beginOnConn(m.Head(), m.Conn())
 }
 
 // Around writes the guard's answer, if it has one, or calls next; where this
@@ -85,7 +85,7 @@ func (r *Request) Around(m Message, next func() error, answered func(error)) err
 	if !r.begun {
 		return next()
 	}
-	defer r.tellPanic()
+	defer r.logPanic()
 	err := next()
 	if r.x != nil {
 		if err != nil && answered != nil {
@@ -101,7 +101,7 @@ func (r *Request) Around(m Message, next func() error, answered func(error)) err
 		if m.Hijacked() && !x.admit(m.Status()) {
 			m.Reset()
 			x.answer.write(m)
-		} else if x.kind != verdictProbe {
+		} else if x.verdict != verdictProbe {
 			x.answering(m.Head(), m.Status(), messageHeader{m})
 		}
 	}
@@ -148,10 +148,10 @@ func (a *Answer) write(m Message) {
 	}
 }
 
-// tellPanic is to be deferred.
-func (r *Request) tellPanic() {
+// logPanic is to be deferred.
+func (r *Request) logPanic() {
 	if v := recover(); isAPanic(v, r.done) {
-		r.panickedWith(v)
+		r.notePanic(v)
 		panic(v)
 	}
 }

@@ -142,7 +142,7 @@ func (l *layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer q.outermost()
 	l.next.ServeHTTP(q.Wrap(w, r))
-	q.Done(q.statusSoFar(), nil)
+	q.Done(q.currentStatus(), nil)
 }
 
 // begin is a function of its own, and takes a pointer, because the locals of ServeHTTP

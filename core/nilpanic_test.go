@@ -18,11 +18,11 @@ func TestNilPanic(t *testing.T) {
 		for name, wrap := range map[string]func(*Guard) http.Handler{
 			"handler": func(*Guard) http.Handler { return handler }, "Endpoint": func(g *Guard) http.Handler { return g.Endpoint(handler) },
 		} {
-			g, log := guardLog(t, Config{}, slog.LevelError)
+			g, log := newGuardAndLog(t, Config{}, slog.LevelError)
 			if got := heard(t, s.serve(t, g, &http.Server{Handler: wrap(g)}), get); got != bare {
 				t.Errorf("%s, %s: answered %q, without the guard %q", s.name, name, got, bare)
 			}
-			told := toldBy(t, g, log)
+			told := linesLoggedBy(t, g, log)
 			if s.attached && (len(told) != 1 || told[0].Msg != "handler panicked" || !strings.Contains(told[0].Attrs["stack"].String(), "nilpanic_test")) {
 				t.Errorf("%s, %s: told %v", s.name, name, told)
 			}

@@ -57,9 +57,6 @@ func (a Adapter) Asks(app Application) Adapter {
 	if a.g == nil {
 		return a
 	}
-	if a.g == nil {
-		return a
-	}
 	s, _ := a.g.paths.askers.LoadOrStore(app.Key, &asker{Application: app, g: a.g})
 	return a.own(s.(*asker).owner)
 }

@@ -29,8 +29,8 @@ const (
 	pathFold
 	pathTrim
 
-	// pathMere marks the Adapter of a look. It is no form.
-	pathMere pathForm = 1 << 7
+	// pathLook marks the Adapter of a look. It is no form.
+	pathLook pathForm = 1 << 7
 )
 
 func (p PathRules) form() (f pathForm) {
@@ -58,7 +58,7 @@ func (a Adapter) Paths(p PathRules) Adapter {
 		return a
 	}
 	f := p.form()
-	a.form = f | a.form&pathMere
+	a.form = f | a.form&pathLook
 	a.g.paths.form.Store(uint32(f))
 	return a
 }
@@ -66,7 +66,7 @@ func (a Adapter) Paths(p PathRules) Adapter {
 // path returns the path of a request as the router compares it, and the form of
 // that.
 func (a Adapter) path(h Head) (string, pathForm) {
-	f := a.form &^ pathMere
+	f := a.form &^ pathLook
 	if f == 0 {
 		f = pathForm(a.g.paths.form.Load())
 	}

@@ -139,8 +139,8 @@ func (p *paths) servedAt(path string) usage {
 	return 0
 }
 
-// tellRoutes prints, once, who answers each health route.
-func (g *Guard) tellRoutes() {
+// logRoutes prints, once, who answers each health route.
+func (g *Guard) logRoutes() {
 	if g.paths.routesLogged.Load() || !g.paths.routesLogged.CompareAndSwap(false, true) {
 		return
 	}

@@ -99,11 +99,11 @@ func (p *poller) ask(now time.Duration, unready bool) {
 // polled notes that somebody at a platform's address was answered on the
 // readiness route. Where the drain is too short for such a prober, that is told
 // once, while there is time to mend it.
-func (g *Guard) polled(key pollerKey, machine bool, status int) {
+func (g *Guard) polled(key pollerKey, automated bool, status int) {
 	now := g.now()
 	g.ending.pollers.mu.Lock()
 	p := g.ending.pollers.get(key)
-	p.automated = p.automated || machine
+	p.automated = p.automated || automated
 	p.ask(now, status >= 500)
 	interval := p.interval(0)
 	known := p.asked > len(p.gaps)

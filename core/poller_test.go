@@ -343,7 +343,7 @@ func TestTooShortIsTold(t *testing.T) {
 		{"nobody waits", DrainConfig{Fall: -1}, 10 * time.Second, false},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			g, log := guardLog(t, Config{Drain: row.drain}, slog.LevelInfo)
+			g, log := newGuardAndLog(t, Config{Drain: row.drain}, slog.LevelInfo)
 			h := g.Wrap(http.NotFoundHandler())
 			for range 20 {
 				question(h, "/readyz", inside, kubelet)
@@ -351,7 +351,7 @@ func TestTooShortIsTold(t *testing.T) {
 				<-time.After(row.interval)
 			}
 			const told = "this drain is shorter than a prober needs"
-			lines := toldBy(t, g, log)
+			lines := linesLoggedBy(t, g, log)
 			i := slices.IndexFunc(lines, func(l logtest.Line) bool { return l.Msg == told })
 			if (i >= 0) != row.told {
 				t.Fatalf("%s: told %v, want %v", row.rule, i >= 0, row.told)

@@ -93,7 +93,7 @@ func TestFallback(t *testing.T) {
 	for status, want := range map[int]bool{401: true, 403: true, 404: true, 405: true, 200: false, 204: false, 302: false, 500: false, 503: false} {
 		g := quietGuard(t, Config{})
 		h := pathHead("/readyz")
-		q := g.Adapter().Owner(func(Head) (bool, bool) { return false, false }).beginOn(h, nil)
+		q := g.Adapter().Owner(func(Head) (bool, bool) { return false, false }).beginOnConn(h, nil)
 		if _, ours := q.fallback(h, status); ours != want {
 			t.Errorf("status %d: ours is %v", status, ours)
 		}

@@ -49,7 +49,7 @@ type Adapter struct {
 	g      *Guard
 	owns   ownerFunc
 	server *server  // nil: not known
-	form   pathForm // 0: the guard's; with pathMere for a look, of which nothing is to come
+	form   pathForm // 0: the guard's; with pathLook for a look, of which nothing is to come
 	// Four words, so that the compiler passes it in registers: with a fifth field each
 	// call copies it on a session's stack.
 }
@@ -77,7 +77,7 @@ func (a Adapter) own(f ownerFunc) Adapter {
 // the request counts for that, and where it does not the peer's address is looked
 // up among those that are. A request that was begun by a layer outside this one is
 // the same request: its Done there is what counts.
-func (a Adapter) beginOn(h Head, nc net.Conn) Request {
+func (a Adapter) beginOnConn(h Head, nc net.Conn) Request {
 	if a.g == nil {
 		return Request{}
 	}
@@ -105,7 +105,7 @@ func (a Adapter) begin(h Head, c *conn.Conn, outer *exchange) Request {
 		return Request{c: c, x: outer}
 	}
 	if !a.g.paths.routesLogged.Load() {
-		a.g.tellRoutes()
+		a.g.logRoutes()
 	}
 	if c != nil && !c.Begin() {
 		c = nil
@@ -147,7 +147,7 @@ func guardOf(c *conn.Conn) *Guard { return (*Guard)(c.Watched().Host.(*host)) }
 // request at a time over HTTP/1. One that is answered before any handler runs
 // need not be found.
 func (r Request) remember() {
-	if r.x == nil || r.c == nil || r.x.kind == verdictProbe {
+	if r.x == nil || r.c == nil || r.x.verdict == verdictProbe {
 		return
 	}
 	if r.x.http1 {
@@ -163,7 +163,7 @@ func (r Request) decision() decision {
 	if r.x == nil {
 		return decision{}
 	}
-	v := decision{verdict: r.x.kind}
+	v := decision{verdict: r.x.verdict}
 	if r.x.answer != nil {
 		v.answer = *r.x.answer
 	}
@@ -195,7 +195,7 @@ func (r Request) fallback(h Head, status int) (Answer, bool) {
 		if status != 404 && status != 405 {
 			return Answer{}, false
 		}
-		x.kind, x.answer = verdictProbe, x.g.answerProber()
+		x.verdict, x.answer = verdictProbe, x.g.answerProber()
 		return *x.answer, true
 	}
 	switch status {
@@ -207,7 +207,7 @@ func (r Request) fallback(h Head, status int) (Answer, bool) {
 		return Answer{}, false
 	}
 	a := x.g.answerRoute(x.route, h, new(Answer))
-	x.kind, x.answer = verdictProbe, a
+	x.verdict, x.answer = verdictProbe, a
 	return *a, true
 }
 
@@ -227,7 +227,7 @@ func (x *exchange) answering(h Head, status int, header answerHeader) {
 		x.speaks = x.endpoint && !x.asks && h.Method() == "GET" &&
 			(header.Get(head.FieldUpgrade) != "" || header.Get(head.FieldVersion) != "")
 	case http.StatusServiceUnavailable:
-		if x.credited && x.kind == verdictPass && !x.exact {
+		if x.credited && x.verdict == verdictPass && !x.exact {
 			x.exact, _ = x.g.paths.owned(h, true)
 			if h, ok := h.(httpHead); ok && patternPath(h.r.Pattern) == x.path { // the mux has said so
 				x.exact = true
@@ -267,8 +267,8 @@ func (r Request) open(nc net.Conn) net.Conn {
 	c.AwaitAnswer()
 	x.set(stateOpened)
 	if x.g.ending.refusing.Load() { // its handshake was under way: its moment is now
-		x.g.ending.whole.joins(x)
-	} else if s := x.g.parts(c); s != nil {
+		x.g.ending.all.joins(x)
+	} else if s := x.g.drainingAlone(c); s != nil {
 		s.drain.joins(x)
 	}
 	if x.status.Load() == http.StatusSwitchingProtocols {
@@ -326,7 +326,7 @@ func (x *exchange) counts(status int) bool {
 // DoneLater is Done for a handler that returned err in a framework that turns
 // errors into answers only after its chain: what becomes of the request is told
 // when Answered has its status, or else a second after over is done.
-func (r *Request) doneLater(over context.Context, err error) {
+func (r *Request) doneAfterChain(over context.Context, err error) {
 	x := r.x
 	if err == nil || x == nil || !r.begun || x.status.Load() != 0 || x.opened() {
 		r.Done(0, err)
@@ -391,13 +391,13 @@ func (r Request) release() {
 // adapter recovers, calls it, and panics with v again, unless the connection
 // has left HTTP and the layer is the innermost one. It returns whether the
 // connection had left HTTP.
-func (r *Request) panickedWith(v any) (hijacked bool) {
-	return r.panicked(v, r.x == nil || r.x.lent)
+func (r *Request) notePanic(v any) (hijacked bool) {
+	return r.recordPanic(v, r.x == nil || r.x.buffersReused)
 }
 
 // panicked is Panicked. lent says that v may hold text of buffers that the server
 // uses again.
-func (r *Request) panicked(v any, lent bool) (hijacked bool) {
+func (r *Request) recordPanic(v any, lent bool) (hijacked bool) {
 	c, x := r.conn(), r.x
 	hijacked = x != nil && x.opened()
 	r.done = true
@@ -425,7 +425,7 @@ func (r *Request) panicked(v any, lent bool) (hijacked bool) {
 		if !hijacked && !attached {
 			as = journal.Elsewhere
 		}
-		g.tellAs(&e, as)
+		g.logEventAs(&e, as)
 	}
 	if hijacked {
 		_ = c.Close() // net/http never closes it
@@ -445,6 +445,3 @@ func (r *Request) panicked(v any, lent bool) (hijacked bool) {
 	}
 	return hijacked
 }
-
-// Undecided reports whether [Request.Fallback] will have to be asked.
-func (r Request) undecided() bool { return r.x != nil && r.x.fallback }

@@ -187,7 +187,7 @@ func (m *memoryServer) hear(t *testing.T, sent []byte, cut int, from string) (ev
 	if len(classes) != 1 || after.Accepted != before.Accepted+1 || len(m.g.watch.Conns.All()) != 0 {
 		t.Fatalf("%.200q ended as %v, %d accepted, %d in the registry", sent, classes, after.Accepted-before.Accepted, len(m.g.watch.Conns.All()))
 	}
-	lines := toldBy(t, m.g, m.lines)
+	lines := linesLoggedBy(t, m.g, m.lines)
 	if classes[0] == event.HandlerPanic {
 		t.Fatalf("%.200q: something panicked:\n%v", sent, lines)
 	}

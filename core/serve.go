@@ -87,7 +87,7 @@ func (a Adapter) Serve(ctx context.Context, srv servable, listeners ...net.Liste
 	}
 	var all *drain // of all that the guard has
 	if g != nil {
-		all = g.ending.whole
+		all = g.ending.all
 		address := addressOf(listeners...)
 		a.server.starts(address)
 		g.journal.Note(slog.LevelInfo, "serving", slog.String("address", address))

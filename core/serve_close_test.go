@@ -11,13 +11,13 @@ import (
 // What comes after Close is counted and told to nobody: a handler may be slower
 // to return than the program is to end.
 func TestAfterCloseNothingIsTold(t *testing.T) {
-	g, log := guardLog(t, Config{}, slog.LevelDebug)
-	g.tell(&event.Event{Class: event.SessionEnded})
+	g, log := newGuardAndLog(t, Config{}, slog.LevelDebug)
+	g.logEvent(&event.Event{Class: event.SessionEnded})
 	if err := g.Close(); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
-		g.tell(&event.Event{Class: event.SessionEnded})
+		g.logEvent(&event.Event{Class: event.SessionEnded})
 	}
 	if n := g.Snapshot().Dropped; n != 3 {
 		t.Errorf("%d events are counted as dropped, want 3", n)

@@ -18,14 +18,14 @@ import (
 // server is one that the guard is attached to, or the two of an application that
 // shut down together. It counts until its Shutdown, or until its Serve returns.
 type server struct {
-	g        *Guard
-	n        uint32      // its number, for conn.Conn.home; 0 where there are too many
-	afterEnd bool        // the guard was over before it came
-	started  atomic.Bool // it began to serve
-	gone     bool        // it does not count any more; under Guard.mu
-	address  string      // where it listens, "" if that is not known; under Guard.mu
-	drain    *drain      // of its sessions alone, nil if there is none; under Guard.mu
-	parting  atomic.Bool // what opens on it now gets its goodbye at once
+	g           *Guard
+	n           uint32      // its number, for conn.Conn.home; 0 where there are too many
+	afterEnd    bool        // the guard was over before it came
+	started     atomic.Bool // it began to serve
+	gone        bool        // it does not count any more; under Guard.mu
+	address     string      // where it listens, "" if that is not known; under Guard.mu
+	drain       *drain      // of its sessions alone, nil if there is none; under Guard.mu
+	drainsAlone atomic.Bool // what opens on it now gets its goodbye at once
 }
 
 // servers are those that the guard is attached to, and what is known of all of them.
@@ -34,8 +34,8 @@ type servers struct {
 	attached map[any]*server // by the pointers that stand for it; under mu
 	list     []*server       // by their number less one; under mu
 
-	parting   atomic.Bool  // the sessions of one of them are ended alone; set under mu
-	headLimit atomic.Int64 // how many bytes a server of net/http reads of a head; set as one starts
+	anyDrainsAlone atomic.Bool  // the sessions of one of them are ended alone; set under mu
+	headLimit      atomic.Int64 // how many bytes a server of net/http reads of a head; set as one starts
 
 	opening sync.Mutex   // held while a session opens that a server has handed over
 	unseen  connTable    // connections that the guard did not accept; written in the accept loop
@@ -117,14 +117,14 @@ func (s *server) has(c *conn.Conn) {
 func (s *server) owns(c *conn.Conn) bool { return s == nil || s.n != 0 && c.Server() == s.n }
 
 // parts returns the server of c if its sessions are being ended alone.
-func (g *Guard) parts(c *conn.Conn) *server {
-	if !g.servers.parting.Load() {
+func (g *Guard) drainingAlone(c *conn.Conn) *server {
+	if !g.servers.anyDrainsAlone.Load() {
 		return nil
 	}
 	n := c.Server()
 	g.servers.mu.Lock()
 	defer g.servers.mu.Unlock()
-	if n == 0 || !g.servers.list[n-1].parting.Load() {
+	if n == 0 || !g.servers.list[n-1].drainsAlone.Load() {
 		return nil
 	}
 	return g.servers.list[n-1]
@@ -139,12 +139,12 @@ func (g *Guard) leaves(s *server) *drain {
 	}
 	others, started := g.stops(s)
 	g.servers.mu.Lock()
-	d := g.ending.whole
+	d := g.ending.all
 	if s != nil && others > 0 && !g.ending.refusing.Load() {
 		if s.drain == nil {
 			s.drain = newDrain(g, s)
-			s.parting.Store(true)
-			g.servers.parting.Store(true)
+			s.drainsAlone.Store(true)
+			g.servers.anyDrainsAlone.Store(true)
 		}
 		d = s.drain
 	}
@@ -222,7 +222,7 @@ func addressOf(listeners ...net.Listener) string {
 func (g *Guard) drains() []*drain {
 	g.servers.mu.Lock()
 	defer g.servers.mu.Unlock()
-	all := []*drain{g.ending.whole}
+	all := []*drain{g.ending.all}
 	for _, s := range g.servers.list {
 		if s.drain != nil {
 			all = append(all, s.drain)

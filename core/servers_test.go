@@ -25,7 +25,7 @@ func onMemory(g *Guard) (srv *http.Server, ln *memoryListener, serving chan stru
 // warnings returns the lines at Warn and above.
 func warnings(t *testing.T, g *Guard, log *logtest.Lines) (found []logtest.Line) {
 	t.Helper()
-	for _, l := range toldBy(t, g, log) {
+	for _, l := range linesLoggedBy(t, g, log) {
 		if l.Level >= slog.LevelWarn {
 			found = append(found, l)
 		}
@@ -35,7 +35,7 @@ func warnings(t *testing.T, g *Guard, log *logtest.Lines) (found []logtest.Line)
 
 // A server that serves already is left as it is, and one line says what to do.
 func TestAttachTooLate(t *testing.T) {
-	g, log := guardLog(t, Config{}, slog.LevelInfo)
+	g, log := newGuardAndLog(t, Config{}, slog.LevelInfo)
 	srv, ln, serving := onMemory(g)
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ln) }()
@@ -55,7 +55,7 @@ func TestAttachTooLate(t *testing.T) {
 
 // Attach in time, and again when the server serves, is nothing to complain of.
 func TestAttachTwiceIsNotTooLate(t *testing.T) {
-	g, log := guardLog(t, Config{}, slog.LevelInfo)
+	g, log := newGuardAndLog(t, Config{}, slog.LevelInfo)
 	srv, ln, serving := onMemory(g)
 	g.Attach(srv)
 	served := make(chan error, 1)
@@ -94,7 +94,7 @@ func TestGuardUsedAgain(t *testing.T) {
 			},
 		} {
 			t.Run(name+"/"+use, func(t *testing.T) {
-				g, log := guardLog(t, Config{}, slog.LevelWarn)
+				g, log := newGuardAndLog(t, Config{}, slog.LevelWarn)
 				end(t, g)
 				again(g)
 				again(g)
@@ -104,7 +104,7 @@ func TestGuardUsedAgain(t *testing.T) {
 			})
 		}
 		t.Run(name+"/Serve", func(t *testing.T) {
-			g, log := guardLog(t, Config{}, slog.LevelWarn)
+			g, log := newGuardAndLog(t, Config{}, slog.LevelWarn)
 			end(t, g)
 			srv, ln, _ := onMemory(g)
 			if err := g.Serve(t.Context(), srv, ln); !errors.Is(err, errOver) {
@@ -145,7 +145,7 @@ func TestServerThatNeverStarted(t *testing.T) {
 			[]string{"a server shuts down, and one that never started counts as serving: no drain of all begins"}, false},
 		{"two of one application", func(g *Guard, srv *http.Server) { g.Adapter().Attach(srv, &http.Server{}) }, nil, true},
 	} {
-		g, log := guardLog(t, Config{}, slog.LevelInfo)
+		g, log := newGuardAndLog(t, Config{}, slog.LevelInfo)
 		srv, ln, serving := onMemory(g)
 		row.attach(g, srv)
 		served := make(chan error, 1)
@@ -186,7 +186,7 @@ func TestServersOfOneApplication(t *testing.T) {
 // Shutdown of one begins nothing more.
 func TestSessionOpensWhenItsServerLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g, log := guardLog(t, Config{}, slog.LevelInfo)
+		g, log := newGuardAndLog(t, Config{}, slog.LevelInfo)
 		mine, _ := g.Adapter().Server(new(int))
 		others, _ := g.Adapter().Server(new(int))
 		mine.server.starts("a")
@@ -209,13 +209,13 @@ func TestSessionOpensWhenItsServerLeaves(t *testing.T) {
 			t.Errorf("goodbyes %v, want that of the server that left", said)
 		}
 		<-mine.server.drain.done
-		logtest.WantMessages(t, "the drain of one", toldBy(t, g, log), "health routes", "draining", "drained")
+		logtest.WantMessages(t, "the drain of one", linesLoggedBy(t, g, log), "health routes", "draining", "drained")
 		drained(t, g)
 		third, _ := g.Adapter().Server(new(int))
 		others.ShuttingDown()
 		third.ShuttingDown()
 		synctest.Wait()
-		logtest.WantMessages(t, "and of all", toldBy(t, g, log), "draining", "drained")
+		logtest.WantMessages(t, "and of all", linesLoggedBy(t, g, log), "draining", "drained")
 	})
 }
 
@@ -264,7 +264,7 @@ func TestDrainNoticeOfALaterServer(t *testing.T) {
 
 // The address of each listener is in the first line.
 func TestServeSaysWhere(t *testing.T) {
-	g, log := guardLog(t, Config{}, slog.LevelInfo)
+	g, log := newGuardAndLog(t, Config{}, slog.LevelInfo)
 	a, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -278,7 +278,7 @@ func TestServeSaysWhere(t *testing.T) {
 	if err := g.Serve(ctx, &http.Server{}, a, g.Listener(b)); err != nil {
 		t.Error(err)
 	}
-	lines := toldBy(t, g, log)
+	lines := linesLoggedBy(t, g, log)
 	if len(lines) == 0 || lines[0].Msg != "serving" {
 		t.Fatalf("%v", lines)
 	}
@@ -288,7 +288,7 @@ func TestServeSaysWhere(t *testing.T) {
 // A report is logged also where Close comes before the end of the drain, once.
 func TestCloseReportsTheDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g, log := guardLog(t, Config{}, slog.LevelInfo)
+		g, log := newGuardAndLog(t, Config{}, slog.LevelInfo)
 		left, gone := began(t, g).open(), began(t, g).open()
 		g.Adapter().ShuttingDown()
 		<-time.After(time.Second)
@@ -303,7 +303,7 @@ func TestCloseReportsTheDrain(t *testing.T) {
 		}
 		logtest.WantAttrs(t, last, map[string]string{"sessions": "2", "closed": "1", "dropped": "0", "open": "1", "duration": "1s"})
 		left.end(nil)
-		<-g.ending.whole.done
+		<-g.ending.all.done
 		if more := log.Take(); len(more) > 0 {
 			t.Errorf("and then %v", more)
 		}

@@ -19,7 +19,7 @@ import (
 
 func TestSessionOnDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g, log := guardLog(t, Config{}, slog.LevelInfo)
+		g, log := newGuardAndLog(t, Config{}, slog.LevelInfo)
 		var mu sync.Mutex
 		calls := make(map[string]int)
 		note := func(what string) func() {
@@ -65,7 +65,7 @@ func TestSessionOnDrain(t *testing.T) {
 		s.OnDrain(note("beside a panic"))
 		(*exchange)(s).goodbye()
 		check("a panic is contained", map[string]int{"beside a panic": 1})
-		lines := toldBy(t, g, log)
+		lines := linesLoggedBy(t, g, log)
 		logtest.WantMessages(t, "and told", lines, "callback panicked")
 		if len(lines) == 1 {
 			logtest.WantAttrs(t, lines[0], map[string]string{"callback": "OnDrain", "panic": "goodbye"})

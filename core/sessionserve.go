@@ -128,5 +128,5 @@ func (s *Session) Panicked(v any) {
 		return
 	}
 	r := Request{c: s.c, x: (*exchange)(s)}
-	r.panickedWith(v)
+	r.notePanic(v)
 }

@@ -71,8 +71,8 @@ func TestSlotIsGivenBack(t *testing.T) {
 			w.WriteHeader(http.StatusForbidden)
 		},
 		"the handler is through":             func(q *HTTPRequest) { q.Done(0, nil) },
-		"it panicked":                        func(q *HTTPRequest) { q.panickedWith("boom") },
-		"it returned an error, not answered": func(q *HTTPRequest) { q.doneLater(t.Context(), errors.New("later")) },
+		"it panicked":                        func(q *HTTPRequest) { q.notePanic("boom") },
+		"it returned an error, not answered": func(q *HTTPRequest) { q.doneAfterChain(t.Context(), errors.New("later")) },
 	} {
 		g := quietGuard(t, Config{MaxSessions: 2})
 		r := handshake()
@@ -94,7 +94,7 @@ func TestSlotIsGivenBack(t *testing.T) {
 	g := quietGuard(t, Config{MaxSessions: 1})
 	nc := watched(g, &conntest.Script{})
 	h := httpHead{handshake()}
-	q := g.Adapter().Endpoint(g.Adapter().beginOn(h, nc), h, "/ws", nil)
+	q := g.Adapter().Endpoint(g.Adapter().beginOnConn(h, nc), h, "/ws", nil)
 	q.open(nc)
 	q.Done(0, nil)
 	if n := g.slots.taken.Load(); n != 1 {
@@ -125,7 +125,7 @@ func TestSlotAtTheAnswer(t *testing.T) {
 			t.Errorf("101 first %t: hijacked %t, %v", answers, below.hijacked, err)
 		}
 		http.Error(w, "the library's", http.StatusInternalServerError)
-		q.Done(q.statusSoFar(), nil)
+		q.Done(q.currentStatus(), nil)
 		if res := below.Result(); res.StatusCode != 503 || res.Header.Get("Retry-After") == "" || res.Header.Get("Upgrade") != "" || final != 503 {
 			t.Errorf("101 first %t: answered %d, the framework is told %d", answers, res.StatusCode, final)
 		}

@@ -36,14 +36,14 @@ func TestTurns(t *testing.T) {
 
 // That an application's health route fails while draining is no news.
 func TestTurnsWhileDraining(t *testing.T) {
-	g, log := guardLog(t, Config{}, slog.LevelInfo)
+	g, log := newGuardAndLog(t, Config{}, slog.LevelInfo)
 	a := g.Adapter().Owner(func(Head) (bool, bool) { return true, true })
 	drained(t, g)
 	q := a.BeginHTTP(asked("GET", "/own", agent(kubelet)))
 	q.Wrap(&handsOver{}, asked("GET", "/own"))
 	q.Answered(503, nil)
 	q.Done(503, nil)
-	for _, l := range toldBy(t, g, log) {
+	for _, l := range linesLoggedBy(t, g, log) {
 		if l.Msg == appFails {
 			t.Errorf("%v", l)
 		}
@@ -77,7 +77,7 @@ func TestProbesThatTheApplicationAnswers(t *testing.T) {
 		{"4xx at Endpoint of a path that is listed", "/listed", kubelet, inside, true, 404, event.HTTPProbe, failing, ""},
 		{"4xx elsewhere", "/own", kubelet, inside, false, 404, event.ProbeFailing, "", "Config.ProbePaths"},
 	} {
-		g, log := guardLog(t, Config{AppHealth: []string{"/listed"}}, slog.LevelInfo)
+		g, log := newGuardAndLog(t, Config{AppHealth: []string{"/listed"}}, slog.LevelInfo)
 		a := g.Adapter().Owner(func(h Head) (bool, bool) { return h.Path() == "/own" || h.Path() == "/listed", true })
 		r := asked("GET", row.path, agent(row.agent), peerAt(row.from))
 		q := a.BeginHTTP(r)
@@ -87,7 +87,7 @@ func TestProbesThatTheApplicationAnswers(t *testing.T) {
 		q.Wrap(&handsOver{}, r)
 		q.Answered(row.status, nil)
 		q.Done(row.status, nil)
-		lines := slices.DeleteFunc(toldBy(t, g, log), func(l logtest.Line) bool { return l.Msg == "health routes" })
+		lines := slices.DeleteFunc(linesLoggedBy(t, g, log), func(l logtest.Line) bool { return l.Msg == "health routes" })
 		if row.from == internet {
 			if len(lines) != 0 {
 				t.Errorf("%s: %v", row.rule, lines)

@@ -60,7 +60,7 @@ func (g *Guard) lookForUnanswered() {
 		x.awaitOver()
 		if !c.PeerGone() && x.set(stateUnanswered) {
 			e := x.unanswered()
-			g.tell(&e)
+			g.logEvent(&e)
 		}
 	}
 	if next > 0 {
