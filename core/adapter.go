@@ -6,79 +6,77 @@ import (
 	"github.com/quietws/quietws/core/event"
 )
 
-// Head is what every framework knows of a request before any handler has run.
-// Its strings need to be valid only while [Adapter.Begin] runs: the core
-// clones what it keeps, so an adapter for a server that reuses its buffers
-// copies nothing. Everything in it but Remote and TLS is the client's word.
+// Head is what every framework knows of a request before any handler has run. Its strings
+// need to be valid only until the guard has judged the request: the core clones what it
+// keeps, so an adapter for a server that reuses its buffers copies nothing. Everything in
+// it except Remote and TLS is the client's word.
 type Head = interface {
-	// Method is the request's method, in the letters in which it came.
+	// Method is the request's method, in the letter case in which it came.
 	Method() string
-	// Path is the path of the request target, without the query: decoded on
-	// net/http, as it came on Fiber. What the router makes of it, and the core with
-	// it, is for [Adapter.Paths] to say.
+	// Path is the path of the request target, without the query: decoded on net/http,
+	// unchanged on Fiber. [Adapter.Paths] says what the router, and so the core, makes of
+	// it.
 	Path() string
 	// Query is the raw query, without the question mark.
 	Query() string
-	// Host is the Host field, or what stands for it in HTTP/2, "" if neither is
-	// there.
+	// Host is the Host field, or its equivalent in HTTP/2; "" if there is neither.
 	Host() string
 	// Proto is "HTTP/1.0", "HTTP/1.1" or "HTTP/2.0".
 	Proto() string
-	// Field returns all lines of the header field of that name, joined with
-	// ", " as RFC 9110 §5.3 has it, "" if there is none. The name is in
-	// canonical form. Field knows Host.
+	// Field returns all lines of the header field with that name, joined with ", " as in
+	// RFC 9110 §5.3, or "" if there is none. The name is in canonical form. Field also
+	// knows Host.
 	Field(name string) string
-	// Remote is the TCP peer, the zero AddrPort where there are no addresses.
-	// An IPv4 address is one, not an IPv6 address that stands for it.
+	// Remote is the TCP peer, or the zero AddrPort where there are no addresses. An IPv4
+	// address is given as IPv4, not as an IPv4-mapped IPv6 address.
 	Remote() netip.AddrPort
-	// TLS reports whether the request came inside TLS that this server ended.
+	// TLS reports whether the request came over TLS that this server terminated.
 	TLS() bool
 }
 
-// Answer is a whole response: an adapter writes it as it stands. The slices in
-// it are shared between requests and must not be changed.
+// Answer is a complete response: an adapter writes it unchanged. The slices in it are
+// shared between requests and must not be modified.
 type Answer struct {
 	// Status is the HTTP status, from 200 to 599.
 	Status int
-	// Header is all of the header, Content-Length too.
+	// Header is the complete header, including Content-Length.
 	Header []HeaderField
-	// Body is sent for every method but HEAD. Neither it nor Header should have
-	// in it what the client sent.
+	// Body is sent for every method except HEAD. Neither Body nor Header should contain
+	// anything that the client sent.
 	Body string
 }
 
-// HeaderField is one field of an [Answer]. Name is in canonical form, and each of
-// Values is a line.
+// HeaderField is one field of an [Answer]. Name is in canonical form; each of Values is a
+// separate line.
 type HeaderField struct {
 	Name   string
 	Values []string
 }
 
-// Kind is what to do with a request.
+// verdict says what to do with a request.
 type verdict uint8
 
 const (
-	// Pass: the application's; call the next handler.
+	// The application's: call the next handler.
 	verdictPass verdict = iota
-	// Probe: write the Answer, do not call the next handler.
+	// Write the answer, do not call the next handler.
 	verdictProbe
-	// Upgrade: a handshake for the application's WebSocket handler; call it.
+	// A handshake for the application's WebSocket handler: call it.
 	verdictUpgrade
-	// Refuse: write the Answer, do not call the next handler.
+	// Write the refusal, do not call the next handler.
 	verdictRefuse
 )
 
-// Verdict is a decision whole: what to do, and what to write where the
-// application is not asked. The zero Verdict lets the request pass.
+// decision is a verdict with what to write. The zero decision lets the request pass.
 type decision struct {
 	verdict verdict
-	// Answer is complete for Probe and Refuse, the zero Answer for the others.
+	// Complete for verdictProbe and verdictRefuse, else the zero Answer.
 	answer Answer
-	// Err says why, for Refuse.
+	// Says why, for verdictRefuse.
 	err *event.HandshakeError
-	// Connection, where it is not "", is what the request's field of that name
-	// may be rewritten to: that of a good handshake, for servers and libraries
-	// that read one line of it, or one item.
+	// Where this is not "", the request's Connection field may be rewritten to it. It is
+	// set for a good handshake, because some servers and libraries read only one line or
+	// one item of that field.
 	connection string
 }
 
@@ -99,42 +97,41 @@ func (r Route) String() string {
 	return [...]string{"", "live", "ready", "startup", "health"}[min(r, routes)%routes]
 }
 
-// HealthQuery is one question to a [Health].
+// HealthQuery is one question to [Health].
 type HealthQuery struct {
-	// Route is the route that is asked, never NoRoute.
+	// Route is the route that was requested, never NoRoute.
 	Route Route
-	// Draining is true while the guard drains: ready and health then fail.
+	// Draining is true while the guard drains: the ready and health routes then fail.
 	Draining bool
 	// Details is true if [Config.Details] lets this caller see the checks.
 	Details bool
-	// Head is the request, valid during the call; its method is GET, HEAD or
-	// OPTIONS. The guard asks RouteReady by itself too, to know whether the
-	// server takes traffic, with a Head that has a path and no field.
+	// Head is the request, valid during the call. Its method is GET, HEAD or OPTIONS. The
+	// guard also asks RouteReady itself, to know whether the server takes traffic; Head
+	// then has a path and no fields.
 	Head Head
 }
 
-// Health answers the health routes. *health.Checker is one.
+// Health answers the health routes. *health.Checker implements it.
 //
-// Answer is called on every health request, concurrently. It must return at
-// once, from what is already known: it runs no check. It may look at
-// [Guard.Snapshot], whose Ready and Checks are then those of the time before. One
-// that blocks holds up its own request and nothing else. Where it returns false
-// the guard answers as if Config.Health were nil: 200, and 503 from ready and
-// health while draining. A panic in it is told, and answered 503 from ready and
-// startup, 200 from live and health. On one of [Config.ProbePaths] it is asked for
-// RouteReady, and not at all for what a known prober gets on a route of Handler: 200,
-// and 503 while draining.
+// Answer is called for every health request, concurrently. It must return at once, from
+// what is already known, without running a check. It may call [Guard.Snapshot], which
+// then contains the previous values of Ready and Checks. An Answer that blocks delays
+// only its own request. Where it returns false, the guard answers as if Config.Health
+// were nil: 200, and 503 from ready and health while draining. A panic in Answer is
+// logged; ready and startup then answer 503, live and health 200. On [Config.ProbePaths]
+// it is asked for RouteReady. It is not asked for what a known prober gets on a route of
+// Handler: 200, and 503 while draining.
 //
-// A Health may also have a method Checks() []CheckStatus, by which the present state of
-// every check is seen in [Guard.Snapshot] and so in metrics. It must return at once as
-// well; a panic in it is logged, and there are no checks then.
+// A Health may also have a method Checks() []CheckStatus. It provides the present state
+// of every check for [Guard.Snapshot], and so for metrics. It must also return at once. A
+// panic in it is logged, and the snapshot then has no checks.
 type Health interface {
 	Answer(HealthQuery) (Answer, bool)
 }
 
 // CheckStatus is the present state of one health check.
 type CheckStatus struct {
-	// Name is that of the check, unique among them; it becomes a metric label.
+	// Name is unique among the checks; it becomes a metric label.
 	Name string
 	// Status is "pass", "warn" or "fail".
 	Status string

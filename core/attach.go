@@ -13,8 +13,8 @@ import (
 	"github.com/quietws/quietws/core/internal/conn"
 )
 
-// connOf is conn.Of, and finds the connections of attached servers that the
-// guard did not accept.
+// connOf is conn.Of, and also finds connections of attached servers that the guard did
+// not accept.
 func (g *Guard) connOf(nc net.Conn) *conn.Conn {
 	if c := conn.Of(nc); c != nil && guardOf(c) == g {
 		return c
@@ -22,33 +22,35 @@ func (g *Guard) connOf(nc net.Conn) *conn.Conn {
 	return g.servers.unseen.load(nc)
 }
 
-// Attach makes the guard the outermost layer of srv when it starts to serve:
-// [Guard.Wrap] around its Handler, [Guard.ErrorLog] on its ErrorLog, and hooks
-// on ConnContext and ConnState which call those that are there. Call it before
-// Serve; until then all of them may still be set, but for BaseContext, by which
-// the guard learns of the start and which has to be set before. A server that serves
-// already it leaves as it is, and says so at Warn. It sets no timeout, unlike
-// [Guard.Serve]. A second Attach of the same server does nothing; one of another
-// guard's server is logged as an error when it starts, and ignored.
+// Attach makes the guard the outermost layer of srv when it starts to serve: [Guard.Wrap]
+// around its Handler, [Guard.ErrorLog] on its ErrorLog, and hooks on ConnContext and
+// ConnState, which call the hooks that were set before. Call it before Serve. Until then
+// you may still set all of these fields; but set BaseContext before Attach, because the
+// guard learns of the start from it. If the server is serving already, Attach logs a
+// warning and changes nothing. It sets no timeout, unlike [Guard.Serve]. A second Attach
+// of the same server does nothing. If the server belongs to another guard, that is logged
+// as an error when it starts, and ignored.
 //
-// Serve and Shutdown stay yours. Shutdown begins the drain but neither waits for it
-// nor lets probers notice, which [Guard.Drain] before it does; and sessions that
-// outlive it go on, as they do without the guard: the drain that a Shutdown began
-// closes none at its deadline. A server counts from Attach on, started or not, until
-// its Shutdown, or until its [Guard.Serve] returns. A Shutdown while another server
-// counts is a goodbye to its own sessions alone, and readiness stays as it is; where
-// no other has started a line at Warn says so.
+// You still call Serve and Shutdown. Shutdown begins the drain, but does not wait for it
+// and gives probers no time to notice; call [Guard.Drain] before it for that. Sessions
+// that outlive Shutdown go on, as they do without the guard: a drain that Shutdown began
+// closes none at its deadline.
 //
-// A panic in ConnContext or ConnState, which would end the process, is logged; one
-// in ConnContext closes the connection. Both get the connection that the listener
-// below [Guard.Listener] has accepted, or the *tls.Conn above.
+// A server counts from Attach on, started or not, until its Shutdown, or until its
+// [Guard.Serve] returns. If another server still counts, a Shutdown says goodbye only to
+// its own server's sessions, and readiness does not change; if none of the others has
+// started, a warning is logged.
 //
-// Alone it has what the server tells of a connection: some classes are less exact
-// than with [Guard.Listener], and a session's connection is wrapped at its hijack.
+// A panic in ConnContext or ConnState would end the process. Here it is logged, and one
+// in ConnContext also closes the connection. Both hooks get the connection that the
+// listener below [Guard.Listener] accepted, or the *tls.Conn above it.
+//
+// Without [Guard.Listener], the guard knows only what the server reports of a connection:
+// some classes are less exact, and the connection of a session is wrapped at its hijack.
 func (g *Guard) Attach(srv *http.Server) { g.Adapter().Attach(srv) }
 
-// Attach is [Guard.Attach] for the servers of one application, which shut down
-// together and so count as one.
+// Attach is [Guard.Attach] for the servers of one application. They shut down together,
+// so they count as one.
 func (a Adapter) Attach(servers ...*http.Server) {
 	keys := make([]any, len(servers))
 	for i, srv := range servers {
@@ -73,9 +75,9 @@ func (a Adapter) Attach(servers ...*http.Server) {
 	}
 }
 
-// ShuttingDown tells the guard that the server accepts no connection any more: its
-// drain begins, without a wait for probers that cannot come. It does not wait for
-// the sessions, and closes none.
+// ShuttingDown says that the server accepts no more connections. The drain begins,
+// without waiting for probers, which cannot connect any more. ShuttingDown does not wait
+// for the sessions, and closes none.
 func (a Adapter) ShuttingDown() {
 	g := a.g
 	if g == nil {
@@ -90,8 +92,8 @@ func (a Adapter) ShuttingDown() {
 	}()
 }
 
-// Starting tells the guard that the server begins to serve, on address if that is
-// known: who answers each health route is then logged, once.
+// Starting says that the server begins to serve, on address if that is known. The guard
+// then logs once which side answers each health route.
 func (a Adapter) Starting(address string) {
 	if a.g != nil {
 		a.server.starts(address)
@@ -99,9 +101,8 @@ func (a Adapter) Starting(address string) {
 	}
 }
 
-// ShuttingDownAfter is ShuttingDown when done is closed, for servers whose
-// shutdown shows in that alone. A nil done is that of a server that does not
-// serve, as in a test.
+// ShuttingDownAfter calls ShuttingDown when done is closed, for servers that show their
+// shutdown only in this way. A nil done means a server that does not serve, as in a test.
 func (a Adapter) ShuttingDownAfter(done <-chan struct{}) {
 	if done == nil || a.g == nil {
 		return
@@ -112,8 +113,8 @@ func (a Adapter) ShuttingDownAfter(done <-chan struct{}) {
 	}()
 }
 
-// starting runs when a server begins to serve, before it accepts: Echo sets
-// Handler and ErrorLog as late as that.
+// starting runs when a server begins to serve, before it accepts: Echo sets Handler and
+// ErrorLog only then.
 func (a Adapter) starting(srv *http.Server, ln net.Listener) {
 	g := a.g
 	if l, ok := srv.Handler.(*layer); ok && l.a.g != g {
@@ -166,9 +167,9 @@ func (a Adapter) starting(srv *http.Server, ln net.Listener) {
 	a.Starting(addressOf(ln))
 }
 
-// accepted is what a hook of the user's gets for nc: the connection as the
-// listener below the guard's has accepted it, whose type a hook may ask for
-// (*net.UnixConn, for the peer's credentials). TLS stays above the guard's.
+// accepted returns what a hook of the user gets for nc: the connection as accepted by the
+// listener below the guard's. A hook may ask for its type, such as *net.UnixConn for the
+// peer's credentials. TLS stays above the guard's connection.
 func accepted(nc net.Conn) net.Conn {
 	if c, ok := nc.(*conn.Conn); ok {
 		return c.Conn
@@ -176,8 +177,8 @@ func accepted(nc net.Conn) net.Conn {
 	return nc
 }
 
-// userContext calls a ConnContext of the user's, in the accept loop, where its
-// panic would end the process. It returns nil if there was one.
+// userContext calls the user's ConnContext. It runs in the accept loop, where a panic
+// would end the process. After a panic it returns nil.
 func (g *Guard) userContext(ctx context.Context, nc net.Conn, connContext func(context.Context, net.Conn) context.Context) (made context.Context) {
 	g.contained("ConnContext", func() {
 		if made = connContext(ctx, accepted(nc)); made == nil {
@@ -187,18 +188,18 @@ func (g *Guard) userContext(ctx context.Context, nc net.Conn, connContext func(c
 	return made
 }
 
-// connected runs in the accept loop: it must not ask for addresses.
+// connected runs in the accept loop, so it must not ask for addresses.
 func connected(c *conn.Conn, ctx context.Context) context.Context {
-	if c == nil || c.Context() != nil { // known already
+	if c == nil || c.Context() != nil { // already known
 		return ctx
 	}
 	c.SetContext(ctx)
 	return (*connContext)(c)
 }
 
-// adoptable runs for a connection of a server that has no ConnContext. One that
-// the server has put something of its own around is left alone: its listener may
-// know it.
+// adoptable returns the watched connection for nc on a server without ConnContext. It
+// does not adopt a connection that the server has wrapped in a type of its own, because
+// its listener may know it; then it returns nil.
 func (g *Guard) adoptable(nc net.Conn) *conn.Conn {
 	switch nc.(type) {
 	case syscall.Conn, interface{ NetConn() net.Conn }:
@@ -207,8 +208,8 @@ func (g *Guard) adoptable(nc net.Conn) *conn.Conn {
 	return nil
 }
 
-// attach makes nc known as a connection of a server that tells its states. It
-// returns nil for another guard's.
+// attach registers nc as a connection of a server that reports its states. It returns nil
+// for another guard's connection.
 func (g *Guard) attach(nc net.Conn, unseen *conn.Source) *conn.Conn {
 	c := conn.Of(nc)
 	if c != nil && guardOf(c) != g {
@@ -228,10 +229,9 @@ func (g *Guard) attach(nc net.Conn, unseen *conn.Source) *conn.Conn {
 	return c
 }
 
-// ConnState tells the guard what a server says of a connection, for servers of
-// both families: fasthttp's states mean the same, but for Active, which there
-// comes before the first byte. It runs in the accept loop and asks for no address
-// there.
+// ConnState passes on the state that a server reports for a connection, for servers of
+// both families. The states of fasthttp mean the same, except that Active comes before
+// the first byte. It runs in the accept loop and asks for no address there.
 func (a Adapter) ConnState(nc net.Conn, state http.ConnState) {
 	if state == http.StateIdle || a.g == nil {
 		return
@@ -260,22 +260,22 @@ func (a Adapter) ConnState(nc net.Conn, state http.ConnState) {
 	}
 }
 
-// hijackedBy runs when a server hands the connection over. From here on only
-// the connection itself can tell its end.
+// hijackedBy runs when a server hands a connection over. From here on, only the
+// connection itself can report its end.
 func (g *Guard) hijackedBy(c *conn.Conn, nc net.Conn) {
 	c.Note(conn.HandedOver)
 	g.handedOver(c, nc)
-	ordinary := occupantOf(c) == nil // no layer watches the hijack
+	ordinary := occupantOf(c) == nil // no layer saw the hijack
 	if ordinary {
 		c.Mark(conn.Hijacked)
 	}
 	if c.Provenance() == conn.Reported {
 		g.servers.unseen.delete(nc)
-		if ordinary { // it ends here, as far as anyone can see
+		if ordinary { // nothing after this can be seen
 			c.Over()
 		}
 	}
-	if c.Saw(conn.Closed) { // before this; nothing else comes
+	if c.Saw(conn.Closed) { // closed before the hijack: no other call follows
 		c.Over()
 	}
 }

@@ -12,11 +12,11 @@ import (
 	"github.com/quietws/quietws/core/event"
 )
 
-// Config is what [New] takes. The zero value is the recommended setting for
-// nearly everyone.
+// Config is what [New] takes. The zero value is the recommended setting for nearly every
+// application.
 type Config struct {
-	// Logger gets every line: the classes say at which level. Nil:
-	// slog.Default() at the time of New.
+	// Logger gets every line, at the level that its class says. Nil: slog.Default() at
+	// the time of New.
 	Logger *slog.Logger
 
 	// Health answers the health routes. Nil: always live, ready unless
@@ -27,115 +27,113 @@ type Config struct {
 	// /healthz, each only where the application has no route of its own.
 	Routes Routes
 
-	// ProbePaths are more paths on which a known prober gets the answer of the
-	// readiness route, for GET, HEAD and OPTIONS: "/" for a prober whose path
-	// cannot be set, the WebSocket path for one that asks there. A request
-	// from anybody else goes to the application. A path is compared whole, as
-	// Head.Path has it; a pattern is an error of New.
+	// ProbePaths are more paths where a known prober gets the readiness answer, for GET,
+	// HEAD and OPTIONS: "/" for a prober whose path cannot be set, the WebSocket path for
+	// one that requests it. Other clients' requests go to the application. A path is
+	// compared as a whole, as in Head.Path; a pattern is an error of New.
 	ProbePaths []string
 
-	// AppHealth are the application's own readiness routes, such as "/health",
-	// for GET, HEAD and OPTIONS. Until a drain begins the application answers,
-	// whatever it says; each request counts as a probe, IsProbe is true for it,
-	// and a drain waits for the probers that ask there. From the drain on the
-	// guard answers 503 and the application is not asked. So it is not for a
-	// path that a liveness probe asks: that would end the process in the middle
-	// of its drain. A path is compared whole; one that is also in Routes, by
-	// default or by name, or in ProbePaths is an error of New.
+	// AppHealth are the application's own readiness routes, such as "/health", for GET,
+	// HEAD and OPTIONS. Until a drain begins, the application answers, whatever it says.
+	// Each request counts as a probe, IsProbe is true for it, and a drain waits for the
+	// probers that use these routes. During a drain the guard answers 503 and does not
+	// ask the application. So do not list a path that a liveness probe uses: that would
+	// kill the process in the middle of its drain. A path is compared as a whole. A path
+	// that is also in ProbePaths or in Routes (by default or by name) is an error of New.
 	AppHealth []string
 
-	// ProbeSources are more addresses that may be a platform's prober, beside
-	// loopback, private, link-local and shared (100.64.0.0/10) addresses, unix
-	// sockets and the fixed ranges of the prober table. Who has such an address
-	// may be believed to be the prober that its User-Agent names, or else has the
-	// name "configured" where it probes, and what it does is told; it is let in
-	// nowhere.
+	// ProbeSources are more addresses that may belong to a platform's prober, in addition
+	// to loopback, private, link-local and shared (100.64.0.0/10) addresses, unix sockets
+	// and the fixed ranges of the prober table. A client at such an address may be
+	// believed to be the prober that its User-Agent names; without one it is called
+	// "configured" when it probes. What it does is logged. The address gives access to
+	// nothing.
 	ProbeSources []netip.Prefix
 
-	// TrustedProxies may say in X-Forwarded-For who the client is. Nobody else
-	// is believed, nor is a proxy on a unix socket, which has no address.
+	// TrustedProxies may name the client in X-Forwarded-For. No other peer is believed,
+	// including a proxy on a unix socket, which has no address.
 	TrustedProxies []netip.Prefix
 
-	// ExpectProxy: a PROXY preamble is normal here, because a listener above
-	// the guard's reads it. Not needed for a listener below.
+	// ExpectProxy: a PROXY preamble is normal here, because a listener above the guard's
+	// reads it. You do not need it for a listener below.
 	ExpectProxy bool
 
-	// Details says who may see the details of health checks; they name hosts
-	// and errors. Nil: nobody. It is called for each health request that asks
-	// for details, must return at once, and its Head is valid during the call.
-	// A panic in it is told, and means no.
+	// Details decides who may see the details of health checks, which contain host names
+	// and errors. Nil: no one. It is called for each health request that asks for
+	// details. It must return at once, and its Head is valid only during the call. A
+	// panic in it is logged, and means no.
 	Details func(Head) bool
 
-	// MaxSessions is how many WebSocket sessions may be open at once, with the
-	// handshakes that are under way; one above it is refused with 503. 0: no
-	// limit. On a route of Endpoint or Handler a good handshake counts from
-	// there, and is refused before the library is asked; elsewhere from the
-	// library's 101. What cannot become a session never counts.
+	// MaxSessions limits the WebSocket sessions that are open at once, including
+	// handshakes in progress; one more is refused with 503. 0: no limit. On a route of
+	// Endpoint or Handler, a good handshake counts from there on, and is refused before
+	// the library is asked. On other routes it counts from the library's 101. A request
+	// that cannot become a session never counts.
 	MaxSessions int
 
-	// Summary is how often at most a summary of what was kept quiet is
-	// printed, and only if the picture changed. 0: 1h. Negative: never.
+	// Summary is the shortest time between two summaries of what was not logged. A
+	// summary is logged only if the picture changed. 0: 1h. Negative: never.
 	Summary time.Duration
 
-	// Collapse is the window in which repeats of a failure, those of the same
-	// class, reason and prober, are counted instead of printed; at its end one
-	// line has their number. 0: 1m. time.Nanosecond: each gets its own line.
-	// Negative: an error of New.
+	// Collapse is the window in which repeats of a failure (same class, reason and
+	// prober) are counted, not logged; at its end one line has their number. 0: 1m.
+	// time.Nanosecond: each failure gets its own line. Negative: an error of New.
 	Collapse time.Duration
 
 	// Drain sets the pace of [Guard.Drain].
 	Drain DrainConfig
 
-	// Observe gets every event, quiet ones too: each probe, each handshake that
-	// was refused or failed, each panic, the end of each session, and the end of
-	// each connection that had none of these and no request. An ordinary request
-	// is no event. Event.Err may be a *[event.HandshakeError]. Calls come one at a time, in
-	// order; a panic in it is contained. It may call every method of the Guard; one
-	// that waits, as Drain, holds up the log as long, and Close, which waits for the
-	// log, returns its error after two seconds. While it blocks no lines are logged, and what then overflows the queue of 1024 is
-	// dropped and counted, but no connection waits. After [Guard.Close] there
-	// are no calls. Nil: nothing.
+	// Observe gets every event, quiet ones too: each probe, each handshake that was
+	// refused or failed, each panic, the end of each session, and the end of each
+	// connection that had none of these and no request. An ordinary request is not an
+	// event. Event.Err may be a *[event.HandshakeError].
+	//
+	// Calls come one at a time, in order. A panic in Observe is contained. It may call
+	// every method of the Guard; but a method that waits, such as Drain, delays the log
+	// for as long, and Close, which waits for the log, returns its error after two
+	// seconds. While Observe blocks, no lines are logged; what overflows the queue of
+	// 1024 is dropped and counted, but no connection waits. After [Guard.Close] there are
+	// no calls. Nil: no calls.
 	Observe func(event.Event)
 
-	// ObserveOnly: count and explain, but answer and refuse nothing, neither a
-	// health route nor a handshake above MaxSessions or during a drain. Sessions
-	// still get their goodbye at a drain, and Handler of an adapter, on whose
-	// route nobody else looks at it, still refuses a foreign Origin.
+	// ObserveOnly: count and explain, but answer and refuse nothing: no health route, no
+	// handshake above MaxSessions or during a drain. Two things stay: sessions get their
+	// goodbye at a drain, and an adapter's Handler refuses a foreign Origin, because
+	// nothing else on that route checks it.
 	ObserveOnly bool
 }
 
-// Routes names the paths of the health routes. "" is the default path, /livez,
-// /readyz, /startupz or /healthz, which gives way to the application's own route
-// of that path; a path named here is answered before the application is asked;
-// "-" is off. A path begins with a slash and has no query, and each has but one
-// route: anything else is an error of New.
+// Routes names the paths of the health routes. "" is the default path (/livez, /readyz,
+// /startupz or /healthz); if the application has its own route for that path, it wins. A
+// path that you name here is answered before the application is asked. "-" turns the
+// route off. A path begins with a slash and has no query, and no two routes have the same
+// path; anything else is an error of New.
 type Routes struct {
 	Live, Ready, Startup, Health string
 }
 
-// DrainConfig is the pace of a drain. The zero value is for a process that has
-// ten seconds to end.
+// DrainConfig is the pace of a drain. The zero value suits a process that has ten seconds
+// to end.
 type DrainConfig struct {
-	// Timeout is when sessions that are still open are closed, from the start of
-	// the drain. 0: 9s, so that the process is gone before the 10 s of Docker
-	// and Cloud Run are; Kubernetes gives 30 s, Fly.io 5 s. Negative: an error of
-	// New.
+	// Timeout is the time from the start of the drain after which sessions that are still
+	// open are closed. 0: 9s, so that the process ends before Docker and Cloud Run kill
+	// it at 10 s; Kubernetes gives 30 s, Fly.io 5 s. Negative: an error of New.
 	Timeout time.Duration
-	// Fall is how many answers of 503 in a row a prober of the readiness route
-	// needs until it sends nobody here any more: a drain goes on accepting until
-	// each has had them, if Timeout leaves room for that, and for two seconds where
-	// a platform may act without asking: see [Guard.Drain]. 0: 3, as the kubelet,
-	// HAProxy and most load balancers have it. Negative: a drain does not wait.
+	// Fall is the number of 503 answers in a row after which a prober of the readiness
+	// route stops sending traffic. A drain goes on accepting until each prober has had so
+	// many, if Timeout leaves room for that, and for two seconds where a platform may act
+	// without asking: see [Guard.Drain]. 0: 3, the value of the kubelet, HAProxy and most
+	// load balancers. Negative: a drain does not wait.
 	Fall int
-	// Spread is the longest time over which the goodbyes are spread, so that
-	// clients do not all come back at once. Few sessions take less: there are at
-	// least 100 goodbyes a second. 0: a quarter of Timeout. Negative: all at once.
-	// Longer than Timeout: an error of New.
+	// Spread is the longest time over which the goodbyes are spread, so that clients do
+	// not all come back at once. A few sessions take less time: at least 100 goodbyes are
+	// sent per second. 0: a quarter of Timeout. Negative: all at once. Longer than
+	// Timeout: an error of New.
 	Spread time.Duration
-	// Code is the close code of the goodbye (RFC 6455 §7.4.1). 0: 1001, going
-	// away; 1012 (service restart) is the other that makes sense. One that must
-	// not be sent, as 1005, is an error of New. It is for sessions of an
-	// adapter's Handler; what [Session.OnDrain] registers sends its own.
+	// Code is the close code of the goodbye (RFC 6455 §7.4.1). 0: 1001, going away. The
+	// only other useful code is 1012, service restart. A code that must not be sent, such
+	// as 1005, is an error of New. It is for sessions of an adapter's Handler; what
+	// [Session.OnDrain] registers sends its own code.
 	Code int
 }
 
@@ -152,8 +150,8 @@ var defaultPaths = [routes]string{
 	RouteLive: "/livez", RouteReady: "/readyz", RouteStartup: "/startupz", RouteHealth: "/healthz",
 }
 
-// withDefaults returns c with every default filled in, or one error that joins
-// all that is wrong with it. It changes nothing that the caller can see.
+// withDefaults returns c with every default filled in, or one error that joins everything
+// that is wrong with it. It changes nothing that the caller can see.
 func (c Config) withDefaults() (Config, error) {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("quietws: "+format, args...)) }
@@ -187,7 +185,7 @@ func (c Config) withDefaults() (Config, error) {
 	switch {
 	case c.Drain.Timeout < 0:
 		bad("Config.Drain.Timeout is %v; a deadline cannot be negative", c.Drain.Timeout)
-		c.Drain.Timeout = defaultDrainTimeout // for what depends on it
+		c.Drain.Timeout = defaultDrainTimeout // for the checks below
 	case c.Drain.Timeout == 0:
 		c.Drain.Timeout = defaultDrainTimeout
 	}
@@ -232,7 +230,7 @@ func (c Config) withDefaults() (Config, error) {
 				bad("Config.%s has a prefix that is not valid", name)
 			case mapped && p.Bits() < 96:
 				bad("Config.%s has %v; write an IPv4 prefix as such", name, p)
-			case mapped: // addresses are compared without their IPv6 clothes
+			case mapped: // IPv4-mapped addresses are compared as IPv4
 				prefixes[i] = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 			}
 		}
@@ -240,7 +238,7 @@ func (c Config) withDefaults() (Config, error) {
 	return c, errors.Join(errs...)
 }
 
-// inUnits is what somebody meant who left out the unit.
+// inUnits is what a user probably meant who left out the unit.
 func inUnits(d time.Duration) string {
 	if d >= 1000 {
 		return fmt.Sprintf("%d * time.Millisecond", int64(d))
@@ -248,11 +246,12 @@ func inUnits(d time.Duration) string {
 	return fmt.Sprintf("%d * time.Second", int64(d))
 }
 
+// all returns the field for each route.
 func (r *Routes) all() [routes]*string {
 	return [routes]*string{RouteLive: &r.Live, RouteReady: &r.Ready, RouteStartup: &r.Startup, RouteHealth: &r.Health}
 }
 
-// path is that of a route, the default where r names none, "" if it is off.
+// path returns the path of a route: the default where r names none, "" if it is off.
 func (r Routes) path(route Route) string {
 	switch p := *r.all()[route]; p {
 	case "-":
@@ -264,7 +263,7 @@ func (r Routes) path(route Route) string {
 	}
 }
 
-// paths has the field of Routes for each path.
+// paths maps each path to the name of its field in Routes.
 func (r Routes) paths() map[string]string {
 	return map[string]string{r.path(RouteLive): "Live", r.path(RouteReady): "Ready", r.path(RouteStartup): "Startup", r.path(RouteHealth): "Health"}
 }
@@ -290,9 +289,8 @@ func (r Routes) check() (errs []error) {
 	return errs
 }
 
-// notAPath says what is wrong with p as a path to compare with, "" if nothing is.
-// What routers take for a wildcard or a parameter is no path: nothing would ever
-// be equal to it.
+// notAPath says why p cannot be compared as a path, "" if it can. What routers take for a
+// wildcard or a parameter is not a path: no request would ever equal it.
 func notAPath(p string) string {
 	switch {
 	case !strings.HasPrefix(p, "/") || strings.ContainsAny(p, "?# \t\r\n\x00"):

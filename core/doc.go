@@ -1,42 +1,79 @@
-// Package core watches the connections of a WebSocket server and decides what
-// each one was: a platform's probe, which is answered, counted and kept out of
-// the log, or a failure, which is told once with what mends it. It serves health
-// routes that do not depend on WebSocket, explains refused handshakes, and
-// drains sessions at a deploy. It knows no framework and imports the standard
-// library alone: packages echows, ginws and fiberws put it on Echo, Gin and
-// Fiber, and this one on net/http itself. Package health has checks for its
-// routes, core/prom its metrics, and core/probetest every probe, for tests of
-// your own.
+// Package core watches the connections of a WebSocket server and decides what each one
+// was: a platform's probe, which is answered, counted and kept out of the log, or a
+// failure, which is logged once with the remedy. It serves health routes that do not
+// depend on WebSocket, explains refused handshakes, and drains sessions at a deploy.
 //
-// An application needs [New] and [Config], some of the methods of [Guard], and
-// [SessionOf] in handlers that own their frames. What begins with [Adapter] is for
-// authors of adapters: [Head], [Request], [HTTPRequest], [Message], [Verdict] and
-// all that they name.
+// It knows no framework and imports only the standard library. Packages echows, ginws
+// and fiberws put it on Echo, Gin and Fiber; this package puts it on net/http. Package
+// health has checks for the health routes, core/prom has the metrics, and core/probetest
+// sends every known probe, for your own tests.
 //
-// # The way of a connection
+// # What an application uses
 //
-//	accept ─ Guard.Listener ─► conn.Conn
-//	 TLS   ─ above it: Guard.TLSListener, or tls.NewListener
-//	 bytes ─ conn.Conn.Read and Write note the first bytes, counts and typed errors
-//	 head  ─ outermost layer: Begin ─► Verdict: Pass, Probe, Upgrade or Refuse
-//	         then exactly one of: Opened (left HTTP) or Done (status, error)
-//	 life  ─ a session: the application and its library own the frames
-//	 end   ─ Class, decided once: when the connection is closed and no request
-//	         on it is unfinished, whichever is later
-//	         ─► counted; told, collapsed or kept quiet
-//	 drain ─ not ready ► until probers have noticed ► handshakes refused
-//	         ► a goodbye to each session, spread ► the deadline ► the report
+// In the order in which you need it:
 //
-// # What each piece gives
+//   - [New] makes a [Guard] from a [Config]; [Must] panics on its error. A Config contains
+//     [Routes], [Health] and [DrainConfig].
+//   - [Guard.Serve], [Run] and [RunTLS] do everything: serve, watch, drain, shut down.
+//   - If your own code serves: [Guard.Attach] on the http.Server, or only [Guard.Wrap]
+//     around a handler. [Guard.Listener] or [Guard.TLSListener] makes every class exact.
+//     [Guard.ErrorLog] is for a server that cannot be attached.
+//   - [Guard.Endpoint] goes around the handler of each WebSocket route.
+//   - [SessionOf] returns the [Session] inside such a handler; [Session.OnDrain] registers
+//     its goodbye.
+//   - At the end: [Guard.Drain], which returns a [DrainReport], then [Guard.Close].
+//     [Guard.Draining] is for loops of your own.
+//   - [Guard.Snapshot] returns the counters as a [Snapshot].
+//   - [Guard.IsProbe] and [IsUpgrade] are for filters of access logs, metrics and traces.
+//   - [Probers], [Proxies] and [Version] list what labels and log lines can contain.
 //
-// [Guard.Wrap] (in the frameworks' packages: Middleware) answers health routes
-// and probers and explains refused handshakes. [Guard.Attach] does it for
-// everything that reaches an http.Server, quiets the server's own log, counts
-// connections, and begins the drain of sessions at Shutdown. [Guard.Listener] makes
-// every class exact and sees the end of every session. [Guard.Serve] is all of it.
-// [Guard.Endpoint] goes on the WebSocket route, with each of them.
+// The vocabulary is in package core/event: the classes, the reasons, the Event that
+// [Config].Observe gets, and HandshakeError.
 //
-// On net/http, whole:
+// # What only adapters use
+//
+// An application needs none of these. [Adapter] is the guard as an adapter for a
+// framework sees it.
+//
+//   - Requests of the net/http family: [Adapter.BeginHTTP], [Adapter.AtEndpoint] and
+//     [HTTPRequest].
+//   - Servers that write the response after the handlers have returned, as fasthttp does:
+//     [Message], [Adapter.BeginMessage], [Request.Around], [Adapter.Unread] with
+//     [ReadError], [IsUpgradeMessage].
+//   - What is known of a request: [Head], [Request]. What is answered: [Answer],
+//     [HeaderField], and [HealthQuery] for a [Route].
+//   - How the application routes: [Adapter.Owner], [Adapter.Asks] with [Application],
+//     [Reply] and [MarkAsked], [Adapter.Paths] with [PathRules]. Which pages may open a
+//     session: [Origins].
+//   - [RequestKey] and [MessageKey] find a request from a framework's context.
+//
+// Package core/kit has helpers for adapters, and package core/coretest checks whether an
+// adapter keeps the rules.
+//
+// # The life of a connection
+//
+//	accept   Guard.Listener wraps it
+//	TLS      is above: Guard.TLSListener, or tls.NewListener
+//	bytes    the wrapper notes the first bytes, the counts and typed errors
+//	request  the outermost layer (Guard.Wrap, Adapter.BeginHTTP or BeginMessage) judges it:
+//	         pass it on, answer a probe, let a handshake through, or refuse it.
+//	         It ends once: by a hijack, which makes a session, or when the handler returns
+//	session  the application and its library own the frames
+//	end      the class is decided once: when the connection is closed and no request on
+//	         it is unfinished. It is counted, then logged, collapsed or kept quiet
+//	drain    not ready, until probers have noticed; handshakes refused; a goodbye to each
+//	         session, spread; the deadline; the report
+//
+// # What each layer adds
+//
+// [Guard.Wrap] (Middleware in the frameworks' packages) answers health routes and probers
+// and explains refused handshakes. [Guard.Attach] does it for everything that reaches an
+// http.Server, quiets the server's own log, counts connections, and begins the drain of
+// sessions at Shutdown. [Guard.Listener] makes every class exact and sees the end of every
+// session. [Guard.Serve] does all of this. [Guard.Endpoint] goes on the WebSocket route in
+// each case.
+//
+// A complete server on net/http:
 //
 //	guard, err := core.New(core.Config{})
 //	if err != nil {
@@ -51,20 +88,20 @@
 //	}
 //	err = guard.Serve(ctx, &http.Server{Handler: mux}, ln)
 //
-// # What is told
+// # What is logged
 //
-// A probe is told once at Info for each prober and class, then only counted. A
-// failure is told at once and whole, with class, reason, the peer, what the
-// client was told and the remedy; its repeats within Config.Collapse become one
-// line with a count. From public addresses, bare connects and what is told at
-// Info are only counted: the open internet does not write the log. Debug shows
-// everything. Lines are written by one goroutine from a bounded queue, so a slow
-// log holds up no connection; what overflows is counted. Text that came from a
-// peer is quoted and cut at 200 bytes.
+// The first probe of each prober and class is logged at Info; later ones are only
+// counted. A failure is logged at once and in full: class, reason, peer, what the client
+// was answered, and the remedy. Its repeats within [Config].Collapse become one line with
+// a count. From public addresses, bare connects and events at Info are only counted, so
+// that the open internet does not write the log. Debug shows everything. One goroutine
+// writes the lines from a bounded queue, so a slow log delays no connection; lines that
+// overflow the queue are counted. Text that came from a peer is quoted and cut at 200
+// bytes.
 //
-// # Ending by hand
+// # Ending without Serve
 //
-// [Guard.Serve] does this when its context ends. With a Serve of your own:
+// [Guard.Serve] does this when its context ends. If you call the server's Serve yourself:
 //
 //	report, err := guard.Drain(context.Background()) // not ready, goodbyes; Config.Drain.Timeout at most
 //	err = server.Shutdown(ctx)                        // the requests that still run
@@ -72,13 +109,28 @@
 //
 // # What it does not do
 //
-// It speaks no WebSocket: your library does, or the one of an adapter's Handler. It
-// writes no frame into a connection that it does not own, so on a route of your own
-// library a goodbye is what [Session.OnDrain] registers. It starts
-// no goroutine that lives as long as a connection, keeps nothing of it but its first
-// and last bytes, and sets no deadline but one of 100 ms where it closes a connection
-// that brought a PROXY preamble and nothing else. It serves no WebSocket over
-// HTTP/2 (RFC 8441), and explains such a handshake. It is no rate limit and no
-// authentication: a User-Agent is a claim, and buys a log level and the harmless
-// health answer on a WebSocket route.
+// It does not speak WebSocket: your library does, or the library of an adapter's Handler.
+// It writes no frame into a connection that it does not own. On a route of your own
+// library, the goodbye is what [Session.OnDrain] registers.
+//
+// It starts no goroutine that lives as long as a connection, and keeps only the first and
+// last bytes of one. It sets no deadline, with one exception: 100 ms when it closes a
+// connection that sent only a PROXY preamble. It serves no WebSocket over HTTP/2 (RFC
+// 8441), but explains such a handshake.
+//
+// It is neither a rate limit nor authentication. A User-Agent is only a claim: it changes
+// a log level, and on a WebSocket route it gets the harmless health answer.
+//
+// # Where to change what
+//
+//   - a remedy, or which proxy left traces: core/internal/remedy
+//   - a prober: core/internal/prober, table.go
+//   - what counts as a probe: of connections, core/internal/conn (probe.go); of requests,
+//     judge.go here
+//   - when a line is logged, and when a repeat is collapsed: core/internal/journal
+//   - how a drain waits for probers: poller.go; its phases: drainrun.go
+//   - a request's life: judge.go (what it is), exchange.go (how it ends), hijack.go and
+//     handover.go (how it becomes a session), session.go
+//   - what a server reports: attach.go, servers.go, errorlog.go; a listener: listener.go
+//   - who answers a health route: owner.go, paths.go, pathform.go; what: health.go
 package core

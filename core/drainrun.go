@@ -12,41 +12,42 @@ import (
 	"github.com/quietws/quietws/core/internal/conn"
 )
 
-// ending is the guard's own end. begun and kubernetes are set by New; the drain sets
-// draining and refusing, and neither is taken back.
+// ending is how the guard ends: its drain, and the probers that it waits for. New sets
+// begun and kubernetes. The drain sets draining and refusing; neither is ever cleared.
 type ending struct {
-	draining   atomic.Bool   // not ready
-	refusing   atomic.Bool   // and takes no session any more
+	draining   atomic.Bool   // readiness is 503
+	refusing   atomic.Bool   // and handshakes are refused
 	begun      chan struct{} // closed with draining
 	all        *drain        // of all sessions
-	pollers    pollers       // whom it waits for
+	pollers    pollers       // the probers that it waits for
 	kubernetes bool          // the process runs in a pod
 }
 
-// drain is the end of the sessions of a guard, or of one of its servers alone.
+// drain ends the sessions of a guard, or of only one of its servers. In order: begin,
+// awaitNotice, sayGoodbye, await until no session is open, cut, closeIdle, end.
 type drain struct {
 	g         *Guard
-	of        *server // nil: all
+	of        *server // nil: all servers
 	once      sync.Once
-	shortened chan struct{} // closed at the deadline, or where a caller cannot wait
+	shortened chan struct{} // closed at the deadline, or when a caller cannot wait
 	quick     sync.Once
 	done      chan struct{}
-	cuts      atomic.Bool // somebody asked for it: what is open at the deadline is closed
+	cuts      atomic.Bool // a caller waits for it: what is open at the deadline is closed
 
 	mu       sync.Mutex
 	begun    bool
 	start    time.Duration // since the guard's epoch
-	sessions []*exchange   // that it has to end, and those that opened meanwhile
-	report   DrainReport   // as far as it is known
-	open     int           // that went on at its end
-	logged   bool          // the report
+	sessions []*exchange   // those that it ends, and those that opened meanwhile
+	report   DrainReport   // as far as known
+	open     int           // sessions that went on at its end
+	logged   bool          // the report was logged
 }
 
 func newDrain(g *Guard, of *server) *drain {
 	return &drain{g: g, of: of, shortened: make(chan struct{}), done: make(chan struct{})}
 }
 
-// begin begins it, once.
+// begin starts the drain, once.
 func (d *drain) begin() {
 	d.once.Do(func() {
 		g := d.g
@@ -54,7 +55,7 @@ func (d *drain) begin() {
 		if d.of == nil {
 			n = g.noticeOf()
 			g.ending.draining.Store(true)
-			g.ending.refusing.Store(n.none()) // from the start where nobody has to notice
+			g.ending.refusing.Store(n.none()) // from the start where no prober has to notice
 			close(g.ending.begun)
 		}
 		d.mu.Lock()
@@ -64,7 +65,7 @@ func (d *drain) begin() {
 	})
 }
 
-// wait begins it and waits for its end: what is open at the deadline, or when ctx
+// wait starts the drain and waits for its end. What is open at the deadline, or when ctx
 // ends, is closed.
 func (d *drain) wait(ctx context.Context) (DrainReport, error) {
 	d.cuts.Store(true)
@@ -74,7 +75,7 @@ func (d *drain) wait(ctx context.Context) (DrainReport, error) {
 	case <-d.done:
 	case <-ctx.Done():
 		select {
-		case <-d.done: // before it
+		case <-d.done: // it ended before ctx
 		default:
 			err = ctx.Err()
 			d.cutShort()
@@ -85,7 +86,7 @@ func (d *drain) wait(ctx context.Context) (DrainReport, error) {
 	open := d.open
 	d.open = 0
 	d.mu.Unlock()
-	if open > 0 { // its time was over before anybody asked for it
+	if open > 0 { // it ended before a caller asked for it
 		d.cut()
 	}
 	d.mu.Lock()
@@ -95,8 +96,8 @@ func (d *drain) wait(ctx context.Context) (DrainReport, error) {
 
 func (d *drain) cutShort() { d.quick.Do(func() { close(d.shortened) }) }
 
-// joins adds a session whose handshake was under way when the drain began, and
-// whose moment is now.
+// joins adds a session whose handshake was in progress when the drain began. It gets its
+// goodbye now.
 func (d *drain) joins(x *exchange) {
 	d.mu.Lock()
 	d.sessions = append(d.sessions, x)
@@ -112,19 +113,19 @@ func (d *drain) run(n notice) {
 	g.journal.Note(slog.LevelInfo, "draining", append(d.of.attrs(), slog.Int("sessions", len(g.openSessions(d.of))), slog.Duration("timeout", timeout))...)
 
 	probers, short := d.awaitNotice(n)
-	told := g.now()
+	noticed := g.now()
 	if d.of == nil {
 		g.ending.refusing.Store(true)
 	}
 	sessions := g.openSessions(d.of)
 	d.mu.Lock()
-	d.report.Notice, d.report.Probers, d.report.TooShort = told-d.start, probers, short
+	d.report.Notice, d.report.Probers, d.report.TooShort = noticed-d.start, probers, short
 	d.addSessions(sessions)
 	d.mu.Unlock()
 	d.sayGoodbye(sessions)
 	gone := g.now()
 	d.mu.Lock()
-	d.report.Goodbyes = gone - told
+	d.report.Goodbyes = gone - noticed
 	d.mu.Unlock()
 	await(timeout, func() bool { return !g.anySession(d.of) }, d.shortened)
 	cuts := d.cuts.Load()
@@ -136,14 +137,14 @@ func (d *drain) run(n notice) {
 	d.mu.Lock()
 	d.report.Closing = closing
 	d.mu.Unlock()
-	open := 0 // of those that were cut some are on their way out
+	open := 0 // some of those that were cut may still be ending
 	if !cuts {
 		open = len(g.openSessions(d.of))
 	}
 	d.end(open)
 }
 
-// addSessions adds those that are not there yet. d.mu is held.
+// addSessions adds those of sessions that are not in d.sessions yet. d.mu is held.
 func (d *drain) addSessions(sessions []*exchange) {
 	joined := d.sessions[:len(d.sessions):len(d.sessions)] // few
 	for _, x := range sessions {
@@ -167,7 +168,7 @@ func (d *drain) cut() {
 	d.mu.Unlock()
 }
 
-// end completes the report, with the sessions that go on, and logs it.
+// end completes the report, with the number of sessions that go on, and logs it.
 func (d *drain) end(open int) {
 	g := d.g
 	d.mu.Lock()
@@ -184,8 +185,8 @@ func (d *drain) end(open int) {
 	}
 }
 
-// count returns the report as it is now, of which open sessions go on. d.mu is
-// held.
+// count returns the report as it is now. open is the number of sessions that go on. d.mu
+// is held.
 func (d *drain) count(open int) DrainReport {
 	r := d.report
 	r.Sessions = len(d.sessions)
@@ -204,8 +205,8 @@ func (d *drain) logReport(r DrainReport, open int) {
 	d.g.journal.Note(slog.LevelInfo, "drained", append(d.of.attrs(), r.attrs(d.g.config.Drain.Fall, open)...)...)
 }
 
-// logNow logs the report as it is, where the drain has begun and not ended: the log
-// is about to be closed.
+// logNow logs the report of a drain that has begun and not ended, because the log is
+// about to be closed.
 func (d *drain) logNow() {
 	open := d.g.openSessions(d.of)
 	d.mu.Lock()
@@ -220,8 +221,8 @@ func (d *drain) logNow() {
 	d.logReport(r, len(open))
 }
 
-// await waits until done, but no longer than limit, nor when stop is closed. It
-// reports whether it was done.
+// await waits until done returns true, at most for limit, and only until stop is closed.
+// It reports whether done returned true.
 func await(limit time.Duration, done func() bool, stop <-chan struct{}) bool {
 	end := time.NewTimer(limit)
 	defer end.Stop()
@@ -241,12 +242,12 @@ func await(limit time.Duration, done func() bool, stop <-chan struct{}) bool {
 	}
 }
 
-// goodbyePause is the longest time between two goodbyes: 100 sessions a second
-// are few enough for any server to take back at once.
+// goodbyePause is the longest time between two goodbyes. At 100 a second, any server can
+// take the returning clients.
 const goodbyePause = 10 * time.Millisecond
 
-// sayGoodbye gives each session its moment, in an order of no meaning, evenly
-// over the spread or less. When the time is up the rest gets none.
+// sayGoodbye says goodbye to the sessions in random order, evenly over the spread or
+// less. After the deadline the rest get none.
 func (d *drain) sayGoodbye(sessions []*exchange) {
 	g := d.g
 	rand.Shuffle(len(sessions), func(i, j int) { sessions[i], sessions[j] = sessions[j], sessions[i] })
@@ -272,8 +273,8 @@ func (d *drain) sayGoodbye(sessions []*exchange) {
 	}
 }
 
-// openSessions returns the sessions that are open now, on one server or, where of
-// is nil, on all.
+// openSessions returns the sessions that are open now, on one server, or on all where of
+// is nil.
 func (g *Guard) openSessions(of *server) (open []*exchange) {
 	for _, c := range g.watch.Conns.All() {
 		if x := sessionOn(c); x != nil && of.owns(c) {
@@ -283,9 +284,9 @@ func (g *Guard) openSessions(of *server) (open []*exchange) {
 	return open
 }
 
-// anySession reports whether a session is open, or a handshake under way, on one
-// server or, where of is nil, on any. One that ends is open until all that is known of
-// its end is noted.
+// anySession reports whether a session is open or a handshake in progress, on one server,
+// or on any where of is nil. A session that ends stays open until everything about its
+// end is recorded.
 func (g *Guard) anySession(of *server) bool {
 	return g.watch.Conns.Any(func(c *conn.Conn) bool {
 		x := occupantOf(c)
@@ -301,17 +302,17 @@ func sessionOn(c *conn.Conn) *exchange {
 	return nil
 }
 
-// closeIdle closes every connection, of one server or of all, that never had a
-// request: silent, handshaken, or with half a head. The server's own Shutdown waits
-// for those, for seconds or until its deadline; those that are kept alive it closes.
-// It waits a little for what has only just come.
+// closeIdle closes every connection, of one server or of all, that never had a request:
+// silent, after the TLS handshake, or with half a head. The server's own Shutdown would
+// wait for these for seconds or until its deadline; it closes keep-alive connections
+// itself. closeIdle gives new connections a moment for their request to come.
 func (g *Guard) closeIdle(of *server, stop <-chan struct{}) {
 	await(idleYouth+drainCheck, func() bool { return g.closeIdleConns(of, idleYouth) == 0 }, stop)
 	g.closeIdleConns(of, 0)
 }
 
-// closeIdleConns closes those that are older than youth, and returns how many
-// are not.
+// closeIdleConns closes those that are older than youth, and returns the number of
+// younger ones.
 func (g *Guard) closeIdleConns(of *server, youth time.Duration) (young int) {
 	now := g.now()
 	for _, c := range g.watch.Conns.All() {

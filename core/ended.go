@@ -16,7 +16,7 @@ type host Guard
 // Over implements conn.Host.
 func (h *host) Over(c *conn.Conn, end conn.End) { (*Guard)(h).over(c, end) }
 
-// over counts a connection, and logs what no request on it has logged.
+// over counts a connection, and logs it unless a request on it was logged.
 func (g *Guard) over(c *conn.Conn, end conn.End) {
 	if end.Uncounted {
 		return
@@ -56,8 +56,8 @@ func (g *Guard) over(c *conn.Conn, end conn.End) {
 	g.logEventAs(&e, as)
 }
 
-// loggedByRequest reports whether connections of this class were told when it
-// happened, by a request on them.
+// loggedByRequest reports whether events of this class are logged when they happen, by a
+// request on the connection.
 func loggedByRequest(c event.Class) bool {
 	switch c {
 	case event.HandlerPanic, event.UpgradeFailed, event.SessionEnded, event.HandshakeRefused, event.ProbeFailing, event.HTTP, event.HTTPProbe:
@@ -66,7 +66,7 @@ func loggedByRequest(c event.Class) bool {
 	return false
 }
 
-// fill adds to e what the transport says of the peer.
+// fill adds to e what the transport knows of the peer.
 func (g *Guard) fill(c *conn.Conn, e *event.Event) {
 	e.Remote = c.Remote()
 	e.Platform = g.platform(e.Remote.Addr()) || !e.Remote.IsValid() && isUnix(c.Conn.RemoteAddr())

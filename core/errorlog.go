@@ -7,22 +7,23 @@ import (
 	"sync"
 )
 
-// errorLog is what a server's ErrorLog writes to. It parses text for one thing
-// alone: to find the connection that a line is about. A line about one of ours
-// is swallowed, for the facts decide what that connection was; every other
-// line goes on, unchanged, to the logger that the user had set.
+// errorLog is what a server's ErrorLog writes to. It parses text for one purpose only: to
+// find the connection that a line is about. A line about a watched connection is
+// swallowed, because the facts decide what that connection was. Every other line goes on
+// unchanged to the user's logger.
 type errorLog struct {
 	g    *Guard
 	next *log.Logger // nil: the log package's own
 }
 
-// ErrorLog returns a logger for a server's ErrorLog, for those who cannot use
-// [Guard.Attach]. Three kinds of line are swallowed: of a TLS handshake that failed
-// and of an error of HTTP/2, on a connection which the guard watches, and of a panic
-// that the guard has told.
-// All others go on as they are to next, or to the log package's standard logger if
-// next is nil. It finds a connection by the address in net/http's text; where that is none, as on a
-// unix socket, a line is swallowed while a connection without an address is watched.
+// ErrorLog returns a logger for a server's ErrorLog, for servers that cannot use
+// [Guard.Attach]. It swallows three kinds of line: a failed TLS handshake and an HTTP/2
+// error on a connection that the guard watches, and a panic that the guard has logged.
+// All other lines go on unchanged to next, or to the log package's standard logger if
+// next is nil.
+//
+// It finds a connection by the address in net/http's text. If there is no address, as on
+// a unix socket, a line is swallowed while a connection without an address is watched.
 func (g *Guard) ErrorLog(next *log.Logger) *log.Logger {
 	if g == nil {
 		return next
@@ -35,15 +36,15 @@ func (g *Guard) ErrorLog(next *log.Logger) *log.Logger {
 	return log.New(&errorLog{g: g, next: next}, "", 0)
 }
 
-// The lines of net/http that name a connection, up to the address. A test
-// starts real servers and checks that they still read so.
+// The beginnings of net/http's lines that name a connection, up to the address. A test
+// starts real servers and checks that the lines still begin so.
 const (
 	lineTLS     = "http: TLS handshake error from "
 	linePanic   = "http: panic serving "
 	linePanicH2 = "http2: panic serving "
 )
 
-// Write implements io.Writer. A logger calls it once for each line.
+// Write implements io.Writer. A logger calls it once per line.
 func (l *errorLog) Write(p []byte) (int, error) {
 	line := string(p)
 	if !l.ours(line) {
@@ -56,9 +57,8 @@ func (l *errorLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// ours reports whether line is told by the guard: it is about a TLS handshake or
-// an HTTP/2 error of a connection that is watched, or about a panic that a layer
-// saw.
+// ours reports whether the guard logs what line is about: a TLS handshake or an HTTP/2
+// error of a watched connection, or a panic that a layer saw.
 func (l *errorLog) ours(line string) bool {
 	if rest, ok := strings.CutPrefix(line, lineTLS); ok {
 		a := addrIn(rest)
@@ -74,13 +74,13 @@ func (l *errorLog) ours(line string) bool {
 	return ok && l.g.panics.take(addrIn(rest))
 }
 
-// panicked holds the peers of the panics that were told, until the server has
-// printed its own line of each. By then the connection may be gone.
+// loggedPanics holds the peers of the panics that the guard has logged, until the server
+// has printed its own line for each. By then the connection may be gone.
 type loggedPanics struct {
 	mu       sync.Mutex
 	ring     [64]netip.AddrPort
 	next     int
-	nameless int // those of peers without an address
+	nameless int // panics of peers without an address
 }
 
 func (p *loggedPanics) add(a netip.AddrPort) {
@@ -94,7 +94,7 @@ func (p *loggedPanics) add(a netip.AddrPort) {
 	p.next++
 }
 
-// take reports whether a panic of this peer was told, once for each.
+// take reports whether a panic of this peer was logged, once for each panic.
 func (p *loggedPanics) take(a netip.AddrPort) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -112,7 +112,7 @@ func (p *loggedPanics) take(a netip.AddrPort) bool {
 	return false
 }
 
-// addrIn reads the address at the start of s, which ends with ": ".
+// addrIn parses the address at the start of s, which ends at ": ".
 func addrIn(s string) netip.AddrPort {
 	addr, _, ok := strings.Cut(s, ": ")
 	if !ok {

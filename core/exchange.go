@@ -16,9 +16,9 @@ import (
 	"github.com/quietws/quietws/core/internal/usererror"
 )
 
-// exchange is a request that is a candidate: a health route's, a known prober's, one
-// that asks to upgrade or that came to a WebSocket route. Other requests are only
-// counted, on their connection.
+// exchange is a request that is a candidate: a request for a health route, from a known
+// prober, that asks to upgrade, or that reached a WebSocket route. Other requests are
+// only counted, on their connection.
 //
 // Its life:
 //
@@ -27,66 +27,67 @@ import (
 //	        ├─► handing over ─┬─► settled          its server closed the connection instead
 //	        │                 ▼
 //	        └──────────────► opened ──► confirmed  left HTTP; 101 was written
-//	                           └────────────┴─► over its connection is over, or its stream
+//	                           └────────────┴─► over its connection, or its stream, has ended
 //
-// [Request] moves it on to settled and late, Request.handOver to handing over, Request.open to
-// opened, Confirm to confirmed, and end to over. A phase is a bit of state that is never
-// taken back, but handing over, which is a hold on the connection and ends with it.
+// [Request] moves it on to settled and late, Request.handOver to handing over,
+// Request.open to opened, Confirm to confirmed, and end to over. A phase is a bit of
+// state that is never cleared, with one exception: handing over is a hold on the
+// connection and ends with it.
 type exchange struct {
-	// Written when it is judged, by the goroutine that serves the request, and not
-	// changed after that.
+	// Written when the request is judged, by the goroutine that serves it, and never changed
+	// after that.
 
 	g             *Guard
 	path          string
 	peer          netip.Addr // the TCP peer, and its port
 	port          uint16
 	prober        prober.Prober
-	method        uint8 // an index of methods, 0 for another, which is in extras
+	method        uint8 // an index of methods; 0 for another method, which is in extras
 	route         Route
 	platform      bool // the source may be a platform's
-	credited      bool // the prober may be believed: platform source or own range
+	credited      bool // the prober is believed: platform source, or its own range
 	asks          bool // asks to upgrade
 	app           bool // one of Config.AppHealth
-	automated     bool // asks for readiness as a program does: a known prober, or without a User-Agent
-	probing       bool // a health route, or a path that Config names
-	preface       bool // the start of an HTTP/2 preface that the server took for a request
-	buffersReused bool // the server uses the request's buffers again
+	automated     bool // asks for readiness as a program does: as a known prober, or without a User-Agent
+	probing       bool // for a health route, or a path that Config names
+	preface       bool // the server took the start of an HTTP/2 preface for a request
+	buffersReused bool // the server reuses the request's buffers
 	http1         bool // HTTP/1.0 or 1.1
-	found         bool // its connection leads to it, for a drain too
+	found         bool // its connection points to it, so a drain finds it
 
-	// Written by the goroutine that serves the request: at the WebSocket route, which
-	// holds mu for it, and when the answer is known.
+	// Written by the goroutine that serves the request: at the WebSocket route, under mu,
+	// and when the answer is known.
 
-	extras     *requestExtras // what is rarely there, nil if nothing
+	extras     *requestExtras // what few requests have; nil if nothing
 	answer     *Answer        // for verdictProbe and verdictRefuse
-	pooled     pooled         // the pool of the answer, if it is not shared
+	pooled     pooled         // the pool that the answer came from, if it is not shared
 	verdict    verdict
 	fault      event.Reason
-	via        remedy.Proxy // where Upgrade was taken away: who left a trace
-	badConn    bool         // the fault is in Connection, rather than in Upgrade
+	via        remedy.Proxy // the proxy that removed Upgrade, by its traces
+	badConn    bool         // the fault is in Connection, not in Upgrade
 	endpoint   bool         // reached a WebSocket route
-	misplaced  bool         // or an Endpoint that is on no route of this path
+	misplaced  bool         // reached an Endpoint that is not on a route of this path
 	own        bool         // the route is an adapter's Handler
-	fallback   bool         // who answers it shows later: a default health route, or a method that Handler's route may not have
-	exact      bool         // the application has a route of exactly this path, as far as that was asked
-	noHijack   bool         // the server would not hand over the connection
-	foreign    bool         // Origin names another host than Host, or one that is not let in
-	speaks     bool         // a plain GET whose answer says that WebSocket is spoken here
+	fallback   bool         // which side answers shows later: a default health route, or a method that Handler's route may not have
+	exact      bool         // the application is known to have a route of exactly this path
+	noHijack   bool         // the server refused to hand over the connection
+	foreign    bool         // Origin names a host other than Host, or one that is not allowed
+	speaks     bool         // a plain GET whose answer shows that the route speaks WebSocket
 	acceptable bool         // a handshake that can succeed
-	loaned     bool         // its place is kept until the connection is closed
-	early      bool         // its client did not wait for the answer
+	loaned     bool         // keeps its slot until the connection is closed
+	early      bool         // its client sent frames before it had the answer
 
-	w response // net/http
+	w response // net/http only
 
-	// Written when the connection is known, at the latest at the hijack.
+	// Written when the connection becomes known, at the latest at the hijack.
 
 	c    *conn.Conn // nil where it is not known
-	seat conn.Seat  // what c has of it
+	seat conn.Seat  // by which c finds it
 
 	// Atomic.
 
 	state  atomic.Uint32 // the bits below
-	status atomic.Int32  // what was answered, 0 not yet
+	status atomic.Int32  // what was answered; 0: nothing yet
 	wrong  atomic.Pointer[trouble]
 
 	// Under mu: the session that it has become.
@@ -95,40 +96,40 @@ type exchange struct {
 	onDrain  func()
 	more     *drainMore
 	cancel   context.CancelCauseFunc
-	openedAt time.Duration // since the guard's epoch; set before it is opened
-	code     int32         // the close code, 0 not known
-	drained  bool          // its moment of the drain has come
-	running  int16         // how many of its OnDrain functions run
+	openedAt time.Duration // since the guard's epoch; set before stateOpened
+	code     int32         // the close code; 0: unknown
+	drained  bool          // it got its goodbye
+	running  int16         // the number of OnDrain functions that run now
 	over     bool
 	byServer bool // this server ended it: the drain or its deadline
 }
 
-// The phases of exchange.state, and then what else is true of it.
+// The bits of exchange.state: first the phases, then other facts.
 const (
-	stateLate        uint32 = 1 << iota // the handler returned an error, and its answer is to come
-	stateHandingOver                    // a hijack was asked for, and is to come
-	stateOpened                         // left HTTP
+	stateLate        uint32 = 1 << iota // the handler returned an error that is not answered yet
+	stateHandingOver                    // a hijack was requested and has not come yet
+	stateOpened                         // the connection left HTTP
 	stateConfirmed                      // 101 was answered
 	stateSettled                        // the outcome is logged and counted
 
 	statePanicked
-	stateHeld       // its server says when the handler has returned
-	stateAwaited    // hijacked, and the answer is to come
-	stateReplaced   // net/http: the application's answer gave way to ours
-	stateUnanswered // that it does not come is logged
+	stateHeld       // its server reports when the handler has returned
+	stateAwaited    // hijacked, and not answered yet
+	stateReplaced   // net/http: our answer replaced the application's
+	stateUnanswered // a missing answer was logged
 	stateSlot       // holds one of Config.MaxSessions
 	stateStream     // an extended CONNECT was accepted: its stream is a session
 )
 
 func (x *exchange) is(state uint32) bool { return x.state.Load()&state != 0 }
 
-// set sets state and reports whether it was clear before.
+// set sets state, and reports whether it was clear before.
 func (x *exchange) set(state uint32) bool { return x.state.Or(state)&state == 0 }
 
 func (x *exchange) opened() bool { return x.is(stateOpened) }
 
-// Confirm notes what was answered to a handshake after the hijack. status 0 is
-// an answer that cannot be read because TLS is above.
+// Confirm notes what was answered to a handshake after the hijack. status 0 is an answer
+// that cannot be read, because TLS is above.
 func (x *exchange) Confirm(status int) {
 	if status == 0 && x.layer() != "" {
 		return // frames: the 101 was held back
@@ -144,26 +145,26 @@ func (x *exchange) Confirm(status int) {
 	}
 }
 
-// accepted counts a handshake that was.
+// accepted counts an accepted handshake.
 func (x *exchange) accepted() {
 	x.mark(conn.Session)
 	if !x.endpoint {
 		x.g.paths.learn(x.path, "")
 	}
-	if x.foreign { // nobody minds
+	if x.foreign { // the application allows it
 		x.extras.page, x.extras.host = "", ""
 	}
 	x.g.stats.handshakes[handshakeAccepted][event.NoReason].Add(1)
 }
 
-// settle tells what became of a request, once, if that is known by now. What
+// settle logs what became of a request, once, if that is known by now. A request that
 // left HTTP is settled when its connection ends.
 func (x *exchange) settle() {
 	if x.opened() && x.c != nil {
 		return
 	}
 	x.mu.Lock()
-	first := x.set(stateSettled) // from here on nothing of it changes
+	first := x.set(stateSettled) // it does not change after this
 	x.mu.Unlock()
 	if !first {
 		return
@@ -192,7 +193,7 @@ func (x *exchange) settle() {
 	}
 }
 
-// settleProbe is for health routes and known probers.
+// settleProbe settles requests for health routes and from known probers.
 func (x *exchange) settleProbe(status int) {
 	g := x.g
 	switch {
@@ -201,7 +202,7 @@ func (x *exchange) settleProbe(status int) {
 			x.c.Note(conn.Preface)
 		}
 		return
-	case x.verdict != verdictProbe && !x.credited && !x.app: // its own health route, asked by a person
+	case x.verdict != verdictProbe && !x.credited && !x.app: // the application's health route, requested by a browser
 		x.mark(conn.Ordinary)
 		return
 	}
@@ -214,7 +215,7 @@ func (x *exchange) settleProbe(status int) {
 	}
 	ok := status >= 200 && status < 400
 	turn := x.turnOf(status, ok)
-	if ok && turn == journal.Ordinary && g.journal.InBurst(x.address(), p, uint8(x.route)) { // what is to be done was done a moment ago
+	if ok && turn == journal.Ordinary && g.journal.InBurst(x.address(), p, uint8(x.route)) { // everything below was done a moment ago
 		x.mark(conn.Probe)
 		g.stats.countProbe(event.HTTPProbe, p, false)
 		return
@@ -234,7 +235,7 @@ func (x *exchange) settleProbe(status int) {
 		e.Remedy = remedy.OwnHealth
 	case turn == journal.OffSocket:
 		e.Remedy = remedy.OffSocket
-	case class == event.ProbeFailing && status == 503: // who answered is not known
+	case class == event.ProbeFailing && status == 503: // the application or a layer outside may have answered
 		e.Remedy = remedy.OwnHealth + "; else " + remedy.For(class, event.NoReason, x.prober.String())
 	}
 	if x.credited {
@@ -244,8 +245,8 @@ func (x *exchange) settleProbe(status int) {
 	g.logEventAs(&e, turn)
 }
 
-// settleHandshake is for what asked to upgrade and for everything else on a
-// WebSocket route.
+// settleHandshake settles requests that asked to upgrade, and all others on a WebSocket
+// route.
 func (x *exchange) settleHandshake(status int) {
 	g := x.g
 	reason, class := x.fault, event.HandshakeRefused
@@ -264,7 +265,7 @@ func (x *exchange) settleHandshake(status int) {
 	case reason != event.NoReason && status != 0:
 	case status == http.StatusForbidden && x.foreign:
 		reason = event.ReasonOriginForbidden
-	case x.noHijack && (status < 400 || status >= 500), status == http.StatusSwitchingProtocols: // promised, and still HTTP
+	case x.noHijack && (status < 400 || status >= 500), status == http.StatusSwitchingProtocols: // 101 was promised, but the connection is still HTTP
 		class, reason = event.UpgradeFailed, event.ReasonHijackFailed
 	case status >= 500:
 		class, reason = event.UpgradeFailed, event.ReasonServerError
@@ -302,7 +303,7 @@ func (x *exchange) settleHandshake(status int) {
 	g.logEvent(&e)
 }
 
-// handshakeError is what is told of a refusal.
+// handshakeError describes a refusal.
 func (x *exchange) handshakeError(reason event.Reason, status int) *event.HandshakeError {
 	e := &event.HandshakeError{Status: status, Reason: reason, Field: faultyField(reason, x.badConn)}
 	if reason == event.ReasonOriginForbidden && x.extras != nil {
@@ -311,36 +312,37 @@ func (x *exchange) handshakeError(reason event.Reason, status int) *event.Handsh
 	return e
 }
 
-// Leave is called when the connection of x is over, before its class is decided.
+// Leave implements conn.Occupant: the connection of x is over, and its class not yet
+// decided.
 func (x *exchange) Leave() {
 	if x.opened() {
 		x.settleSession()
 	}
 }
 
-// settleSession says how a session ended.
+// settleSession logs how a session ended.
 func (x *exchange) settleSession() {
 	g, c := x.g, x.c
 	if !x.loaned {
 		x.freeSlot()
 	}
-	g.stats.sessions.Add(-1) // when it is counted as ended, its place is free
+	g.stats.sessions.Add(-1) // a session that is counted as ended has freed its slot
 	code, byServer := x.end()
 	panicked := x.is(statePanicked)
 	status := int(x.status.Load())
-	var e event.Event // one for both, or the stack has two
+	var e event.Event // one for both branches, or the stack would have two
 	x.awaitOver()
 	if !x.is(stateConfirmed) {
 		switch {
 		case panicked:
-		case status != 0: // the library answered after the hijack, and not 101
+		case status != 0: // the library answered after the hijack, but not 101
 			x.settleHandshake(status)
-		case c.GoneAtWrite(): // its client was gone before it could be answered
+		case c.GoneAtWrite(): // the client left before it could be answered
 			c.Mark(conn.Ordinary)
 		default:
 			c.Mark(conn.UpgradeFailed)
 			g.stats.handshakes[handshakeFailed][event.ReasonNothingWritten].Add(1)
-			if !x.early { // libraries close on a client that does not wait for the answer
+			if !x.early { // libraries hang up on a client that does not wait for the answer
 				g.stats.broken.Add(1)
 			}
 			if x.set(stateUnanswered) {
@@ -364,7 +366,7 @@ func (x *exchange) settleSession() {
 		end = endedTimeout
 	}
 	if end == endedVanished {
-		code = 1006 // what RFC 6455 §7.1.5 calls an end without a close frame
+		code = 1006 // RFC 6455 §7.1.5: an end without a close frame
 	}
 	g.stats.ended[end][closeCodeIndex(code)].Add(1)
 	e.Class, e.Status, e.Session = event.SessionEnded, status, event.SessionEnd{
@@ -376,13 +378,13 @@ func (x *exchange) settleSession() {
 	g.logEvent(&e)
 }
 
-// trouble is what went wrong on the way to an answer, which few requests have.
+// trouble is what went wrong before a request was answered. Few requests have it.
 type trouble struct {
-	err    error  // the handler's first
-	layers string // the ResponseWriters that stand between the handler and the server
+	err    error  // the handler's first error
+	layers string // the ResponseWriters between the handler and the server
 }
 
-// trouble adds to what went wrong.
+// trouble updates x.wrong.
 func (x *exchange) trouble(add func(*trouble)) {
 	for {
 		old, now := x.wrong.Load(), trouble{}
@@ -404,8 +406,8 @@ func (x *exchange) handlerErr() error {
 	return nil
 }
 
-// layer names what stands between the handler and the server, "" if nothing is known
-// to.
+// layer names the ResponseWriters between the handler and the server, "" if none is
+// known.
 func (x *exchange) layer() string {
 	if t := x.wrong.Load(); t != nil {
 		return t.layers
@@ -429,8 +431,8 @@ func (x *exchange) noteError(err error) {
 	x.noteCode(err)
 }
 
-// cannotHijack notes that the connection would not be handed over through w, and
-// that a 101 written before has not left.
+// cannotHijack notes that the connection cannot be hijacked through w, so that a 101
+// written before has not been sent.
 func (x *exchange) cannotHijack(w http.ResponseWriter) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -448,8 +450,8 @@ func (x *exchange) mark(o conn.Outcome) {
 	}
 }
 
-// markRefused keeps the most telling reason of a connection: the first in the
-// order of the reasons.
+// markRefused keeps the most specific reason of a connection: the first in the order of
+// the reasons.
 func (x *exchange) markRefused(r event.Reason) {
 	if x.c != nil {
 		x.c.MarkRefused(r)
@@ -473,12 +475,11 @@ func (x *exchange) fill(e *event.Event) {
 	}
 }
 
-// tell hands an event to the journal. It takes a pointer because a goroutine whose
-// stack has no room for another copy has it copied whole, at the end of each
-// session.
+// logEvent hands an event to the journal. It takes a pointer because a session's stack,
+// at its end, has no room for another copy of an Event.
 func (g *Guard) logEvent(e *event.Event) { g.logEventAs(e, journal.Ordinary) }
 
-// logEventAs is tell for an event of which there is more to say.
+// logEventAs is logEvent for an event that is logged in a special way.
 func (g *Guard) logEventAs(e *event.Event, as journal.Special) {
 	if e.Time.IsZero() {
 		e.Time = time.Now()

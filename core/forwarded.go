@@ -11,15 +11,15 @@ import (
 	"github.com/quietws/quietws/core/internal/prober"
 )
 
-// origin is what proxies said of where a request comes from.
+// requestExtras is what few requests have: mainly what proxies said of the client.
 type requestExtras struct {
-	client     netip.Addr // vouched for by Config.TrustedProxies
-	forwarded  string     // claimed
-	method     string     // one that is not in methods
-	page, host string     // an Origin and the Host that it was compared with
+	client     netip.Addr // confirmed by Config.TrustedProxies
+	forwarded  string     // X-Forwarded-For where it is only a claim
+	method     string     // a method that is not in methods
+	page, host string     // Origin, and the Host that it was compared with
 }
 
-// source finds out where a request comes from, if that is not its peer.
+// readForwarded finds the client of a request that came through a proxy.
 func (x *exchange) readForwarded(h Head) {
 	f := h.Field("X-Forwarded-For")
 	if f == "" {
@@ -31,21 +31,20 @@ func (x *exchange) readForwarded(h Head) {
 	}
 	x.extras = x.g.forwarded(x.peer, f)
 	x.extras.method = method
-	// What is forwarded for somebody unknown is not the platform's, whoever the
-	// last proxy is.
+	// A request that was forwarded for an unknown client is not the platform's, even if
+	// the last proxy is.
 	x.platform = x.extras.client.IsValid() && x.g.platform(x.extras.client)
 }
 
-// isUnix reports whether a peer at a, which has no IP address, is one of this
-// machine's, on a unix socket.
+// isUnix reports whether a, an address without an IP, is that of a unix socket on this
+// machine.
 func isUnix(a net.Addr) bool {
 	u, ok := a.(*net.UnixAddr)
 	return ok && u != nil
 }
 
-// onUnix reports whether a request whose peer has no address came over a unix
-// socket. What a layer outside has put in the address's place ("unknown") is
-// nobody's.
+// onUnix reports whether a request whose peer has no address came over a unix socket. A
+// text that a layer outside has set as the address ("unknown") does not count.
 func onUnix(h Head) bool {
 	switch v := h.(type) {
 	case httpHead:
@@ -67,8 +66,8 @@ func (x *exchange) address() netip.Addr {
 	return x.peer
 }
 
-// forwarded reads X-Forwarded-For from its end: each address is vouched for by
-// the one after it, as long as that is a trusted proxy.
+// forwarded reads X-Forwarded-For from its end. Each address is confirmed by the one
+// after it, as long as that is a trusted proxy.
 func (g *Guard) forwarded(peer netip.Addr, field string) *requestExtras {
 	o := &requestExtras{forwarded: cut(strings.Clone(field))}
 	if !prober.Contains(g.config.TrustedProxies, peer) {
@@ -92,12 +91,12 @@ func (g *Guard) forwarded(peer netip.Addr, field string) *requestExtras {
 	return o
 }
 
-// longestForwarded is more than an IPv6 address in brackets with its port.
+// longestForwarded is more than an IPv6 address in brackets with its port needs.
 const longestForwarded = 64
 
-// forwardedAddr reads one item of X-Forwarded-For: an address, with a port as
-// Azure Application Gateway writes it, an IPv6 address in brackets or without.
-// A zone says nothing outside its host.
+// forwardedAddr parses one item of X-Forwarded-For: an address, optionally with a port as
+// Azure Application Gateway writes it, or an IPv6 address with or without brackets. A
+// zone has no meaning outside its host, so it is dropped.
 func forwardedAddr(item string) (netip.Addr, bool) {
 	item = strings.TrimSpace(item)
 	if len(item) > longestForwarded {
@@ -114,8 +113,8 @@ func forwardedAddr(item string) (netip.Addr, bool) {
 	return a.Unmap().WithZone(""), true
 }
 
-// cut bounds what is kept of anything that the peer sent, so that the log can
-// still see that it was longer.
+// cut limits what is kept of anything that the peer sent. It keeps one byte more than the
+// log prints, so that the log can see that the text was longer.
 func cut(s string) string {
 	if len(s) > journal.MaxText {
 		return strings.Clone(s[:journal.MaxText+1])
@@ -123,7 +122,7 @@ func cut(s string) string {
 	return s
 }
 
-// methods are those of RFC 9110 §9 and RFC 5789, and of an HTTP/2 preface.
+// methods are those of RFC 9110 §9 and RFC 5789, and that of an HTTP/2 preface.
 var methods = [...]string{"", "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI"}
 
 func (x *exchange) setMethod(h Head, method string) {
@@ -143,33 +142,33 @@ func (x *exchange) methodWord() string {
 	return methods[x.method]
 }
 
-// keep returns s so that it outlives the request. net/http never reuses the
-// strings of a request.
+// keep returns s so that it outlives the request. net/http never reuses the strings of a
+// request.
 func keep(h Head, s string) string {
 	if len(s) > journal.MaxText {
 		return cut(s)
 	}
-	if r, ok := h.(httpHead); ok && len(r.r.RequestURI) <= journal.MaxText { // it would be kept whole with any part of it
+	if r, ok := h.(httpHead); ok && len(r.r.RequestURI) <= journal.MaxText { // any part of the URI keeps all of it in memory
 		return s
 	}
 	return strings.Clone(s)
 }
 
-// peerCache remembers what the addresses of the latest peers were found to be.
-// To net/http an address is a text, which would be parsed and compared with the
-// ranges of the table for each request of a connection.
+// peerCache remembers the addresses of the latest peers, and whether a platform may have
+// them. In net/http an address is text: without the cache it would be parsed, and
+// compared with the ranges of the prober table, for each request of a connection.
 type peerCache [16]struct {
 	mu       sync.Mutex
-	text     [maxPeerText]byte // a copy: who keeps a part of a string keeps all of it
+	text     [maxPeerText]byte // a copy: a part of a string keeps all of it in memory
 	length   int
 	addr     netip.AddrPort
 	platform bool
 }
 
-// maxPeerText is more than the longest address has.
+// maxPeerText is longer than any address.
 const maxPeerText = 64
 
-// peer returns the address of h's peer, and whether a platform may have it.
+// peer returns the address of h's peer, and whether it may be a platform's.
 func (g *Guard) peer(h Head) (addr netip.AddrPort, platform bool) {
 	if addr, platform = g.peerOf(h); !addr.IsValid() {
 		platform = onUnix(h)
@@ -200,7 +199,7 @@ func (g *Guard) peerOf(h Head) (addr netip.AddrPort, platform bool) {
 	return at.addr, at.platform
 }
 
-// proberAt is prober.ByAddr, and knows what the operator has said.
+// proberAt is prober.ByAddr, and also knows Config.ProbeSources.
 func (g *Guard) proberAt(a netip.Addr) prober.Prober {
 	p := prober.ByAddr(a)
 	if p == prober.None && prober.Contains(g.config.ProbeSources, a) {

@@ -13,61 +13,59 @@ import (
 	"github.com/quietws/quietws/core/internal/prober"
 )
 
-// Guard watches a server's connections, answers its probes, explains its
-// refused handshakes and drains its sessions. It serves one application, on as
-// many listeners and servers as that has; two applications in a process have a
-// Guard each. Make it with [New]; the zero Guard is of no use. All methods are
-// safe for concurrent use.
+// Guard watches a server's connections, answers its probes, explains its refused
+// handshakes and drains its sessions. It serves one application, on as many listeners and
+// servers as that has; two applications in a process need a Guard each. Make it with
+// [New]; the zero Guard cannot be used. All methods are safe for concurrent use.
 //
-// A nil *Guard is one that does nothing, for an application in which it is
-// optional: its methods, and the functions of the adapters that take one, pass
-// everything through. Serve then shuts down without a drain, Draining returns a
-// nil channel, and Handler serves with its library alone and still refuses a
-// foreign Origin.
+// A nil *Guard does nothing, for an application where quietws is optional: its methods,
+// and the functions of the adapters that take a Guard, pass everything through. Serve
+// then shuts down without a drain, Draining returns a nil channel, and Handler serves
+// with its library alone and still refuses a foreign Origin.
 type Guard struct {
-	// Set by New and never changed.
+	// Set by New, never changed.
 
 	config  Config
 	journal *journal.Journal // what is logged
 	watch   *conn.Watch      // what the connections share, and which are open
 
-	// Parts with a state of their own. Each says who may write it.
+	// Parts with their own state. Each says who may write it.
 
-	stats      stats        // what was counted
-	paths      paths        // who answers which path
-	health     saidLast     // what user code said of health
-	peers      peerCache    // what the latest addresses are
-	turns      turns        // which health routes of the application fail
-	slots      slots        // of Config.MaxSessions
-	servers    servers      // those that the guard is attached to
+	stats      stats        // the counters
+	paths      paths        // which side answers which path
+	health     saidLast     // the latest answers of Config.Health
+	peers      peerCache    // the addresses of the latest peers
+	turns      turns        // which of the application's health routes fail
+	slots      slots        // the places of Config.MaxSessions
+	servers    servers      // the servers that the guard is attached to
 	ending     ending       // the drain, and the probers that it waits for
-	unanswered unanswered   // handshakes taken over and not yet answered
-	panics     loggedPanics // those whose line in the server's log is to come
-	once       logged       // what is logged no more than once
+	unanswered unanswered   // handshakes hijacked and not yet answered
+	panics     loggedPanics // panics whose line in the server's log is still to come
+	once       logged       // what is logged at most once
 
-	closed atomic.Bool // by Close
+	closed atomic.Bool // Close was called
 }
 
-// saidLast is what a Health said last.
+// saidLast is what Config.Health answered last.
 type saidLast struct {
 	ready  lastSaid[bool]
 	checks lastSaid[[]CheckStatus]
 }
 
-// logged are the lines that stand in the log once, or once in a window. Whoever sets one
-// writes its line.
+// logged are the lines that are logged once, or once in a window. The code that sets a
+// field writes its line.
 type logged struct {
-	around    atomic.Bool  // Endpoint is around the application
+	around    atomic.Bool  // Endpoint is around the whole application
 	alone     atomic.Bool  // connections are watched, and no server is attached
-	strange   atomic.Bool  // some connections cannot be told apart
-	unstarted atomic.Bool  // a server counts that never started
-	overAgain atomic.Bool  // the guard is used after its end
-	starved   atomic.Int64 // when Accept last had too few files
+	strange   atomic.Bool  // connections of some type cannot be compared
+	unstarted atomic.Bool  // a server that never started counts
+	overAgain atomic.Bool  // the guard was used after its end
+	starved   atomic.Int64 // when Accept last ran out of files
 }
 
-// New returns a Guard. Its error joins everything that is wrong with config; the
-// zero Config has none; only with an error is the Guard nil. It starts nothing: a
-// goroutine is there only while there is something to log.
+// New returns a Guard. Its error joins everything that is wrong with config; with an
+// error the Guard is nil. The zero Config has no errors. New starts no goroutine: one
+// runs only while there is something to log.
 func New(config Config) (*Guard, error) {
 	config, err := config.withDefaults()
 	if err != nil {
@@ -91,8 +89,8 @@ func New(config Config) (*Guard, error) {
 	return g, nil
 }
 
-// Must returns the guard that [New] has made, and panics with its error if there is
-// one: for a configuration that the program itself has, as
+// Must returns the guard that [New] made, and panics if New returned an error. It is for
+// a configuration that is part of the program:
 //
 //	guard := core.Must(core.New(core.Config{}))
 func Must(g *Guard, err error) *Guard {
@@ -105,12 +103,12 @@ func Must(g *Guard, err error) *Guard {
 // now is the time since the guard was made, by the monotonic clock.
 func (g *Guard) now() time.Duration { return g.watch.Now() }
 
-// Close prints what is pending, the repeats that are being counted too, and ends
-// the log. Call it last, when the servers have shut down. It does not touch
-// connections and does not drain; what happens on them later is counted but not
-// logged. [Config.Health] is yours to close. It waits at most two seconds for a log
-// handler or an observer that blocks, as one that calls Close itself does, and then
-// returns an error. A second Close does nothing and returns nil.
+// Close logs what is pending, including the repeats counted so far, and ends the log.
+// Call it last, after the servers have shut down. It does not touch connections and does
+// not drain; later events are counted but not logged. You close [Config.Health] yourself.
+// Close waits at most two seconds for a log handler or an observer that blocks (for
+// example, because it calls Close itself), then returns an error. A second Close does
+// nothing and returns nil.
 func (g *Guard) Close() error {
 	if g == nil || !g.closed.CompareAndSwap(false, true) {
 		return nil
@@ -123,8 +121,8 @@ func (g *Guard) Close() error {
 
 const closeTimeout = 2 * time.Second
 
-// contained runs user code and reports whether it returned: its panic is logged,
-// not passed on.
+// contained runs user code and reports whether it returned. A panic in it is logged, not
+// passed on.
 func (g *Guard) contained(what string, f func()) (returned bool) {
 	defer func() {
 		if v := recover(); isAPanic(v, returned) {
@@ -135,19 +133,19 @@ func (g *Guard) contained(what string, f func()) (returned bool) {
 	return true
 }
 
-// isAPanic reports whether v, which recover has returned, is a panic's. returned is
-// whether what may panic has returned.
+// isAPanic reports whether v, which recover returned, comes from a panic. returned says
+// whether the function that may panic has returned.
 func isAPanic(v any, returned bool) bool { return v != nil || !returned && nilPanics() }
 
 // nilPanics reports whether recover returns nil for panic(nil), as it does with
-// GODEBUG=panicnil=1. Otherwise nil says that there is no panic, but runtime.Goexit.
+// GODEBUG=panicnil=1. Otherwise nil means that there was no panic, but runtime.Goexit.
 func nilPanics() (nils bool) {
 	defer func() { nils = recover() == nil }()
 	panic(nil) //nolint:govet // whether that is nil to recover is the question
 }
 
-// platform reports whether a prober may have this address. The zero Addr is
-// nobody's: a unix socket is asked for with isUnix.
+// platform reports whether a prober may have this address. The zero Addr is never a
+// platform's: use isUnix for a unix socket.
 func (g *Guard) platform(a netip.Addr) bool {
 	return prober.IsPlatform(a) || prober.Contains(g.config.ProbeSources, a)
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/quietws/quietws/core/internal/conn"
 )
 
-// handOver ends a request, as Done does, whose handler has asked for the connection
-// in a server that hands it over later, in a goroutine of its own, or not at
-// all. status is the answer that is about to be written. Where the server tells
-// its states, [Adapter.ConnState] says what becomes of it.
+// handOver ends a request, as Done does, whose handler asked for the connection on a
+// server that hands it over later, in its own goroutine, or not at all. status is the
+// answer that is about to be written. Where the server reports its states,
+// [Adapter.ConnState] says what becomes of the connection.
 func (r *Request) handOver(status int) {
 	x := r.x
 	switch {
@@ -25,9 +25,9 @@ func (r *Request) handOver(status int) {
 		r.done = true
 		x.status.CompareAndSwap(0, int32(status))
 		if !x.loaned {
-			x.freeSlot() // nobody tells of a hijack that does not come
+			x.freeSlot() // a hijack that does not come is not reported
 		}
-		if !x.own { // nor of the end of the session
+		if !x.own { // nor is the end of the session
 			x.untracked()
 		}
 	case !x.c.Saw(conn.Attached):
@@ -41,15 +41,14 @@ func (r *Request) handOver(status int) {
 	}
 }
 
-// lend keeps the place of a session on nc of whose end nobody may tell.
+// lend keeps the place of a session on nc whose end may not be reported.
 func (r *Request) lend(nc net.Conn) {
 	if x := r.x; x != nil && x.c == nil && r.begun && x.asks {
 		x.loaned = x.lendSlot(nc)
 	}
 }
 
-// untracked counts a handshake that was accepted and whose session nobody can
-// follow.
+// untracked counts an accepted handshake whose session cannot be followed.
 func (x *exchange) untracked() {
 	if x.set(stateSettled | stateConfirmed) {
 		x.g.paths.learn(x.path, "")
@@ -60,8 +59,8 @@ func (x *exchange) untracked() {
 // endHandover ends the wait for a hijack, and reports whether there was one.
 func (x *exchange) endHandover() bool { return x.state.And(^stateHandingOver)&stateHandingOver != 0 }
 
-// open makes a session of a handshake that was answered 101, once: the server
-// and the one that it hands the connection over to may come at the same time.
+// open turns a handshake that was answered 101 into a session, once: the server and the
+// goroutine that gets the connection may call it at the same time.
 func (x *exchange) open(nc net.Conn) {
 	x.g.servers.opening.Lock()
 	defer x.g.servers.opening.Unlock()
@@ -86,16 +85,15 @@ func (g *Guard) handedOver(c *conn.Conn, nc net.Conn) {
 	}
 	g.servers.unseen.delete(nc)
 	x.open(nc)
-	x.endHandover() // after that: SessionOn may come in between
+	x.endHandover() // after open: SessionOn may run in between
 	if c.Provenance() == conn.SeenFromHijack && !x.own {
 		x.loaned = x.lendSlot(nc)
-		c.Over() // it ends here, as far as anyone can see
+		c.Over() // nothing after this can be seen
 	}
 	c.Release()
 }
 
-// declined runs when the server has closed the connection, which it then has not
-// handed over.
+// declined runs when the server has closed the connection without handing it over.
 func (g *Guard) declined(c *conn.Conn) {
 	x := occupantOf(c)
 	if x == nil || !x.endHandover() {
@@ -103,26 +101,26 @@ func (g *Guard) declined(c *conn.Conn) {
 	}
 	x.status.Store(0)
 	x.settle()
-	x.letGo() // no handler is to return
+	x.letGo() // no handler will return
 	Request{c: c, x: x, begun: true}.release()
 }
 
-// SessionOn returns the session that the request has become, from inside the
-// goroutine that the server has handed its connection nc over to; nil where
-// nobody follows it.
+// SessionOn returns the session that the request has become, from inside the goroutine to
+// which the server has handed its connection nc over; nil where the session is not
+// followed.
 func (r *Request) SessionOn(nc net.Conn) *Session {
 	if r == nil || r.x == nil || !r.x.own && !r.x.opened() && !r.x.is(stateHandingOver) {
 		return nil
 	}
-	if hijacked, ok := nc.(interface{ UnsafeConn() net.Conn }); ok { // fasthttp uses its own again
+	if hijacked, ok := nc.(interface{ UnsafeConn() net.Conn }); ok { // fasthttp reuses its own
 		nc = hijacked.UnsafeConn()
 	}
 	r.x.open(nc)
 	return (*Session)(r.x)
 }
 
-// lentConn is a connection that its server closes by itself, once, and may then
-// use for another client. Close ends what is read and written.
+// lentConn is a connection that its server closes itself, once, and may then use for
+// another client. Close ends its reads and writes.
 type lentConn struct {
 	net.Conn
 	remote   net.Addr
@@ -141,23 +139,23 @@ func (l *lentConn) Close() error {
 	return l.SetDeadline(time.Unix(1, 0))
 }
 
-// takenBack runs when the one that c was handed over to is through with it.
+// takenBack runs when the handler that got c has returned.
 func takenBack(c *conn.Conn) {
 	if l, lent := c.Conn.(*lentConn); lent {
 		l.mu.Lock()
 		l.returned = true
 		l.mu.Unlock()
 	}
-	if c.Provenance() >= conn.SeenFromHijack { // nobody else tells its end
+	if c.Provenance() >= conn.SeenFromHijack { // no one else reports its end
 		_ = c.Close()
 	}
 }
 
-// Held returns what a server is to close when the handler that has the connection nc
-// of a request has returned, nil where nothing needs it. It is for servers that leave
-// such a connection open then, which would be nobody's for ever. Until it is closed
-// the connection counts as in use, so that what the handler does after it has closed
-// the connection itself, such as a panic, still counts.
+// Held returns what a server must close when the handler that has the connection nc of a
+// request has returned, nil where that is not needed. It is for servers that then leave
+// such a connection open for ever. Until it is closed, the connection counts as in use,
+// so that what the handler does after it has closed the connection, such as a panic,
+// still counts.
 func (r *Request) Held(nc net.Conn) io.Closer {
 	x := r.x
 	if x == nil || !r.begun || !x.asks {
@@ -174,16 +172,16 @@ type handoverHold struct {
 	nc net.Conn
 }
 
-// Close implements io.Closer. It must be called once.
+// Close implements io.Closer. Call it once.
 func (h *handoverHold) Close() error {
 	defer h.x.letGo()
-	if h.x.c != nil && !h.x.opened() { // the server goes on with the connection
+	if h.x.c != nil && !h.x.opened() { // the server keeps the connection
 		return nil
 	}
 	return h.nc.Close()
 }
 
-// letGo ends what Held has begun, once.
+// letGo ends what Held began, once.
 func (x *exchange) letGo() {
 	if x.state.And(^stateHeld)&stateHeld != 0 {
 		x.c.Release()

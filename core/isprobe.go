@@ -3,10 +3,9 @@ package core
 import (
 	"net/http"
 
+	"github.com/quietws/quietws/core/internal/head"
 	"github.com/quietws/quietws/core/internal/prober"
 	"github.com/quietws/quietws/core/internal/remedy"
-
-	"github.com/quietws/quietws/core/internal/head"
 )
 
 // IsUpgrade reports whether r asks to upgrade to WebSocket, or is what a proxy

@@ -8,24 +8,21 @@ import (
 	"github.com/quietws/quietws/core/internal/head"
 )
 
-// Message is a request and its response in a server that writes the response
-// when the handlers have returned, and hands a connection over after that. It is
-// for authors of adapters. The methods are named as fasthttp's are, whose
-// RequestCtx has most of them.
+// Message is a request and its response on a server that writes the response after the
+// handlers have returned, and hands a connection over after that. It is for authors of
+// adapters. The methods have the names of fasthttp's RequestCtx, which has most of them.
 type Message interface {
-	// Head is what is known of the request. Its strings may be the server's to use again.
+	// Head is what is known of the request. The server may reuse its strings.
 	Head() Head
-	// conn.Conn is the connection as the server has it.
+	// Conn is the connection as the server has it.
 	Conn() net.Conn
-	// UserValue returns what SetUserValue has kept with the request, nil if
-	// there is nothing.
+	// UserValue returns what SetUserValue has stored, nil if there is nothing.
 	UserValue(key any) any
-	// SetUserValue keeps a value with the request, and with the session that it
-	// becomes.
+	// SetUserValue stores a value with the request, and with the session that it becomes.
 	SetUserValue(key, value any)
-	// SetConnection replaces the request's field Connection.
+	// SetConnection replaces the request's Connection field.
 	SetConnection(value string)
-	// Status is that of the response as it stands.
+	// Status is the present status of the response.
 	Status() int
 	// SetStatusCode sets the response's status.
 	SetStatusCode(status int)
@@ -33,28 +30,26 @@ type Message interface {
 	SetField(name, value string)
 	// SetBodyString sets the response's body.
 	SetBodyString(body string)
-	// AnswerField returns a field of the response's header as it stands, "" if it is
-	// not there. The name is in canonical form.
+	// AnswerField returns a field of the response's present header, "" if it is not
+	// there. The name is in canonical form.
 	AnswerField(name string) string
-	// Reset drops the response as it stands, and the hijack that a handler has
-	// asked for.
+	// Reset discards the present response, and the hijack that a handler has requested.
 	Reset()
-	// Streams reports whether the body of the request is read by handlers, and so
-	// may not have been.
+	// Streams reports whether handlers read the body of the request, so that part of it
+	// may be unread.
 	Streams() bool
 	// SetConnectionClose makes the response the last one on its connection.
 	SetConnectionClose()
-	// Hijacked reports whether a handler has asked for the connection.
+	// Hijacked reports whether a handler has requested the connection.
 	Hijacked() bool
 }
 
-// MessageKey is the key of the user value that holds the *[Request] of a
-// candidate (see [Request.Candidate]), for the layers further in and for the
-// session that it becomes.
+// MessageKey is the key of the user value that holds the *[Request] of a candidate (see
+// [Request.Candidate]), for the layers further in and for the session that it becomes.
 const MessageKey = "github.com/quietws/quietws"
 
-// BeginMessage is [Adapter.Begin] for a Message. A request that a layer outside
-// has begun is the same request.
+// BeginMessage judges the request of a Message, before any handler has run. A request
+// that a layer outside has begun remains the same request.
 func (a Adapter) BeginMessage(m Message) Request {
 	if a.g == nil {
 		return Request{}
@@ -70,10 +65,10 @@ func (a Adapter) BeginMessage(m Message) Request {
 	return a.beginOnConn(m.Head(), m.Conn())
 }
 
-// Around writes the guard's answer, if it has one, or calls next; where this
-// layer has begun the request it ends it. A framework that turns an error into an
-// answer outside its chain does so in answered; it is called for candidates alone,
-// and their error is then no longer returned. A panic is told and goes on.
+// Around writes the guard's answer, if it has one, or calls next. The layer that began
+// the request also ends it here. A framework that turns an error into an answer outside
+// its chain does that in answered. It is called only for candidates, and their error is
+// then not returned. A panic is logged and goes on.
 func (r *Request) Around(m Message, next func() error, answered func(error)) error {
 	if r.x != nil {
 		if r.answer(m) {
@@ -119,8 +114,8 @@ type messageHeader struct{ m Message }
 
 func (h messageHeader) Get(name string) string { return h.m.AnswerField(name) }
 
-// answer writes the verdict's answer. Where there is none the request is made
-// ready for the next handler.
+// answer writes the guard's answer, if there is one. Otherwise it prepares the request
+// for the next handler.
 func (r *Request) answer(m Message) bool {
 	v := r.decision()
 	if v.connection != "" {
@@ -135,8 +130,8 @@ func (r *Request) answer(m Message) bool {
 	return true
 }
 
-// write closes the connection where a body may be unread, which the server would
-// take for the next requests. To read it could mean to wait.
+// write closes the connection if the body may be unread, because the server would take
+// the rest for the next requests, and reading it could mean waiting.
 func (a *Answer) write(m Message) {
 	m.SetStatusCode(a.Status)
 	for _, f := range a.Header {
@@ -148,7 +143,7 @@ func (a *Answer) write(m Message) {
 	}
 }
 
-// logPanic is to be deferred.
+// logPanic must be deferred.
 func (r *Request) logPanic() {
 	if v := recover(); isAPanic(v, r.done) {
 		r.notePanic(v)
@@ -156,14 +151,12 @@ func (r *Request) logPanic() {
 	}
 }
 
-// answerPanic is what the outermost layer answers where the server would end the
-// process.
+// answerPanic is what the outermost layer answers where the server would end the process.
 var answerPanic = textAnswer(http.StatusInternalServerError, "internal server error\n", HeaderField{head.FieldConnection, []string{"close"}})
 
-// Recover is to be deferred by the outermost layer, where a panic that was not
-// recovered further in would end the process: it is answered 500, with nothing of
-// the panic. [Request.Around] has told it. returned is set once the handler has
-// returned.
+// Recover must be deferred by the outermost layer, where a panic that is not recovered
+// further in would end the process. It answers 500, without any text of the panic.
+// [Request.Around] has logged it. returned is set after the handler has returned.
 func (a Adapter) Recover(m Message, returned *bool) {
 	if a.g == nil {
 		return
@@ -177,8 +170,8 @@ func (a Adapter) Recover(m Message, returned *bool) {
 // IsUpgradeMessage is [IsUpgrade] for a Message.
 func IsUpgradeMessage(m Message) bool { return head.AsksToUpgrade(m.Head()) }
 
-// IsProbeMessage is [Guard.IsProbe] for a Message. It may be asked after the
-// request is done, as long as the Message is valid.
+// IsProbeMessage is [Guard.IsProbe] for a Message. It may be called after the request is
+// done, as long as the Message is valid.
 func (a Adapter) IsProbeMessage(m Message) bool {
 	if a.g == nil {
 		return false
