@@ -12,9 +12,8 @@ import (
 	"github.com/quietws/quietws/core/internal/head"
 )
 
-// checkHandshake applies RFC 6455 §4.2.1 to h and returns the first fault in
-// the order of the reasons, with the field that has it; NoReason if h is a
-// handshake that a server can accept.
+// checkHandshake applies RFC 6455 §4.2.1 to h. It returns the first fault in the order of
+// the reasons, and the field that has it; NoReason if a server can accept the handshake.
 func checkHandshake(h Head) (event.Reason, string) {
 	upgrade := head.ListsToken(h.Field(head.FieldUpgrade), "websocket")
 	connection := head.ListsToken(h.Field(head.FieldConnection), "upgrade")
@@ -35,7 +34,7 @@ func checkHandshake(h Head) (event.Reason, string) {
 		return event.ReasonNotUpgrade, head.FieldUpgrade
 	case !connection:
 		return event.ReasonNotUpgrade, head.FieldConnection
-	case !head.ListsToken(h.Field(head.FieldVersion), "13"): // twice, or in a list: libraries take it
+	case !head.ListsToken(h.Field(head.FieldVersion), "13"): // it may come twice, or in a list: libraries accept that
 		return event.ReasonBadVersion, head.FieldVersion
 	case key == "":
 		return event.ReasonMissingKey, head.FieldKey
@@ -47,7 +46,7 @@ func checkHandshake(h Head) (event.Reason, string) {
 	return event.NoReason, ""
 }
 
-// faultyField is the header field at fault for a reason, "" if it is none.
+// faultyField is the header field at fault for a reason, "" if there is none.
 func faultyField(r event.Reason, connection bool) string {
 	switch r {
 	case event.ReasonUpgradeStripped, event.ReasonNotUpgrade:
@@ -65,7 +64,7 @@ func faultyField(r event.Reason, connection bool) string {
 	return ""
 }
 
-// isKey reports whether s is base64 of 16 bytes, RFC 6455 §4.1 item 7.
+// isKey reports whether s is 16 bytes in base64 (RFC 6455 §4.1 item 7).
 func isKey(s string) bool {
 	if len(s) != 24 {
 		return false
@@ -77,26 +76,26 @@ func isKey(s string) bool {
 	return err == nil && n == 16
 }
 
-// Origins says which pages may open a session on a route of an adapter's Handler.
-// A request without Origin comes from no browser and is always allowed (RFC 6455
-// §4.2.1 item 7, §10.2). The zero Origins allows the pages of the request's own
-// host, with its port.
+// Origins decides which pages may open a session on a route of an adapter's Handler. A
+// request without Origin does not come from a browser, and is always allowed (RFC 6455
+// §4.2.1 item 7, §10.2). The zero Origins allows the pages of the request's own host,
+// including its port.
 type Origins struct {
-	// Patterns allow more than the same host, in the syntax of [path.Match] and
-	// in any letter case. A pattern with "://" in it is matched against scheme
-	// and host, another against the host alone. One that path.Match cannot read
-	// matches what it is equal to.
+	// Patterns allow more than the same host, in the syntax of [path.Match] and in any
+	// letter case. A pattern with "://" in it is matched against scheme and host, any
+	// other against the host alone. A pattern that path.Match cannot parse matches only
+	// an equal text.
 	Patterns []string
-	// Only lets no other page in than these patterns allow, not even one of the
+	// Only allows no pages except those that the patterns allow, not even pages of the
 	// same host.
 	Only bool
-	// Any lets every page in.
+	// Any allows every page.
 	Any bool
 }
 
-// allow reports whether a browser page of this origin may open a session on
-// host: no Origin at all (not a browser, RFC 6455 §4.2.1 item 7), the same host,
-// or one that matches a pattern. A pattern may also be the whole Origin, "null".
+// allow reports whether a browser page of this origin may open a session on host: there
+// is no Origin (not a browser, RFC 6455 §4.2.1 item 7), the host is the same, or a
+// pattern matches. A pattern may also be the whole Origin, such as "null".
 func (o *Origins) allow(origin, host string) bool {
 	if origin == "" || o.Any {
 		return true
@@ -113,7 +112,7 @@ func (o *Origins) allow(origin, host string) bool {
 		if strings.Contains(p, "://") {
 			target = u.Scheme + "://" + u.Host
 		}
-		if strings.EqualFold(p, target) || strings.EqualFold(p, origin) { // also one that is no pattern: http://[::1]:8080
+		if strings.EqualFold(p, target) || strings.EqualFold(p, origin) { // also one that is not a valid pattern: http://[::1]:8080
 			return true
 		}
 		if ok, err := path.Match(strings.ToLower(p), strings.ToLower(target)); err == nil && ok {
@@ -123,9 +122,9 @@ func (o *Origins) allow(origin, host string) bool {
 	return false
 }
 
-// sameHost reports whether an Origin is that of host, which may name the default
-// port of the origin's scheme or leave it out. The scheme of the request itself is
-// not known behind a proxy that ends TLS.
+// sameHost reports whether an Origin is that of host. Both may contain or omit the
+// default port of the origin's scheme. Behind a proxy that terminates TLS, the scheme of
+// the request itself is not known.
 func sameHost(origin *url.URL, host string) bool {
 	port := defaultPorts[origin.Scheme]
 	return origin.Host != "" && strings.EqualFold(strings.TrimSuffix(origin.Host, port), strings.TrimSuffix(host, port))
@@ -133,8 +132,8 @@ func sameHost(origin *url.URL, host string) bool {
 
 var defaultPorts = map[string]string{"http": ":80", "https": ":443"}
 
-// isForeign reports whether libraries take an origin for another host's: they
-// compare the ports as they stand. It tells why they answered 403.
+// isForeign reports whether libraries take an origin for one of another host: they
+// compare the ports without defaults. It explains their 403.
 func isForeign(origin, host string) bool {
 	if origin == "" {
 		return false
@@ -143,8 +142,8 @@ func isForeign(origin, host string) bool {
 	return err != nil || !strings.EqualFold(u.Host, host)
 }
 
-// refusal is what a client is told for one reason: short, constant, and
-// nothing that it sent.
+// refusal is the answer to a client for one reason: short, constant, and without anything
+// that the client sent.
 func refusal(r event.Reason) *Answer {
 	if r == event.ReasonDraining || r == event.ReasonSaturated {
 		return &unavailable[r-event.ReasonDraining][rand.IntN(retrySteps)]
@@ -155,8 +154,8 @@ func refusal(r event.Reason) *Answer {
 	return &refusals[event.ReasonNotUpgrade]
 }
 
-// retrySteps is how many values Retry-After may take, so that refused clients
-// do not come back together.
+// retrySteps is the number of values that Retry-After may have, so that refused clients
+// do not all come back together.
 const retrySteps = 8
 
 var (

@@ -12,8 +12,8 @@ import (
 	"github.com/quietws/quietws/core/internal/journal"
 )
 
-// What the guard answers where no Health is configured, and for every wrong
-// method. Built once; a health answer allocates nothing.
+// The guard's answers where no Health is configured, and for every wrong method. They are
+// built once, so that a health answer allocates nothing.
 var (
 	answerOK       = textAnswer(200, "ok\n")
 	answerDraining = textAnswer(503, "draining\n")
@@ -24,16 +24,15 @@ var (
 	varyField      = HeaderField{"Vary", []string{"User-Agent"}}
 )
 
-// vary marks an answer that only a prober gets on a path of the application's. Its
-// header is in fields, as far as there is room.
+// vary marks an answer that only a prober gets on a path of the application. It builds
+// the header in fields, as far as there is room.
 func vary(a Answer, fields []HeaderField) Answer {
 	a.Header = append(append(fields, a.Header...), varyField)
 	return a
 }
 
-// answerProbePath answers a known prober on one of Config.ProbePaths as on the
-// readiness route. It returns room, whose header is room's own, or an answer that is
-// shared.
+// answerProbePath answers a known prober on one of Config.ProbePaths, as on the readiness
+// route. It returns room, with a header of its own, or a shared answer.
 func (g *Guard) answerProbePath(h Head, room *Answer) *Answer {
 	said := answers.Get().(*Answer)
 	defer answers.Put(said)
@@ -48,11 +47,11 @@ func (g *Guard) answerProbePath(h Head, room *Answer) *Answer {
 	}
 }
 
-// answerRoute answers a health route. It returns room with what Health says, or
-// an answer that is shared.
+// answerRoute answers a health route. It returns room with the answer of Health, or a
+// shared answer.
 func (g *Guard) answerRoute(route Route, h Head, room *Answer) *Answer {
 	switch h.Method() {
-	case "GET", "HEAD", "OPTIONS": // HAProxy asks by OPTIONS unless told otherwise
+	case "GET", "HEAD", "OPTIONS": // HAProxy uses OPTIONS by default
 	default:
 		return &answerMethod
 	}
@@ -69,7 +68,7 @@ func (g *Guard) answerRoute(route Route, h Head, room *Answer) *Answer {
 	return &answerOK
 }
 
-// askHealth asks the user's Health. One that panics is not ready.
+// askHealth asks the user's Health. If it panics, it is not ready.
 func (g *Guard) askHealth(health Health, q HealthQuery, a *Answer) (ok bool) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -81,7 +80,7 @@ func (g *Guard) askHealth(health Health, q HealthQuery, a *Answer) (ok bool) {
 	return ok
 }
 
-// showDetails asks Config.Details, but not for the many who do not ask for any.
+// showDetails asks Config.Details, but only for requests that may ask for details.
 func (g *Guard) showDetails(h Head) bool {
 	if g.config.Details == nil || h.Query() == "" && h.Field("Accept") == "" {
 		return false
@@ -91,8 +90,8 @@ func (g *Guard) showDetails(h Head) bool {
 	return show
 }
 
-// answerProber answers a known prober on a route of Handler: harmless, and the
-// same for whoever claims to be one.
+// answerProber answers a known prober on a route of Handler. The answer is harmless, and
+// the same for anyone who claims to be a prober.
 func (g *Guard) answerProber() *Answer {
 	if g.isDraining() {
 		return &answerProberNo
@@ -100,7 +99,7 @@ func (g *Guard) answerProber() *Answer {
 	return &answerProber
 }
 
-// pathHead is the Head of a GET that nobody sent.
+// pathHead is the Head of a GET that the guard makes up.
 type pathHead string
 
 func (pathHead) Method() string         { return "GET" }
@@ -116,10 +115,10 @@ func sortAttrs(attrs []slog.Attr) {
 	slices.SortFunc(attrs, func(a, b slog.Attr) int { return cmp.Compare(a.Key, b.Key) })
 }
 
-// lastSaid is what user code said when the guard asked by itself. It is asked by one
-// caller at a time: whoever comes meanwhile, a second scrape or that code itself,
-// which looks at the guard to answer, gets what it said last, before that the zero
-// T. So it neither recurses nor do callers pile up before one that blocks.
+// lastSaid is the latest answer of user code that the guard calls on its own. Only one
+// caller asks at a time. Other callers (a second scrape, or that code itself, when it
+// looks at the guard to answer) get the latest answer, or before the first one the zero
+// T. So there is no recursion, and no callers queue up when that code blocks.
 type lastSaid[T any] struct {
 	busy atomic.Bool
 	last atomic.Pointer[T]
@@ -138,7 +137,7 @@ func (a *lastSaid[T]) ask(f func() T) (said T) {
 	return said
 }
 
-// ready reports whether the server takes traffic: what /readyz would say.
+// ready reports whether the server takes traffic: what /readyz would answer.
 func (g *Guard) ready() bool {
 	switch {
 	case g.isDraining():
@@ -155,8 +154,7 @@ func (g *Guard) ready() bool {
 	})
 }
 
-// checks returns those of a Health that has them, none where it
-// panics.
+// checks returns the checks of a Health that has a Checks method, nil if that panics.
 func (g *Guard) checks() []CheckStatus {
 	r, ok := g.config.Health.(interface{ Checks() []CheckStatus })
 	if !ok {
@@ -168,19 +166,19 @@ func (g *Guard) checks() []CheckStatus {
 	}))
 }
 
-// turns are the application's health routes that fail now, and who was told where
-// to ask.
+// turns are the application's health routes that fail now, and the probers for which the
+// line about a wrong path was logged.
 type turns struct {
-	failing atomic.Int32 // paths
+	failing atomic.Int32 // the length of paths
 	mu      sync.Mutex
 	paths   map[string]bool
 	refused [probersMax]atomic.Bool
 }
 
-// maxTurns bounds the paths that are kept: each is a route of the application's.
+// maxTurns limits the paths that are kept; each is a route of the application.
 const maxTurns = 64
 
-// note notes what was answered on path and reports whether that is a change.
+// note records what was answered on path, and says whether that is a change.
 func (t *turns) note(path string, ok bool) journal.Special {
 	if ok && t.failing.Load() == 0 {
 		return journal.Ordinary
@@ -202,8 +200,8 @@ func (t *turns) note(path string, ok bool) journal.Special {
 	return journal.Ordinary
 }
 
-// turnOf is what is to be said of a probe that the application answered. What a
-// stranger asks says nothing, and that all fails at a drain is no news.
+// turnOf says what is special about a probe that the application answered. An unknown
+// client's probe means nothing, and failures during a drain are expected.
 func (x *exchange) turnOf(status int, ok bool) journal.Special {
 	g := x.g
 	switch {
@@ -217,14 +215,15 @@ func (x *exchange) turnOf(status int, ok bool) journal.Special {
 	return journal.Ordinary
 }
 
-// ownFailure reports whether an answer other than 2xx and 3xx is the application's
-// own word about its health.
+// ownFailure reports whether a failing answer is the application's own statement about
+// its health.
 func (x *exchange) ownFailure(status int) bool {
 	return x.app || x.exact && status == 503
 }
 
-// journal.OffSocket reports whether a WebSocket route, which is not Handler's, answered a
-// prober as it answers who is no WebSocket client. Balancers are set to expect that.
+// offSocket reports whether a WebSocket route that is not Handler's answered a prober as
+// it answers any client that does not speak WebSocket. Load balancers are set up to
+// expect that.
 func (x *exchange) offSocket(status int) bool {
 	return x.endpoint && !x.app && status >= 400 && status < 500
 }

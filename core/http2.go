@@ -9,16 +9,15 @@ import (
 	"github.com/quietws/quietws/core/internal/conn"
 )
 
-// Over HTTP/2 a handshake can fail without a request that anyone sees. A proxy
-// that has a WebSocket client and finds no SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC
-// 8441 §3) resets a stream that it never opened, which ends the connection
-// (HAProxy); one that sends its extended CONNECT all the same has it reset
-// (Envoy); one that leaves Upgrade in has its answer from the server. Two facts
-// show it: the server's line about an error of the connection, and that a stream
-// began of which no handler was told.
+// Over HTTP/2, a handshake can fail before a handler sees a request. It depends on what a
+// proxy does with a WebSocket client if there is no SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC
+// 8441 §3). HAProxy resets a stream that it never opened, which ends the connection. Envoy
+// sends its extended CONNECT all the same, and the server resets it. A proxy that passes
+// Upgrade on gets an error from the server. Two facts show this: the server's line about a
+// connection error, and a stream that began without a call of a handler.
 
-// refusedOverHTTP2 tells that a handshake failed on c before any handler could see
-// it. said is what the server's log says of it, "" for nothing.
+// refusedOverHTTP2 logs that a handshake failed on c before a handler could see it. said
+// is what the server's log says of it, "" for nothing.
 func (g *Guard) refusedOverHTTP2(c *conn.Conn, said string) {
 	var err error = &event.HandshakeError{Reason: event.ReasonHTTP2}
 	if said != "" {
@@ -39,9 +38,8 @@ type serverSaid struct {
 func (e serverSaid) Error() string { return e.text }
 func (e serverSaid) Unwrap() error { return e.error }
 
-// brokenHTTP2 takes what follows the beginning of the server's line about an
-// error of an HTTP/2 connection, which names the peer. It reports whether the
-// guard tells it.
+// brokenHTTP2 gets the rest of the server's line about an error of an HTTP/2 connection,
+// which names the peer. It reports whether the guard logs that error.
 func (g *Guard) brokenHTTP2(rest string) bool {
 	c := g.watch.Conns.Find(addrIn(rest))
 	if c == nil {
@@ -53,12 +51,12 @@ func (g *Guard) brokenHTTP2(rest string) bool {
 	return true
 }
 
-// lineBrokenH2 begins the line of net/http, and of golang.org/x/net/http2, about
-// an error of an HTTP/2 connection, up to the address.
+// lineBrokenH2 is the beginning, up to the address, of the line that net/http and
+// golang.org/x/net/http2 print about an error of an HTTP/2 connection.
 const lineBrokenH2 = "http2: server connection error from "
 
-// extended reports whether a request is an extended CONNECT (RFC 8441 §4), the
-// handshake of HTTP/2. 2xx is what accepts it.
+// extended reports whether a request is an extended CONNECT (RFC 8441 §4), the handshake
+// of HTTP/2. A 2xx accepts it.
 func (x *exchange) extended() bool {
 	return x.asks && !x.http1 && x.methodWord() == http.MethodConnect
 }
@@ -67,8 +65,8 @@ func (x *exchange) acceptsStream(status int) bool {
 	return status >= 200 && status <= 299 && x.extended()
 }
 
-// openStream notes that an extended CONNECT was accepted: its stream is a session,
-// until the handler returns.
+// openStream notes that an extended CONNECT was accepted: its stream is a session until
+// the handler returns.
 func (x *exchange) openStream() {
 	if !x.set(stateStream) {
 		return
@@ -78,8 +76,8 @@ func (x *exchange) openStream() {
 	x.accepted()
 }
 
-// settleStream tells how such a session ended. What its stream carried is not
-// known: the connection is shared.
+// settleStream logs how such a session ended. The bytes of its stream are not known,
+// because the connection is shared.
 func (x *exchange) settleStream(status int) {
 	x.g.stats.sessions.Add(-1)
 	end, code := endedUnknown, 0

@@ -13,19 +13,19 @@ import (
 	"github.com/quietws/quietws/core/internal/remedy"
 )
 
-// Endpoint is for a request that has reached a WebSocket route whose pattern is route,
-// as far as it is a path, "" if it is not known.
+// Endpoint is for a request that has reached a WebSocket route. route is the route's
+// pattern, as far as it is a path, or "" if it is not known.
 //
-// Where origins is nil the route is a library's, and may serve more than WebSocket: a
-// handshake that RFC 6455 forbids and a library might let pass is refused, and one for
-// which [Config.MaxSessions] has no room. Everything else is the route's.
+// If origins is nil, a library serves the route, which may serve more than WebSocket.
+// Endpoint refuses a handshake that RFC 6455 forbids and a library might accept, and one
+// for which [Config.MaxSessions] has no room. Everything else is up to the route.
 //
-// Otherwise the route is an adapter's Handler, which serves nothing but WebSocket: known
-// probers get the health answer, whatever their method, every fault is refused, with the
-// status of its reason, and so is an Origin that origins does not allow. A path that is
-// the whole pattern is remembered, so that the outermost layer answers a prober there by
-// the methods that no route has. Without a guard only origins counts: on such a route
-// nothing else looks at it.
+// Otherwise the route is an adapter's Handler, which serves only WebSocket. Known probers
+// get the health answer, whatever their method. Every fault is refused with the status of
+// its reason, and so is an Origin that origins does not allow. If a path is the whole
+// pattern it is remembered, so that the outermost layer answers a prober there for
+// methods without a route. Without a guard, Endpoint only checks origins, because nothing
+// else on such a route does.
 func (a Adapter) Endpoint(r Request, h Head, route string, origins *Origins) Request {
 	own := origins != nil
 	g := a.g
@@ -103,7 +103,7 @@ func (g *Guard) endpointIsAround(path string) {
 
 const aroundRemedy = "give Endpoint to the route that serves WebSocket, in front of its handler, and not to Use, where it takes every route for one"
 
-// check looks at a handshake, or at what is none on a WebSocket route.
+// check checks a handshake, or another request on a WebSocket route.
 func (x *exchange) check(h Head) {
 	var field string
 	x.fault, field = checkHandshake(h)
@@ -117,10 +117,10 @@ func (x *exchange) check(h Head) {
 	x.acceptable = x.asks && (x.fault == event.NoReason || x.extended())
 }
 
-// libraryAccepts reports whether the fault is one that RFC 6455 forbids and that
-// WebSocket libraries are known to let pass: gorilla/websocket HTTP/1.0 and
-// several keys, fasthttp/websocket, the one for a [Message], a bad key as well. Of
-// other faults the library tells the client in its own words.
+// libraryAccepts reports whether RFC 6455 forbids the fault and WebSocket libraries are
+// known to accept it: gorilla/websocket accepts HTTP/1.0 and several keys;
+// fasthttp/websocket, the library for a [Message], also a bad key. For other faults the
+// library answers the client in its own words.
 func (x *exchange) libraryAccepts() bool {
 	switch x.fault {
 	case event.ReasonHTTP10, event.ReasonDuplicateKey:
@@ -131,7 +131,7 @@ func (x *exchange) libraryAccepts() bool {
 	return false
 }
 
-// compared keeps what an Origin was compared with, for the line that tells it.
+// compared keeps what an Origin was compared with, for the log.
 func (x *exchange) compared(h Head) {
 	if x.extras == nil {
 		x.extras = new(requestExtras)
@@ -143,27 +143,27 @@ func (x *exchange) refuse(r event.Reason) {
 	x.verdict, x.fault, x.answer = verdictRefuse, r, refusal(r)
 }
 
-// place is how far a request has come when it is judged.
+// place says how far a request had come when it was judged.
 type place uint8
 
 const (
 	atServer   place = iota // no handler has run
 	atEndpoint              // the WebSocket route of a library, and maybe of more
-	atHandler               // a route of Handler's
+	atHandler               // a route of Handler
 )
 
-// intent is what a head asks for, seen before anything is made for it.
+// intent is what a head asks for, before anything is allocated for it.
 type intent struct {
 	where   place
 	path    string
 	method  string
-	rule    *pathRule     // what Config says of the path
-	prober  prober.Prober // who it says that it is
+	rule    *pathRule     // what Config says about the path
+	prober  prober.Prober // who it claims to be
 	upgrade bool          // it asks to upgrade
 	preface bool          // it is the start of an HTTP/2 preface
 
-	// refusable: a WebSocket route would refuse it. Of what does not ask to upgrade a
-	// library refuses a plain GET; what comes by another method has another handler.
+	// A WebSocket route would refuse it. Of requests that do not ask to upgrade, a
+	// library refuses a plain GET; other methods have other handlers.
 	refusable bool
 }
 
@@ -179,13 +179,13 @@ func (a Adapter) intent(h Head, where place) (q intent) {
 	}
 	q.preface = q.method == "PRI" && q.path == "*"
 	if q.rule == nil && where != atHandler && !q.upgrade && !isRead(q.method) {
-		q.prober = prober.None // what is sent to the application is its request, whoever sends it
+		q.prober = prober.None // data for the application is an ordinary request, whoever sends it
 	}
 	q.refusable = where == atHandler || where == atEndpoint && q.method == "GET"
 	return q
 }
 
-// ordinary reports whether it is a request of the application's, and no more.
+// ordinary reports whether it is only a request for the application.
 func (q *intent) ordinary() bool {
 	return !q.upgrade && q.rule == nil && q.prober == prober.None && !q.refusable && !q.preface
 }
@@ -202,7 +202,7 @@ func (a Adapter) judge(h Head, c *conn.Conn, where place) *exchange {
 			exchanges.Put(reset(x))
 			return nil
 		}
-		q.rule = nil // on a WebSocket route it is a request as any other
+		q.rule = nil // on a WebSocket route it is like any other request
 	}
 	x.ruledBy(h, &q)
 	if q.upgrade {
@@ -221,7 +221,7 @@ func (a Adapter) candidate(h Head, c *conn.Conn, q *intent) *exchange {
 	x := exchanges.Get().(*exchange)
 	x.g, x.c, x.asks, x.prober, x.preface = a.g, c, q.upgrade, q.prober, q.preface
 	if q.rule != nil && q.rule.path == q.path {
-		x.path = q.rule.path // the same, and never used again by the server
+		x.path = q.rule.path // equal, and the server never reuses its memory
 	} else {
 		x.path = keep(h, q.path)
 	}
@@ -236,7 +236,7 @@ func (a Adapter) candidate(h Head, c *conn.Conn, q *intent) *exchange {
 	return x
 }
 
-// ruledBy notes what Config says of the path of x.
+// ruledBy notes what Config says about the path of x.
 func (x *exchange) ruledBy(h Head, q *intent) {
 	if x.probing = q.rule != nil; !x.probing {
 		return
@@ -244,11 +244,11 @@ func (x *exchange) ruledBy(h Head, q *intent) {
 	x.route = q.rule.route
 	x.app = q.rule.app && !q.upgrade && isRead(q.method)
 	ready := q.rule.route == RouteReady || q.rule.app
-	x.automated = ready && (q.prober != prober.None || h.Field("User-Agent") == "") // HAProxy's own check has none
+	x.automated = ready && (q.prober != prober.None || h.Field("User-Agent") == "") // HAProxy's built-in check sends no User-Agent
 }
 
-// decide says what is to be done with a candidate, and returns false where it turns out
-// to be an ordinary request.
+// decide sets the verdict on a candidate. It returns false if that turns out to be an
+// ordinary request.
 func (a Adapter) decide(h Head, x *exchange, q *intent) bool {
 	g := a.g
 	switch {
@@ -271,24 +271,24 @@ func (a Adapter) decide(h Head, x *exchange, q *intent) bool {
 	case q.prober != prober.None && q.where == atServer && g.paths.servedAt(q.path)&^servedSocket != 0:
 		if by := servedBy(q.method); g.paths.servedAt(q.path)&by == by {
 			x.verdict, x.answer = verdictProbe, g.answerProber()
-		} else { // whose another method is shows when it was answered
+		} else { // the answer shows which route has another method
 			x.fallback = true
 		}
-	case !q.refusable && !q.preface && !x.credited: // a claim in a User-Agent on a path of the application's
+	case !q.refusable && !q.preface && !x.credited: // only a claim in a User-Agent, on a path of the application
 		return false
 	}
 	return true
 }
 
-// wholeServer is the rule for HAProxy's "option httpchk" as it comes, OPTIONS /,
-// and for OPTIONS *, which asks for the server and no page of it (RFC 9110
-// §9.3.7). Few applications answer either: then it is a question about health.
+// wholeServer is the rule for HAProxy's default "option httpchk", OPTIONS /, and for
+// OPTIONS *, which is about the server and not about one resource (RFC 9110 §9.3.7). Few
+// applications answer either; then it is a question about health.
 var wholeServer = pathRule{route: RouteHealth}
 
-// isRead reports whether a health question is asked with this method.
+// isRead reports whether a health question may have this method.
 func isRead(method string) bool { return method == "GET" || method == "HEAD" || method == "OPTIONS" }
 
-// probeWith makes x a probe whose answer is a, which is in room or shared.
+// probeWith makes x a probe with the answer a, which is in room or shared.
 func (x *exchange) probeWith(a, room *Answer, p pooled) {
 	if x.verdict, x.answer = verdictProbe, a; a == room {
 		x.pooled = p
@@ -297,8 +297,8 @@ func (x *exchange) probeWith(a, room *Answer, p pooled) {
 	}
 }
 
-// appOwns reports whether a default health route is the application's. Where
-// that shows only when it has answered, it notes so.
+// appOwns reports whether a default health route is the application's. If only the
+// application's answer can show that, appOwns notes so.
 func (a Adapter) appOwns(h Head, x *exchange, rule *pathRule) bool {
 	if rule == &wholeServer {
 		x.fallback = true
@@ -313,15 +313,15 @@ func (a Adapter) appOwns(h Head, x *exchange, rule *pathRule) bool {
 	return owned
 }
 
-// exchanges are those of probes that were answered before any handler ran, for
-// use again: nobody has seen them.
+// exchanges are those of probes that were answered before any handler ran. They can be
+// reused, because no handler has seen them.
 var (
 	exchanges = sync.Pool{New: func() any { return new(exchange) }}
 	answers   = sync.Pool{New: func() any { return new(Answer) }}
-	varied    = sync.Pool{New: func() any { return new(Answer) }} // their headers are their own
+	varied    = sync.Pool{New: func() any { return new(Answer) }} // these do not share their headers
 )
 
-// pooled says which pool an answer is of.
+// pooled says which pool an answer came from.
 type pooled uint8
 
 const (
@@ -342,7 +342,7 @@ func reset(x *exchange) *exchange {
 	return x
 }
 
-// recycle gives up the exchange of a request that was begun and answered here.
+// recycle gives up the exchange of a request that this layer began and answered.
 func (r Request) recycle() {
 	if r.begun && r.x != nil && r.x.verdict == verdictProbe && !r.x.found {
 		if r.x.pooled != notPooled {

@@ -26,29 +26,31 @@ type listener struct {
 	done chan struct{}
 }
 
-// errTLSBelow is the error of Serve, and of Accept where that shows no earlier, for
-// a TLS listener: net/http would no longer see TLS, and so neither HTTP/2 nor
-// Request.TLS would work.
+// errTLSBelow is the error of Serve for a TLS listener, or of Accept if only that can see
+// it. Over such a listener net/http does not see TLS, so neither HTTP/2 nor Request.TLS
+// works.
 var errTLSBelow = errors.New("quietws: Serve or Guard.Listener was given a TLS listener; give it the raw one and put TLS above it: Guard.TLSListener, or tls.NewListener(guard.Listener(ln), config)")
 
-// Listener returns ln watched: each connection that it accepts is counted, and
-// ends in exactly one [event.Class]. Give it the raw listener, or one of
-// go-proxyproto, and put TLS above it:
+// Listener returns ln watched: each connection that it accepts is counted, and ends in
+// exactly one [event.Class]. Give it the raw listener, or one of go-proxyproto, and put
+// TLS above it:
 //
 //	tls.NewListener(guard.Listener(ln), config)
 //
-// A listener above it whose connections neither embed a net.Conn nor have a NetConn
-// method hides them from the guard: put it below. Over connections that the guard
-// watches already, as where one listener below cmux and those that cmux makes are
-// both the guard's, it changes nothing: each is counted once.
-// Over a TLS listener, where HTTP/2 and Request.TLS would no longer work, its first
-// Accept returns an error. Accept does not return errors that pass, such as too
-// many open files: it waits, from 5 ms to a second, tells it once in
-// [Config.Collapse], and goes on, so a server whose Serve ends at any error lives.
+// If a listener above it makes connections that neither embed a net.Conn nor have a
+// NetConn method, the guard cannot see through them: put that listener below. Over
+// connections that the guard watches already it changes nothing, and each is counted
+// once; that happens if you watch the listener below cmux as well as those that cmux
+// makes.
 //
-// It belongs to a server that the guard is attached to. Without [Guard.Attach] or
-// [Guard.Wrap] nobody tells it of requests, which a line in the log then says, and
-// TLS errors are in the server's log.
+// Over a TLS listener HTTP/2 and Request.TLS would not work, so its first Accept returns
+// an error. Accept does not return temporary errors, such as too many open files. It
+// waits, from 5 ms up to a second, logs the error once per [Config.Collapse], and tries
+// again. So a server whose Serve ends at any error survives.
+//
+// The listener is for a server that the guard is attached to. Without [Guard.Attach] or
+// [Guard.Wrap] the guard does not see the requests, which a line in the log then says,
+// and TLS errors are in the server's log.
 func (g *Guard) Listener(ln net.Listener) net.Listener {
 	if g == nil {
 		return ln
@@ -56,11 +58,11 @@ func (g *Guard) Listener(ln net.Listener) net.Listener {
 	return &listener{Listener: ln, g: g, Source: conn.Source{Watch: g.watch}, done: make(chan struct{})}
 }
 
-// TLSListener returns ln, the raw listener, watched and TLS above it, as
-// [tls.NewListener] has it: config must have a certificate, and for HTTP/2 name
-// "h2" in NextProtos. It does the same as tls.NewListener over [Guard.Listener],
-// but knows of TLS before the server shows it, and contains panics of config's
-// functions: the handshake fails, and the panic is logged.
+// TLSListener returns the raw listener ln, watched, with TLS above it, as
+// [tls.NewListener] does: config must have a certificate, and for HTTP/2 must name "h2"
+// in NextProtos. It does the same as tls.NewListener over [Guard.Listener], but it knows
+// of TLS before the server shows it, and it contains panics of config's functions: the
+// handshake fails, and the panic is logged.
 func (g *Guard) TLSListener(ln net.Listener, config *tls.Config) net.Listener {
 	if g == nil {
 		return tls.NewListener(ln, config)
@@ -70,7 +72,7 @@ func (g *Guard) TLSListener(ln net.Listener, config *tls.Config) net.Listener {
 	return &tlsListener{Listener: tls.NewListener(watched, g.containedConfig(config))}
 }
 
-// tlsListener tells each watched connection who is above it.
+// tlsListener shows each watched connection the TLS connection above it.
 type tlsListener struct{ net.Listener }
 
 func (l *tlsListener) Accept() (net.Conn, error) {
@@ -81,7 +83,7 @@ func (l *tlsListener) Accept() (net.Conn, error) {
 	return nc, err
 }
 
-// The pause after an error of Accept that passes: doubled each time.
+// The pause after a temporary error of Accept, doubled each time.
 const (
 	acceptPauseMin = 5 * time.Millisecond
 	acceptPauseMax = time.Second
@@ -94,7 +96,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err == nil {
 			c := conn.Of(nc)
 			switch {
-			case c != nil && guardOf(c) == l.g: // watched below, as is right for TLS, or below go-proxyproto
+			case c != nil && guardOf(c) == l.g: // already watched below, as with TLS or go-proxyproto in between
 				c.LookAbove(nc)
 				return nc, nil
 			case conn.IsTLS(nc):
@@ -124,14 +126,14 @@ func (l *listener) Close() error {
 	return l.Listener.Close()
 }
 
-// passes reports whether an error of Accept is a shortage that ends by itself.
+// passes reports whether an error of Accept is a shortage that ends without help.
 func passes(err error) bool {
 	return usererror.Is(err, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM)
 }
 
-// acceptFailed counts a shortage, and tells it at most once in each window of
-// Config.Collapse: at its limit a server accepts one connection and fails at the
-// next, over and over.
+// acceptFailed counts a shortage, and logs it at most once in each window of
+// Config.Collapse: a server at its limit accepts one connection and fails at the next,
+// again and again.
 func (g *Guard) acceptFailed(err error) {
 	g.stats.acceptErrors.Add(1)
 	now := int64(g.now()) + 1
@@ -144,8 +146,8 @@ func (g *Guard) acceptFailed(err error) {
 		slog.String("remedy", "raise the limit of open files (ulimit -n, LimitNOFILE=) or find what leaks them"))
 }
 
-// listensAlone logs, once, that connections are watched and nobody tells of the
-// requests on them: then a request cannot be told from what is none.
+// listensAlone logs, once, that connections are watched but their requests are not
+// reported. Then the guard cannot distinguish a request from anything else.
 func (g *Guard) listensAlone() {
 	if !g.once.alone.CompareAndSwap(false, true) {
 		return
@@ -154,8 +156,8 @@ func (g *Guard) listensAlone() {
 		slog.String("remedy", "call the guard's or the adapter's Attach before the server serves, or use Serve; with Guard.Listener alone requests and sessions are not seen"))
 }
 
-// isTLSListener reports whether ln makes TLS connections out of those of a
-// listener that nobody watches. It is false where that cannot be seen.
+// isTLSListener reports whether ln makes TLS connections out of those of a listener that
+// is not watched. It is false where that cannot be seen.
 func isTLSListener(ln net.Listener) bool {
 	isTLS := false
 	for range maxListeners {
@@ -176,8 +178,8 @@ func isTLSListener(ln net.Listener) bool {
 // tlsListeners is the type that tls.NewListener returns.
 var tlsListeners = reflect.TypeOf(tls.NewListener(nil, nil))
 
-// listenerIn returns the listener in the field Listener of ln, nil if there is
-// none: where it is embedded, and in go-proxyproto's.
+// listenerIn returns the listener in the field Listener of ln, nil if there is none. The
+// field may be embedded; in go-proxyproto's type it is not.
 func listenerIn(ln net.Listener) net.Listener {
 	v := reflect.Indirect(reflect.ValueOf(ln))
 	if v.Kind() != reflect.Struct {
@@ -191,13 +193,13 @@ func listenerIn(ln net.Listener) net.Listener {
 	return inner
 }
 
-// maxListeners is how many layers of listeners are looked through.
+// maxListeners limits how many layers of listeners are examined.
 const maxListeners = 8
 
-// connTable finds the conn.Conn of a foreign connection.
+// connTable finds the conn.Conn of a connection that the guard did not accept.
 type connTable struct{ m sync.Map }
 
-// hashable reports whether nc can be a key: a listener may return anything.
+// hashable reports whether nc can be a map key: a listener may return any type.
 func hashable(nc net.Conn) bool {
 	v := reflect.ValueOf(nc)
 	return v.Kind() == reflect.Pointer || v.Comparable()
@@ -220,8 +222,8 @@ func (t *connTable) delete(nc net.Conn) {
 	}
 }
 
-// notWatched logs, once, that connections of a type that cannot be compared are
-// not counted.
+// notWatched logs, once, that connections of a type that cannot be compared are not
+// counted.
 func (g *Guard) notWatched(nc net.Conn) {
 	if g.once.strange.CompareAndSwap(false, true) {
 		g.journal.Note(slog.LevelWarn, "connections of this listener are not counted", slog.String("type", fmt.Sprintf("%T", nc)),

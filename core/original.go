@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// handBack gives the request that the layer outside has what was set on the copy
-// that the handlers had, as if there had been none: net/http removes the temporary
-// files of a multipart form by the original, and metrics and traces take the
-// route from its Pattern. Only what has changed is written, for others may be
-// reading what has not.
+// handBack copies what handlers have set on their copy of the request to the request of
+// the layer outside, as if there had been no copy: net/http removes the temporary files
+// of a multipart form by the original, and metrics and traces take the route from its
+// Pattern. It writes only what has changed, because other goroutines may be reading the
+// rest.
 func (q *HTTPRequest) handBack() {
 	r := q.original
 	if r == nil {
@@ -30,7 +30,7 @@ func (q *HTTPRequest) handBack() {
 	changeMap(&r.Header, copied.Header)
 	changeMap(&r.Form, copied.Form)
 	changeMap(&r.PostForm, copied.PostForm)
-	if copied.Trailer != nil { // net/http sets that of the original
+	if copied.Trailer != nil { // net/http fills the original's
 		changeMap(&r.Trailer, copied.Trailer)
 	}
 	if !same(r.Body, copied.Body) {
@@ -54,15 +54,14 @@ func changeMap[M http.Header | url.Values](to *M, from M) {
 	}
 }
 
-// same reports whether a and b are the same. Of a type that cannot be compared it
-// does not know.
+// same reports whether a and b are equal. It is false for a type that cannot be compared.
 func same(a, b any) (yes bool) {
 	defer func() { _ = recover() }()
 	return a == b
 }
 
-// handBackPathValues sets on r what copied has for the wildcards of its pattern,
-// {name}, {name...} or, as chi has it, {name:expression}.
+// handBackPathValues sets on r the values that copied has for the wildcards of its
+// pattern: {name}, {name...} or, in chi, {name:expression}.
 func handBackPathValues(r, copied *http.Request) {
 	for rest := copied.Pattern; ; {
 		_, after, found := strings.Cut(rest, "{")

@@ -11,21 +11,21 @@ import (
 	"github.com/quietws/quietws/core/internal/journal"
 )
 
-// Application is one that has to be called to find out who answers a health path:
-// on Fiber a middleware, such as its own healthcheck, is in no route table. It is
+// Application is an application that must be called to find out who answers a health
+// path: on Fiber, a middleware such as its own healthcheck is in no route table. It is
 // for authors of adapters. The functions must be safe for concurrent use.
 type Application struct {
-	// Key is the application itself, a pointer: layers that name the same one share
-	// what they learn. The guard keeps it.
+	// Key is a pointer to the application itself. Layers with the same Key share what
+	// they learn. The guard keeps it.
 	Key any
-	// Version changes when the route table does.
+	// Version changes when the route table changes.
 	Version func() uint64
-	// Exact reports whether the table has a route of exactly this path.
+	// Exact reports whether the table has a route for exactly this path.
 	Exact func(path string) bool
-	// Ask makes a question of its own, GET of h's path, of what h tells of the
-	// client, its connection and its header without cookies and body, and marks it
-	// with [MarkAsked]. The function that it returns, which runs later in another
-	// goroutine and uses nothing of h, puts the question to the application.
+	// Ask makes a request of its own: a GET for h's path, with h's client, connection and
+	// header, but without cookies and body. It marks the request with [MarkAsked]. The
+	// function that it returns sends that request to the application. It runs later, in
+	// another goroutine, and uses nothing of h.
 	Ask func(h Head) func() Reply
 }
 
@@ -33,12 +33,12 @@ type Application struct {
 type Reply struct {
 	Status      int
 	ContentType string
-	// Middleware says that neither a route answered nor the router itself.
+	// Middleware says that neither a route nor the router itself answered.
 	Middleware bool
 }
 
-// owns reports whether the one who replied answers health questions: a middleware
-// that serves pages to everybody does not.
+// owns reports whether the application answers health questions here. A middleware that
+// serves pages to every client does not.
 func (r Reply) owns() bool {
 	return r.Middleware && (r.Status == 200 || r.Status == 503) && !isHTML(r.ContentType)
 }
@@ -48,11 +48,10 @@ func isHTML(contentType string) bool {
 	return len(contentType) >= len(html) && strings.EqualFold(contentType[:len(html)], html)
 }
 
-// Asks is Owner for an application that has to be asked. It is asked with the first
-// real question for a path, and again when its route table has changed. That
-// question waits up to a quarter of a second for the answer, so that an
-// application's own 503 is not hidden; until there is one the path is the guard's,
-// and so it stays where the application panics.
+// Asks is [Adapter.Owner] for an application that must be asked. It is asked at the first
+// real question for a path, and again after its route table has changed. That question
+// waits up to a quarter of a second for the reply, so that an application's own 503 is
+// not hidden. Without a reply, or if the application panics, the path is the guard's.
 func (a Adapter) Asks(app Application) Adapter {
 	if a.g == nil {
 		return a
@@ -71,7 +70,7 @@ type asker struct {
 	known [routes]atomic.Pointer[ownership]
 }
 
-// ownership is who answers a path, as long as the route table is the same.
+// ownership is who answers a path, for one version of the route table.
 type ownership struct {
 	version uint64
 	decided chan struct{} // closed when owned is known
@@ -104,11 +103,11 @@ func (s *asker) owner(h Head, look bool) (owned, asked bool) {
 			return false, !look
 		}
 	}
-	owned = s.Exact(asking) // of other paths the table alone says
+	owned = s.Exact(asking) // for other paths only the table counts
 	return owned, owned
 }
 
-// ask asks the application, unless another has done so in the meantime, and waits.
+// ask asks the application, unless another goroutine has done so meanwhile, and waits.
 func (s *asker) ask(at *atomic.Pointer[ownership], was *ownership, version uint64, h Head) *ownership {
 	o := &ownership{version: version, decided: make(chan struct{})}
 	if !at.CompareAndSwap(was, o) {
@@ -134,16 +133,16 @@ var closedChan = func() chan struct{} {
 	return c
 }()
 
-// MarkAsked marks a question of [Application.Ask]: it is no request, and passes
-// every layer of a guard.
+// MarkAsked marks a request of [Application.Ask]. It is the guard's own, and every layer
+// of a guard lets it pass.
 func MarkAsked(m Message) { m.SetUserValue(MessageKey, &Request{done: true}) }
 
-// muxOwner knows which paths a mux has a pattern of exactly, or the framework
-// that stands in it. It asks once for each host and path: for a path without a
-// pattern the mux does much work.
+// muxOwner knows for which paths a mux, or a framework inside it, has exactly a pattern.
+// It asks once for each host and path, because the mux does much work for a path without
+// a pattern.
 type muxOwner struct {
 	mux   *http.ServeMux
-	inner *ownerFunc // the framework's, nil if there is none
+	inner *ownerFunc // the framework's, or nil
 	last  [4]atomic.Pointer[ownedPath]
 	mu    sync.RWMutex
 	known map[hostPath]*ownedPath
@@ -157,12 +156,12 @@ type ownedPath struct {
 
 type hostPath struct{ host, path string }
 
-// maxHosts bounds what is remembered, since hosts are the clients' words.
+// maxHosts limits what is remembered, because clients choose the hosts.
 const maxHosts = 64
 
 func (m *muxOwner) owns(h Head) (owned, asked bool) {
 	key := hostPath{h.Host(), h.Path()}
-	// The four default paths differ in their length.
+	// The four default paths have different lengths.
 	last := &m.last[len(key.path)%len(m.last)]
 	if o := last.Load(); o != nil && o.hostPath == key {
 		return o.owned, true
@@ -176,7 +175,7 @@ func (m *muxOwner) owns(h Head) (owned, asked bool) {
 	}
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
 		_, pattern := m.mux.Handler(&http.Request{Method: method, Host: key.host, URL: &url.URL{Path: key.path}})
-		if strings.TrimSuffix(patternPath(pattern), "/") == key.path { // a subtree's path redirects to it
+		if strings.TrimSuffix(patternPath(pattern), "/") == key.path { // the path of a subtree redirects to it
 			owned = true
 			break
 		}
@@ -193,7 +192,7 @@ func (m *muxOwner) owns(h Head) (owned, asked bool) {
 	return owned, true
 }
 
-// patternPath is the path in a pattern of ServeMux, "GET example.com/ws".
+// patternPath is the path in a pattern of ServeMux, such as "GET example.com/ws".
 func patternPath(pattern string) string {
 	if i := strings.IndexByte(pattern, '/'); i >= 0 {
 		return pattern[i:]

@@ -9,17 +9,17 @@ import (
 )
 
 // PathRules say how a framework's router compares the path of a request with its routes,
-// so that a path is for the guard what it is for the router. It is for authors of
-// adapters: see [Adapter.Paths]. The zero PathRules are those of http.ServeMux: decoded,
-// but a slash that came as %2F parts no segments.
+// so that the guard compares paths in the same way. It is for authors of adapters: see
+// [Adapter.Paths]. The zero PathRules are those of http.ServeMux: decoded, but a slash
+// that came as %2F does not separate segments.
 type PathRules struct {
-	Decoded bool // wholly decoded: Gin, Fiber with UnescapePath
-	Raw     bool // as it came: Echo, Gin with UseRawPath, Fiber
-	Fold    bool // in any letter case, as on Fiber without CaseSensitive
-	Trim    bool // slashes at the end do not count, as on Fiber without StrictRouting
+	Decoded bool // fully decoded: Gin, Fiber with UnescapePath
+	Raw     bool // not decoded: Echo, Gin with UseRawPath, Fiber
+	Fold    bool // ignoring letter case: Fiber without CaseSensitive
+	Trim    bool // ignoring slashes at the end: Fiber without StrictRouting
 }
 
-// pathForm is PathRules in one byte, 0 where nothing is said.
+// pathForm is PathRules in one byte; 0: not known.
 type pathForm uint8
 
 const (
@@ -29,7 +29,7 @@ const (
 	pathFold
 	pathTrim
 
-	// pathLook marks the Adapter of a look. It is no form.
+	// pathLook marks the Adapter of a look. It is not a form.
 	pathLook pathForm = 1 << 7
 )
 
@@ -51,8 +51,8 @@ func (p PathRules) form() (f pathForm) {
 	return f
 }
 
-// Paths returns a for a router that compares paths so. The guard remembers what it was
-// told last, for the layers that say nothing.
+// Paths returns an Adapter for a router that compares paths by these rules. The guard
+// remembers the last rules, for layers that give none.
 func (a Adapter) Paths(p PathRules) Adapter {
 	if a.g == nil {
 		return a
@@ -63,8 +63,7 @@ func (a Adapter) Paths(p PathRules) Adapter {
 	return a
 }
 
-// path returns the path of a request as the router compares it, and the form of
-// that.
+// path returns the path of a request as the router compares it, and its form.
 func (a Adapter) path(h Head) (string, pathForm) {
 	f := a.form &^ pathLook
 	if f == 0 {
@@ -78,17 +77,17 @@ func (a Adapter) path(h Head) (string, pathForm) {
 
 func (f pathForm) ofURL(r *http.Request) string {
 	switch raw := r.URL.RawPath; {
-	case raw == "": // it came as it is when decoded, or its encoding is the usual one
+	case raw == "": // it needed no decoding, or has the default encoding
 	case f&pathRaw != 0, f&pathDecoded == 0 && hasEncodedSlash(raw):
 		return raw
 	}
 	return httpHead{r}.Path()
 }
 
-// of is for a server whose Head has the path as it came.
+// of is for a server whose Head has the path undecoded.
 func (f pathForm) of(path string) string {
 	if f&pathDecoded != 0 && strings.ContainsAny(path, "%+") {
-		if decoded, err := url.QueryUnescape(path); err == nil { // a plus is a space for Fiber
+		if decoded, err := url.QueryUnescape(path); err == nil { // Fiber reads a plus as a space
 			return decoded
 		}
 	}
@@ -99,7 +98,7 @@ func hasEncodedSlash(path string) bool {
 	return strings.Contains(path, "%2F") || strings.Contains(path, "%2f")
 }
 
-// same reports whether two paths are one for the router.
+// same reports whether two paths are the same for the router.
 func (f pathForm) same(a, b string) bool {
 	if a == b {
 		return true
@@ -110,7 +109,7 @@ func (f pathForm) same(a, b string) bool {
 	return a == b || f&pathFold != 0 && len(a) == len(b) && strings.EqualFold(a, b)
 }
 
-// key is the same for all paths that are one for the router.
+// key is the same for all paths that are the same for the router.
 func (f pathForm) key(path string) string {
 	if f&pathTrim != 0 {
 		path = trimSlashes(path)
@@ -121,7 +120,7 @@ func (f pathForm) key(path string) string {
 	return path
 }
 
-// in returns what the keys have for a path. It does not allocate.
+// in returns the value of a path in keys. It does not allocate.
 func (f pathForm) in(keys map[string]usage, path string) usage {
 	if f&pathTrim != 0 {
 		path = trimSlashes(path)
@@ -136,7 +135,7 @@ func (f pathForm) in(keys map[string]usage, path string) usage {
 	return keys[string(key[:len(path)])]
 }
 
-// lower is for the letters of ASCII alone.
+// lower changes only ASCII letters.
 func lower(r rune) rune {
 	if 'A' <= r && r <= 'Z' {
 		r += 'a' - 'A'
@@ -144,7 +143,7 @@ func lower(r rune) rune {
 	return r
 }
 
-// trimSlashes leaves the path of the root as it is.
+// trimSlashes does not change the root path.
 func trimSlashes(path string) string {
 	if len(path) > 1 && path[len(path)-1] == '/' {
 		return strings.TrimRight(path, "/")

@@ -12,51 +12,50 @@ import (
 	"github.com/quietws/quietws/core/internal/prober"
 )
 
-// pollers are the probers that ask the readiness route, so that a drain knows
-// for whom to wait. Only those from a platform's address are here: nobody else
-// may hold up a drain.
+// pollers are the probers that ask the readiness route: a drain waits for them. Only
+// probers at a platform's address are recorded, because no other client may delay a
+// drain.
 type pollers struct {
 	mu             sync.Mutex
 	m              map[pollerKey]*poller
-	seen           map[prober.Prober]*poller // the probers of the table, by whatever they do
-	rare           time.Duration             // the longest interval that a drain can wait for: of one that has asked but once
-	shortageLogged atomic.Bool               // that the drain is too short for one
+	seen           map[prober.Prober]*poller // the known probers, whatever they do
+	rare           time.Duration             // the interval assumed for a prober that has asked only once: the longest that a drain can wait for
+	shortageLogged atomic.Bool               // "this drain is shorter than a prober needs"
 }
 
-// pollerKey is who asks. Two probers of a kind at one address look like one
-// that asks more often.
+// pollerKey identifies a prober. Two probers of the same kind at one address look like
+// one that asks more often.
 type pollerKey struct {
 	addr   netip.Addr
 	prober prober.Prober
 }
 
-// poller is one of them. Times are since the guard's epoch.
+// poller is one prober. Times are since the guard's epoch.
 type poller struct {
 	key       pollerKey
-	automated bool             // it says that it is one, or asks as only one does
-	asked     int              // how often, bursts once
-	last      time.Duration    // when it last asked
-	gaps      [4]time.Duration // between the last times it asked
-	refused   int              // answered 503 so often in a row, once an interval
-	since     time.Duration    // the last of these
+	automated bool             // it names itself, or asks as regularly as only a program does
+	asked     int              // how often; a burst counts once
+	last      time.Duration    // when it asked last
+	gaps      [4]time.Duration // between its latest questions
+	refused   int              // answers of 503 in a row, counted once per interval
+	since     time.Duration    // the time of the last of these
 }
 
 const (
-	// maxPollers bounds the table. Whoever has not asked for longest leaves it.
+	// maxPollers limits the table. The prober that has not asked for longest is replaced.
 	maxPollers = 64
-	// pollBurst is how close to the one before a question has to be to belong
-	// to it: no prober asks that often.
+	// pollBurst is the gap below which a question counts as part of the one before: no
+	// prober asks that often.
 	pollBurst = 50 * time.Millisecond
-	// pollsMissed is after how many intervals without a question a prober is
-	// taken to be gone.
+	// pollsMissed is the number of intervals without a question after which a prober is
+	// considered gone.
 	pollsMissed = 3
-	// seenOnce is the interval of a prober that was seen but once, where little
+	// seenOnce is the interval assumed for a prober that was seen only once, where little
 	// depends on it: that of the slowest platforms.
 	seenOnce = 30 * time.Second
 )
 
-// interval is the longest time that p lately let pass between two questions,
-// unknown where it has asked but once.
+// interval is the longest of p's latest gaps, or unknown if it has asked only once.
 func (p *poller) interval(unknown time.Duration) (longest time.Duration) {
 	if p.asked < 2 {
 		return unknown
@@ -67,13 +66,13 @@ func (p *poller) interval(unknown time.Duration) (longest time.Duration) {
 	return longest
 }
 
-// active reports whether p is a prober that is still there. One that has asked but
-// once may be: it is if it comes back in time.
+// active reports whether p is a prober that is still there. One that has asked only once
+// is active until it fails to come back in time.
 func (p *poller) active(now, unknown time.Duration) bool {
 	return p.automated && now-p.last <= pollsMissed*p.interval(unknown)
 }
 
-// ask notes a question and what it was answered.
+// ask records a question and whether it was answered with a failure.
 func (p *poller) ask(now time.Duration, unready bool) {
 	gap := now - p.last
 	if p.asked == 0 || gap >= pollBurst {
@@ -81,7 +80,7 @@ func (p *poller) ask(now time.Duration, unready bool) {
 			before := p.gaps[(p.asked-1)%len(p.gaps)]
 			p.gaps[p.asked%len(p.gaps)] = gap
 			if p.asked > 1 && (gap-before).Abs() <= min(gap, before)/4 {
-				p.automated = true // a person is not as even
+				p.automated = true // a person reloads less regularly
 			}
 		}
 		p.asked++
@@ -96,9 +95,9 @@ func (p *poller) ask(now time.Duration, unready bool) {
 	}
 }
 
-// polled notes that somebody at a platform's address was answered on the
-// readiness route. Where the drain is too short for such a prober, that is told
-// once, while there is time to mend it.
+// polled records that a client at a platform's address was answered on the readiness
+// route. If the drain is too short for such a prober, that is logged once, while there is
+// time to fix it.
 func (g *Guard) polled(key pollerKey, automated bool, status int) {
 	now := g.now()
 	g.ending.pollers.mu.Lock()
@@ -120,14 +119,13 @@ func (g *Guard) polled(key pollerKey, automated bool, status int) {
 			(need+g.config.Drain.Timeout-g.config.Drain.room()).Round(time.Second).String()+" or more"))
 }
 
-// sawProber notes that a prober was seen from where it may be believed.
+// sawProber records that a prober was seen where its claim can be believed.
 func (g *Guard) sawProber(p prober.Prober, at time.Time) {
 	g.stats.seeProber(p, at)
 	g.ending.pollers.saw(p, g.now())
 }
 
-// get returns the poller of key, a new one in the place of another where the
-// table is full.
+// get returns the poller of key. A new one replaces another if the table is full.
 func (p *pollers) get(key pollerKey) *poller {
 	if known := p.m[key]; known != nil {
 		return known
@@ -149,7 +147,7 @@ func (p *pollers) get(key pollerKey) *poller {
 	return fresh
 }
 
-// saw notes that a prober of the table was there, by whatever it did.
+// saw records that a known prober was there, whatever it did.
 func (p *pollers) saw(who prober.Prober, now time.Duration) {
 	if who == prober.None {
 		return
@@ -165,7 +163,7 @@ func (p *pollers) saw(who prober.Prober, now time.Duration) {
 	p.seen[who].ask(now, false)
 }
 
-// anySeen reports whether one of them is still there.
+// anySeen reports whether one of the known probers is still there.
 func (p *pollers) anySeen(now time.Duration) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -177,7 +175,7 @@ func (p *pollers) anySeen(now time.Duration) bool {
 	return false
 }
 
-// active returns those that are still there.
+// active returns the probers that are still there.
 func (p *pollers) active(now time.Duration) (found []*poller) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -189,12 +187,12 @@ func (p *pollers) active(now time.Duration) (found []*poller) {
 	return found
 }
 
-// within returns those of them that are known to ask at least every longest, and
-// whether another is known to ask less often.
-func (p *pollers) within(of []*poller, longest time.Duration) (found []*poller, slow bool) {
+// within returns those of probers that are known to ask at least once per longest, and
+// whether another one is known to ask less often.
+func (p *pollers) within(probers []*poller, longest time.Duration) (found []*poller, slow bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, v := range of {
+	for _, v := range probers {
 		switch {
 		case v.asked < 2:
 		case v.interval(0) <= longest:
@@ -206,51 +204,50 @@ func (p *pollers) within(of []*poller, longest time.Duration) (found []*poller, 
 	return found, slow
 }
 
-// noticed reports whether each of them has been answered 503 fall times, or is
-// gone.
-func (p *pollers) noticed(of []*poller, fall int, now time.Duration) bool {
+// noticed reports whether each of them has been answered 503 fall times, or is gone.
+func (p *pollers) noticed(probers []*poller, fall int, now time.Duration) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return !slices.ContainsFunc(of, func(v *poller) bool { return v.refused < fall && v.active(now, p.rare) })
+	return !slices.ContainsFunc(probers, func(v *poller) bool { return v.refused < fall && v.active(now, p.rare) })
 }
 
 // report says what became of them.
-func (p *pollers) report(of []*poller) (all []DrainProber) {
+func (p *pollers) report(probers []*poller) (all []DrainProber) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, v := range of {
+	for _, v := range probers {
 		all = append(all, DrainProber{Prober: proberWord(v.key.prober), Addr: v.key.addr, Interval: v.interval(0), Refused: v.refused})
 	}
 	slices.SortFunc(all, func(a, b DrainProber) int { return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.Prober, b.Prober)) })
 	return all
 }
 
-// room is how long a drain can wait for probers: what the goodbyes, and a second
-// for their answers, leave of it.
+// room is how long a drain can wait for probers: Timeout, less the goodbyes and a second
+// for the answers to them.
 func (c DrainConfig) room() time.Duration {
 	return max(c.Timeout-max(c.Spread, 0)-time.Second, 0)
 }
 
 const (
-	// noticeLeast is how long a drain accepts handshakes where a platform may take
-	// the server out without asking it, or asks it too seldom to be waited for.
+	// noticeLeast is how long a drain accepts handshakes where a platform may stop sending
+	// traffic without asking the server, or asks too rarely to wait for.
 	noticeLeast = 2 * time.Second
-	// noticeSettles is how long a load balancer may take to act on an answer.
+	// noticeSettles is the time that a load balancer may need to act on an answer.
 	noticeSettles = 200 * time.Millisecond
-	// inKubernetes is the variable of the environment that the kubelet sets in each
-	// container of a pod.
+	// inKubernetes is the environment variable that the kubelet sets in each container of
+	// a pod.
 	inKubernetes = "KUBERNETES_SERVICE_HOST"
 )
 
 // notice is what a drain waits for before it refuses handshakes.
 type notice struct {
-	probers []*poller     // of the readiness route: until they have noticed
-	least   time.Duration // for as long as this in any case
+	probers []*poller     // probers of the readiness route: until they have noticed
+	least   time.Duration // at least so long in any case
 }
 
 func (n notice) none() bool { return len(n.probers) == 0 && n.least == 0 }
 
-// noticeOf says for whom a drain that begins now waits.
+// noticeOf says what a drain that begins now waits for.
 func (g *Guard) noticeOf() (n notice) {
 	if g.config.Drain.Fall < 0 {
 		return n
@@ -263,10 +260,10 @@ func (g *Guard) noticeOf() (n notice) {
 	return n
 }
 
-// awaitNotice goes on accepting until each of the probers of the readiness route
-// sends nobody here any more. Those for whom there is not the time, and one that
-// has asked but once and does not come back, hold up nobody for long, nor do they
-// cut short the wait for the others.
+// awaitNotice goes on accepting until each prober of the readiness route has stopped
+// sending traffic. Probers for which the time is too short, and one that has asked only
+// once and does not come back, do not delay the drain for long; nor do they shorten the
+// wait for the others.
 func (d *drain) awaitNotice(n notice) (all []DrainProber, short bool) {
 	if n.none() {
 		return nil, false

@@ -11,19 +11,18 @@ import (
 	"github.com/quietws/quietws/core/internal/usererror"
 )
 
-// ReadError says which limit of the application's a request has passed: that of its
-// head, which then was not read, or one of its body, whose head was, as with one
-// that is too long or not what the head says.
-//
-// It is for authors of adapters.
+// ReadError says which limit of the application a request has exceeded: the limit of its
+// head, which then was not read, or one of its body, whose head was read. Body also
+// covers a body that differs from what the head says. It is for authors of adapters.
 type ReadError struct{ Head, Body bool }
 
-// Unread is for a server that tells why it could not read a request, and is
-// about to answer by itself. err is the transport's own, not wrapped, where not a
-// byte of a request had come, or in the middle of a body. A connection on which
-// nothing was asked is closed. What is no request is answered here, and nobody's
-// handler asked; what has passed a limit, or has a body that did not come, is
-// refused's to answer, which is the application's.
+// Unread is for a server that reports why it could not read a request, and is about to
+// answer by itself. err is the transport's own error, not wrapped, if no byte of a
+// request had come, or in the middle of a body.
+//
+// A connection without a request is closed. Bytes that are not a request are answered
+// here, and no handler is called. A request that has exceeded a limit, or whose body did
+// not come, is the application's to answer: refused does that.
 func (a Adapter) Unread(m Message, err error, passed ReadError, refused func()) {
 	if a.g == nil {
 		refused()
@@ -39,14 +38,14 @@ func (a Adapter) Unread(m Message, err error, passed ReadError, refused func()) 
 	_, bare := err.(net.Error)
 	switch {
 	case c == nil:
-	case bare && c.Asked(): // half a body, of a request that the server has let go
+	case bare && c.Asked(): // half a body of a request that the server gave up
 		q := a.ordinary(c)
 		refused()
 		q.Done(m.Status(), nil)
 		return
-	case bare, !c.Secured(): // nothing was asked, and nothing is to be answered
-		c.GiveUp(err)                          // m.Conn() is the server's to close, once
-		m.SetStatusCode(http.StatusBadRequest) // of what the server writes all the same, to nobody
+	case bare, !c.Secured(): // there was no request, so there is no answer
+		c.GiveUp(err)                          // only the server may close m.Conn(), once
+		m.SetStatusCode(http.StatusBadRequest) // the server writes an answer all the same, which no one reads
 		return
 	}
 	reason, answer := unreadReason(passed, err), &answerMalformed
@@ -64,7 +63,7 @@ func (a Adapter) Unread(m Message, err error, passed ReadError, refused func()) 
 		return
 	}
 	c.SetBadRequest(reason)
-	if strings.Contains(usererror.Text(err), conn.H2Preface) { // some quote what they could not read
+	if strings.Contains(usererror.Text(err), conn.H2Preface) { // some errors quote what could not be read
 		c.Note(conn.Preface)
 	}
 	if c.Provenance() == conn.Reported || c.Above() != nil {
@@ -72,7 +71,7 @@ func (a Adapter) Unread(m Message, err error, passed ReadError, refused func()) 
 	}
 }
 
-// unreadReason sorts the error of reading a request by its type.
+// unreadReason classifies the error of reading a request by its type.
 func unreadReason(passed ReadError, err error) event.Reason {
 	switch {
 	case passed.Head:
@@ -85,7 +84,7 @@ func unreadReason(passed ReadError, err error) event.Reason {
 	return event.ReasonMalformed
 }
 
-// What is answered to what is no request: nothing of it.
+// The answers to bytes that are not a request. They contain nothing of those bytes.
 var (
 	answerMalformed = textAnswer(http.StatusBadRequest, "bad request\n")
 	answerTimeout   = textAnswer(http.StatusRequestTimeout, "request timeout\n")
