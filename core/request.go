@@ -14,23 +14,23 @@ import (
 	"github.com/quietws/quietws/core/internal/usererror"
 )
 
-// Request is one request in the hands of an adapter. The zero Request is one
-// that nothing is known of; its methods do nothing. It belongs to the goroutine
-// that serves the request; a copy is the same request, but for whether it is done.
+// Request is one request in the hands of an adapter. The zero Request is one of which
+// nothing is known; its methods do nothing. It belongs to the goroutine that serves the
+// request. A copy is the same request, except for whether it is done.
 type Request struct {
 	c     *conn.Conn
 	x     *exchange
-	begun bool // this layer began it, and so ends it
-	done  bool // and has
+	begun bool // this layer began it, and so must end it
+	done  bool // this layer has ended it
 }
 
-// question reports whether r is none, but a question of the guard's own: see
-// MarkAsked. A field for it would be the fifth, and the compiler keeps no struct of
-// five fields in registers: a session's stack would have several copies.
+// question reports whether r is not a request, but a question of the guard's own: see
+// MarkAsked. A field for it would be the fifth, and the compiler keeps no struct of five
+// fields in registers: a session's stack would have several copies.
 func (r *Request) question() bool { return r.done && !r.begun && r.x == nil && r.c == nil }
 
-// Adapter returns what an adapter of a framework needs. Applications use the
-// adapter's package instead.
+// Adapter returns what the adapter of a framework needs. Applications use the adapter's
+// package instead.
 func (g *Guard) Adapter() Adapter {
 	if g != nil && !g.watch.RequestsReported.Load() {
 		g.watch.RequestsReported.Store(true)
@@ -38,27 +38,28 @@ func (g *Guard) Adapter() Adapter {
 	return Adapter{g: g}
 }
 
-// Adapter is the guard as adapters see it: the core decides, and an adapter
-// writes and reports. For each request Begin, Verdict, then Opened if the
-// connection left HTTP, and Done exactly once. The net/http family begins with
-// [Adapter.BeginHTTP], AtEndpoint and AtHandler, whose [HTTPRequest] does the
-// rest; a server that writes the response when the handlers have returned, as
-// fasthttp, with [Adapter.BeginMessage] and [Request.Around]. Package coretest
-// says whether an adapter keeps the rules. The methods are safe for concurrent use.
+// Adapter is the guard as adapters see it: the core decides, and an adapter writes and
+// reports. Each request is begun, then ended exactly once.
+//
+// An adapter of the net/http family begins with [Adapter.BeginHTTP] or
+// [Adapter.AtEndpoint], and [HTTPRequest] does the rest. An adapter for a server that
+// writes the response after the handlers have returned, as fasthttp does, uses
+// [Adapter.BeginMessage] and [Request.Around]. Package coretest checks whether an adapter
+// keeps the rules. The methods are safe for concurrent use.
 type Adapter struct {
 	g      *Guard
 	owns   ownerFunc
-	server *server  // nil: not known
-	form   pathForm // 0: the guard's; with pathLook for a look, of which nothing is to come
+	server *server  // nil: unknown
+	form   pathForm // 0: the guard's; with pathLook the request is only looked at
 	// Four words, so that the compiler passes it in registers: with a fifth field each
 	// call copies it on a session's stack.
 }
 
-// Owner returns a with a way to ask whether the application has a route for
-// exactly the path of a request, whatever the method: a wildcard and a
-// catch-all are none. asked is false where that cannot be known before the
-// application has answered. f must be safe for concurrent use and not allocate.
-// The guard remembers the f that it was given last, for the layers that have none.
+// Owner returns an Adapter with a function that says whether the application has a route
+// for exactly the path of a request, whatever the method. Wildcards and catch-alls do not
+// count. asked is false where that cannot be known before the application has answered. f
+// must be safe for concurrent use and must not allocate. The guard remembers the last f,
+// for layers that have none.
 func (a Adapter) Owner(f func(Head) (owned, asked bool)) Adapter {
 	return a.own(func(h Head, _ bool) (owned, asked bool) { return f(h) })
 }
@@ -72,11 +73,10 @@ func (a Adapter) own(f ownerFunc) Adapter {
 	return a
 }
 
-// Begin judges a request by its head, before any handler has run. nc is its
-// connection, or nil: where one is given that stands on a watched connection
-// the request counts for that, and where it does not the peer's address is looked
-// up among those that are. A request that was begun by a layer outside this one is
-// the same request: its Done there is what counts.
+// beginOnConn judges a request by its head, before any handler has run. nc is its
+// connection, or nil. If nc wraps a watched connection the request counts for that;
+// otherwise the peer's address is looked up among the watched connections. A request that
+// a layer outside has begun remains the same request: only that layer's Done counts.
 func (a Adapter) beginOnConn(h Head, nc net.Conn) Request {
 	if a.g == nil {
 		return Request{}
@@ -84,8 +84,8 @@ func (a Adapter) beginOnConn(h Head, nc net.Conn) Request {
 	return a.begin(h, a.g.connUnder(h, nc), nil)
 }
 
-// connUnder is connOf for the connection of a request, nil if there is none: a
-// server may have put something of its own around it.
+// connUnder is connOf for the connection of a request, nil if there is none. The server
+// may have wrapped the connection in a type of its own.
 func (g *Guard) connUnder(h Head, nc net.Conn) *conn.Conn {
 	if nc == nil {
 		return nil
@@ -101,7 +101,7 @@ func (a Adapter) begin(h Head, c *conn.Conn, outer *exchange) Request {
 	if outer == nil && c != nil && !c.Saw(conn.HTTP2) {
 		outer = occupantOf(c)
 	}
-	if outer != nil && !outer.preface && outer.http1 == head.IsHTTP1(h) { // else it is the request that became this connection, as with h2c
+	if outer != nil && !outer.preface && outer.http1 == head.IsHTTP1(h) { // otherwise outer is the request that turned into this connection, as with h2c
 		return Request{c: c, x: outer}
 	}
 	if !a.g.paths.routesLogged.Load() {
@@ -126,13 +126,13 @@ func (a Adapter) ordinary(c *conn.Conn) Request {
 	return Request{c: c, begun: true}
 }
 
-// take makes x the one who has c.
+// take makes x the occupant of c.
 func (x *exchange) take(c *conn.Conn) {
 	x.seat.Occupant = x
 	c.Take(&x.seat)
 }
 
-// occupantOf is who has c, nil if nobody has.
+// occupantOf is the occupant of c, or nil.
 func occupantOf(c *conn.Conn) *exchange {
 	if s := c.Occupied(); s != nil {
 		return s.Occupant.(*exchange)
@@ -143,9 +143,8 @@ func occupantOf(c *conn.Conn) *exchange {
 // guardOf is the guard that watches c.
 func guardOf(c *conn.Conn) *Guard { return (*Guard)(c.Watched().Host.(*host)) }
 
-// remember makes a candidate findable from its connection, which has but one
-// request at a time over HTTP/1. One that is answered before any handler runs
-// need not be found.
+// remember makes a candidate findable from its connection, which over HTTP/1 has only one
+// request at a time. A request that is answered before any handler runs does not need it.
 func (r Request) remember() {
 	if r.x == nil || r.c == nil || r.x.verdict == verdictProbe {
 		return
@@ -158,7 +157,7 @@ func (r Request) remember() {
 	}
 }
 
-// Verdict says what to do. Its Answer is complete: write it as it stands.
+// decision says what to do with the request. Its answer is complete: write it unchanged.
 func (r Request) decision() decision {
 	if r.x == nil {
 		return decision{}
@@ -176,15 +175,15 @@ func (r Request) decision() decision {
 	return v
 }
 
-// Candidate reports whether the outcome of this request matters: only then need
-// an adapter find out what is answered.
+// Candidate reports whether the outcome of this request matters. Only then does an
+// adapter need to know what is answered.
 func (r Request) Candidate() bool { return r.x != nil }
 
-// Fallback is asked when the status of an answer is known and not yet written, for
-// a question about health whose owner could not be asked before. It returns the
-// answer to write instead where the status is no answer of an application's: 401,
-// 403, 404 or 405. On a path of Handler's it is asked of a prober's method that
-// Handler may not have, which is another route's unless that answers 404 or 405.
+// fallback is called when the status of an answer is known but not yet written, for a
+// question about health where the application could not be asked before. It returns the
+// answer to write instead if the application has no answer of its own, that is, for 401,
+// 403, 404 or 405. On a path of Handler, it is called for a prober's method that Handler
+// may not have: another route has it, unless the status is 404 or 405.
 func (r Request) fallback(h Head, status int) (Answer, bool) {
 	x := r.x
 	if x == nil || !x.fallback {
@@ -211,11 +210,10 @@ func (r Request) fallback(h Head, status int) (Answer, bool) {
 	return *a, true
 }
 
-// answerHeader is the header of an answer, an [http.Header].
+// answerHeader is the header of an answer, such as an [http.Header].
 type answerHeader interface{ Get(name string) string }
 
-// answering looks at the application's answer, which is known and not yet on its
-// way.
+// answering looks at the application's answer when it is known but not yet sent.
 func (x *exchange) answering(h Head, status int, header answerHeader) {
 	if !x.opens(status) && !x.opened() {
 		x.freeSlot()
@@ -229,21 +227,20 @@ func (x *exchange) answering(h Head, status int, header answerHeader) {
 	case http.StatusServiceUnavailable:
 		if x.credited && x.verdict == verdictPass && !x.exact {
 			x.exact, _ = x.g.paths.owned(h, true)
-			if h, ok := h.(httpHead); ok && patternPath(h.r.Pattern) == x.path { // the mux has said so
+			if h, ok := h.(httpHead); ok && patternPath(h.r.Pattern) == x.path { // the mux has matched exactly this path
 				x.exact = true
 			}
 		}
 	}
 }
 
-// opens reports whether an answer of that status opens a session.
+// opens reports whether an answer with that status opens a session.
 func (x *exchange) opens(status int) bool {
 	return x.asks && status == http.StatusSwitchingProtocols || x.acceptsStream(status)
 }
 
-// Opened reports that the connection left HTTP, from inside Hijack on net/http.
-// It returns the connection to use from now on: nc itself where it is watched,
-// else one that is.
+// open notes that the connection left HTTP, on net/http from inside Hijack. It returns
+// the connection to use from now on: nc itself if it is watched, or else a watched one.
 func (r Request) open(nc net.Conn) net.Conn {
 	c, x := r.conn(), r.x
 	if c == nil && x == nil {
@@ -266,7 +263,7 @@ func (r Request) open(nc net.Conn) net.Conn {
 	c.Note(conn.Upgraded)
 	c.AwaitAnswer()
 	x.set(stateOpened)
-	if x.g.ending.refusing.Load() { // its handshake was under way: its moment is now
+	if x.g.ending.refusing.Load() { // its handshake was in progress: it gets its goodbye now
 		x.g.ending.all.joins(x)
 	} else if s := x.g.drainingAlone(c); s != nil {
 		s.drain.joins(x)
@@ -279,8 +276,8 @@ func (r Request) open(nc net.Conn) net.Conn {
 	return nc
 }
 
-// adopt makes the connection of a session watched that was not: from here on it
-// sees what passes.
+// adopt makes the guard watch the connection of a session from here on, if it was not
+// watched before.
 func (r Request) adopt(c *conn.Conn, nc net.Conn) *conn.Conn {
 	if c == nil {
 		g := r.x.g
@@ -302,9 +299,9 @@ func (r Request) conn() *conn.Conn {
 	return r.c
 }
 
-// Answered reports a status as it is written, where that can be after Done. The
-// first counts. 1xx is none, 101 neither: that a handshake was accepted is known
-// when the answer has left, not when a framework was given it.
+// answered reports a status as it is written, which may be after Done. Only the first
+// final status counts; informational responses are ignored. So is 101: a handshake is
+// accepted when the answer has been sent, not when a framework gets the status.
 func (r Request) answered(status int) {
 	x := r.x
 	if x == nil || !x.counts(status) || !x.status.CompareAndSwap(0, int32(status)) {
@@ -318,15 +315,15 @@ func (r Request) answered(status int) {
 	}
 }
 
-// counts reports whether an answer of that status is the first and the last.
+// counts reports whether status is the first final one.
 func (x *exchange) counts(status int) bool {
 	return !x.fallback && !x.opened() && x.status.Load() == 0 && (status < 100 || status > 199)
 }
 
-// DoneLater is Done for a handler that returned err in a framework that turns
-// errors into answers only after its chain: what becomes of the request is told
-// when Answered has its status, or else a second after over is done.
-func (r *Request) doneAfterChain(over context.Context, err error) {
+// doneAfterChain is Done for a handler that returned err, in a framework that answers
+// errors only after its chain. The outcome is settled when answered gets the status, or
+// else a second after ctx has ended.
+func (r *Request) doneAfterChain(ctx context.Context, err error) {
 	x := r.x
 	if err == nil || x == nil || !r.begun || x.status.Load() != 0 || x.opened() {
 		r.Done(0, err)
@@ -340,15 +337,15 @@ func (r *Request) doneAfterChain(over context.Context, err error) {
 	if x.set(stateLate) {
 		x.freeSlot()
 	}
-	context.AfterFunc(over, func() { time.AfterFunc(answerGrace, x.settle) })
+	context.AfterFunc(ctx, func() { time.AfterFunc(answerGrace, x.settle) })
 }
 
-// answerGrace is how long an answer may come after the end of its context: a
-// middleware that sets a deadline ends that before the error is answered.
+// answerGrace is how long an answer may come after the end of its context: a middleware
+// that sets a deadline ends the context before the error is answered.
 const answerGrace = time.Second
 
-// Done ends the request: its handler has returned. status is what was answered,
-// 0 if that is not known; err is the handler's. A second Done does nothing.
+// Done ends the request after its handler has returned. status is what was answered, 0 if
+// that is not known; err is the handler's error. A second Done does nothing.
 func (r *Request) Done(status int, err error) {
 	if r.done {
 		return
@@ -387,22 +384,21 @@ func (r Request) release() {
 	c.Release()
 }
 
-// Panicked ends the request like Done, where its handler panicked with v. The
-// adapter recovers, calls it, and panics with v again, unless the connection
-// has left HTTP and the layer is the innermost one. It returns whether the
-// connection had left HTTP.
+// notePanic ends the request as Done does, if its handler panicked with v. The caller
+// recovers v and panics with it again, unless the connection has left HTTP and the layer
+// is the innermost one. It reports whether the connection had left HTTP.
 func (r *Request) notePanic(v any) (hijacked bool) {
 	return r.recordPanic(v, r.x == nil || r.x.buffersReused)
 }
 
-// panicked is Panicked. lent says that v may hold text of buffers that the server
-// uses again.
-func (r *Request) recordPanic(v any, lent bool) (hijacked bool) {
+// recordPanic is notePanic. reused says that v may contain text in buffers that the
+// server reuses.
+func (r *Request) recordPanic(v any, reused bool) (hijacked bool) {
 	c, x := r.conn(), r.x
 	hijacked = x != nil && x.opened()
 	r.done = true
 	if c == nil && x == nil {
-		return false // nothing is known of it; the server's own line tells it
+		return false // nothing is known of it; the server logs it
 	}
 	var g *Guard
 	attached := false
@@ -413,14 +409,14 @@ func (r *Request) recordPanic(v any, lent bool) (hijacked bool) {
 		g = x.g
 	}
 	if x == nil || x.set(statePanicked) {
-		e := event.Event{Class: event.HandlerPanic, Panic: usererror.FixPanic(v, lent), Stack: debug.Stack()}
+		e := event.Event{Class: event.HandlerPanic, Panic: usererror.FixPanic(v, reused), Stack: debug.Stack()}
 		if x != nil {
 			x.fill(&e)
 		} else if c != nil {
 			g.fill(c, &e)
 		}
-		// Where the server's log is ours its own line is swallowed; elsewhere
-		// that line tells it, and this one would be the second.
+		// Where the server's log is ours, its own line is swallowed. Elsewhere the
+		// server logs the panic, and this line would be the second.
 		as := journal.Ordinary
 		if !hijacked && !attached {
 			as = journal.Elsewhere

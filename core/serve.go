@@ -17,29 +17,28 @@ import (
 	"github.com/quietws/quietws/core/internal/usererror"
 )
 
-// headTimeout is what Serve sets where a server has no timeout of its own for
-// the head of a request: without one a slow client holds a connection for ever.
+// headTimeout is what Serve sets if a server has no timeout for the head of a request.
+// Without one, a slow client holds a connection for ever.
 const headTimeout = 10 * time.Second
 
-// closeChecks is how often Serve looks, before it returns, whether the handlers
-// of closed sessions have: 0.2 s.
+// closeChecks is how often Serve checks, before it returns, whether the handlers of
+// closed sessions have returned: for 0.2 s.
 const closeChecks = 20
 
 // errNoListener is the error of Serve without a listener.
 var errNoListener = errors.New("quietws: Serve was given no listener")
 
-// Serve attaches the guard to srv, serves on the listeners until ctx ends, and
-// then drains and shuts srv down, as [Guard.Drain] has it: sessions get their
-// goodbye, and after [DrainConfig].Timeout everything is closed, requests that run
-// too. It returns nil after a drain, or else the first error of a listener, after
-// closing srv and the others; sessions are not drained then. A Shutdown of srv by
-// somebody else ends it too, with a drain.
+// Serve attaches the guard to srv and serves on the listeners until ctx ends. Then it
+// drains as [Guard.Drain] does, and shuts srv down: sessions get their goodbye, and after
+// [DrainConfig].Timeout everything is closed, including requests that still run. After a
+// drain it returns nil. If a listener fails, it closes srv and the other listeners and
+// returns the first error; sessions are not drained then. If your own code calls
+// srv.Shutdown, Serve also ends with a drain.
 //
-// Listeners are watched; those that came from [Guard.Listener] or
-// [Guard.TLSListener] are taken as they are. For TLS give it a TLSListener. Where
-// srv has neither ReadHeaderTimeout nor ReadTimeout, Serve sets ReadHeaderTimeout
-// to 10 s. Without a listener, and for one of tls.NewListener that is not over one
-// of [Guard.Listener], it returns an error at once.
+// Listeners are watched; those of [Guard.Listener] and [Guard.TLSListener] are used
+// unchanged. For TLS give it a TLSListener. If srv has neither ReadHeaderTimeout nor
+// ReadTimeout, Serve sets ReadHeaderTimeout to 10 s. Without a listener, or with one of
+// tls.NewListener that is not over one of [Guard.Listener], it returns an error at once.
 //
 // Give it a context that ends at SIGTERM, and let a second signal end the process:
 //
@@ -61,10 +60,10 @@ func (g *Guard) Serve(ctx context.Context, srv *http.Server, listeners ...net.Li
 	return a.Serve(ctx, srv, listeners...)
 }
 
-// Server is a server of any framework, for [Adapter.Serve]. *http.Server is one.
+// servable is a server of any framework, for [Adapter.Serve]. *http.Server is one.
 type servable interface {
-	// Serve serves until Shutdown or Close, on several listeners at once. After
-	// Shutdown it returns nil or http.ErrServerClosed.
+	// Serve serves until Shutdown or Close, on several listeners at once. After Shutdown
+	// it returns nil or http.ErrServerClosed.
 	Serve(net.Listener) error
 	// Shutdown waits for requests that run, until its context ends.
 	Shutdown(context.Context) error
@@ -72,8 +71,8 @@ type servable interface {
 	Close() error
 }
 
-// Serve is [Guard.Serve] for a server of any framework, which the adapter has
-// attached; a is that of its [Adapter.Server].
+// Serve is [Guard.Serve] for a server of any framework that the adapter has attached; a
+// comes from [Adapter.Server].
 func (a Adapter) Serve(ctx context.Context, srv servable, listeners ...net.Listener) error {
 	g := a.g
 	if len(listeners) == 0 {
@@ -85,7 +84,7 @@ func (a Adapter) Serve(ctx context.Context, srv servable, listeners ...net.Liste
 	if err := a.canServe(ctx); err != nil {
 		return unserved(err, listeners...)
 	}
-	var all *drain // of all that the guard has
+	var all *drain // of all sessions of the guard
 	if g != nil {
 		all = g.ending.all
 		address := addressOf(listeners...)
@@ -103,14 +102,14 @@ func (a Adapter) Serve(ctx context.Context, srv servable, listeners ...net.Liste
 		err = g.shutdown(all, srv)
 	case err = <-failed:
 		running--
-		if err == nil || usererror.Is(err, http.ErrServerClosed) { // somebody called Shutdown: the drain is under way
+		if err == nil || usererror.Is(err, http.ErrServerClosed) { // Shutdown was called: the drain has begun
 			err = g.shutdown(g.leaves(a.server), srv)
 		} else {
 			g.stops(a.server)
 			_ = srv.Close()
 		}
 	}
-	for _, ln := range listeners { // one that was about to be served: fasthttp's Serve knows of no shutdown before it
+	for _, ln := range listeners { // including one about to be served: fasthttp's Serve does not see a shutdown before it
 		_ = ln.Close()
 	}
 	for range running {
@@ -119,7 +118,7 @@ func (a Adapter) Serve(ctx context.Context, srv servable, listeners ...net.Liste
 	return err
 }
 
-// watched puts the guard on ln where it is not yet.
+// watched puts the guard on ln if it is not there yet.
 func (g *Guard) watched(ln net.Listener) net.Listener {
 	switch ln.(type) {
 	case *listener, *tlsListener:
@@ -128,8 +127,7 @@ func (g *Guard) watched(ln net.Listener) net.Listener {
 	return g.Listener(ln)
 }
 
-// shutdown waits for the drain, and then shuts srv down for as long as the deadline
-// lets it.
+// shutdown waits for the drain, then shuts srv down, for as long as the deadline allows.
 func (g *Guard) shutdown(d *drain, srv servable) error {
 	timeout := defaultDrainTimeout
 	if g != nil {
@@ -146,7 +144,7 @@ func (g *Guard) shutdown(d *drain, srv servable) error {
 	if g == nil {
 		return nil
 	}
-	for range closeChecks { // handlers of what was closed return now: how it ended can be told yet
+	for range closeChecks { // handlers of closed connections return now, and how their sessions ended can still be logged
 		if !g.anySession(d.of) {
 			break
 		}
@@ -156,8 +154,8 @@ func (g *Guard) shutdown(d *drain, srv servable) error {
 	return nil
 }
 
-// Listen listens on addr, as net.Listen has it, and serves what it gets with
-// serve, which closes it. It returns the error of either.
+// Listen listens on addr, as net.Listen does, and passes the listener to serve, which
+// closes it. It returns the error of either.
 func (a Adapter) Listen(network, addr string, serve func(...net.Listener) error) error {
 	ln, err := net.Listen(network, addr)
 	if err != nil {
@@ -166,13 +164,12 @@ func (a Adapter) Listen(network, addr string, serve func(...net.Listener) error)
 	return serve(ln)
 }
 
-// errNoCertificate is the error of ListenTLS without one.
+// errNoCertificate is the error of ListenTLS without a certificate.
 var errNoCertificate = errors.New("quietws: ServeTLS needs a tls.Config with a certificate")
 
-// ListenTLS is Listen with TLS above. Where config names no protocols HTTP/1.1 is
-// offered, and HTTP/2 if http2 says that the server speaks it; where it does not,
-// HTTP/2 is never offered. A config without a certificate is an error. config is
-// not changed.
+// ListenTLS is Listen with TLS above. If config names no protocols, HTTP/1.1 is offered,
+// and HTTP/2 if http2 says that the server speaks it. If the server does not, HTTP/2 is
+// never offered. A config without a certificate is an error. config is not changed.
 func (a Adapter) ListenTLS(network, addr string, config *tls.Config, http2 bool, serve func(...net.Listener) error) error {
 	if config == nil || len(config.Certificates) == 0 && config.GetCertificate == nil && config.GetConfigForClient == nil {
 		return errNoCertificate
@@ -194,15 +191,15 @@ func unserved(why error, listeners ...net.Listener) error {
 	return why
 }
 
-// Run serves srv on addr until the process gets SIGINT or SIGTERM, drains, shuts
-// srv down and closes g: [Guard.Serve], with the lines around it that every main
-// function needs. addr is host:port as for [net.Listen]; ":8080" is every address
-// of this host. It returns nil after a drain, whatever became of the sessions, and
-// else why it could not listen or serve. A second signal ends the process at once,
-// as it would without Run. A nil g serves and shuts down all the same.
+// Run serves srv on addr until the process gets SIGINT or SIGTERM, drains, shuts srv down
+// and closes g. It is [Guard.Serve] with the lines that every main function needs around
+// it. addr is host:port as for [net.Listen]; ":8080" is every address of this host. After
+// a drain it returns nil, whatever became of the sessions; otherwise, the reason why it
+// could not listen or serve. A second signal ends the process at once, as it would
+// without Run. A nil g serves and shuts down too.
 //
-// It is for a process whose life is that of this server: SIGINT and SIGTERM are
-// its own, and g, which it closes, serves nothing else. For more than that take
+// It is for a process that lives as long as this server: it handles SIGINT and SIGTERM,
+// and it closes g, which therefore must not serve anything else. For other programs use
 // [Guard.Serve].
 func Run(g *Guard, srv *http.Server, addr string) error {
 	return g.Adapter().Run(func(ctx context.Context) error {
@@ -210,29 +207,27 @@ func Run(g *Guard, srv *http.Server, addr string) error {
 	})
 }
 
-// RunTLS is Run over TLS with the certificate in certFile and its key in keyFile,
-// both in PEM, as for [http.Server.ListenAndServeTLS]: they are read once. HTTP/2 is
-// offered beside HTTP/1.1. srv.TLSConfig is what else there is to say about TLS; it
-// is not changed.
+// RunTLS is Run over TLS, with the certificate in certFile and its key in keyFile. Both
+// are PEM, as for [http.Server.ListenAndServeTLS], and are read once. HTTP/2 is offered
+// as well as HTTP/1.1. srv.TLSConfig has the other settings of TLS; it is not changed.
 func RunTLS(g *Guard, srv *http.Server, addr, certFile, keyFile string) error {
 	return g.Adapter().RunTLS(certFile, keyFile, srv.TLSConfig, func(ctx context.Context, config *tls.Config) error {
 		return g.Adapter().ListenTLS("tcp", addr, config, true, func(ln ...net.Listener) error { return g.Serve(ctx, srv, ln...) })
 	})
 }
 
-// Run is [Run] for a server of any framework, which serve serves until its context
-// ends.
+// Run is [Run] for a server of any framework, which serve serves until its context ends.
 func (a Adapter) Run(serve func(context.Context) error) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process
 	err := serve(ctx)
-	_ = a.g.Close() // it fails where the log takes nothing, and there the program would log it
+	_ = a.g.Close() // it fails only if the log blocks, where the program would log the error
 	return err
 }
 
-// RunTLS is [RunTLS] for a server of any framework. base is what else there is to
-// say about TLS, nil for nothing.
+// RunTLS is [RunTLS] for a server of any framework. base has the other settings of TLS;
+// it may be nil.
 func (a Adapter) RunTLS(certFile, keyFile string, base *tls.Config, serve func(context.Context, *tls.Config) error) error {
 	return a.Run(func(ctx context.Context) error {
 		pair, err := tls.LoadX509KeyPair(certFile, keyFile)

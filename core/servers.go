@@ -15,35 +15,35 @@ import (
 	"github.com/quietws/quietws/core/internal/conn"
 )
 
-// server is one that the guard is attached to, or the two of an application that
-// shut down together. It counts until its Shutdown, or until its Serve returns.
+// server is one that the guard is attached to, or the two servers of one application,
+// which shut down together. It counts until its Shutdown, or until its Serve returns.
 type server struct {
 	g           *Guard
-	n           uint32      // its number, for conn.Conn.home; 0 where there are too many
-	afterEnd    bool        // the guard was over before it came
+	n           uint32      // its number, for conn.Conn.SetServer; 0 if there are too many servers
+	afterEnd    bool        // it came when the guard had drained or was closed
 	started     atomic.Bool // it began to serve
-	gone        bool        // it does not count any more; under Guard.mu
-	address     string      // where it listens, "" if that is not known; under Guard.mu
-	drain       *drain      // of its sessions alone, nil if there is none; under Guard.mu
-	drainsAlone atomic.Bool // what opens on it now gets its goodbye at once
+	gone        bool        // it does not count any more; under servers.mu
+	address     string      // where it listens, "" if unknown; under servers.mu
+	drain       *drain      // of only its own sessions, or nil; under servers.mu
+	drainsAlone atomic.Bool // drain has begun: a session that opens now gets its goodbye at once
 }
 
-// servers are those that the guard is attached to, and what is known of all of them.
+// servers are the servers that the guard is attached to, and what is known of all of
+// them.
 type servers struct {
 	mu       sync.Mutex
-	attached map[any]*server // by the pointers that stand for it; under mu
-	list     []*server       // by their number less one; under mu
+	attached map[any]*server // by the keys of Adapter.Server; under mu
+	list     []*server       // the server with number n is at n-1; under mu
 
-	anyDrainsAlone atomic.Bool  // the sessions of one of them are ended alone; set under mu
-	headLimit      atomic.Int64 // how many bytes a server of net/http reads of a head; set as one starts
+	anyDrainsAlone atomic.Bool  // drainsAlone of some server; set under mu
+	headLimit      atomic.Int64 // how many bytes of a head a server of net/http reads; set when one starts
 
-	opening sync.Mutex   // held while a session opens that a server has handed over
+	opening sync.Mutex   // held while a session opens on a connection that a server has handed over
 	unseen  connTable    // connections that the guard did not accept; written in the accept loop
-	adopted *conn.Source // of sessions on connections that were not watched before; set by New
+	adopted *conn.Source // the source of sessions on connections that were not watched before; set by New
 }
 
-// serverOf returns the record of a server, by one of the pointers that stand for
-// it, and whether it is new.
+// serverOf returns the record of a server by one of its keys, and whether it is new.
 func (g *Guard) serverOf(keys ...any) (s *server, first bool) {
 	g.servers.mu.Lock()
 	defer g.servers.mu.Unlock()
@@ -66,11 +66,10 @@ func (g *Guard) serverOf(keys ...any) (s *server, first bool) {
 	return s, first
 }
 
-// Server returns a for one server, and whether the guard was not yet attached to
-// it. keys are pointers that stand for it, and the guard keeps them: more than one
-// where an application has several servers that shut down together. Where the
-// server serves already it is too late for that: a line says so, and first is
-// false.
+// Server returns an Adapter for one server, and whether the guard was not yet attached to
+// that server. keys are pointers that identify it, and the guard keeps them; there are
+// several if an application has several servers that shut down together. If the server is
+// already serving it is too late: a line says so, and first is false.
 func (a Adapter) Server(keys ...any) (_ Adapter, first bool) {
 	if a.g == nil {
 		return a, false
@@ -91,8 +90,8 @@ func (g *Guard) knows(keys []any) bool {
 }
 
 // serves reports whether a server has a listener. Neither *http.Server nor
-// *fasthttp.Server has a public way to ask; a version that keeps its listeners
-// elsewhere is taken not to serve.
+// *fasthttp.Server has a public way to ask. A version that keeps its listeners elsewhere
+// is assumed not to serve.
 func serves(srv any) bool {
 	v := reflect.ValueOf(srv)
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
@@ -113,10 +112,10 @@ func (s *server) has(c *conn.Conn) {
 	}
 }
 
-// owns reports whether c belongs to s. Everything belongs to a nil server.
+// owns reports whether c belongs to s. A nil server owns every connection.
 func (s *server) owns(c *conn.Conn) bool { return s == nil || s.n != 0 && c.Server() == s.n }
 
-// parts returns the server of c if its sessions are being ended alone.
+// drainingAlone returns the server of c if only its sessions are being drained, else nil.
 func (g *Guard) drainingAlone(c *conn.Conn) *server {
 	if !g.servers.anyDrainsAlone.Load() {
 		return nil
@@ -130,9 +129,8 @@ func (g *Guard) drainingAlone(c *conn.Conn) *server {
 	return g.servers.list[n-1]
 }
 
-// leaves notes that s accepts no more, and returns the drain that is to follow: of
-// its own sessions where another server counts, else of all. s may be nil, which
-// stands for the only server.
+// leaves notes that s accepts no more, and returns the drain that must follow: of its own
+// sessions if another server counts, else of all. A nil s stands for the only server.
 func (g *Guard) leaves(s *server) *drain {
 	if g == nil {
 		return nil
@@ -156,7 +154,7 @@ func (g *Guard) leaves(s *server) *drain {
 	return d
 }
 
-// stops notes that s accepts no more, and returns how many others count, and how
+// stops notes that s accepts no more. It returns how many other servers count, and how
 // many of these have started.
 func (g *Guard) stops(s *server) (others, started int) {
 	if g == nil {
@@ -197,7 +195,7 @@ func (s *server) starts(address string) {
 	}
 }
 
-// attrs name a server in a line that is about it alone.
+// attrs name a server in a line that is only about that server.
 func (s *server) attrs() []slog.Attr {
 	if s == nil {
 		return nil
@@ -207,7 +205,7 @@ func (s *server) attrs() []slog.Attr {
 	return []slog.Attr{slog.String("server", cmp.Or(s.address, "unknown"))}
 }
 
-// addressOf is where listeners listen.
+// addressOf is where the listeners listen.
 func addressOf(listeners ...net.Listener) string {
 	var all []string
 	for _, ln := range listeners {
@@ -218,7 +216,7 @@ func addressOf(listeners ...net.Listener) string {
 	return strings.Join(all, ", ")
 }
 
-// drains returns the drain of all, and those of servers alone.
+// drains returns the drain of all sessions, and those of single servers.
 func (g *Guard) drains() []*drain {
 	g.servers.mu.Lock()
 	defer g.servers.mu.Unlock()
@@ -231,12 +229,12 @@ func (g *Guard) drains() []*drain {
 	return all
 }
 
-// errOver is the error of Serve with a guard that has done its work.
+// errOver is the error of Serve with a guard that has drained or is closed.
 var errOver = errors.New("quietws: the guard has drained or is closed, and there is no way back: make a new one with core.New")
 
-// CanServe returns an error where the guard has drained or is closed: it refuses
-// every handshake then, and closes no session. Where ctx has ended Serve may go on,
-// which ends at once.
+// canServe returns an error if the guard has drained or is closed, because it then
+// refuses every handshake and closes no session. If ctx has ended there is no error:
+// Serve then ends at once.
 func (a Adapter) canServe(ctx context.Context) error {
 	if a.g != nil && ctx.Err() == nil && a.g.isOver() {
 		return errOver
@@ -246,8 +244,8 @@ func (a Adapter) canServe(ctx context.Context) error {
 
 func (g *Guard) isOver() bool { return g.closed.Load() || g.isDraining() }
 
-// usedAgain logs, once, where no error can be returned, that a guard is used which
-// has drained or is closed.
+// usedAgain logs, once, that a guard is used that has drained or is closed. It is for
+// calls that cannot return an error.
 func (g *Guard) usedAgain(by string) {
 	if !g.isOver() || g.once.overAgain.Swap(true) {
 		return
@@ -257,7 +255,7 @@ func (g *Guard) usedAgain(by string) {
 		g.journal.Note(slog.LevelWarn, msgOverAgain, attrs...)
 		return
 	}
-	defer func() { _ = recover() }() // the log of a closed guard contains nothing any more
+	defer func() { _ = recover() }() // the journal of a closed guard contains no panics any more
 	g.config.Logger.LogAttrs(context.Background(), slog.LevelWarn, msgOverAgain, attrs...)
 }
 
