@@ -10,21 +10,20 @@ import (
 	"github.com/quietws/quietws/core/internal/usererror"
 )
 
-// Session is a WebSocket session that the guard knows of. Get it from [SessionOf].
-// All methods may be called on a nil Session, of which nothing is known: OnDrain,
-// Ended and Settle do nothing then. They are safe for concurrent use. Serve, Run
-// and Panicked are for authors of adapters.
+// Session is a WebSocket session that the guard knows. Get it from [SessionOf]. You may
+// call all methods on a nil Session: OnDrain, Ended and Settle then do nothing. They are
+// safe for concurrent use. Serve, Run and Panicked are for authors of adapters.
 type Session exchange
 
-// exchangeKey is asked of a context for the exchange of its request.
+// exchangeKey is the key of the exchange in the context of its request.
 type exchangeKey struct{}
 
-// SessionOf returns the session that the request of this context has become,
-// nil if it has not, or not yet: call it after the handshake, inside the
-// handler, with the context of the request or of Handler; a *gin.Context does
-// too. On Fiber a route of your own library has fiberws.SessionOf instead. The
-// Session remains valid after the handler returned; the context of a request that
-// is over does not, for it may lead to the next one on its connection.
+// SessionOf returns the session that the request of this context has become, or nil if it
+// has not, or not yet. Call it after the handshake, inside the handler, with the context
+// of the request or of Handler; a *gin.Context also works. On Fiber, a route of your own
+// library uses fiberws.SessionOf instead. The Session remains valid after the handler has
+// returned. The context of a finished request does not: it may lead to the next request
+// on its connection.
 func SessionOf(ctx context.Context) *Session {
 	x := exchangeOf(ctx)
 	for i := 0; x == nil && i < len(requestKeys); i++ {
@@ -38,20 +37,20 @@ func SessionOf(ctx context.Context) *Session {
 	return nil
 }
 
-// requestKeys are never changed once main runs.
+// requestKeys do not change after main has started.
 var requestKeys []any
 
-// RequestKey is for the init function of an adapter whose framework has a
-// context.Context of its own that does not lead to that of the request, as
-// *gin.Context: key is what such a context gives its *http.Request for, and
-// SessionOf finds the session there. It must not be called once main runs.
+// RequestKey is for the init function of an adapter whose framework has its own
+// context.Context, such as *gin.Context, that does not lead to that of the request. key
+// is the key under which such a context returns its *http.Request, and SessionOf finds
+// the session there. Do not call it after main has started.
 func RequestKey(key any) { requestKeys = append(requestKeys, key) }
 
-// exchangeOfKey is asked of a context for the exchange of a guard inside of which
-// another guard has begun the request too.
+// exchangeOfKey is the key of the exchange of one guard if another guard, further in, has
+// begun the request too.
 type exchangeOfKey struct{ g *Guard }
 
-// exchangeIn returns the exchange of g's, nil if there is none.
+// exchangeIn returns the exchange of g, nil if there is none.
 func (g *Guard) exchangeIn(ctx context.Context) *exchange {
 	x := exchangeOf(ctx)
 	if x != nil && x.g != g {
@@ -67,17 +66,16 @@ func exchangeOf(ctx context.Context) *exchange {
 
 // drainMore is what few sessions need.
 type drainMore struct {
-	onDrain []func()      // the second function and the following
-	idle    chan struct{} // closed when none of them runs
+	onDrain []func()      // the second function and later ones
+	idle    chan struct{} // closed when no function runs
 }
 
-// OnDrain registers f to be called once, in a goroutine of its own, at this
-// session's moment of the drain: it should send the peer a close frame (RFC 6455
-// §5.5.1) in the way of your library, and leave it to the handler to read on. If
-// the moment has come already, f is called now. f must be safe beside the
-// handler's own writes, and need not return before the drain's deadline. A panic
-// in f is contained and told. f is not called for a session that has ended.
-// Registered several times, all are called, at once.
+// OnDrain registers f to be called once, in its own goroutine, at this session's moment
+// of the drain. f should send the peer a close frame (RFC 6455 §5.5.1) with your library,
+// and let the handler read on. If the moment has already come, f is called at once. It
+// must be safe to call f while the handler writes. f need not return before the drain's
+// deadline. A panic in f is contained and logged. f is not called for a session that has
+// ended. If you register several functions, all are called at the same time.
 //
 // A session of an adapter's Handler needs none: its close frame is sent for it.
 func (s *Session) OnDrain(f func()) {
@@ -104,11 +102,11 @@ func (s *Session) OnDrain(f func()) {
 	}
 }
 
-// Settle takes back what OnDrain registered, if its moment has not come, and
-// otherwise waits until it has returned. It reports whether the moment has come.
-// A handler calls it when it is through with the session, so that how a goodbye
-// ended is known before the session is over; on Fiber, whose connections other
-// clients get, every handler of your own that uses OnDrain should.
+// Settle takes back what OnDrain registered, if its moment has not come; otherwise it
+// waits until that has returned. It reports whether the moment has come. Call it in a
+// handler that has finished with the session, so that the result of the goodbye is known
+// before the session is over. On Fiber, which reuses connections for other clients, call
+// it in every handler of your own that uses OnDrain.
 func (s *Session) Settle() (drained bool) {
 	if s == nil {
 		return false
@@ -135,11 +133,11 @@ func (s *Session) Settle() (drained bool) {
 	return drained
 }
 
-// Ended tells the close code of RFC 6455 §7.4 with which the session ended, for
-// applications that own their frames and want it in log and metrics. Call it before
-// the connection is closed; the last call counts. Where the handler returns an
-// error that carries a code, as gorilla's, coder's and fasthttp's CloseError do,
-// that is found without it. It closes nothing.
+// Ended records the close code of RFC 6455 §7.4 with which the session ended, for
+// applications that own their frames and want the code in log and metrics. Call it before
+// the connection is closed; the last call counts. You do not need it if the handler
+// returns an error with a code, such as a CloseError of gorilla, coder or fasthttp. Ended
+// closes nothing.
 func (s *Session) Ended(code int) {
 	if s == nil {
 		return
@@ -200,7 +198,7 @@ func (x *exchange) setCancel(cancel context.CancelCauseFunc) {
 	x.mu.Unlock()
 }
 
-// EndContext ends the session's context after a while.
+// EndContext implements conn.Occupant: it ends the session's context after that time.
 func (x *exchange) EndContext(after time.Duration) {
 	x.mu.Lock()
 	cancel := x.cancel
@@ -214,7 +212,7 @@ func (x *exchange) EndContext(after time.Duration) {
 	}
 }
 
-// end marks the session as over and returns what is known of how.
+// end marks the session as over, and returns what is known about its end.
 func (x *exchange) end() (code int, byServer bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -225,7 +223,7 @@ func (x *exchange) end() (code int, byServer bool) {
 	return int(x.code), x.byServer
 }
 
-// noteCode takes the close code out of the error that a handler returned.
+// noteCode takes the close code from an error that a handler returned.
 func (x *exchange) noteCode(err error) {
 	code := closeCode(err)
 	if code == 0 {
@@ -238,15 +236,15 @@ func (x *exchange) noteCode(err error) {
 	x.mu.Unlock()
 }
 
-// errSessionEnded is the cause of a session context's end.
+// errSessionEnded is the cause with which a session's context ends.
 var errSessionEnded = errors.New("quietws: the session's connection ended")
 
-// closeCode returns the code in the first error of err's tree that is a
-// CloseError, as gorilla/websocket, coder/websocket and fasthttp/websocket all
-// call theirs, with the code in a field Code; 0 if there is none.
+// closeCode returns the code of the first error in err's tree that is a CloseError, 0 if
+// there is none. gorilla/websocket, coder/websocket and fasthttp/websocket all use that
+// name, with the code in a field Code.
 func closeCode(err error) (code int) {
 	found := usererror.Find(err, func(e error) bool { code = codeIn(e); return code != 0 })
-	if !found { // or a panic came between
+	if !found { // code may be set all the same, if a later call panicked
 		return 0
 	}
 	return code

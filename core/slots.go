@@ -11,17 +11,17 @@ import (
 	"github.com/quietws/quietws/core/event"
 )
 
-// slots are the places of Config.MaxSessions. A handshake takes one where it can
-// still succeed, and gives it back when it was not answered 101, at the latest when
-// its handler returns; a session when it ends.
+// slots are the places of Config.MaxSessions. A handshake takes one while it can still
+// succeed. It gives it back if it is not answered 101, at the latest when its handler
+// returns. A session gives it back when it ends.
 type slots struct {
 	taken atomic.Int64
 	mu    sync.Mutex
-	lent  map[*exchange]net.Conn // to sessions of whose end nobody tells
+	lent  map[*exchange]net.Conn // the places of sessions whose end is not reported
 }
 
-// takeSlot takes a place for x, if there is a limit and x has none. It reports
-// whether there was one.
+// takeSlot takes a place for x, if there is a limit and x has none. It reports whether x
+// may go on.
 func (g *Guard) takeSlot(x *exchange) bool {
 	limit := int64(g.config.MaxSessions)
 	if limit == 0 || g.config.ObserveOnly || x.is(stateSlot) {
@@ -37,7 +37,7 @@ func (g *Guard) takeSlot(x *exchange) bool {
 	return true
 }
 
-// freeSlot gives back the place that x has.
+// freeSlot gives back the place of x, if it has one.
 func (x *exchange) freeSlot() {
 	if !x.is(stateSlot) {
 		return
@@ -55,8 +55,8 @@ func (s *slots) free(x *exchange) {
 	}
 }
 
-// lendSlot keeps the place of x until nc is closed, and reports whether that can
-// be seen: the session on nc is one of whose end nobody tells.
+// lendSlot keeps the place of x until nc is closed, for a session whose end is not
+// reported. It returns false if that cannot be seen.
 func (x *exchange) lendSlot(nc net.Conn) bool {
 	if !x.is(stateSlot) {
 		return true
@@ -79,9 +79,9 @@ func (x *exchange) lendSlot(nc net.Conn) bool {
 	return true
 }
 
-// reclaim gives back the places of connections that are closed by now, and reports
-// whether there were some. It is called only where there is no place left, and so
-// looks at no more than the limit.
+// reclaim gives back the places of connections that are now closed, and reports whether
+// there were any. It is called only if no place is left, so it looks at no more
+// connections than the limit.
 func (s *slots) reclaim() (some bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,8 +94,8 @@ func (s *slots) reclaim() (some bool) {
 	return some
 }
 
-// closedConn reports whether nc was closed on this side, and whether that is
-// known: a server may use another kind of connection again for another client.
+// closedConn reports whether nc was closed on this side, and whether that is known: a
+// server may reuse other kinds of connection for another client.
 func closedConn(nc net.Conn) (closed, known bool) {
 	switch nc.(type) {
 	case *net.TCPConn, *net.UnixConn:
@@ -109,9 +109,9 @@ func closedConn(nc net.Conn) (closed, known bool) {
 	return errors.Is(err, net.ErrClosed), true
 }
 
-// admit reports whether an answer of that status may go out: one that opens a
-// session needs a place, unless its route has taken it. Where there is none x is
-// refused, and its answer is to go out instead.
+// admit reports whether an answer with that status may be sent. An answer that opens a
+// session needs a place, unless its route has taken one. If there is none, x is refused,
+// and its answer must be sent instead.
 func (x *exchange) admit(status int) bool {
 	if !x.opens(status) || x.g.takeSlot(x) {
 		return true

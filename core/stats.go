@@ -10,13 +10,13 @@ import (
 	"github.com/quietws/quietws/core/internal/prober"
 )
 
-// stats are the counters. Nothing here is touched by an ordinary request; what
-// is touched once for each connection or event is in stripes, so that cores do
-// not contend for a cache line.
+// stats are the counters. An ordinary request touches none of them. Counters that are
+// touched for each connection or event are split into stripes, so that cores do not
+// compete for a cache line.
 type stats struct {
-	accepted     atomic.Uint64 // by one goroutine for each listener
+	accepted     atomic.Uint64 // by one goroutine per listener
 	acceptErrors atomic.Uint64
-	sessions     atomic.Int64 // open, or about to
+	sessions     atomic.Int64 // open now
 	stripes      [statStripes]struct {
 		closed [classCount]atomic.Uint64
 		_      [64]byte
@@ -24,13 +24,13 @@ type stats struct {
 	probes     [classCount][probersMax][2]atomic.Uint64 // [ok, failing]
 	lastSeen   [probersMax]atomic.Int64                 // unix nanoseconds
 	handshakes [handshakeResults][reasonCount]atomic.Uint64
-	broken     atomic.Uint64 // of those that failed, the ones that this server is to blame for
+	broken     atomic.Uint64 // failed handshakes that are this server's fault
 	ended      [len(sessionEnds)][len(closeCodes)]atomic.Uint64
 	suppressed [classCount]atomic.Uint64
 	drained    [drainOutcomes]atomic.Uint64
 }
 
-// How many classes and reasons there are, with those of zero.
+// The numbers of classes and reasons, including the zero values.
 const (
 	classCount  = int(event.TCPProbe) + 1
 	reasonCount = int(event.ReasonShutdown) + 1
@@ -38,7 +38,7 @@ const (
 
 const (
 	statStripes = 16
-	probersMax  = 128 // more than the table has; a test says so
+	probersMax  = 128 // more than the table has; a test checks that
 )
 
 // The results of a handshake.
@@ -63,8 +63,8 @@ const (
 	endedPanic
 )
 
-// closeCodes are the close codes that have a label of their own: those that
-// RFC 6455 §7.4.1 lets one send, and the registered ones after it.
+// closeCodes are the close codes that have their own label: those that RFC 6455 §7.4.1
+// allows in a close frame, and those registered later.
 var closeCodes = [...]struct {
 	code  int
 	label string
@@ -104,7 +104,7 @@ func (s *stats) countProbe(class event.Class, p prober.Prober, failing bool) {
 	s.probes[class][p][outcome].Add(1)
 }
 
-// seeProber notes when a prober was seen, from where it may be believed.
+// seeProber records when a prober was seen where its claim can be believed.
 func (s *stats) seeProber(p prober.Prober, at time.Time) {
 	if p != 0 {
 		s.lastSeen[p].Store(at.UnixNano())
@@ -118,61 +118,60 @@ func (s *stats) closed(class event.Class) (n uint64) {
 	return n
 }
 
-// Snapshot is what the guard has counted since New, in numbers that only grow, but
-// for Open, SessionsOpen, Ready, Draining and Checks, which are as they are now. The
-// maps and slices are the caller's. Package prom shows it to Prometheus.
+// Snapshot is what the guard has counted since New. The numbers only grow, except Open
+// and SessionsOpen. These, Ready, Draining and Checks show the present. The caller owns
+// the maps and slices. Package prom exports it to Prometheus.
 type Snapshot struct {
-	// Accepted counts connections through Listener, TLSListener, Serve or,
-	// with Attach alone, those that the server reported; with Wrap or an
-	// adapter's Middleware alone there are none. Open is Accepted less what
-	// Closed adds up to.
+	// Accepted counts connections that were accepted through Listener, TLSListener or
+	// Serve, or, with Attach alone, those that the server reported. With only Wrap or an
+	// adapter's Middleware there are none. Open is Accepted minus the sum of Closed.
 	Accepted, Open uint64
-	// Closed has every class, those with nothing too.
+	// Closed has every class, including those with a count of 0.
 	Closed map[event.Class]uint64
-	// AcceptErrors counts errors of Accept that were waited out, such as too
-	// many open files.
+	// AcceptErrors counts errors of Accept after which the listener tried again, such as
+	// too many open files.
 	AcceptErrors uint64
 
-	// Probes counts requests of the classes HTTPProbe and ProbeFailing, and
-	// connections of the other classes of probes. What is 0 is left out.
+	// Probes counts requests of the classes HTTPProbe and ProbeFailing, and connections
+	// of the other probe classes. Entries of 0 are omitted.
 	Probes []ProbeCount
-	// Handshakes counts requests that asked to upgrade, and what was refused on
-	// a WebSocket route. What is 0 is left out.
+	// Handshakes counts requests that asked to upgrade, and requests that were refused on
+	// a WebSocket route. Entries of 0 are omitted.
 	Handshakes []HandshakeCount
-	// HandshakesBroken counts, of those that failed, the good ones on a WebSocket
-	// route that this server did not complete by its own fault. A handshake sent
-	// to a page that answers 5xx is none, nor one whose client sent frames before
-	// it had the answer.
+	// HandshakesBroken counts failed handshakes that are this server's fault: good
+	// handshakes on a WebSocket route that it did not complete. It does not count a
+	// handshake for a page that answers 5xx, or one whose client sent frames before it
+	// had the answer.
 	HandshakesBroken uint64
 	// SessionsOpen counts WebSocket sessions, also those on connections that
 	// are not counted in Open because only Middleware is in use. SessionsLimit
 	// is Config.MaxSessions, 0 where there is no limit.
 	SessionsOpen  uint64
 	SessionsLimit int
-	// SessionsEnded counts those that ended. What is 0 is left out.
+	// SessionsEnded counts sessions that ended. Entries of 0 are omitted.
 	SessionsEnded []SessionCount
-	// Suppressed counts the log lines that were kept quiet or collapsed, by
-	// class; those without any are left out. Dropped counts the events and lines
-	// that were lost: the log or the observer was too slow, or the guard closed.
+	// Suppressed counts the log lines that were suppressed or collapsed, by class;
+	// entries of 0 are omitted. Dropped counts the events and lines that were lost,
+	// because the log or the observer was too slow or the guard was closed.
 	Suppressed map[event.Class]uint64
 	Dropped    uint64
-	// LastSeen says when a prober, a name of [Probers] or "configured", was last seen at a
-	// platform's address or in a range of its own.
+	// LastSeen is the time when a prober, by a name of [Probers] or "configured", was
+	// last seen at a platform's address or in one of its own ranges.
 	LastSeen map[string]time.Time
 
-	// Ready is what the ready route answers, without a request's own exclude=;
-	// Draining is true from the start of a drain.
+	// Ready is what the ready route answers, not counting a request's exclude=. Draining
+	// is true from the start of a drain.
 	Ready, Draining bool
-	// Checks are those of a [Config.Health] that has them: see [Health].
+	// Checks are those of a [Config.Health] that has a Checks method: see [Health].
 	Checks []CheckStatus
-	// Drained counts sessions by their outcome at the drain: "answered" completed
-	// the closing handshake, "closed" ended otherwise, "dropped" were closed at
-	// its deadline.
+	// Drained counts sessions by their outcome at the drain: "answered" completed the
+	// closing handshake, "closed" ended in another way, "dropped" were closed at the
+	// deadline.
 	Drained map[string]uint64
 }
 
-// ProbeCount is a number of probes. Prober is a name of [Probers], "configured"
-// for a nameless one at an address of [Config.ProbeSources], or "unknown".
+// ProbeCount is a number of probes. Prober is a name of [Probers], "configured" for a
+// prober without a known name at an address of [Config.ProbeSources], or "unknown".
 // Failing: not answered 2xx or 3xx.
 type ProbeCount struct {
 	Class   event.Class
@@ -189,19 +188,18 @@ type HandshakeCount struct {
 	N      uint64
 }
 
-// SessionCount is a number of sessions that ended. End is a word of
-// [event.SessionEnd]; Code is a code of RFC 6455 §7.4.1, "other" or "unknown".
+// SessionCount is a number of sessions that ended. End is a word of [event.SessionEnd];
+// Code is a code of RFC 6455 §7.4.1, "other" or "unknown".
 type SessionCount struct {
 	End, Code string
 	N         uint64
 }
 
-// Snapshot returns what was counted, at any time, also after Close. Its Accepted is
-// never less than what Closed adds up to; apart from that the numbers are read one
-// after the other while the server goes on. It asks [Config.Health] whether the
-// server is ready, and waits for nothing else. A Health may call it in turn, as
-// Config.Observe may: while one caller asks Health, every other gets what it said
-// last.
+// Snapshot returns the counters. You may call it at any time, also after Close. Accepted
+// is never less than the sum of Closed; apart from that, the numbers are read one after
+// the other while the server goes on. It asks [Config.Health] whether the server is
+// ready, and waits for nothing else. Both a Health and Config.Observe may call it: while
+// one caller asks Health, every other gets its latest answer.
 func (g *Guard) Snapshot() Snapshot {
 	if g == nil {
 		return Snapshot{
@@ -240,7 +238,7 @@ func (g *Guard) Snapshot() Snapshot {
 			}
 		}
 	}
-	snap.Accepted = s.accepted.Load() // after the classes, so that Open is not negative
+	snap.Accepted = s.accepted.Load() // after the classes, so that Open cannot be negative
 	snap.Open = snap.Accepted - ended
 	for p := range s.lastSeen {
 		if at := s.lastSeen[p].Load(); at != 0 {
@@ -276,8 +274,8 @@ func proberWord(p prober.Prober) string {
 	return p.String()
 }
 
-// Version returns the version of quietws in this build, as "v0.1.0", "(devel)"
-// where it was not built as a dependency, or from a folder.
+// Version returns the version of quietws in this build, such as "v0.1.0". It is "(devel)"
+// if quietws was built from a folder, or not as a dependency.
 func Version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -288,15 +286,14 @@ func Version() string {
 
 const unreleased = "(devel)"
 
-// versionIn looks for the module of this package, which is not the one of the
-// adapter.
+// versionIn looks for the module of this package, which is not that of the adapter.
 func versionIn(info *debug.BuildInfo) string {
 	for _, m := range append(info.Deps, &info.Main) {
 		if m.Path != "github.com/quietws/quietws" {
 			continue
 		}
 		if m.Replace != nil {
-			m = m.Replace // the version that is required is not what was built
+			m = m.Replace // the required version is not the one that was built
 		}
 		if m.Version != "" {
 			return m.Version

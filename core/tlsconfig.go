@@ -7,10 +7,10 @@ import (
 	"github.com/quietws/quietws/core/internal/conn"
 )
 
-// containedConfig returns config with its functions contained: net/http recovers
-// their panics, but fasthttp runs a handshake where a panic ends the process. A
-// config without functions is returned as it is. The copies are made for each
-// handshake, so that session ticket keys that the application changes are seen.
+// containedConfig returns config with panics in its functions contained: net/http
+// recovers them, but fasthttp runs the handshake where a panic ends the process. A config
+// without functions is returned unchanged. The copies are made for each handshake, so
+// that changes of the session ticket keys are seen.
 func (g *Guard) containedConfig(config *tls.Config) *tls.Config {
 	if config == nil || config.GetConfigForClient == nil && config.GetCertificate == nil &&
 		config.VerifyPeerCertificate == nil && config.VerifyConnection == nil &&
@@ -33,7 +33,7 @@ func (g *Guard) containedConfig(config *tls.Config) *tls.Config {
 	return outer
 }
 
-// contain puts a recover around each function of c that a handshake calls but
+// contain puts a recover around each function of c that a handshake calls, except
 // GetConfigForClient.
 func (g *Guard) contain(c *tls.Config) *tls.Config {
 	if f := c.GetCertificate; f != nil {
@@ -73,8 +73,8 @@ func (g *Guard) contain(c *tls.Config) *tls.Config {
 	return c
 }
 
-// inTLS calls a function of the application's tls.Config, whose panic becomes the
-// error of the handshake.
+// inTLS calls a function of the application's tls.Config. A panic in it becomes the error
+// of the handshake.
 func (g *Guard) inTLS(name string, f func() error) (err error) {
 	if !g.contained(name, func() { err = f() }) {
 		err = conn.ErrTLSPanicked

@@ -7,20 +7,20 @@ import (
 	"github.com/quietws/quietws/core/event"
 )
 
-// unansweredAfter is how long after a hijack a handshake may stay unanswered until that
-// is logged. A proxy may need a while to ask the server behind it.
+// unansweredAfter is the time after a hijack after which an unanswered handshake is
+// logged. A proxy may need a while to ask the server behind it.
 const unansweredAfter = 3 * time.Second
 
-// unanswered counts the handshakes that were taken over and not yet answered.
+// unanswered counts the handshakes that were hijacked and not yet answered.
 type unanswered struct {
 	waiting  atomic.Int64
-	looking  atomic.Bool   // a timer is running
-	patience time.Duration // with one of them, unansweredAfter; set by New
+	looking  atomic.Bool   // the timer is running
+	patience time.Duration // unansweredAfter; set by New
 }
 
-// await has it logged if the handshake, whose connection was just taken over, is
-// not answered soon. One timer is there for all: only where it finds a handshake
-// that still waits does it look at the connections.
+// await makes sure that the handshake, whose connection was just hijacked, is logged if
+// it is not answered soon. All handshakes share one timer, which looks at the connections
+// only if a handshake still waits.
 func (x *exchange) await() {
 	x.set(stateAwaited)
 	x.g.unanswered.waiting.Add(1)
@@ -68,8 +68,8 @@ func (g *Guard) lookForUnanswered() {
 	}
 }
 
-// unanswered is the event of a handshake that was not answered after the hijack. It
-// is counted when the connection ends: until then it may be answered yet.
+// unanswered is the event of a handshake that was not answered after the hijack. It is
+// counted when the connection ends, because until then an answer may still come.
 func (x *exchange) unanswered() (e event.Event) {
 	e.Class, e.Reason = event.UpgradeFailed, event.ReasonNothingWritten
 	e.Err = x.handlerErr()
