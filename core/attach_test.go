@@ -101,8 +101,8 @@ func TestAttachChainsHooks(t *testing.T) {
 	}
 }
 
-// A user may set ConnState and ConnContext after Attach as well as before: both
-// are called, and nothing is lost of what the guard learns by them.
+// A user may set ConnState and ConnContext after Attach as well as before: both are
+// called, and the guard still learns everything that it learns from them.
 func TestAttachBeforeTheUsersHooks(t *testing.T) {
 	for _, s := range stands4[2:] {
 		for _, row := range []struct {
@@ -143,8 +143,8 @@ func TestAttachBeforeTheUsersHooks(t *testing.T) {
 	}
 }
 
-// A server that two guards are attached to serves as before, and one of them
-// says so as an error, whichever of them watches the listener.
+// A server with two attached guards serves as before, and one of them logs an error,
+// whichever of them watches the listener.
 func TestAttachTwoGuards(t *testing.T) {
 	type key struct{}
 	for _, row := range []string{"the first listens", "the second listens", "nobody listens", "both listen"} {
@@ -173,14 +173,14 @@ func TestAttachTwoGuards(t *testing.T) {
 			waitClosed(t, first)
 			waitClosed(t, second)
 			logtest.WantMessages(t, "the first tells nothing", linesLoggedBy(t, first, firstLog))
-			logtest.WantMessages(t, "the second is told to be one too many", linesLoggedBy(t, second, secondLog),
+			logtest.WantMessages(t, "the second guard is logged as one too many", linesLoggedBy(t, second, secondLog),
 				"the server is attached to another guard already")
 		})
 	}
 }
 
-// OPTIONS * is a question about health, and answered as well as the bare server
-// answers it; to what asks to upgrade it is answered in the same words.
+// OPTIONS * is a question about health. It is answered at least as well as the bare
+// server answers it. A request that also asks to upgrade gets the bare server's answer.
 func TestAttachKeepsOptionsStar(t *testing.T) {
 	date := func(answer string) string {
 		head, rest, _ := strings.Cut(answer, "Date: ")
@@ -220,8 +220,8 @@ func TestAttachKeepsOptionsStar(t *testing.T) {
 	}
 }
 
-// On a server that speaks HTTP/2 without TLS its preface is the right protocol,
-// also of a peer that says no more than that and leaves.
+// On a server that speaks HTTP/2 without TLS, the HTTP/2 preface is not the wrong
+// protocol, even from a peer that sends only that and leaves.
 func TestAttachUnencryptedHTTP2(t *testing.T) {
 	const preface, settings = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 	for _, s := range stands4[2:] {
@@ -253,7 +253,7 @@ func TestAttachUnencryptedHTTP2(t *testing.T) {
 	}
 }
 
-// ConnContext and ConnState get the connection that they would have had: one that
+// ConnContext and ConnState get the same connection as without the guard: a hook that
 // asks a unix socket for the peer's credentials finds *net.UnixConn.
 func TestHooksGetTheirConnection(t *testing.T) {
 	for _, secure := range []bool{false, true} {

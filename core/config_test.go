@@ -16,7 +16,7 @@ import (
 func TestConfigWrong(t *testing.T) {
 	for _, row := range []struct {
 		c    Config
-		want string // the field, and a part of what is said of it
+		want string // the field, and part of the text about it
 	}{
 		{Config{MaxSessions: -1}, "Config.MaxSessions is -1"},
 		{Config{Collapse: -time.Second}, "Config.Collapse is -1s"},
@@ -65,7 +65,7 @@ func TestConfigWrong(t *testing.T) {
 		if !strings.Contains(text, row.want) || !strings.HasPrefix(text, "quietws: ") || strings.Contains(text, "\n") {
 			t.Errorf("want one error with %q, got %q", row.want, text)
 		}
-		// What else is right in it must not be named.
+		// Correct settings must not be named.
 		for _, field := range []string{"MaxSessions", "Collapse", "Timeout", "Spread is", "Code", "Routes", "ProbePaths", "AppHealth", "ProbeSources", "TrustedProxies"} {
 			if !strings.Contains(row.want, field) && strings.Contains(text, "."+field) {
 				t.Errorf("%q names %s, which is right", text, field)
@@ -135,7 +135,7 @@ func TestConfigDefaults(t *testing.T) {
 	}
 }
 
-// A prefix in IPv6 clothes means the IPv4 addresses that it maps.
+// An IPv4-mapped IPv6 prefix means the IPv4 addresses.
 func TestMappedPrefixes(t *testing.T) {
 	g := quietGuard(t, Config{ProbeSources: prefixes("::ffff:203.0.113.0/120"), TrustedProxies: prefixes("::ffff:198.51.100.7/128")})
 	if !g.platform(netip.MustParseAddr("203.0.113.9")) || !prober.Contains(g.config.TrustedProxies, netip.MustParseAddr("198.51.100.7")) {
@@ -146,8 +146,8 @@ func TestMappedPrefixes(t *testing.T) {
 	}
 }
 
-// New reads the caller's Config and keeps nothing of it that could change
-// under the guard.
+// New does not change the caller's Config, and keeps no slice of it that could change
+// later.
 func TestConfigIsTheCallers(t *testing.T) {
 	c := Config{
 		ProbePaths:     []string{"/ws", "/"},

@@ -12,8 +12,8 @@ import (
 	"github.com/quietws/quietws/core/event"
 )
 
-// Who is at an address that the operator has named, and says no name, is counted
-// apart from the unknown: so that a metric tells when it comes no longer.
+// A prober without a name at an address that the operator has configured is counted
+// separately from unknown ones, so that a metric shows when it stops coming.
 func TestConfiguredProber(t *testing.T) {
 	for _, s := range stands4[1:] {
 		t.Run(s.name, func(t *testing.T) {
@@ -35,7 +35,7 @@ func TestConfiguredProber(t *testing.T) {
 				{"", "configured", event.TCPProbe},
 				{"GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "configured", event.HTTPProbe},
 				{"GET /readyz HTTP/1.1\r\nHost: a\r\nUser-Agent: kube-probe/1.36\r\nConnection: close\r\n\r\n", "kubelet", event.HTTPProbe},
-				{"GET /readyz HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 8.8.8.8\r\nConnection: close\r\n\r\n", "", event.HTTPProbe}, // somebody's through it
+				{"GET /readyz HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 8.8.8.8\r\nConnection: close\r\n\r\n", "", event.HTTPProbe}, // a client's request through it
 				{"POST /readyz HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 8.8.8.8\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", "", event.HTTPProbe},
 				{"nothing\r\n\r\n", "", event.BadRequest},
 			} {

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// sniffing is a connection that is no pointer and cannot be compared.
+// sniffing is a connection that is not a pointer and cannot be compared.
 type sniffing struct {
 	net.Conn
 	_ []byte // so that it cannot be compared
@@ -23,8 +23,8 @@ func (l sniffer) Accept() (net.Conn, error) {
 	return sniffing{Conn: nc}, err
 }
 
-// A listener may return connections of any type: where one cannot be the key of a
-// map the server serves as without the guard, and one line says what is missing.
+// A listener may return connections of any type. If one cannot be the key of a map, the
+// server serves as without the guard, and one line says what is missing.
 func TestConnectionsThatCannotBeCompared(t *testing.T) {
 	for _, s := range stands4 {
 		t.Run(s.name, func(t *testing.T) {

@@ -14,17 +14,17 @@ import (
 	"github.com/quietws/quietws/internal/plainws"
 )
 
-// What the guard keeps for each connection and session that is open, and what a
-// handshake allocates, over real sockets and beside the bare server in the same
-// run. A difference is taken several times, and the smallest counts: what
-// disturbs a measurement only adds to it.
+// What the guard keeps for each open connection and session, and what a handshake
+// allocates, over real sockets and compared with the bare server in the same run. Each
+// difference is measured several times, and the smallest counts, because disturbances
+// only add to a measurement.
 
-// crowd is how many connections are open at once: so many that what the runtime
-// itself keeps is little for each, and so few that any limit of open files
-// allows them, both ends being here.
+// crowd is the number of connections that are open at once: enough to make the runtime's
+// own memory small for each, and few enough for any limit of open files, since both ends
+// are in this process.
 const crowd = 300
 
-// stage is a server of which the crowd is the audience.
+// stage is a server for the crowd.
 type stage struct {
 	address string
 	g       *Guard // nil: the bare server
@@ -39,7 +39,7 @@ func stageFor(t *testing.T, g *Guard, handler http.Handler) stage {
 		t.Fatal(err)
 	}
 	address := ln.Addr().String()
-	var open sync.WaitGroup // connections and handlers, so that none of the last crowd is counted in the next
+	var open sync.WaitGroup // connections and handlers, so that none of one crowd is counted in the next
 	counted := func(w http.ResponseWriter, r *http.Request) {
 		open.Add(1)
 		defer open.Done()
@@ -115,7 +115,7 @@ func leave(conns []net.Conn) {
 
 func heap() float64 {
 	var m runtime.MemStats
-	for range 4 { // pools are emptied by the second, and what has a finalizer goes the round after that has run
+	for range 4 { // the second empties pools; objects with a finalizer go one round after it has run
 		finalized := make(chan struct{})
 		last := new([64]byte)
 		runtime.SetFinalizer(last, func(*[64]byte) { close(finalized) })
@@ -132,10 +132,10 @@ func mallocs() float64 {
 	return float64(m.Mallocs)
 }
 
-// retained is how many bytes a connection of the crowd keeps.
+// retained is the number of bytes that one connection of the crowd keeps.
 func (s stage) retained(t *testing.T, request string) float64 {
 	conns := make([]net.Conn, 0, crowd+8)
-	conns = s.enter(t, 8, request, conns) // what is made once
+	conns = s.enter(t, 8, request, conns) // for what is allocated once
 	before := heap()
 	conns = s.enter(t, crowd, request, conns)
 	after := heap()
@@ -143,8 +143,8 @@ func (s stage) retained(t *testing.T, request string) float64 {
 	return (after - before) / crowd
 }
 
-// allocated is how many allocations one connection of the crowd makes, from
-// dialling to the answer.
+// allocated is the number of allocations of one connection of the crowd, from dialling to
+// the answer.
 func (s stage) allocated(t *testing.T, request string) float64 {
 	conns := make([]net.Conn, 0, crowd+8)
 	conns = s.enter(t, 8, request, conns)
@@ -155,7 +155,7 @@ func (s stage) allocated(t *testing.T, request string) float64 {
 	return (after - before) / crowd
 }
 
-// dearer returns by how much the guarded stage costs more than the bare one.
+// dearer returns how much more the guarded stage costs than the bare one.
 func dearer(t *testing.T, measure func(stage, *testing.T, string) float64, request string, bare, guarded func() stage) (least float64) {
 	least = math.Inf(1)
 	const rounds = 4
@@ -166,7 +166,7 @@ func dearer(t *testing.T, measure func(stage, *testing.T, string) float64, reque
 			costs[i] = measure(s, t, request)
 			s.done()
 		}
-		if round > 0 { // the first makes what is made once
+		if round > 0 { // the first round includes what is allocated once
 			least = min(least, costs[1]-costs[0])
 		}
 	}
@@ -208,7 +208,7 @@ func serveSession(w http.ResponseWriter, r *http.Request, ready func(*plainws.Co
 	}
 }
 
-// bareSession is a route as it is without us.
+// bareSession is a route without quietws.
 func bareSession(w http.ResponseWriter, r *http.Request) {
 	_ = serveSession(w, r, func(*plainws.Conn) {})
 }
@@ -258,7 +258,7 @@ func TestAllocatedByAHandshake(t *testing.T) {
 				g := quietGuard(t, Config{})
 				return stageFor(t, g, row.guarded(g))
 			})
-			// A tenth is for what is allocated once in a while, such as a map that grows.
+			// A tenth is for occasional allocations, such as those of a growing map.
 			if more > row.limit+0.1 {
 				t.Errorf("a handshake makes %.1f allocations more than on the bare server, want at most %.0f", more, row.limit)
 			}

@@ -13,9 +13,8 @@ import (
 	"github.com/quietws/quietws/core/internal/conn"
 )
 
-// What the guard costs where every request and every connection passes. The
-// times are benchmarks, to be compared with the bare row of the same run;
-// allocations and sizes are tests.
+// What the guard costs for every request and every connection. Times are benchmarks, to
+// be compared with the bare row of the same run; allocations and sizes are tests.
 
 func quietGuard(t testing.TB, c Config) *Guard {
 	t.Helper()
@@ -61,7 +60,7 @@ func onConn(t testing.TB, g *Guard, r *http.Request) *http.Request {
 	return r.WithContext(ctx)
 }
 
-// deadConn is a connection that nothing is read from.
+// deadConn is a connection that is never read.
 type deadConn struct{ net.Conn }
 
 func (deadConn) RemoteAddr() net.Addr { return nil }
@@ -97,7 +96,7 @@ func TestHealthAnswerAllocatesNothing(t *testing.T) {
 	h := g.Wrap(mux)
 	for _, path := range []string{"/livez", "/readyz"} {
 		w, r := &discard{make(http.Header, 8)}, onConn(t, g, browserRequest(path))
-		h.ServeHTTP(w, r) // the first sight, and the header's map
+		h.ServeHTTP(w, r) // the first request, which makes the header's map
 		if n := testing.AllocsPerRun(1000, func() { h.ServeHTTP(w, r) }); n != 0 {
 			t.Errorf("a health answer on %s: %v allocations, want 0", path, n)
 		}
@@ -168,7 +167,7 @@ func BenchmarkConnection(b *testing.B) {
 	})
 }
 
-// What is shared, the counters and the tables of connections, by one goroutine,
+// What is shared between connections, the counters and the tables, used by one goroutine,
 // by two and by many.
 func BenchmarkContention(b *testing.B) {
 	g := quietGuard(b, Config{})

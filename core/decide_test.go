@@ -15,20 +15,19 @@ import (
 	"github.com/quietws/quietws/core/internal/remedy"
 )
 
-// Each class is told once: by the request when it happens, or else when the
-// connection is over.
-func TestToldByRequest(t *testing.T) {
+// Each class is logged once: by the request when it happens, or else when the connection
+// is over.
+func TestLoggedByRequest(t *testing.T) {
 	byRequest := []event.Class{event.HandlerPanic, event.UpgradeFailed, event.SessionEnded, event.HandshakeRefused, event.ProbeFailing, event.HTTP, event.HTTPProbe}
 	for _, c := range event.Classes() {
 		if loggedByRequest(c) != slices.Contains(byRequest, c) {
-			t.Errorf("%v: told by a request is %v", c, loggedByRequest(c))
+			t.Errorf("%v: logged by a request is %v", c, loggedByRequest(c))
 		}
 	}
 }
 
-// What is told of a connection names its peer, and an error only where that is
-// what the class is about.
-func TestDecideTells(t *testing.T) {
+// The event of a connection names its peer, and an error only if the class is about one.
+func TestConnectionEvents(t *testing.T) {
 	for _, row := range []struct {
 		rule  string
 		steps []conntest.Step
@@ -45,12 +44,12 @@ func TestDecideTells(t *testing.T) {
 			_, _ = io.Copy(io.Discard, struct{ io.Reader }{c})
 			_ = c.Close()
 		}
-		told := events.of(t, g, row.want)
-		if len(told) != 3 {
-			t.Fatalf("%s: told %d times, want once for each connection", row.rule, len(told))
+		got := events.of(t, g, row.want)
+		if len(got) != 3 {
+			t.Fatalf("%s: %d events, want one for each connection", row.rule, len(got))
 		}
 		for i, platform := range []bool{true, false, true} {
-			e := told[i]
+			e := got[i]
 			if e.Platform != platform || e.Err != nil || (i < 2) != e.Remote.IsValid() || e.Time.IsZero() {
 				t.Errorf("%s, connection %d: %+v", row.rule, i, e)
 			}
@@ -59,7 +58,8 @@ func TestDecideTells(t *testing.T) {
 	}
 }
 
-// 431 for less than the server reads of a head is about the number of its lines.
+// If a request gets 431 for fewer bytes than the server reads of a head, it has too many
+// lines.
 func TestTooManyFields(t *testing.T) {
 	for _, row := range []struct {
 		limit, size int
@@ -67,7 +67,7 @@ func TestTooManyFields(t *testing.T) {
 	}{
 		{1 << 20, 100, remedy.ManyFields},
 		{100, 5 << 10, remedy.For(event.BadRequest, event.ReasonTooLarge, "")},
-		{0, 100, remedy.For(event.BadRequest, event.ReasonTooLarge, "")}, // nobody said
+		{0, 100, remedy.For(event.BadRequest, event.ReasonTooLarge, "")}, // the limit is unknown
 	} {
 		ended := make(chan event.Event, 1)
 		g := quietGuard(t, Config{Observe: func(e event.Event) { ended <- e }})

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// The packages that users import, and those of them in which everything is
-// pasted.
+// The packages that users import, and those of them in which every function needs an
+// example.
 var (
 	documented = []string{
 		"core", "core/prom", "core/probetest", "core/coretest", "core/coretest/httpapp", "internal/plainws",
@@ -20,8 +20,8 @@ var (
 	adapters = []string{"echows", "echows/echov5", "ginws", "fiberws", "fiberws/fiberv3"}
 )
 
-// documentation returns what go doc and pkg.go.dev show of a package, its
-// examples too.
+// documentation returns what go doc and pkg.go.dev show of a package, including its
+// examples.
 func documentation(t *testing.T, path string) *doc.Package {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join("..", path, "*.go"))
@@ -44,7 +44,7 @@ func documentation(t *testing.T, path string) *doc.Package {
 	return p
 }
 
-// undocumented are the names in vs that nothing says anything of.
+// undocumented returns the names in vs without a comment.
 func undocumented(vs []*doc.Value) (names []string) {
 	for _, v := range vs {
 		for _, spec := range v.Decl.Specs {

@@ -23,17 +23,17 @@ import (
 	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
-// fakeSession is a session that a library has upgraded, on a connection whose
-// peer says nothing.
+// fakeSession is a session that a library has upgraded, on a connection whose peer is
+// silent.
 type fakeSession struct {
 	*Session
 	g    *Guard
 	c    *conn.Conn
 	q    Request
-	gone chan struct{} // closed when its connection is
+	gone chan struct{} // closed when the connection is
 }
 
-// began is a handshake that was judged and not yet upgraded.
+// began is a handshake that was judged and is not upgraded yet.
 func began(t *testing.T, g *Guard) *fakeSession {
 	t.Helper()
 	gone := make(chan struct{})
@@ -45,7 +45,7 @@ func began(t *testing.T, g *Guard) *fakeSession {
 	return &fakeSession{g: g, c: c, q: q, gone: gone}
 }
 
-// open upgrades it, as a library does that writes after the hijack.
+// open upgrades it like a library that writes after the hijack.
 func (s *fakeSession) open() *fakeSession {
 	s.q.open(s.c)
 	_, _ = s.c.Write([]byte("HTTP/1.1 101 Switching Protocols\r\n\r\n"))
@@ -53,13 +53,13 @@ func (s *fakeSession) open() *fakeSession {
 	return s
 }
 
-// end ends it as a handler does that returns.
+// end ends it like a handler that returns.
 func (s *fakeSession) end(err error) {
 	_ = s.c.Close()
 	s.q.Done(0, err)
 }
 
-// book has the events that were observed.
+// book records the observed events.
 type book struct {
 	mu     sync.Mutex
 	events []event.Event
@@ -71,7 +71,7 @@ func (b *book) observe(e event.Event) {
 	b.events = append(b.events, e)
 }
 
-// of returns those of one class.
+// of returns the events of one class.
 func (b *book) of(t *testing.T, g *Guard, c event.Class) (found []event.Event) {
 	t.Helper()
 	if err := g.journal.Flush(t.Context()); err != nil {
@@ -119,7 +119,7 @@ func TestDrainOfNothing(t *testing.T) {
 	})
 }
 
-// While draining a handshake is refused, readiness fails, and liveness does not.
+// While draining, a handshake is refused, readiness fails, and liveness does not.
 func TestDrainAnswers(t *testing.T) {
 	g := quietGuard(t, Config{})
 	h := g.Wrap(http.NewServeMux())
@@ -136,7 +136,7 @@ func TestDrainAnswers(t *testing.T) {
 				t.Errorf("%s: %d, want %d", path, w.Code, status)
 			}
 			if path == "/ws" && status == 503 && w.Header().Get("Retry-After") == "" {
-				t.Error("a refused client is not told when to come back")
+				t.Error("a refused client is not asked to come back later")
 			}
 		}
 	}
@@ -148,14 +148,14 @@ func TestDrainAnswers(t *testing.T) {
 	}
 }
 
-// Goodbyes are spread evenly, over Spread at most and at 100 a second at least,
-// each session has one, and the drain ends with the last of them.
+// Goodbyes are spread evenly, over Spread at most and at least 100 a second. Each session
+// gets one, and the drain ends with the last of them.
 func TestDrainSpread(t *testing.T) {
 	for _, row := range []struct {
 		sessions      int
 		spread, pause time.Duration
 	}{
-		{5, 0, 10 * time.Millisecond}, // and so less than 50ms
+		{5, 0, 10 * time.Millisecond}, // so it takes less than 50ms
 		{10, 5 * time.Second, 10 * time.Millisecond},
 		{10, 50 * time.Millisecond, 5 * time.Millisecond},
 		{300, 0, 2250 * time.Millisecond / 300}, // a quarter of 9s
@@ -208,9 +208,9 @@ func TestDrainSpread(t *testing.T) {
 	}
 }
 
-// Whoever hears the goodbye first is by chance: otherwise the same clients
-// would always be the first to come back.
-func TestDrainOrderIsNoOrder(t *testing.T) {
+// The order of the goodbyes is random: otherwise the same clients would always come back
+// first.
+func TestDrainOrderIsRandom(t *testing.T) {
 	firsts := make(map[int]bool)
 	for range 40 {
 		synctest.Test(t, func(t *testing.T) {
@@ -237,7 +237,7 @@ func TestDrainOrderIsNoOrder(t *testing.T) {
 	}
 }
 
-// The report's figures, each kind of end once.
+// The figures of the report, with each kind of end once.
 func TestDrainReport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		events := new(book)
@@ -249,7 +249,7 @@ func TestDrainReport(t *testing.T) {
 		blocked := make(chan struct{})
 		deaf.OnDrain(func() { <-blocked })
 		panics.OnDrain(func() { panic("goodbye") })
-		go func() { // their handlers return when their connections are closed
+		go func() { // handlers return when their connections are closed
 			for _, s := range []*fakeSession{deaf, panics} {
 				<-s.gone
 				s.q.Done(0, errors.New("read: closed"))
@@ -285,9 +285,9 @@ func TestDrainReport(t *testing.T) {
 	})
 }
 
-// Who cannot wait closes the sessions at once, and those whose moment has not come
-// get no goodbye; who asks a second time joins.
-func TestDrainHurry(t *testing.T) {
+// A caller whose context ends has all sessions closed at once; those that have not had
+// their goodbye get none. A second caller joins.
+func TestDrainCutShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := quietGuard(t, Config{})
 		var ended sync.WaitGroup
@@ -351,7 +351,7 @@ func TestDrainHurry(t *testing.T) {
 	})
 }
 
-// A context that is over already leaves nobody time.
+// A context that has already ended leaves no time for anything.
 func TestDrainAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := quietGuard(t, Config{})
@@ -369,8 +369,8 @@ func TestDrainAtOnce(t *testing.T) {
 	})
 }
 
-// A session that ended before its moment gets no goodbye, and one whose
-// handshake was under way when the drain began gets it as soon as it is open.
+// A session that ended before its moment gets no goodbye. A session whose handshake was
+// in progress when the drain began gets one as soon as it is open.
 func TestDrainEarlyAndLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := quietGuard(t, Config{Drain: DrainConfig{Timeout: 9 * time.Second, Spread: 3 * time.Second}})
@@ -419,9 +419,9 @@ func TestDrainEarlyAndLate(t *testing.T) {
 	})
 }
 
-// What has no request in progress is closed: it would hold up the server's
-// Shutdown. What has one is not.
-func TestDrainClosesWhatStandsAbout(t *testing.T) {
+// A connection without a request in progress is closed, because it would delay the
+// server's Shutdown. One with a request is not.
+func TestDrainClosesIdleConnections(t *testing.T) {
 	events := new(book)
 	g := quietGuard(t, Config{Observe: events.observe})
 	pipe := func(bytes string) (*conn.Conn, net.Conn) {
@@ -479,8 +479,8 @@ func TestDrainClosesWhatStandsAbout(t *testing.T) {
 	}
 }
 
-// A handshake that is under way when the drain begins is waited for, though no
-// session is open: it ends with a goodbye, without a session, or at the deadline.
+// A drain waits for a handshake in progress, even if no session is open. It ends with a
+// goodbye, without a session, or at the deadline.
 func TestDrainWaitsForAHandshake(t *testing.T) {
 	for _, row := range []struct {
 		rule string

@@ -272,7 +272,7 @@ func TestErrorLogEveryPanicOfAConnection(t *testing.T) {
 
 // A nil logger is the log package's own, and a server that was attached twice,
 // or by two adapters, is parsed once.
-func TestErrorLogOfNobody(t *testing.T) {
+func TestErrorLogWithoutALogger(t *testing.T) {
 	g := quietGuard(t, Config{})
 	l := g.ErrorLog(nil)
 	if again := g.ErrorLog(l); again != l {

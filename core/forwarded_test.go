@@ -92,7 +92,7 @@ func TestForwardedIsBounded(t *testing.T) {
 
 // The source is the client that a trusted proxy names, else the peer; it alone
 // decides whether a prober is believed.
-func TestSource(t *testing.T) {
+func TestClientOfARequest(t *testing.T) {
 	for _, row := range []struct {
 		rule, remote, forwarded string
 		address                 string
@@ -130,7 +130,7 @@ func TestSource(t *testing.T) {
 }
 
 // An address that is none is nobody's: no User-Agent is believed for it.
-func TestNoAddressIsNobody(t *testing.T) {
+func TestNoAddressNoProber(t *testing.T) {
 	g := quietGuard(t, Config{})
 	tcp := context.WithValue(t.Context(), http.LocalAddrContextKey, net.Addr(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80}))
 	for _, remote := range []string{"unknown", "203.0.113.7:1234, 10.0.0.1", "[::1", "_hidden", "", "@", "/etc"} {

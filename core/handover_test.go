@@ -15,7 +15,7 @@ func (h hijackedConn) UnsafeConn() net.Conn { return h.Conn }
 
 // What becomes of a handshake that was answered 101 in a server that hands
 // connections over later: where its states are told they decide.
-func TestLeave(t *testing.T) {
+func TestHandover(t *testing.T) {
 	const accepted, failed, refused = "accepted", "failed", "refused"
 	for _, row := range []struct {
 		rule     string

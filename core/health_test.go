@@ -90,7 +90,7 @@ func TestShowDetails(t *testing.T) {
 }
 
 // One line at the start says who answers each health route.
-func TestTellRoutes(t *testing.T) {
+func TestLogRoutes(t *testing.T) {
 	g, log := newGuardAndLog(t, Config{Routes: Routes{Live: "/up", Startup: "-"}, ProbePaths: []string{"/"}}, slog.LevelInfo)
 	h := g.Wrap(appRoutes())
 	for range 3 {
@@ -110,7 +110,7 @@ func TestTellRoutes(t *testing.T) {
 }
 
 // Where the guard answers none there is nothing to say.
-func TestTellNoRoutes(t *testing.T) {
+func TestLogNoRoutes(t *testing.T) {
 	for _, c := range []Config{
 		{ObserveOnly: true},
 		{Routes: Routes{Live: "-", Ready: "-", Startup: "-", Health: "-"}},

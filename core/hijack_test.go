@@ -276,7 +276,7 @@ func TestWriterKeepsItsAbilities(t *testing.T) {
 
 // A handler that asks by CloseNotifier whether its client is still there learns
 // that it has left.
-func TestWriterTellsThatTheClientLeft(t *testing.T) {
+func TestCloseNotify(t *testing.T) {
 	g := quietGuard(t, Config{})
 	waiting, told := make(chan struct{}), make(chan struct{})
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

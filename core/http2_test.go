@@ -103,7 +103,7 @@ func h2cServer(t *testing.T, listener bool, errorLog io.Writer, config Config) (
 }
 
 // Over HTTP/2 "no handler ran" is not "nothing was asked".
-func TestHTTP2HandshakeThatNobodySaw(t *testing.T) {
+func TestHTTP2HandshakeWithoutAHandler(t *testing.T) {
 	for _, row := range []struct {
 		rule, sends string
 		answer      byte // the frame that the server answers with
@@ -156,7 +156,7 @@ func TestHTTP2HandshakeThatNobodySaw(t *testing.T) {
 }
 
 // A line about an error of HTTP/2 on a connection of somebody else's goes on.
-func TestHTTP2LineOfNobody(t *testing.T) {
+func TestHTTP2LineOfAnotherConnection(t *testing.T) {
 	var buf bytes.Buffer
 	g := quietGuard(t, Config{})
 	line := lineBrokenH2 + "192.0.2.1:80: connection error: PROTOCOL_ERROR\n"

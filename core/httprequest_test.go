@@ -281,7 +281,7 @@ func isPanic(told any, err error) bool {
 
 // A panic on a route of Endpoint is one line, whether or not the request could have
 // been a handshake.
-func TestPanicAtEndpointIsToldOnce(t *testing.T) {
+func TestPanicAtEndpointIsLoggedOnce(t *testing.T) {
 	for _, s := range stands4[2:] {
 		for _, method := range []string{"GET", "POST"} {
 			for _, asks := range []string{"", "Upgrade: websocket\r\n"} {

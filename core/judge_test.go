@@ -244,7 +244,7 @@ func TestJudgeProberAtARoute(t *testing.T) {
 }
 
 // What a drain may have found on its connection is not used again.
-func TestJudgeRecyclesWhatNobodyHasFound(t *testing.T) {
+func TestJudgeRecycles(t *testing.T) {
 	g := quietGuard(t, Config{})
 	near, far := net.Pipe()
 	defer func() { _ = errors.Join(near.Close(), far.Close()) }()

@@ -330,7 +330,7 @@ func TestPollersBounded(t *testing.T) {
 }
 
 // A drain that is too short for a prober is told while there is time, once.
-func TestTooShortIsTold(t *testing.T) {
+func TestTooShortIsLogged(t *testing.T) {
 	for _, row := range []struct {
 		rule     string
 		drain    DrainConfig

@@ -10,7 +10,7 @@ import (
 
 // What comes after Close is counted and told to nobody: a handler may be slower
 // to return than the program is to end.
-func TestAfterCloseNothingIsTold(t *testing.T) {
+func TestAfterCloseNothingIsLogged(t *testing.T) {
 	g, log := newGuardAndLog(t, Config{}, slog.LevelDebug)
 	g.logEvent(&event.Event{Class: event.SessionEnded})
 	if err := g.Close(); err != nil {

@@ -115,7 +115,7 @@ func TestServeListenerFails(t *testing.T) {
 }
 
 // Where somebody else calls Shutdown, Serve drains as well and ends well.
-func TestServeWithShutdownOfOnesOwn(t *testing.T) {
+func TestServeWithOwnShutdown(t *testing.T) {
 	g := quietGuard(t, Config{})
 	srv := &http.Server{}
 	ln := &memoryListener{conns: make(chan net.Conn), closed: make(chan struct{})}

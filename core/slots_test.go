@@ -152,7 +152,7 @@ func (h *handsOver) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // The places of sessions of whose end nobody tells are free when their connections
 // are closed; that is looked at when there is no other place.
-func TestSlotOfASessionThatNobodyFollows(t *testing.T) {
+func TestSlotOfAnUnreportedSession(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

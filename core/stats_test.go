@@ -76,7 +76,7 @@ func TestSnapshotIsACopy(t *testing.T) {
 	}
 }
 
-func TestStatsCountWhatTheyAreTold(t *testing.T) {
+func TestStatsCount(t *testing.T) {
 	g := quietGuard(t, Config{})
 	s := &g.stats
 	p := proberNamed(t, "kubelet")

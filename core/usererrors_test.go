@@ -15,7 +15,7 @@ import (
 
 // Whatever error an application, a library or a listener of its own comes with:
 // what is asked of it is answered, and nothing of it gets out.
-func TestErrorsOfOthers(t *testing.T) {
+func TestHostileErrors(t *testing.T) {
 	for i, err := range append(hostile.Errors(), (*event.HandshakeError)(nil)) {
 		t.Run(fmt.Sprintf("%d %T", i, err), func(t *testing.T) {
 			if passes(err) || closeCode(err) != 0 {
