@@ -26,8 +26,7 @@ import (
 	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
-// lineBook is what a server's error log was set to write to. Each line comes
-// in one Write.
+// lineBook is the user's writer for a server's error log. Each line comes in one Write.
 type lineBook struct{ lines chan string }
 
 func (b *lineBook) Write(p []byte) (int, error) {
@@ -59,13 +58,13 @@ func (b *lineBook) none(t *testing.T, rule string) {
 	}
 }
 
-// userLog is an error log as an application has it, with a prefix and flags.
+// userLog is an application's error log, with a prefix and flags.
 func userLog() (*log.Logger, *lineBook) {
 	b := &lineBook{make(chan string, 64)}
 	return log.New(b, "app: ", log.Lshortfile|log.LUTC|log.Ldate), b
 }
 
-// stands is a TLS server that panics on /panic, with h2.
+// stands is a TLS server with h2 that panics on /panic.
 func stands(t *testing.T, errorLog *log.Logger, g *Guard, watch bool) (address string, srv *http.Server) {
 	t.Helper()
 	cert := httptest.NewUnstartedServer(nil)
@@ -97,8 +96,8 @@ func stands(t *testing.T, errorLog *log.Logger, g *Guard, watch bool) (address s
 	return ln.Addr().String(), srv
 }
 
-// provocations are what makes net/http write lines about a connection. Each
-// returns the address of the client.
+// provocations make net/http write lines about a connection. Each returns the address of
+// the client.
 var provocations = []struct {
 	name  string
 	line  string // the line of net/http up to the address
@@ -166,8 +165,8 @@ func dialed(t *testing.T, address string, do func(net.Conn)) netip.AddrPort {
 	return conn.AddrPort(c.LocalAddr())
 }
 
-// The lines of net/http still read as they are parsed, and where the
-// connection is not ours they go on unchanged.
+// The lines of net/http still begin as they are parsed. Lines about connections that are
+// not watched go on unchanged.
 func TestErrorLogPassesOn(t *testing.T) {
 	user, book := userLog()
 	g := quietGuard(t, Config{})
@@ -180,7 +179,7 @@ func TestErrorLogPassesOn(t *testing.T) {
 			t.Errorf("%s: net/http no longer writes %q and the address %v, but %q", p.name, p.line, from, got)
 			continue
 		}
-		// What the user set is there, and the position is net/http's own.
+		// Prefix and flags are the user's, and the position is in net/http.
 		if !regexp.MustCompile(`^app: \d{4}/\d\d/\d\d (server|h2_bundle)\.go:\d+: $`).MatchString(prefix) {
 			t.Errorf("%s: the user's prefix and flags became %q", p.name, prefix)
 		}
@@ -194,8 +193,8 @@ func TestErrorLogPassesOn(t *testing.T) {
 	book.none(t, "each is one line")
 }
 
-// Where the connection is ours the evidence decide what it was, and the server's
-// own line would be the second.
+// For a watched connection the evidence decides what it was. The server's own line would
+// be the second.
 func TestErrorLogSwallows(t *testing.T) {
 	user, book := userLog()
 	events := make(chan event.Event, 64)
@@ -207,10 +206,10 @@ func TestErrorLogSwallows(t *testing.T) {
 			select {
 			case e := <-events:
 				if e.Class != p.class {
-					t.Errorf("%s: told as %v, want %v", p.name, e.Class, p.class)
+					t.Errorf("%s: logged as %v, want %v", p.name, e.Class, p.class)
 				}
 			case <-time.After(10 * time.Second):
-				t.Errorf("%s, round %d: not told", p.name, round)
+				t.Errorf("%s, round %d: not logged", p.name, round)
 			}
 		}
 	}
@@ -232,8 +231,8 @@ func waitClosed(t *testing.T, g *Guard) {
 	}
 }
 
-// A second panic on the same connection is told as the first was: HTTP/2 keeps
-// its connection.
+// A second panic on the same connection is logged like the first: HTTP/2 keeps its
+// connection.
 func TestErrorLogEveryPanicOfAConnection(t *testing.T) {
 	user, book := userLog()
 	log := &logtest.Lines{Level: slog.LevelDebug}
@@ -265,13 +264,13 @@ func TestErrorLogEveryPanicOfAConnection(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	if panics != 3 {
-		t.Errorf("three panics on one connection were told as %d", panics)
+		t.Errorf("three panics on one connection were logged as %d", panics)
 	}
 	book.none(t, "one event, one line")
 }
 
-// A nil logger is the log package's own, and a server that was attached twice,
-// or by two adapters, is parsed once.
+// A nil logger means that of the log package. A server that was attached twice, or by two
+// adapters, is parsed only once.
 func TestErrorLogWithoutALogger(t *testing.T) {
 	g := quietGuard(t, Config{})
 	l := g.ErrorLog(nil)
@@ -294,8 +293,8 @@ func TestErrorLogWithoutALogger(t *testing.T) {
 
 var logDefault = log.Writer()
 
-// FuzzErrorLogLine: only a line about a connection of ours is swallowed, and
-// every other comes out as it went in.
+// FuzzErrorLogLine: only a line about a watched connection is swallowed, and every other
+// line goes on unchanged.
 func FuzzErrorLogLine(f *testing.F) {
 	const ours, theirs = "192.0.2.1:1000", "192.0.2.1:1001"
 	for _, line := range []string{
@@ -337,8 +336,8 @@ func FuzzErrorLogLine(f *testing.F) {
 	})
 }
 
-// On a unix socket net/http's text has no address: each connection has one line
-// there too, the guard's.
+// On a unix socket net/http's text has no address. There too each connection has one
+// line, the guard's.
 func TestErrorLogOfUnixSockets(t *testing.T) {
 	for _, listen := range []bool{false, true} {
 		user, book := userLog()
@@ -380,13 +379,13 @@ func TestErrorLogOfUnixSockets(t *testing.T) {
 		_ = srv.Close()
 		<-served
 		waitClosed(t, g)
-		book.none(t, "the guard has told it")
+		book.none(t, "the guard has logged it")
 		kinds := make(map[string]int)
 		for _, l := range linesLoggedBy(t, g, log) {
 			kinds[l.Msg]++
 		}
 		if len(kinds) != 3 || kinds["handler panicked"] != 1 || kinds["health routes"] != 1 {
-			t.Errorf("told %v", kinds)
+			t.Errorf("logged %v", kinds)
 		}
 		srv.ErrorLog.Print("http: TLS handshake error from @: of a connection that nobody watches")
 		book.next(t, "what is about nobody's connection goes on")

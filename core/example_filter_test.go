@@ -18,7 +18,7 @@ import (
 	"github.com/quietws/quietws/internal/plainws"
 )
 
-// All that is wrong with a Config is said at once.
+// New reports everything that is wrong with a Config at once.
 func ExampleNew() {
 	_, err := core.New(core.Config{
 		Routes:      core.Routes{Ready: "ready", Health: "/livez"},
@@ -31,12 +31,12 @@ func ExampleNew() {
 	// quietws: Config.Routes has "/livez" for both live and health
 }
 
-// A platform that asks where it wants. A path named in Routes is answered before
-// the application; on one of ProbePaths only a known prober gets the health answer.
+// Platforms with fixed paths. A path named in Routes is answered before the application;
+// on one of ProbePaths only a known prober gets the health answer.
 func ExampleConfig() {
 	guard, err := core.New(core.Config{
 		Routes:       core.Routes{Ready: "/api/ready", Startup: "-"},
-		ProbePaths:   []string{"/"}, // GKE's load balancer asks / unless told otherwise
+		ProbePaths:   []string{"/"}, // GKE's load balancer asks / by default
 		ProbeSources: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
 		Drain:        core.DrainConfig{Timeout: 25 * time.Second}, // of Kubernetes' 30 s
 	})
@@ -70,8 +70,8 @@ func ExampleConfig() {
 	// / 303
 }
 
-// An access log without probes. It stands around the guard's layer, and asks when
-// the request is over.
+// An access log without probes. It is around the guard's layer, and asks after the
+// request.
 func ExampleGuard_IsProbe() {
 	guard, err := core.New(core.Config{})
 	if err != nil {
@@ -93,7 +93,7 @@ func ExampleGuard_IsProbe() {
 	server := httptest.NewServer(accessLog(guard.Wrap(mux)))
 
 	target := probetest.Target{Addr: server.Listener.Addr().String()}
-	for _, path := range []string{"/readyz", "/admin"} { // a prober's User-Agent hides nothing of the application's
+	for _, path := range []string{"/readyz", "/admin"} { // a prober's User-Agent hides no request of the application
 		if _, err := probetest.Do(context.Background(), target, probetest.Kubelet(path)); err != nil {
 			fmt.Println(err)
 		}
@@ -102,7 +102,7 @@ func ExampleGuard_IsProbe() {
 	// Output: GET /admin
 }
 
-// Durations of requests without sessions, which are requests of hours.
+// Durations of requests, without sessions, which would be requests that take hours.
 func ExampleIsUpgrade() {
 	observe := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -126,9 +126,9 @@ func ExampleIsUpgrade() {
 	// Output: measured: /page
 }
 
-// A goodbye with a library of one's own: at the session's moment of a drain the
-// close frame is sent, as by WriteControl of gorilla/websocket, and the handler
-// reads on until the client has answered it.
+// A goodbye with your own library. At the session's moment of a drain, the close frame is
+// sent, for example with WriteControl of gorilla/websocket. The handler reads on until
+// the client has answered it.
 func ExampleSession_OnDrain() {
 	chat := func(w http.ResponseWriter, r *http.Request) {
 		ws, err := plainws.Upgrade(w, r, nil)
@@ -179,7 +179,7 @@ func ExampleSession_OnDrain() {
 	// map[answered:1 closed:0 dropped:0]
 }
 
-// What was counted, for metrics of one's own. For Prometheus there is core/prom.
+// The counters, for your own metrics. For Prometheus there is core/prom.
 func ExampleGuard_Snapshot() {
 	guard, err := core.New(core.Config{})
 	if err != nil {
@@ -226,7 +226,7 @@ func ExampleGuard_Snapshot() {
 	// <nil> <nil>
 }
 
-// For a server that something else starts and the guard cannot be attached to.
+// For a server that other code starts, and that the guard cannot be attached to.
 func ExampleGuard_ErrorLog() {
 	ended := make(chan struct{}, 1)
 	guard, err := core.New(core.Config{Observe: func(event.Event) { ended <- struct{}{} }})

@@ -73,14 +73,14 @@ func TestForwarded(t *testing.T) {
 	}
 }
 
-// What a peer can make of it is bounded.
+// What a peer can achieve with it is limited.
 func TestForwardedIsBounded(t *testing.T) {
 	g := quietGuard(t, Config{TrustedProxies: prefixes("10.0.0.0/8")})
 	long := strings.Repeat("9", 1<<20)
 	if o := g.forwarded(netip.MustParseAddr("192.0.2.1"), long); len(o.forwarded) > journal.MaxText+1 {
 		t.Errorf("a claim of %d bytes is kept", len(o.forwarded))
 	}
-	// A zone is whatever its sender wrote, and of no use here.
+	// A zone is only the sender's text, and useless here.
 	if o := g.forwarded(netip.MustParseAddr("10.0.0.1"), "fe80::1%"+long); o.client.Zone() != "" {
 		t.Errorf("a zone of %d bytes is kept", len(o.client.Zone()))
 	}
@@ -90,7 +90,7 @@ func TestForwardedIsBounded(t *testing.T) {
 	}
 }
 
-// The source is the client that a trusted proxy names, else the peer; it alone
+// The source is the client that a trusted proxy names, else the peer. Only the source
 // decides whether a prober is believed.
 func TestClientOfARequest(t *testing.T) {
 	for _, row := range []struct {
@@ -129,7 +129,7 @@ func TestClientOfARequest(t *testing.T) {
 	}
 }
 
-// An address that is none is nobody's: no User-Agent is believed for it.
+// An invalid address belongs to no prober: no User-Agent is believed for it.
 func TestNoAddressNoProber(t *testing.T) {
 	g := quietGuard(t, Config{})
 	tcp := context.WithValue(t.Context(), http.LocalAddrContextKey, net.Addr(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80}))
@@ -155,8 +155,8 @@ func TestKeepIsBounded(t *testing.T) {
 	}
 }
 
-// Of a request's strings nothing else is kept: net/http cuts path, query and
-// method out of one line, so that one of them would keep it whole.
+// Nothing else of a request's strings is kept: net/http cuts path, query and method out
+// of one line, so one of them would keep the whole line.
 func TestKeepHoldsNoLongLine(t *testing.T) {
 	long := strings.Repeat("a", 1<<16)
 	for _, row := range []struct{ rule, line string }{
@@ -194,9 +194,9 @@ func within(part, whole string) bool {
 	return w <= p && p < w+uintptr(len(whole))
 }
 
-// Behind a proxy that is not trusted every client would have the platform's
-// address: what is forwarded is no probe of the platform's, whoever it says it
-// is, and cannot be one that fails.
+// Behind a proxy that is not trusted every client would have the platform's address. So a
+// forwarded request is never a platform's probe, whatever it claims, and cannot be a
+// failing one.
 func TestForwardedIsNoProbeOfThePlatform(t *testing.T) {
 	for _, row := range []struct {
 		rule, forwarded string

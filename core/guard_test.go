@@ -7,8 +7,8 @@ import (
 	"github.com/quietws/quietws/core/internal/journal"
 )
 
-// What is learned of paths is theirs alone, not the line that they were cut out
-// of, and none is longer than what is kept of any text.
+// Learned paths are copies, not parts of the request line, and no longer than any other
+// text that is kept.
 func TestLearnKeepsNothingElse(t *testing.T) {
 	g := quietGuard(t, Config{})
 	line := "GET /ws?" + strings.Repeat("a", 1<<16)
@@ -23,7 +23,7 @@ func TestLearnKeepsNothingElse(t *testing.T) {
 			t.Errorf("%s keeps a line of %d bytes", path, len(line))
 		}
 	}
-	for _, handler := range []string{"GET", "", "POST"} { // what is known stays
+	for _, handler := range []string{"GET", "", "POST"} { // what is known does not change
 		if g.paths.learn(line[4:7], handler); g.paths.servedAt("/ws") != servedSocket|servedGET {
 			t.Errorf("learned %b by %q", g.paths.servedAt("/ws"), handler)
 		}

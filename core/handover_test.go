@@ -13,22 +13,22 @@ type hijackedConn struct{ net.Conn }
 
 func (h hijackedConn) UnsafeConn() net.Conn { return h.Conn }
 
-// What becomes of a handshake that was answered 101 in a server that hands
-// connections over later: where its states are told they decide.
+// What becomes of a handshake that was answered 101 on a server that hands connections
+// over later. If the server reports its states, they decide.
 func TestHandover(t *testing.T) {
 	const accepted, failed, refused = "accepted", "failed", "refused"
 	for _, row := range []struct {
 		rule     string
 		listened bool // on a connection of the guard's listener
-		attached bool // states are told
-		own      bool // the route is Handler's
+		attached bool // the server reports its states
+		own      bool // the route is that of Handler
 		status   int
 		then     []http.ConnState
-		runs     bool   // the one that it is handed over to comes
-		first    bool   // before the states
+		runs     bool   // the goroutine that gets the connection runs
+		first    bool   // and runs before the states are reported
 		result   string // how the handshake is counted
-		session  bool   // that one gets it
-		open     int64  // sessions open when it has
+		session  bool   // it gets a session
+		open     int64  // open sessions after that
 	}{
 		{rule: "no 101: nothing left", listened: true, attached: true, status: 404, then: []http.ConnState{http.StateClosed}, result: refused},
 		{rule: "handed over: a session", listened: true, attached: true, status: 101, then: []http.ConnState{http.StateHijacked}, runs: true, result: accepted, session: true, open: 1},
@@ -85,7 +85,7 @@ func TestHandover(t *testing.T) {
 					t.Errorf("%s %d times", h.Result, h.N)
 				}
 			}
-			if got != row.result && (row.open == 0 || got != "") { // a session that is open may not be confirmed yet
+			if got != row.result && (row.open == 0 || got != "") { // an open session may not be confirmed yet
 				t.Errorf("the handshake is counted as %q, want %q", got, row.result)
 			}
 			if int64(snap.SessionsOpen) != row.open {

@@ -16,7 +16,7 @@ import (
 
 const goodKey = "dGhlIHNhbXBsZSBub25jZQ==" // RFC 6455 §1.3
 
-// handshake is a good one of RFC 6455 §4.1, changed.
+// handshake is a good handshake of RFC 6455 §4.1 with changes.
 func handshake(change ...func(*http.Request)) *http.Request {
 	r := httptest.NewRequest("GET", "/ws", nil)
 	r.Host = "example.com"
@@ -29,7 +29,7 @@ func handshake(change ...func(*http.Request)) *http.Request {
 	return r
 }
 
-// with sets the lines of a field, none to remove it.
+// with sets the lines of a field; without lines it removes the field.
 func with(name string, lines ...string) func(*http.Request) {
 	return func(r *http.Request) {
 		if len(lines) == 0 {
@@ -102,8 +102,8 @@ func TestCheckHandshake(t *testing.T) {
 	}
 }
 
-// What is legal, however odd, is accepted, and by the libraries too: librarytest
-// has the same rows.
+// Every legal handshake is accepted, however odd. The libraries accept it too:
+// librarytest has the same rows.
 func TestCheckHandshakeOddities(t *testing.T) {
 	for rule, r := range map[string]*http.Request{
 		"letter case":                    handshake(with("Upgrade", "WebSocket"), with("Connection", "upgrade")),
@@ -129,7 +129,7 @@ func TestCheckHandshakeOddities(t *testing.T) {
 	}
 }
 
-// What only some libraries let pass is for them to refuse: see librarytest.
+// What only some libraries accept is for the library to refuse: see librarytest.
 func TestCheckHandshakeLeavesToTheLibrary(t *testing.T) {
 	for rule, r := range map[string]*http.Request{
 		"the version twice on one line": handshake(with("Sec-Websocket-Version", "13, 13")),
@@ -141,8 +141,8 @@ func TestCheckHandshakeLeavesToTheLibrary(t *testing.T) {
 	}
 }
 
-// A request with several faults has the first of the list: what is wrong with
-// the way comes before what is wrong with the client.
+// A request with several faults has the first one in the list: faults of a proxy come
+// before faults of the client.
 func TestCheckHandshakeOrder(t *testing.T) {
 	faults := []struct {
 		reason event.Reason
@@ -241,7 +241,7 @@ func TestListsToken(t *testing.T) {
 	}
 }
 
-// FuzzListsToken compares with a plain reading of RFC 9110 §5.6.1.
+// FuzzListsToken compares with a simple implementation of RFC 9110 §5.6.1.
 func FuzzListsToken(f *testing.F) {
 	for _, list := range []string{"", "upgrade", "Keep-Alive, Upgrade", ",\t upgrade ,", "web\u017Focket", "websocket\x00", "h2c,websocket"} {
 		f.Add(list)
@@ -265,7 +265,7 @@ func FuzzListsToken(f *testing.F) {
 	})
 }
 
-// plainCheck is checkHandshake written as the list of reasons says it.
+// plainCheck is checkHandshake, written in the order of the list of reasons.
 func plainCheck(r *http.Request) event.Reason {
 	list := func(name, token string) bool {
 		for _, line := range r.Header[name] {
@@ -309,7 +309,7 @@ func plainCheck(r *http.Request) event.Reason {
 	return event.NoReason
 }
 
-// FuzzCheckHandshake: the check agrees with a plain reading of its rules. In
+// FuzzCheckHandshake: the check agrees with a simple implementation of its rules. In
 // librarytest it is compared with the libraries.
 func FuzzCheckHandshake(f *testing.F) {
 	f.Add("GET", byte(1), "websocket", "Upgrade", "13", goodKey, "", "")
@@ -328,7 +328,7 @@ func FuzzCheckHandshake(f *testing.F) {
 		}
 		for _, lines := range r.Header {
 			for _, line := range lines {
-				// No server hands on a line with these, or with white space around it.
+				// No server passes on a line with these, or with white space around it.
 				if strings.ContainsAny(line, "\r\n\x00") || strings.TrimSpace(line) != line {
 					return
 				}
@@ -402,7 +402,7 @@ func TestOriginAllowed(t *testing.T) {
 	}
 }
 
-// Every refusal is a whole answer with a constant text.
+// Every refusal is a complete answer with a constant text.
 func TestRefusals(t *testing.T) {
 	want := map[event.Reason]int{
 		event.ReasonDraining: 503, event.ReasonSaturated: 503, event.ReasonUpgradeStripped: 426, event.ReasonHTTP2: 501, event.ReasonHTTP10: 426, event.ReasonBadMethod: 405,
@@ -444,7 +444,7 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	if len(spread) < 2 {
-		t.Error("everybody who is refused at a drain is told to come back at the same time")
+		t.Error("all clients that are refused at a drain are asked to come back at the same time")
 	}
 }
 
@@ -466,7 +466,7 @@ func TestHandshakeError(t *testing.T) {
 	}
 }
 
-// With Only the list is the whole of what is allowed, and none of it the same host.
+// With Only, the list is all that is allowed; not even the same host is.
 func TestOnlyTheseOrigins(t *testing.T) {
 	const self, other = "https://example.com", "https://other.example"
 	only := func(list ...string) Origins { return Origins{Patterns: list, Only: true} }

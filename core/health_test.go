@@ -53,13 +53,13 @@ func TestAnswerRoute(t *testing.T) {
 			t.Errorf("%s: ready is %v", row.rule, !row.ready)
 		}
 		if lines := linesLoggedBy(t, g, log); (len(lines) > 0) != strings.Contains(row.rule, "panics") {
-			t.Errorf("%s: told %v", row.rule, lines)
+			t.Errorf("%s: logged %v", row.rule, lines)
 		}
 	}
 }
 
-// Details are shown to nobody, unless Config.Details says so, and it is asked
-// only for those who ask for some. Its panic shows nothing.
+// Details are shown only if Config.Details allows it. It is asked only for requests that
+// ask for details. If it panics, they are not shown.
 func TestShowDetails(t *testing.T) {
 	plain, query, accept := asked("GET", "/healthz"), asked("GET", "/healthz?verbose"), asked("GET", "/healthz", with("Accept", "application/json"))
 	for _, row := range []struct {
@@ -89,7 +89,7 @@ func TestShowDetails(t *testing.T) {
 	}
 }
 
-// One line at the start says who answers each health route.
+// One line at the start says which side answers each health route.
 func TestLogRoutes(t *testing.T) {
 	g, log := newGuardAndLog(t, Config{Routes: Routes{Live: "/up", Startup: "-"}, ProbePaths: []string{"/"}}, slog.LevelInfo)
 	h := g.Wrap(appRoutes())
@@ -97,19 +97,19 @@ func TestLogRoutes(t *testing.T) {
 		h.ServeHTTP(httptest.NewRecorder(), asked("GET", "/app"))
 	}
 	lines := linesLoggedBy(t, g, log)
-	logtest.WantMessages(t, "told once", lines, "health routes")
+	logtest.WantMessages(t, "logged once", lines, "health routes")
 	logtest.WantAttrs(t, lines[0], map[string]string{"/up": "quietws", "/readyz": "application", "/healthz": "quietws", "/startupz": "-", "/": "-"})
 
 	g, log = newGuardAndLog(t, Config{}, slog.LevelInfo)
 	g.Wrap(nothing).ServeHTTP(httptest.NewRecorder(), asked("GET", "/app"))
 	for path, who := range linesLoggedBy(t, g, log)[0].Attrs {
 		if !strings.Contains(who.String(), "where the application has no route or middleware of its own") {
-			t.Errorf("%s is told to be %q: the handler cannot be asked", path, who)
+			t.Errorf("%s is logged as %q: the handler cannot be asked", path, who)
 		}
 	}
 }
 
-// Where the guard answers none there is nothing to say.
+// If the guard answers no route, there is no line.
 func TestLogNoRoutes(t *testing.T) {
 	for _, c := range []Config{
 		{ObserveOnly: true},
@@ -129,7 +129,7 @@ func TestRouteWords(t *testing.T) {
 	}
 }
 
-// panicking is a Health as it should not be.
+// panicking is a Health that panics.
 type panicking struct{}
 
 func (panicking) Answer(HealthQuery) (Answer, bool) { panic("health") }
@@ -152,10 +152,10 @@ func TestHealthThatPanics(t *testing.T) {
 				}
 				lines := linesLoggedBy(t, g, log)
 				if len(lines) == 0 {
-					t.Fatal("nothing was told")
+					t.Fatal("nothing was logged")
 				}
 				for _, l := range lines {
-					logtest.WantMessages(t, "told", []logtest.Line{l}, "callback panicked")
+					logtest.WantMessages(t, "logged", []logtest.Line{l}, "callback panicked")
 					logtest.WantAttrs(t, l, map[string]string{"callback": "Health", "panic": "health"})
 				}
 			})
@@ -163,8 +163,8 @@ func TestHealthThatPanics(t *testing.T) {
 	}
 }
 
-// Whether the server is ready is asked of a Health for each probe that fails: a
-// Health that panics is none that says yes.
+// For each probe that fails, a Health is asked whether the server is ready. If it panics,
+// the server is not.
 func TestHealthThatPanicsIsNotReady(t *testing.T) {
 	g := quietGuard(t, Config{Health: panicking{}})
 	if g.ready() {
@@ -172,8 +172,8 @@ func TestHealthThatPanicsIsNotReady(t *testing.T) {
 	}
 }
 
-// What clients ask for on a route with wildcards is not learned: the paths are
-// theirs, as many and as long as they like.
+// Paths that clients request on a route with wildcards are not learned: clients choose
+// them, as many and as long as they like.
 func TestHandlerLearnsNoPathsOfClients(t *testing.T) {
 	g := quietGuard(t, Config{})
 	mux := http.NewServeMux()
@@ -192,8 +192,8 @@ func TestHandlerLearnsNoPathsOfClients(t *testing.T) {
 	}
 }
 
-// HAProxy's "option httpchk" as it comes asks for the whole server. What the
-// application answers stays; that it knows nothing of it is no failure.
+// HAProxy's default "option httpchk" asks for the whole server. The application's answer
+// stays; that it has no route for it is not a failure.
 func TestWholeServer(t *testing.T) {
 	for _, row := range []struct {
 		rule     string

@@ -35,8 +35,8 @@ func (hijackingOne) Hijack() (net.Conn, *bufio.ReadWriter, error) { return nil, 
 func (bothOne) Hijack() (net.Conn, *bufio.ReadWriter, error)      { return nil, nil, errNotHere }
 func (u unwrappingOne) Unwrap() http.ResponseWriter               { return u.below }
 
-// A candidate's ResponseWriter can what the one below can, and nothing else:
-// libraries choose by it.
+// A candidate's ResponseWriter has exactly the abilities of the one below, because
+// libraries choose by them.
 func TestWriterAbilities(t *testing.T) {
 	rec := httptest.NewRecorder
 	for _, row := range []struct {
@@ -80,8 +80,8 @@ func TestWriterAbilities(t *testing.T) {
 	}
 }
 
-// handed is a ResponseWriter whose Hijack hands over a connection on which the
-// peer has said something already.
+// handed is a ResponseWriter whose Hijack hands over a connection on which the peer has
+// already sent bytes.
 type handed struct {
 	*httptest.ResponseRecorder
 	nc    net.Conn
@@ -94,8 +94,7 @@ func (h handed) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return h.nc, bufio.NewReadWriter(r, bufio.NewWriter(h.nc)), nil
 }
 
-// After a hijack the response belongs to nobody: later writes are dropped, as
-// if they had been made.
+// After a hijack there is no response any more: later writes are dropped, but succeed.
 func TestWriterAfterHijack(t *testing.T) {
 	g := quietGuard(t, Config{})
 	below := handed{ResponseRecorder: httptest.NewRecorder(), nc: &conntest.Script{}}
@@ -131,7 +130,7 @@ func TestWriterAfterHijack(t *testing.T) {
 		t.Errorf("it reached the response: %d %q", below.Code, below.Body)
 	}
 	if opened != 1 {
-		t.Errorf("the framework was told %d times", opened)
+		t.Errorf("the framework was called %d times", opened)
 	}
 	_ = nc.Close()
 	q.Done(0, nil)
@@ -140,8 +139,8 @@ func TestWriterAfterHijack(t *testing.T) {
 	}
 }
 
-// A connection that nobody watched is watched from the hijack on, and what the
-// peer said in the same packet as its handshake is not lost.
+// A connection that was not watched is watched from the hijack on. Bytes that the peer
+// sent in the same packet as its handshake are not lost.
 func TestHijackKeepsEarlyBytes(t *testing.T) {
 	for _, early := range []string{"", "\x81", "\x81\x85\x01\x02\x03\x04hello", strings.Repeat("x", 4096)} {
 		g := quietGuard(t, Config{})
@@ -177,7 +176,7 @@ func TestHijackKeepsEarlyBytes(t *testing.T) {
 	}
 }
 
-// hinted is a recorder that knows a 1xx from an answer.
+// hinted is a recorder that distinguishes a 1xx from an answer.
 type hinted struct {
 	*httptest.ResponseRecorder
 	hints bool
@@ -191,15 +190,15 @@ func (h *hinted) WriteHeader(status int) {
 	h.ResponseRecorder.WriteHeader(status)
 }
 
-// On a default health path whose owner cannot be asked, the four answers of
-// somebody who has no such route give way to ours, whole; every other is kept.
+// On a default health path where the application cannot be asked, four statuses say that
+// it has no such route. Our answer replaces those completely; every other answer stays.
 func TestWriterFallback(t *testing.T) {
 	g := quietGuard(t, Config{})
 	for status, ours := range map[int]bool{401: true, 403: true, 404: true, 405: true, 0: false, 200: false, 204: false, 302: false, 400: false, 500: false, 503: false} {
 		h := g.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("X-App", "1")
 			if status != 0 {
-				w.WriteHeader(http.StatusEarlyHints) // is no answer yet
+				w.WriteHeader(http.StatusEarlyHints) // is not an answer yet
 				w.WriteHeader(status)
 			}
 			_, _ = io.WriteString(w, "the application's")
@@ -241,7 +240,7 @@ func abilities(w http.ResponseWriter) (has []string) {
 	return has
 }
 
-// A candidate's ResponseWriter can do what the server's own can.
+// A candidate's ResponseWriter has the abilities of the server's own.
 func TestWriterKeepsItsAbilities(t *testing.T) {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, strings.Join(abilities(w), " "))
@@ -274,8 +273,8 @@ func TestWriterKeepsItsAbilities(t *testing.T) {
 	}
 }
 
-// A handler that asks by CloseNotifier whether its client is still there learns
-// that it has left.
+// A handler that uses CloseNotifier to see whether its client is still there learns that
+// it has left.
 func TestCloseNotify(t *testing.T) {
 	g := quietGuard(t, Config{})
 	waiting, told := make(chan struct{}), make(chan struct{})

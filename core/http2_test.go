@@ -18,7 +18,7 @@ import (
 	"github.com/quietws/quietws/core/event"
 )
 
-// frame is one of RFC 9113 §4.1.
+// frame is a frame of RFC 9113 §4.1.
 func frame(typ, flags byte, stream uint32, payload string) string {
 	b := []byte{byte(len(payload) >> 16), byte(len(payload) >> 8), byte(len(payload)), typ, flags}
 	return string(binary.BigEndian.AppendUint32(b, stream)) + payload
@@ -53,7 +53,7 @@ var (
 	h2Get = headers(1, ":method", "GET", ":scheme", "http", ":path", "/", ":authority", "app")
 )
 
-// readFrame reads frames until one of that type has come.
+// readFrame reads frames up to one of that type.
 func readFrame(t *testing.T, br *bufio.Reader, typ byte) (payload []byte) {
 	t.Helper()
 	for {
@@ -102,7 +102,7 @@ func h2cServer(t *testing.T, listener bool, errorLog io.Writer, config Config) (
 	return g, addr
 }
 
-// Over HTTP/2 "no handler ran" is not "nothing was asked".
+// Over HTTP/2, "no handler ran" does not mean that there was no request.
 func TestHTTP2HandshakeWithoutAHandler(t *testing.T) {
 	for _, row := range []struct {
 		rule, sends string
@@ -120,7 +120,7 @@ func TestHTTP2HandshakeWithoutAHandler(t *testing.T) {
 	} {
 		for _, listener := range []bool{true, false} {
 			if row.class == event.TCPProbe && !listener {
-				continue // whether these were HTTP/2's bytes only the listener sees
+				continue // only the listener can see whether these were bytes of HTTP/2
 			}
 			t.Run(fmt.Sprintf("%s, listener %t", row.rule, listener), func(t *testing.T) {
 				errorLog := &lineBook{make(chan string, 64)}
@@ -155,7 +155,7 @@ func TestHTTP2HandshakeWithoutAHandler(t *testing.T) {
 	}
 }
 
-// A line about an error of HTTP/2 on a connection of somebody else's goes on.
+// A line about an HTTP/2 error on a connection that is not watched goes on.
 func TestHTTP2LineOfAnotherConnection(t *testing.T) {
 	var buf bytes.Buffer
 	g := quietGuard(t, Config{})
@@ -166,11 +166,11 @@ func TestHTTP2LineOfAnotherConnection(t *testing.T) {
 	}
 }
 
-// extendedConnect is in the environment of the process that net/http lets serve
-// extended CONNECT: it reads GODEBUG once, at its start.
+// extendedConnect is in the environment of the process in which net/http serves extended
+// CONNECT: it reads GODEBUG once, at its start.
 const extendedConnect = "QUIETWS_TEST_EXTENDED_CONNECT"
 
-// An extended CONNECT that a handler accepts is a session, and not one that was
+// An extended CONNECT that a handler accepts is a session, not a handshake that was
 // refused with 200.
 func TestHTTP2Session(t *testing.T) {
 	if os.Getenv(extendedConnect) == "" {

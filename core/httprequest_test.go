@@ -21,7 +21,7 @@ import (
 	"github.com/quietws/quietws/internal/plainws"
 )
 
-// contained calls a handler of a WebSocket route as a layer around it does.
+// contained calls a handler of a WebSocket route like a layer around it.
 func contained(q *HTTPRequest, handler func() error) (err error) {
 	defer func() {
 		if q.Contain(recover()) {
@@ -31,8 +31,8 @@ func contained(q *HTTPRequest, handler func() error) (err error) {
 	return q.Finish(handler())
 }
 
-// What a layer makes of the ways in which a WebSocket handler can end: what it
-// returns, what is told, and what the connection was.
+// What a layer makes of the ways in which a WebSocket handler can end: what it returns,
+// what is logged, and what the connection was.
 func TestContainAndFinish(t *testing.T) {
 	failed := errors.New("the handler's")
 	closed := plainws.CloseError{Code: 1008}
@@ -115,21 +115,21 @@ func TestContainAndFinish(t *testing.T) {
 				}
 			}
 			_ = c.Close()
-			told := events.of(t, g, row.class)
-			if len(told) != 1 || told[0].Reason != row.reason || row.status != 0 && row.class != event.HandlerPanic && told[0].Status != row.status {
-				t.Fatalf("told %+v, want one %v/%v with %d", told, row.class, row.reason, row.status)
+			got := events.of(t, g, row.class)
+			if len(got) != 1 || got[0].Reason != row.reason || row.status != 0 && row.class != event.HandlerPanic && got[0].Status != row.status {
+				t.Fatalf("%+v, want one %v/%v with %d", got, row.class, row.reason, row.status)
 			}
-			if e := told[0]; e.Session.End != row.end || e.Session.Code != row.code || e.Path != "/ws" || e.Remote.String() != "10.0.0.9:4711" {
-				t.Errorf("told %+v", e)
+			if e := got[0]; e.Session.End != row.end || e.Session.Code != row.code || e.Path != "/ws" || e.Remote.String() != "10.0.0.9:4711" {
+				t.Errorf("%+v", e)
 			}
-			if e := told[0]; row.class == event.HandlerPanic && (!isPanic(e.Panic, failed) || len(e.Stack) == 0) {
-				t.Errorf("the panic is told as %v with a stack of %d bytes", e.Panic, len(e.Stack))
+			if e := got[0]; row.class == event.HandlerPanic && (!isPanic(e.Panic, failed) || len(e.Stack) == 0) {
+				t.Errorf("the panic is logged as %v with a stack of %d bytes", e.Panic, len(e.Stack))
 			}
 			for _, other := range event.Classes() {
 				for _, e := range events.of(t, g, other) {
-					// How the session of a panic ended is told too, at Debug.
+					// The end of the session is logged too, at Debug.
 					if other != row.class && e.Session.End != "panic" {
-						t.Errorf("told as %v as well", other)
+						t.Errorf("logged as %v as well", other)
 					}
 				}
 			}
@@ -140,8 +140,8 @@ func TestContainAndFinish(t *testing.T) {
 	}
 }
 
-// A handler that leaves by runtime.Goexit, such as t.FailNow, ends its request
-// like one that returns.
+// A handler that leaves by runtime.Goexit, such as t.FailNow, ends its request like one
+// that returns.
 func TestContainGoexit(t *testing.T) {
 	g := quietGuard(t, Config{})
 	c := watched(g, &conntest.Script{Addr: conntest.TCPAddr("10.0.0.9:4711")})
@@ -159,8 +159,8 @@ func TestContainGoexit(t *testing.T) {
 	}
 }
 
-// The context of Session ends with the connection, by whoever ended it, and
-// leads to all that the request's leads to.
+// The context of Session ends with the connection, whichever side ended it, and has all
+// values of the request's context.
 func TestSessionContext(t *testing.T) {
 	type key struct{}
 	for _, row := range []struct {
@@ -213,8 +213,8 @@ func TestSessionContext(t *testing.T) {
 	}
 }
 
-// Routers without patterns cut off what they have routed by in place:
-// r.URL.Path = rest. The health route is still the one that was asked for.
+// Routers without patterns remove what they have matched: r.URL.Path = rest. The health
+// route is still the one that was requested.
 func TestWrapPathThatTheApplicationRewrites(t *testing.T) {
 	for path, want := range map[string]int{"/livez": 200, "/readyz": 503, "/startupz": 200, "/healthz": 503} {
 		for _, status := range []int{401, 403, 404, 405, 200, 500} {
@@ -224,7 +224,7 @@ func TestWrapPathThatTheApplicationRewrites(t *testing.T) {
 					r.URL.Path = rewritten
 					w.WriteHeader(status)
 				}))
-				g.ending.draining.Store(true) // so that the routes differ
+				g.ending.draining.Store(true) // so that the routes answer differently
 				w := httptest.NewRecorder()
 				h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
 				want := want
@@ -239,8 +239,8 @@ func TestWrapPathThatTheApplicationRewrites(t *testing.T) {
 	}
 }
 
-// Whoever takes a connection over and cannot answer, for its client is gone, has
-// not failed; whoever does not try has.
+// A handler that takes a connection over and cannot answer, because its client is gone,
+// has not failed. One that does not try has.
 func TestUpgradeWithoutAClient(t *testing.T) {
 	for _, row := range []struct {
 		rule  string
@@ -273,22 +273,22 @@ func TestUpgradeWithoutAClient(t *testing.T) {
 	}
 }
 
-// isPanic reports whether a panic that was told is one with err.
-func isPanic(told any, err error) bool {
-	is, _ := told.(error)
+// isPanic reports whether a logged panic is one with err.
+func isPanic(logged any, err error) bool {
+	is, _ := logged.(error)
 	return errors.Is(is, err)
 }
 
-// A panic on a route of Endpoint is one line, whether or not the request could have
-// been a handshake.
+// A panic on a route of Endpoint is one line, whether or not the request could have been
+// a handshake.
 func TestPanicAtEndpointIsLoggedOnce(t *testing.T) {
 	for _, s := range stands4[2:] {
 		for _, method := range []string{"GET", "POST"} {
 			for _, asks := range []string{"", "Upgrade: websocket\r\n"} {
-				var told atomic.Int64
+				var logged atomic.Int64
 				g := quietGuard(t, Config{Observe: func(e event.Event) {
 					if e.Class == event.HandlerPanic {
-						told.Add(1)
+						logged.Add(1)
 					}
 				}})
 				srv := &http.Server{Handler: g.Endpoint(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("boom") }))}
@@ -296,8 +296,8 @@ func TestPanicAtEndpointIsLoggedOnce(t *testing.T) {
 				if err := g.Close(); err != nil {
 					t.Error(err)
 				}
-				if n := told.Load(); n != 1 {
-					t.Errorf("%s, %s %q: told %d times", s.name, method, asks, n)
+				if n := logged.Load(); n != 1 {
+					t.Errorf("%s, %s %q: logged %d times", s.name, method, asks, n)
 				}
 			}
 		}

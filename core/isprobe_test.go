@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// IsProbe is for the filters of access logs, metrics and traces: what it is
-// true for disappears from them.
+// Filters of access logs, metrics and traces use IsProbe: requests for which it is true
+// disappear from them.
 func TestIsProbe(t *testing.T) {
 	c := Config{ProbePaths: []string{"/"}, Routes: Routes{Live: "/up"}, AppHealth: []string{"/health"}}
 	for _, row := range []struct {
@@ -44,7 +44,7 @@ func TestIsProbe(t *testing.T) {
 		if got := g.IsProbe(row.r); got != row.want {
 			t.Errorf("%s, before the chain: %v", row.rule, got)
 		}
-		// After the chain a filter has the request that the layer handed on.
+		// After the chain a filter has the request that the layer passed on.
 		q := l.a.BeginHTTP(row.r)
 		_, r := q.Wrap(httptest.NewRecorder(), row.r)
 		if got := g.IsProbe(r); got != row.want {

@@ -18,7 +18,7 @@ const (
 	internet = "203.0.113.9:4711"
 )
 
-// asked is a request that is no handshake.
+// asked is a request that is not a handshake.
 func asked(m, path string, change ...func(*http.Request)) *http.Request {
 	r := httptest.NewRequest(m, path, nil)
 	r.Host, r.RemoteAddr = "example.com", inside
@@ -28,7 +28,7 @@ func asked(m, path string, change ...func(*http.Request)) *http.Request {
 	return r
 }
 
-// bareHTTP10 leaves what HAProxy's "option httpchk" sends by itself.
+// bareHTTP10 leaves only what HAProxy's "option httpchk" sends by default.
 func bareHTTP10(r *http.Request) {
 	r.Proto, r.ProtoMajor, r.ProtoMinor, r.Host = "HTTP/1.0", 1, 0, ""
 	r.Header = make(http.Header)
@@ -57,7 +57,7 @@ func TestJudge(t *testing.T) {
 		r      *http.Request
 		kind   verdict
 		status int  // of the answer, 0: none
-		plain  bool // it is no candidate: an ordinary request
+		plain  bool // not a candidate: an ordinary request
 	}{
 		// Requests of the application's.
 		{"a browser's request", Config{}, asked("GET", "/app"), verdictPass, 0, true},
@@ -176,9 +176,9 @@ func TestJudgeAtARoute(t *testing.T) {
 	}
 }
 
-// On a route of Handler a known prober gets the health answer whatever its method,
-// and on its path by a method that no route has. A route of Endpoint, and one beside
-// Handler's, answers it by itself.
+// On a route of Handler a known prober gets the health answer, whatever its method; on
+// its path also for a method without a route. A route of Endpoint, and one next to
+// Handler's, answers it itself.
 func TestJudgeProberAtARoute(t *testing.T) {
 	for _, m := range []string{"GET", "HEAD", "OPTIONS", "POST", "PUT"} {
 		for _, from := range []string{inside, internet} {
@@ -211,7 +211,7 @@ func TestJudgeProberAtARoute(t *testing.T) {
 			}
 			at.Done(405, nil)
 			answers("when Endpoint's route is known", 405, false)
-			g.paths.learn("/ws", "PUT") // a route of Handler's for something else
+			g.paths.learn("/ws", "PUT") // a route of Handler for another purpose
 			read := m == "GET" || m == "HEAD" || m == "OPTIONS"
 			answers("when PUT is known to be Handler's", 405, false)
 			g.paths.learn("/ws", "GET")
@@ -243,7 +243,7 @@ func TestJudgeProberAtARoute(t *testing.T) {
 	}
 }
 
-// What a drain may have found on its connection is not used again.
+// An exchange that a drain may have found on its connection is not reused.
 func TestJudgeRecycles(t *testing.T) {
 	g := quietGuard(t, Config{})
 	near, far := net.Pipe()
@@ -265,7 +265,7 @@ func TestJudgeRecycles(t *testing.T) {
 	}
 }
 
-// What may be learned of WebSocket paths is bounded, whoever asks for what.
+// What can be learned of WebSocket paths is limited, whatever clients request.
 func TestLearnIsBounded(t *testing.T) {
 	g := quietGuard(t, Config{})
 	a := g.Adapter()
@@ -279,8 +279,8 @@ func TestLearnIsBounded(t *testing.T) {
 	}
 }
 
-// A request that a layer in between has answered, such as one that limits the
-// time of its handlers, is no longer judged when it reaches its route.
+// A request that a layer in between has answered, such as one that limits the time of its
+// handlers, is no longer judged when it reaches its route.
 func TestRouteAfterAnswer(t *testing.T) {
 	for _, row := range []struct {
 		rule string
@@ -301,8 +301,8 @@ func TestRouteAfterAnswer(t *testing.T) {
 	}
 }
 
-// HAProxy's check as it comes, from an address that is no platform's, is no
-// question about health: on a WebSocket route at / it is a request as any other.
+// HAProxy's default check from an address that is not a platform's is not a question
+// about health. On a WebSocket route at / it is like any other request.
 func TestServerCheckFromTheInternetAtEndpoint(t *testing.T) {
 	for _, row := range []struct {
 		rule string
