@@ -134,8 +134,8 @@ type panicking struct{}
 
 func (panicking) Answer(HealthQuery) (Answer, bool) { panic("health") }
 
-// A Health that panics is told, and answered as what it is: not ready. Whether
-// the process lives it cannot say.
+// A panic of a Health is logged, and the answer is that it is not ready. It does not
+// decide whether the process is alive.
 func TestHealthThatPanics(t *testing.T) {
 	for _, s := range stands4 {
 		for path, status := range map[string]string{"/livez": "200 OK", "/readyz": "503 Service Unavailable", "/startupz": "503 Service Unavailable", "/healthz": "200 OK"} {

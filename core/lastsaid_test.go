@@ -12,7 +12,7 @@ import (
 	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
-// looking is a Health that looks at the guard to answer, and for its checks too.
+// looking is a Health that calls the guard, both to answer and for its checks.
 type looking struct{ g *Guard }
 
 func (l *looking) Answer(q HealthQuery) (Answer, bool) {
@@ -52,7 +52,7 @@ type changing struct {
 func (c changing) Answer(q HealthQuery) (Answer, bool) { return c.answer(q) }
 func (c changing) Checks() []CheckStatus               { return c.checks() }
 
-// One snapshot waits for a Health that blocks; the next have what it said last.
+// One snapshot waits for a Health that blocks; the others have its latest answer.
 func TestHealthThatBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var block chan struct{}

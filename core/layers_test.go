@@ -21,8 +21,8 @@ import (
 	"github.com/quietws/quietws/internal/plainws"
 )
 
-// holding keeps the status to itself until a body comes, as middleware that
-// compresses does: at the end it writes what it still has.
+// holding keeps the status back until a body comes, like middleware that compresses. At
+// the end it writes what it still has.
 type holding struct {
 	http.ResponseWriter
 	status int
@@ -33,7 +33,7 @@ func (h *holding) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return http.NewResponseController(h.ResponseWriter).Hijack()
 }
 
-// own is a holding with a header of its own, which shows what it wraps.
+// own is a holding that has its own header and shows what it wraps.
 type own struct {
 	holding
 	header http.Header
@@ -42,12 +42,12 @@ type own struct {
 func (o *own) Header() http.Header         { return o.header }
 func (o *own) Unwrap() http.ResponseWriter { return o.ResponseWriter }
 
-// passing is a layer that does no harm.
+// passing is a harmless layer.
 type passing struct{ http.ResponseWriter }
 
 func (p passing) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
-// behind serves next behind a layer that holds the status back.
+// behind serves next behind a layer that keeps the status back.
 func behind(layer string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := &holding{ResponseWriter: passing{w}}
@@ -66,8 +66,8 @@ func behind(layer string, next http.Handler) http.Handler {
 	})
 }
 
-// hijackSession is a session with a library that takes the connection over before
-// it answers, as gorilla/websocket does.
+// hijackSession is a session with a library that hijacks the connection before it
+// answers, as gorilla/websocket does.
 func hijackSession(w http.ResponseWriter, r *http.Request) {
 	ws, err := plainws.Upgrade(w, r, nil)
 	if err != nil {
@@ -82,8 +82,8 @@ func hijackSession(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// A handshake is accepted when 101 has left, not when a ResponseWriter was given
-// it. Handler's leaves whatever is in between. Where another's is held back that is
+// A handshake is accepted when 101 has been sent, not when a ResponseWriter gets it. The
+// 101 of Handler is sent whatever is in between. If another's is kept back, that is
 // logged while the client still waits, and the line names the layer.
 func TestALayerThatHoldsTheStatus(t *testing.T) {
 	certificate := conntest.ServerTLS(t, nil)
@@ -101,7 +101,7 @@ func TestALayerThatHoldsTheStatus(t *testing.T) {
 	} {
 		for _, outside := range []string{"nothing", "Attach", "Attach and Listener"} {
 			if row.name == "coder" && outside == "nothing" {
-				continue // a guard that nobody asks
+				continue // a guard that is not called
 			}
 			for _, layer := range []string{"embedded", "unwrapped", "passing"} {
 				for _, port := range []string{"plain", "tls"} {
@@ -141,13 +141,13 @@ func TestALayerThatHoldsTheStatus(t *testing.T) {
 						if row.held && layer != "passing" {
 							e := next(t, events)
 							if e.Class != event.UpgradeFailed || e.Reason != event.ReasonNothingWritten || e.Path != "/ws" || !strings.Contains(e.Remedy, "github.com/quietws/quietws/core.") && !unnamed {
-								t.Errorf("told %+v", e)
+								t.Errorf("%+v", e)
 							}
 							_ = nc.Close()
 							atRest(t, g)
 							wantHandshakes(t, g, HandshakeCount{Result: "failed", Reason: event.ReasonNothingWritten, N: 1})
 							if len(events) > 0 {
-								t.Errorf("told again: %+v", <-events)
+								t.Errorf("logged again: %+v", <-events)
 							}
 							return
 						}
@@ -157,7 +157,7 @@ func TestALayerThatHoldsTheStatus(t *testing.T) {
 						}
 						_ = nc.Close()
 						if e := next(t, events); e.Class != event.SessionEnded || e.Status != 101 {
-							t.Errorf("told %+v", e)
+							t.Errorf("%+v", e)
 						}
 						atRest(t, g)
 						wantHandshakes(t, g, HandshakeCount{Result: "accepted", N: 1})
@@ -174,7 +174,7 @@ func next(t *testing.T, events <-chan event.Event) event.Event {
 	case e := <-events:
 		return e
 	case <-time.After(10 * time.Second):
-		t.Fatal("nothing was told in ten seconds")
+		t.Fatal("no event in ten seconds")
 		return event.Event{}
 	}
 }
@@ -186,7 +186,7 @@ func wantHandshakes(t *testing.T, g *Guard, want HandshakeCount) {
 	}
 }
 
-// A layer that cannot be hijacked is named too.
+// A layer that cannot be hijacked is also named.
 func TestALayerThatHidesTheHijack(t *testing.T) {
 	for name, route := range map[string]func(*Guard) http.Handler{
 		"Handler": func(g *Guard) http.Handler { return handlerSession(g) },
@@ -207,15 +207,15 @@ func TestALayerThatHidesTheHijack(t *testing.T) {
 			}
 			e := next(t, events)
 			if e.Class != event.UpgradeFailed || e.Reason != event.ReasonHijackFailed || !strings.Contains(e.Remedy, "net/http.timeoutWriter") {
-				t.Errorf("%s: told %+v", name, e)
+				t.Errorf("%s: %+v", name, e)
 			}
 			srv.Close()
 		}
 	}
 }
 
-// The answer to a handshake is seen in however many parts, and by whatever method
-// of the connection, it comes.
+// The answer to a handshake is seen in any number of parts, and by every method of the
+// connection.
 func TestTheAnswerToAHandshakeIsSeen(t *testing.T) {
 	const answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
 	parts := func(sizes ...int) func(io.Writer, string) {
@@ -246,7 +246,7 @@ func TestTheAnswerToAHandshakeIsSeen(t *testing.T) {
 			"HTTP/1.1 101"[:11]: 0, "HTTP/1.1 999 Oh dear": 0, "": 0,
 		} {
 			if len(text) < 12 && strings.HasSuffix(name, "a byte each") && name[0] == 'a' || len(text) < 11 && name != "one Write" && name[0] != 'R' {
-				continue // nothing to cut
+				continue // too short to split
 			}
 			g := quietGuard(t, Config{})
 			server, client := conntest.TCPPair(t)
@@ -281,8 +281,8 @@ func (b *byteReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// A session through a proxy such as that of Echo: what the server behind says is
-// copied, by ReadFrom, the answer to the handshake too.
+// A session through a proxy such as Echo's. ReadFrom copies what the server behind it
+// sends, including the answer to the handshake.
 func TestASessionThatIsCopied(t *testing.T) {
 	behind := httptest.NewServer(http.HandlerFunc(hijackSession))
 	defer behind.Close()
@@ -318,15 +318,15 @@ func TestASessionThatIsCopied(t *testing.T) {
 			wantHandshakes(t, g, HandshakeCount{Result: "accepted", N: 1}) // at once
 			_, _ = ws.Vanish(probetest.FIN)
 			if e := next(t, events); e.Class != event.SessionEnded {
-				t.Errorf("told %+v", e)
+				t.Errorf("%+v", e)
 			}
 			atRest(t, g)
 		})
 	}
 }
 
-// What a ResponseController can, it can through a candidate's writer, errors
-// included.
+// A candidate's writer supports everything that a ResponseController supports, including
+// errors.
 func TestResponseController(t *testing.T) {
 	for _, s := range stands4 {
 		t.Run(s.name, func(t *testing.T) {
@@ -367,8 +367,8 @@ func TestResponseController(t *testing.T) {
 	}
 }
 
-// One timer is there for all handshakes that are not answered yet, and each has its
-// three seconds: one that is answered late is a session all the same.
+// All unanswered handshakes share one timer, and each has its three seconds. One that is
+// answered late is still a session.
 func TestUnansweredHandshakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		events := make(chan event.Event, 10)
@@ -382,7 +382,7 @@ func TestUnansweredHandshakes(t *testing.T) {
 			synctest.Wait()
 			for ; len(events) > 0; n++ {
 				if e := <-events; e.Class != event.UpgradeFailed || e.Reason != event.ReasonNothingWritten {
-					t.Errorf("told %+v", e)
+					t.Errorf("%+v", e)
 				}
 			}
 			return n
@@ -413,7 +413,7 @@ func TestUnansweredHandshakes(t *testing.T) {
 		synctest.Wait()
 		for range 2 {
 			if e := <-events; e.Class != event.SessionEnded {
-				t.Errorf("told %+v", e)
+				t.Errorf("%+v", e)
 			}
 		}
 		want := []HandshakeCount{{Result: "accepted", N: 2}, {Result: "failed", Reason: event.ReasonNothingWritten, N: 1}}
@@ -423,8 +423,8 @@ func TestUnansweredHandshakes(t *testing.T) {
 	})
 }
 
-// Under TLS the answer cannot be read, and is taken for one by its length: but not
-// where it is known that the 101 was held back, and these are frames.
+// Under TLS the answer cannot be read; its length decides. But if the 101 is known to be
+// kept back, the bytes are frames.
 func TestUnderTLSFramesAreNoAnswer(t *testing.T) {
 	for _, held := range []bool{false, true} {
 		g := quietGuard(t, Config{})

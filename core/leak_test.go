@@ -15,7 +15,7 @@ import (
 	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
-// A server that was shut down leaves no goroutine, even where its guard was not closed.
+// A server that was shut down leaves no goroutine, even if its guard was not closed.
 func TestNoGoroutineIsLeftWithoutClose(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	g, err := New(Config{Logger: slog.New(slog.DiscardHandler)})
@@ -46,7 +46,7 @@ func TestNoGoroutineIsLeftWithoutClose(t *testing.T) {
 	}
 }
 
-// What is called for each session, or for each probe, may panic as often.
+// A callback for each session or probe may panic each time.
 func TestCallbackThatPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, log := newGuardAndLog(t, Config{}, slog.LevelInfo)

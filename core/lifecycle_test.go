@@ -15,7 +15,7 @@ import (
 	"github.com/quietws/quietws/core/internal/usererror"
 )
 
-// A stand is how a server is watched.
+// A stand is one way to watch a server.
 type stand struct {
 	name             string
 	attached, listen bool
@@ -25,7 +25,7 @@ var stands4 = []stand{
 	{"Wrap", false, false}, {"Wrap and Listener", false, true}, {"Attach", true, false}, {"Attach and Listener", true, true},
 }
 
-// serve serves srv until the end of the test and returns where.
+// serve serves srv until the end of the test and returns its address.
 func (s stand) serve(t *testing.T, g *Guard, srv *http.Server) (address string) {
 	t.Helper()
 	if srv.ErrorLog == nil {
@@ -44,7 +44,7 @@ func (s stand) serve(t *testing.T, g *Guard, srv *http.Server) (address string) 
 	})
 }
 
-// served serves srv on what listen makes of a listener.
+// served serves srv on the listener that listen returns.
 func served(t *testing.T, srv *http.Server, listen func(net.Listener) net.Listener) (address string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -63,10 +63,10 @@ func served(t *testing.T, srv *http.Server, listen func(net.Listener) net.Listen
 	return ln.Addr().String()
 }
 
-// asIs serves a listener as it is.
+// asIs returns a listener unchanged.
 func asIs(ln net.Listener) net.Listener { return ln }
 
-// heard sends text and returns what comes back until the server closes.
+// heard sends text and returns everything until the server closes.
 func heard(t *testing.T, address, text string) (answer string) {
 	t.Helper()
 	dialed(t, address, func(c net.Conn) {
@@ -101,10 +101,10 @@ func hijackWith(t *testing.T, before func(), written string) http.Handler {
 }
 
 // hijackable are requests that can leave HTTP, of every kind that the guard
-// tells apart.
+// distinguishes.
 var hijackable = []struct {
 	name, sent string
-	class      event.Class // where the connection is watched
+	class      event.Class // if the connection is watched
 	ordinary   bool        // not judged
 }{
 	{"an ordinary request", "GET /app HTTP/1.1\r\nHost: a\r\n\r\n", event.Hijacked, true},
@@ -115,7 +115,7 @@ var hijackable = []struct {
 	{"a handshake", upgradeGET, event.SessionEnded, false},
 }
 
-// atRest waits until no connection is open, no session, and no place taken.
+// atRest waits until no connection and no session is open, and no slot is taken.
 func atRest(t *testing.T, g *Guard) {
 	t.Helper()
 	waitClosed(t, g)
@@ -134,8 +134,8 @@ func atRest(t *testing.T, g *Guard) {
 	}
 }
 
-// What leaves HTTP has its class when it is closed, and leaves nothing behind,
-// however the server is watched.
+// A connection that left HTTP gets its class when it is closed, and leaves no state
+// behind, however the server is watched.
 func TestHijackLeavesNothingBehind(t *testing.T) {
 	for _, s := range stands4 {
 		for _, row := range hijackable {
@@ -150,7 +150,7 @@ func TestHijackLeavesNothingBehind(t *testing.T) {
 				}
 				want := row.class
 				if row.ordinary && !s.attached {
-					want = event.HTTP // its hijack is seen by nobody
+					want = event.HTTP // its hijack is not seen
 				}
 				if s.listen && g.Snapshot().Closed[want] != 2 {
 					t.Errorf("%v, want %v", g.Snapshot().Closed, want)
@@ -160,8 +160,8 @@ func TestHijackLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-// A server may be closed while a handler is on its way to the hijack: then the
-// connection is closed before it is known to have left HTTP.
+// A server may be closed while a handler is about to hijack. Then the connection is
+// closed before it is known to have left HTTP.
 func TestHijackOfAConnectionThatIsClosed(t *testing.T) {
 	for _, s := range stands4 {
 		for _, row := range hijackable {
@@ -182,9 +182,8 @@ func TestHijackOfAConnectionThatIsClosed(t *testing.T) {
 	}
 }
 
-// A handler that leaves by runtime.Goexit, as a failing assertion of testing
-// does, ends its request: neither its connection nor its place among
-// Config.MaxSessions stays behind.
+// A handler that leaves by runtime.Goexit, as a failing assertion does, ends its request:
+// neither its connection nor its place among Config.MaxSessions stays behind.
 func TestGoexitEndsTheRequest(t *testing.T) {
 	for _, s := range stands4 {
 		for _, row := range hijackable {

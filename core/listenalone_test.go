@@ -10,8 +10,8 @@ import (
 	"github.com/quietws/quietws/core/event"
 )
 
-// Listener without Attach: good requests are not called malformed, and one line
-// names what is missing. A probe that asks nothing needs no Attach.
+// Listener without Attach: good requests are not called malformed, and one line says what
+// is missing. A probe without a request needs no Attach.
 func TestListenerAlone(t *testing.T) {
 	const get = "GET /%s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 	for _, row := range []struct {

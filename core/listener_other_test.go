@@ -2,5 +2,5 @@
 
 package core
 
-// serveStarved needs a limit of open files, which only unix has.
+// serveStarved needs a limit of open files, which exists only on unix.
 func serveStarved() {}

@@ -22,8 +22,8 @@ import (
 	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
-// scripted is a listener whose Accept returns what it is told; after that it
-// waits for Close.
+// scripted is a listener whose Accept returns the items of script, and then waits for
+// Close.
 type scripted struct {
 	script []any // an error or a net.Conn
 	calls  []time.Time
@@ -48,14 +48,14 @@ func (l *scripted) Accept() (net.Conn, error) {
 func (l *scripted) Close() error   { l.once.Do(func() { close(l.closed) }); return nil }
 func (l *scripted) Addr() net.Addr { return conntest.TCPAddr("127.0.0.1:80") }
 
-// acceptError is an error as the net package returns it.
+// acceptError is an error like those of the net package.
 func acceptError(errno syscall.Errno) error {
 	return &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", errno)}
 }
 
-// Too many open files and the like pass: Accept waits, longer each time and at
-// most a second, tells it once in a window, and returns the next connection.
-// fasthttp's Serve would end for good at such an error.
+// Too many open files and similar errors are temporary. Accept waits, longer each time
+// and at most a second, logs it once in a window, and returns the next connection. At
+// such an error, fasthttp's Serve would end for good.
 func TestListenerSurvivesShortage(t *testing.T) {
 	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
 		synctest.Test(t, func(t *testing.T) {
@@ -90,7 +90,7 @@ func TestListenerSurvivesShortage(t *testing.T) {
 				t.Errorf("%d accept errors and %d accepted, want 12 and 1", s.AcceptErrors, s.Accepted)
 			}
 
-			// Long after, a second shortage is told again.
+			// A second shortage, much later, is logged again.
 			<-time.After(2 * defaultCollapse)
 			below.script = []any{acceptError(errno), &conntest.Script{}}
 			second, err := ln.Accept()
@@ -103,8 +103,8 @@ func TestListenerSurvivesShortage(t *testing.T) {
 	}
 }
 
-// At the limit, connections come and go: each that goes lets one in, and the
-// next accept fails again. That is one shortage, not a hundred.
+// At the limit, each connection that ends lets one in, and the next Accept fails again.
+// That is one shortage, not a hundred.
 func TestListenerShortageThatComesAndGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, log := newGuardAndLog(t, Config{}, slog.LevelDebug)
@@ -133,7 +133,7 @@ func TestListenerShortageThatComesAndGoes(t *testing.T) {
 	})
 }
 
-// Every other error ends the listener as it would without us.
+// Every other error ends the listener as it would without the guard.
 func TestListenerReturnsOtherErrors(t *testing.T) {
 	g, log := newGuardAndLog(t, Config{}, slog.LevelDebug)
 	for _, err := range []error{net.ErrClosed, acceptError(syscall.EINVAL), acceptError(syscall.ECONNABORTED), errors.New("proxyproto: x"), os.ErrDeadlineExceeded} {
@@ -173,8 +173,8 @@ func TestListenerCloseEndsTheWait(t *testing.T) {
 	})
 }
 
-// Over a TLS listener the server would no longer see TLS: it is an error that
-// says what to do, and the connection does not stay open.
+// Over a TLS listener the server would no longer see TLS. The error says what to do, and
+// the connection does not stay open.
 func TestListenerOverTLS(t *testing.T) {
 	cert := httptest.NewUnstartedServer(nil)
 	cert.StartTLS()
@@ -204,7 +204,7 @@ func TestListenerOverTLS(t *testing.T) {
 	emptyRegistry(t, g.watch.Conns)
 }
 
-// above is a listener over another, as go-proxyproto's is.
+// above is a listener over another, like that of go-proxyproto.
 type above struct{ net.Listener }
 
 func (l above) Accept() (net.Conn, error) {
@@ -212,8 +212,8 @@ func (l above) Accept() (net.Conn, error) {
 	return rawConn{nc}, err
 }
 
-// Serve watches every listener that it does not know. What comes from one over
-// the guard's own is not counted again; another guard's is.
+// Serve watches every listener that is not the guard's. Connections of a listener over
+// the guard's own are not counted again; those over another guard's are.
 func TestListenerOverAWatchedOne(t *testing.T) {
 	g, other := quietGuard(t, Config{}), quietGuard(t, Config{})
 	below := &scripted{script: []any{&conntest.Script{}, &conntest.Script{}}, closed: make(chan struct{})}
@@ -239,7 +239,7 @@ func TestListenerOverAWatchedOne(t *testing.T) {
 	}
 }
 
-// rawConn is a connection of go-proxyproto, which has Raw and no NetConn.
+// rawConn is like a connection of go-proxyproto, which has Raw but not NetConn.
 type rawConn struct{ net.Conn }
 
 func (r rawConn) Raw() net.Conn { return r.Conn }
@@ -248,12 +248,12 @@ type netConn struct{ net.Conn }
 
 func (n netConn) NetConn() net.Conn { return n.Conn }
 
-// deepConn stands on itself.
+// deepConn wraps itself.
 type deepConn struct{ net.Conn }
 
 func (d *deepConn) NetConn() net.Conn { return d }
 
-// hidden is a net.Conn that nobody can look into.
+// hidden is a net.Conn that hides what it wraps.
 type hidden interface{ net.Conn }
 
 func TestConnOf(t *testing.T) {
@@ -280,8 +280,8 @@ func TestConnOf(t *testing.T) {
 	}
 }
 
-// TLSListener tells each connection who is above it, with and without Attach,
-// and so a handshake's own error decides.
+// TLSListener shows each connection the TLS above it, with and without Attach, so that
+// the error of a handshake decides.
 func TestTLSListener(t *testing.T) {
 	cert := httptest.NewUnstartedServer(nil)
 	cert.StartTLS()
@@ -322,7 +322,7 @@ func TestTLSListener(t *testing.T) {
 		_, _ = io.Copy(io.Discard, nc)
 		<-shaken
 		_ = nc.Close()
-		// Without ConnState the decision waits for the handshake's end elsewhere.
+		// Without ConnState, the decision waits until the handshake has ended.
 		if e := <-ended; e.Class != row.want || g.Snapshot().Closed[row.want] != 1 {
 			t.Errorf("%s: %v", row.name, e.Class)
 		}

@@ -23,8 +23,8 @@ const (
 	starvedConnects = 80
 )
 
-// serveStarved is the child of TestServesAfterFilesRanOut: a server with few
-// file descriptors, which ends with its standard input.
+// serveStarved is the child process of TestServesAfterFilesRanOut: a server with few file
+// descriptors, which ends with its standard input.
 func serveStarved() {
 	fail := func(err error) {
 		if err != nil {
@@ -51,10 +51,10 @@ func serveStarved() {
 	fail(g.Close())
 }
 
-// With 64 file descriptors and 80 silent connects the server still serves
-// afterwards, and tells it in one line.
+// With 64 file descriptors and 80 silent connections, the server still serves afterwards,
+// and logs one line about it.
 func TestServesAfterFilesRanOut(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // or a server that says nothing is waited for
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // do not wait for a silent server
 	defer cancel()
 	child := exec.CommandContext(ctx, os.Args[0])
 	child.Env = append(os.Environ(), starvedServer+"=1")

@@ -15,7 +15,7 @@ import (
 	"github.com/quietws/quietws/core/internal/conn/conntest"
 )
 
-// wrapping is what listeners such as cmux's and netutil.LimitListener return.
+// wrapping is like the connections of cmux and netutil.LimitListener.
 type wrapping struct{ net.Conn }
 
 type wrapper struct{ net.Listener }
@@ -28,7 +28,7 @@ func (l wrapper) Accept() (net.Conn, error) {
 	return &wrapping{nc}, nil
 }
 
-// secured is a TLS connection with something of its own; over is what makes it.
+// secured is a TLS connection in a type of its own; over is its listener.
 type secured struct{ *tls.Conn }
 
 type securer struct{ net.Listener }
@@ -41,7 +41,7 @@ func (l securer) Accept() (net.Conn, error) {
 	return &secured{nc.(*tls.Conn)}, nil
 }
 
-// stating is TLS of somebody else's.
+// stating is a TLS connection of another library.
 type stating struct{ net.Conn }
 
 func (stating) ConnectionState() tls.ConnectionState { return tls.ConnectionState{} }
@@ -80,8 +80,8 @@ func TestGuardBelowAndAbove(t *testing.T) {
 	}
 }
 
-// TLS below the guard is found by what connections can do, and TLS above it by
-// what they embed.
+// TLS below the guard is found by the methods of its connections, TLS above it by what
+// they embed.
 func TestTLSByAbility(t *testing.T) {
 	config := conntest.TLS(t)
 	for name, over := range map[string]func(net.Listener) net.Listener{
@@ -101,7 +101,7 @@ func TestTLSByAbility(t *testing.T) {
 		}
 		c := conn.Of(got)
 		if c == nil {
-			// What embeds a *tls.Conn has its NetConn.
+			// A type that embeds *tls.Conn has its NetConn.
 			t.Fatalf("%s: the watched connection is not found", name)
 		}
 		if !c.IsUnderTLS() || (c.Above() == nil) != (name == "by other code") {
@@ -111,7 +111,7 @@ func TestTLSByAbility(t *testing.T) {
 	}
 }
 
-// A TLS listener is an error of Serve, at once, and not of its first connection.
+// A TLS listener is an error of Serve at once, not only at its first connection.
 func TestServeRefusesTLSListener(t *testing.T) {
 	config := conntest.TLS(t)
 	raw := func() net.Listener {

@@ -11,12 +11,12 @@ import (
 	"github.com/quietws/quietws/core/internal/conn/conntest"
 )
 
-// letter is a Message on paper: what a server like fasthttp knows of one request.
+// letter is a Message in memory: what a server like fasthttp knows of one request.
 type letter struct {
 	httpHead
 	conn       net.Conn
 	values     map[any]any
-	connection string // as it was rewritten
+	connection string // the rewritten field
 	status     int
 	fields     map[string]string
 	body       string
@@ -50,25 +50,25 @@ func (m *letter) Reset() {
 
 func onPath(path string) func(*http.Request) { return func(r *http.Request) { r.URL.Path = path } }
 
-// A request is begun once, its answer comes from the guard or from the next
-// handler, and an error goes where the framework answers it.
+// A request is begun once, its answer comes from the guard or from the next handler, and
+// an error goes where the framework answers it.
 func TestAround(t *testing.T) {
 	failed := errors.New("the handler's")
 	undecided := func(Head) (bool, bool) { return false, false }
 	plain := with("Upgrade")
 	for _, row := range []struct {
-		rule    string
-		change  []func(*http.Request)
-		own     bool  // a Handler's route
-		status  int   // the application's
-		returns error // its handler
-		called  bool  // the next handler
-		told    bool  // answered
-		want    int
-		err     error
+		rule     string
+		change   []func(*http.Request)
+		own      bool  // a route of Handler
+		status   int   // the application's
+		returns  error // by its handler
+		called   bool  // the next handler was
+		answered bool  // the error was
+		want     int
+		err      error
 	}{
 		{rule: "an ordinary request is passed on, and so is its error", change: []func(*http.Request){plain, with("Sec-Websocket-Key"), onPath("/")}, status: 200, returns: failed, called: true, want: 200, err: failed},
-		{rule: "a handshake is passed on, and its error answered inside", status: 500, returns: failed, called: true, told: true, want: 500},
+		{rule: "a handshake is passed on, and its error answered inside", status: 500, returns: failed, called: true, answered: true, want: 500},
 		{rule: "what Handler refuses is not passed on", change: []func(*http.Request){plain}, own: true, want: 426},
 		{rule: "a health route of nobody's is ours", change: []func(*http.Request){plain, with("Sec-Websocket-Key"), onPath("/readyz")}, status: 404, called: true, want: 200},
 		{rule: "a health route of somebody's is his", change: []func(*http.Request){plain, with("Sec-Websocket-Key"), onPath("/readyz")}, status: 503, called: true, want: 503},
@@ -80,7 +80,7 @@ func TestAround(t *testing.T) {
 		if row.own {
 			q = a.Endpoint(q, m, "/ws", &Origins{Any: true})
 		}
-		called, told := false, false
+		called, answered := false, false
 		err := q.Around(m, func() error {
 			called = true
 			inner := a.BeginMessage(m)
@@ -93,13 +93,13 @@ func TestAround(t *testing.T) {
 			}
 			return row.returns
 		}, func(e error) {
-			told = true
+			answered = true
 			if e != row.returns {
 				t.Errorf("%s: answered got %v", row.rule, e)
 			}
 		})
-		if called != row.called || told != row.told || m.status != row.want || err != row.err {
-			t.Errorf("%s: called %t, answered %t, status %d, error %v", row.rule, called, told, m.status, err)
+		if called != row.called || answered != row.answered || m.status != row.want || err != row.err {
+			t.Errorf("%s: called %t, answered %t, status %d, error %v", row.rule, called, answered, m.status, err)
 		}
 		if ours := m.body != ""; ours == (m.fields["X-App"] != "") {
 			t.Errorf("%s: answered %q with fields %v", row.rule, m.body, m.fields)
@@ -110,7 +110,7 @@ func TestAround(t *testing.T) {
 	}
 }
 
-// A body that nobody may have read is not to be served as requests.
+// A body that may be unread is not served as requests.
 func TestAnswerBeforeABodyCloses(t *testing.T) {
 	for length, want := range map[int64]string{0: "", 5: "close"} {
 		g := quietGuard(t, Config{Routes: Routes{Ready: "/readyz"}})
@@ -124,7 +124,7 @@ func TestAnswerBeforeABodyCloses(t *testing.T) {
 	}
 }
 
-// A good handshake is rewritten for libraries that read one line of Connection.
+// A good handshake is rewritten for libraries that read only one line of Connection.
 func TestAroundRewritesConnection(t *testing.T) {
 	g := quietGuard(t, Config{})
 	m := newLetter(handshake(with("Connection", "keep-alive", "Upgrade, close")), nil)
@@ -135,8 +135,8 @@ func TestAroundRewritesConnection(t *testing.T) {
 	}
 }
 
-// A panic is told once, and answered by the outermost layer without a word of it;
-// a hijack that was asked for does not come.
+// A panic is logged once, and answered by the outermost layer without any of its text. A
+// hijack that was requested does not come.
 func TestPanicAround(t *testing.T) {
 	var events []event.Event
 	g := quietGuard(t, Config{Observe: func(e event.Event) { events = append(events, e) }})

@@ -29,7 +29,7 @@ func TestMuxOwner(t *testing.T) {
 		{"nothing", "a", "/x/y", false},
 		{"a wildcard of many segments", "a", "/files/x", false},
 	} {
-		for round := range 2 { // the second is from memory
+		for round := range 2 { // the second comes from memory
 			owned, asked := o.owns(httpHead{asked("GET", row.path, func(r *http.Request) { r.Host = row.host })})
 			if !asked || owned != row.want {
 				t.Errorf("%s, round %d: owned %v, asked %v", row.rule, round, owned, asked)
@@ -44,8 +44,8 @@ func TestMuxOwner(t *testing.T) {
 	}
 }
 
-// A health path for which the mux has a pattern is the application's for every
-// method, whichever method is asked for first.
+// A health path with a pattern in the mux is the application's for every method,
+// whichever method comes first.
 func TestMuxOwnerWhateverTheMethod(t *testing.T) {
 	methods := []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 	for _, row := range []struct {
@@ -85,7 +85,7 @@ func TestMuxOwnerWhateverTheMethod(t *testing.T) {
 	}
 }
 
-// Where a framework stands in the mux, its routes are the application's too.
+// If the mux contains a framework, its routes are the application's too.
 func TestMuxOwnerWithAFrameworkInside(t *testing.T) {
 	g := quietGuard(t, Config{})
 	g.Adapter().Owner(func(h Head) (owned, asked bool) { return h.Path() == "/readyz", true })

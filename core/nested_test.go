@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// A guard of a component works inside the server of another guard: it has its own
-// sessions, limit and drain, and the one outside has its own as well, also with a
-// layer further in than the component's.
+// A component's guard works inside the server of another guard. Both have their own
+// sessions, limit and drain, also with a layer further in than the component's.
 func TestGuardInsideAGuard(t *testing.T) {
 	for _, s := range stands4 {
 		for _, deeper := range []string{"", ", and Endpoint of the outer one inside"} {

@@ -29,7 +29,7 @@ func TestHTTPHead(t *testing.T) {
 	if h.Remote() != netip.MustParseAddrPort("192.0.2.1:4711") {
 		t.Errorf("Remote is %v", h.Remote())
 	}
-	for _, alone := range []string{"192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1"} { // as chi's RealIP leaves it
+	for _, alone := range []string{"192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1"} { // as set by chi's RealIP
 		r.RemoteAddr = alone
 		if got := h.Remote(); got.Addr() != netip.MustParseAddr(alone).Unmap() || got.Port() != 0 || quietGuard(t, Config{}).platform(got.Addr()) {
 			t.Errorf("RemoteAddr %q is %v", alone, got)
@@ -51,8 +51,8 @@ func TestHTTPHead(t *testing.T) {
 	}
 }
 
-// OPTIONS * is answered in the place of net/http, and by the application where
-// that has asked for it.
+// OPTIONS * is answered in place of net/http, or by the application if it has a route for
+// it.
 func TestGeneralOptions(t *testing.T) {
 	for _, own := range []bool{false, true} {
 		var reached atomic.Bool

@@ -16,7 +16,7 @@ import (
 	"testing"
 )
 
-// errListener has nothing to accept.
+// errListener accepts nothing.
 type errListener struct{ net.Listener }
 
 var errNothing = errors.New("nothing to accept")
@@ -25,7 +25,7 @@ func (errListener) Accept() (net.Conn, error) { return nil, errNothing }
 func (errListener) Close() error              { return nil }
 func (errListener) Addr() net.Addr            { return &net.TCPAddr{} }
 
-// arguments has, for each type that a method takes, one to call it with.
+// arguments has one value for each type of argument.
 func arguments(t *testing.T) map[reflect.Type]reflect.Value {
 	all := make(map[reflect.Type]reflect.Value)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -56,8 +56,8 @@ func arguments(t *testing.T) map[reflect.Type]reflect.Value {
 	return all
 }
 
-// A nil guard is one that does nothing: each method can be called, and what is
-// added later is called here too.
+// A nil guard does nothing: each method can be called. Methods that are added later are
+// called here too.
 func TestNilGuard(t *testing.T) {
 	for _, receiver := range []any{(*Guard)(nil), Adapter{}} {
 		v := reflect.ValueOf(receiver)
@@ -76,7 +76,7 @@ func TestNilGuard(t *testing.T) {
 					if name == "Listen" && p == 0 || name == "ListenTLS" && p == 0 {
 						arg = reflect.ValueOf("tcp")
 					}
-					if !ok { // a pointer, a string or a number, of which the zero value does
+					if !ok { // a pointer, a string or a number, where the zero value is enough
 						arg = reflect.Zero(of)
 					}
 					args = append(args, arg)
@@ -110,7 +110,7 @@ func TestNilGuard(t *testing.T) {
 	}
 }
 
-// What it is given it returns.
+// A nil guard returns its arguments.
 func TestNilGuardReturnsWhatItIsGiven(t *testing.T) {
 	var g *Guard
 	ln, logger, h := net.Listener(errListener{}), log.New(io.Discard, "", 0), http.NotFoundHandler()
@@ -154,7 +154,8 @@ func TestNilGuardServes(t *testing.T) {
 	}
 }
 
-// An adapter's Handler still refuses a foreign origin: nobody else looks there.
+// An adapter's Handler still refuses a foreign origin, because nothing else checks it
+// there.
 func TestNilGuardKeepsTheOrigin(t *testing.T) {
 	for _, row := range []struct {
 		origin  string
@@ -177,7 +178,7 @@ func TestNilGuardKeepsTheOrigin(t *testing.T) {
 	}
 }
 
-// A nil function is an error where it is registered, and not at the first request.
+// A nil function is an error when it is registered, not at the first request.
 func TestNilFunctions(t *testing.T) {
 	g := quietGuard(t, Config{})
 	for want, register := range map[string]func(){

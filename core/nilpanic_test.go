@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// With GODEBUG=panicnil=1 recover returns nil for panic(nil). It stays a panic: the
+// With GODEBUG=panicnil=1, recover returns nil for panic(nil). It is still a panic: the
 // response is cut off as without the guard, and the panic is logged.
 func TestNilPanic(t *testing.T) {
 	t.Setenv("GODEBUG", "panicnil=1")

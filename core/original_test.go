@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// What handlers set on the copy of a request is on the original when they have
-// returned, after a panic too.
+// What handlers set on the copy of a request is on the original after they have returned,
+// also after a panic.
 func TestARequestsCopyIsTheRequest(t *testing.T) {
 	var body bytes.Buffer
 	body.WriteString("--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n" + strings.Repeat("x", 1<<20) + "\r\n--b--\r\n")
@@ -20,7 +20,7 @@ func TestARequestsCopyIsTheRequest(t *testing.T) {
 		"Endpoint": (*Guard).Endpoint,
 		"both":     func(g *Guard, h http.Handler) http.Handler { return g.Wrap(g.Endpoint(h)) },
 	}
-	removed := make(map[bool]bool) // by the bare server; over HTTP/2 not by Go 1.27.1's
+	removed := make(map[bool]bool) // by the bare server; not over HTTP/2 with Go 1.27.1
 	for _, name := range []string{"bare", "Wrap", "Endpoint", "both"} {
 		layer := layers[name]
 		for _, http2 := range []bool{false, true} {
@@ -59,7 +59,7 @@ func TestARequestsCopyIsTheRequest(t *testing.T) {
 				if res, err := srv.Client().Do(r); err == nil {
 					_ = res.Body.Close()
 				}
-				srv.Close() // waits for the handlers, and net/http's own end of each
+				srv.Close() // waits for the handlers, and for net/http after each
 				got := <-seen
 				if got.Pattern != "/room/{name}" || got.PathValue("name") != path[len("/room/"):] || got.MultipartForm == nil ||
 					got.PostForm == nil || got.Form == nil || got.Body != http.NoBody || got.RemoteAddr != "the client's" {

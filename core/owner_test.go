@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// replies is an application that replies to questions as told.
+// replies is an application with given replies.
 type replies struct {
 	version uint64
 	exact   string
@@ -27,8 +27,8 @@ func (r *replies) application() Application {
 	}
 }
 
-// Who answers a default health path the application is asked once, as long as its
-// route table is the same.
+// The application is asked once who answers a default health path, as long as its route
+// table is the same.
 func TestWhoAnswersIsAskedOnce(t *testing.T) {
 	middleware := func(status int, contentType string) func() Reply {
 		return func() Reply { return Reply{status, contentType, true} }
@@ -53,7 +53,7 @@ func TestWhoAnswersIsAskedOnce(t *testing.T) {
 			g := quietGuard(t, Config{})
 			app := &replies{reply: row.reply}
 			a := g.Adapter().Asks(app.application())
-			same := g.Adapter().Asks(app.application()) // another layer's
+			same := g.Adapter().Asks(app.application()) // of another layer
 			if owned, asked := a.owns(pathHead("/readyz"), true); owned || asked || len(app.asked) != 0 {
 				t.Errorf("%s: a look is %t, %t, asked %q", row.rule, owned, asked, app.asked)
 			}
@@ -85,8 +85,8 @@ func TestWhoAnswersIsAskedOnce(t *testing.T) {
 	}
 }
 
-// An application that hangs holds the first question up for a moment, and the
-// others not at all; what it says at last counts.
+// An application that hangs delays the first question for a moment, and the others not at
+// all. Its late reply still counts.
 func TestAnApplicationThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := quietGuard(t, Config{})
@@ -110,7 +110,7 @@ func TestAnApplicationThatHangs(t *testing.T) {
 	})
 }
 
-// A question is no request: it passes every layer, and nothing is counted.
+// A question is not a request: it passes every layer and is not counted.
 func TestAQuestionPasses(t *testing.T) {
 	g := quietGuard(t, Config{Routes: Routes{Ready: "/readyz"}})
 	a := g.Adapter()

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A path is for the guard what it is for the router.
+// The guard compares paths like the router.
 func TestPathForm(t *testing.T) {
 	const fiber = pathRaw | pathFold | pathTrim
 	for _, row := range []struct {
@@ -47,7 +47,7 @@ func TestPathForm(t *testing.T) {
 	}
 }
 
-// On Fiber with UnescapePath a plus is a space, and what is no encoding stays.
+// On Fiber with UnescapePath a plus is a space, and an invalid encoding stays unchanged.
 func TestPathFormOfAMessage(t *testing.T) {
 	for in, want := range map[string]string{"/%6civez": "/livez", "/a+b": "/a b", "/100%": "/100%", "/livez": "/livez"} {
 		if got := pathDecoded.of(in); got != want {
@@ -66,7 +66,7 @@ func TestPathFormAllocatesNothing(t *testing.T) {
 	}
 }
 
-// The guard keeps what an adapter says, for the layers that say nothing.
+// The guard keeps an adapter's rules, for layers that give none.
 func TestPathsAreRemembered(t *testing.T) {
 	for _, row := range []struct {
 		rules PathRules

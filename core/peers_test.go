@@ -10,7 +10,7 @@ import (
 	"github.com/quietws/quietws/core/internal/head/headtest"
 )
 
-// What is remembered of an address is what would be found anew.
+// What is remembered of an address equals what would be found again.
 func TestPeerCache(t *testing.T) {
 	g := quietGuard(t, Config{ProbeSources: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}})
 	texts := []string{"", "@", "nonsense", "pipe", "10.0.0.1:80", "10.0.0.1:81", "198.51.100.7:1", "203.0.113.9:1", "[fe80::1%eth0]:5", "[::ffff:10.0.0.1]:80",
