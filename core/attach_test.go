@@ -147,7 +147,7 @@ func TestAttachBeforeTheUsersHooks(t *testing.T) {
 // whichever of them watches the listener.
 func TestAttachTwoGuards(t *testing.T) {
 	type key struct{}
-	for _, row := range []string{"the first listens", "the second listens", "nobody listens", "both listen"} {
+	for _, row := range []string{"the first listens", "the second listens", "neither listens", "both listen"} {
 		t.Run(row, func(t *testing.T) {
 			first, firstLog := newGuardAndLog(t, Config{}, slog.LevelWarn)
 			second, secondLog := newGuardAndLog(t, Config{}, slog.LevelWarn)
@@ -162,7 +162,7 @@ func TestAttachTwoGuards(t *testing.T) {
 					return first.Listener(ln)
 				case "the second listens":
 					return second.Listener(ln)
-				case "nobody listens":
+				case "neither listens":
 					return ln
 				}
 				return first.Listener(second.Listener(ln))
@@ -172,7 +172,7 @@ func TestAttachTwoGuards(t *testing.T) {
 			}
 			waitClosed(t, first)
 			waitClosed(t, second)
-			logtest.WantMessages(t, "the first tells nothing", linesLoggedBy(t, first, firstLog))
+			logtest.WantMessages(t, "the first logs nothing", linesLoggedBy(t, first, firstLog))
 			logtest.WantMessages(t, "the second guard is logged as one too many", linesLoggedBy(t, second, secondLog),
 				"the server is attached to another guard already")
 		})

@@ -70,14 +70,14 @@ func TestConnectionsThatCannotBeCompared(t *testing.T) {
 			if n := hijacked.Load(); n != 6 {
 				t.Errorf("%d of 6 sessions", n)
 			}
-			told := 0
+			logged := 0
 			for _, l := range linesLoggedBy(t, g, log) {
 				if l.Msg == "connections of this listener are not counted" {
-					told++
+					logged++
 				}
 			}
-			if want := map[bool]int{true: 1}[s.attached]; told != want {
-				t.Errorf("told %d times, want %d", told, want)
+			if want := map[bool]int{true: 1}[s.attached]; logged != want {
+				t.Errorf("logged %d times, want %d", logged, want)
 			}
 		})
 	}

@@ -387,7 +387,7 @@ func TestErrorLogOfUnixSockets(t *testing.T) {
 		if len(kinds) != 3 || kinds["handler panicked"] != 1 || kinds["health routes"] != 1 {
 			t.Errorf("logged %v", kinds)
 		}
-		srv.ErrorLog.Print("http: TLS handshake error from @: of a connection that nobody watches")
-		book.next(t, "what is about nobody's connection goes on")
+		srv.ErrorLog.Print("http: TLS handshake error from @: of a connection that is not watched")
+		book.next(t, "a line about a connection that is not watched goes on")
 	}
 }

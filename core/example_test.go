@@ -251,17 +251,17 @@ func ExampleGuard_Drain() {
 		fmt.Println(err)
 		return
 	}
-	told := make(chan int)
+	code := make(chan int)
 	go func() {
 		goodbye, _ := client.Read(ctx)
 		_, _ = client.Close(ctx, goodbye.Code()) // answers it
-		told <- goodbye.Code()
+		code <- goodbye.Code()
 	}()
 
 	report, err := guard.Drain(ctx)
 	fmt.Println(report.Sessions, report.Closed, report.Dropped, err)
 	fmt.Println(server.Shutdown(ctx), guard.Close())
-	fmt.Println(<-told)
+	fmt.Println(<-code)
 	// Output:
 	// 1 1 0 <nil>
 	// <nil> <nil>

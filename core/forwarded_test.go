@@ -22,18 +22,17 @@ func prefixes(s ...string) (p []netip.Prefix) {
 	return p
 }
 
-// X-Forwarded-For is read from its end: each address is vouched for by the one
-// that told it, as long as that is a trusted proxy. What nobody vouches for is
-// a claim.
+// X-Forwarded-For is read from its end: each address is confirmed by the one after it, as
+// long as that is a trusted proxy. An address that is not confirmed is only a claim.
 func TestForwarded(t *testing.T) {
 	proxies := prefixes("10.0.0.0/8", "2001:db8::/32")
 	for _, row := range []struct {
 		rule, peer, field string
 		trusted           []netip.Prefix
-		client            string // "": nobody vouches for one
+		client            string // "": none is confirmed
 		forwarded         string
 	}{
-		{"nobody is trusted", "10.0.0.1", "192.0.2.1", nil, "", "192.0.2.1"},
+		{"no proxy is trusted", "10.0.0.1", "192.0.2.1", nil, "", "192.0.2.1"},
 		{"the peer is not trusted", "192.0.2.9", "10.0.0.1", proxies, "", "10.0.0.1"},
 		{"junk", "10.0.0.1", "unknown", proxies, "", "unknown"},
 		{"an obfuscated name, RFC 7239 §6.3", "10.0.0.1", "_hidden", proxies, "", "_hidden"},
@@ -205,7 +204,7 @@ func TestForwardedIsNoProbeOfThePlatform(t *testing.T) {
 		{"the prober itself", "", event.ProbeFailing},
 		{"for a client of the internet", "203.0.113.9", 0},
 		{"for one that claims to be inside", "10.0.0.5", 0},
-		{"for nobody knows whom", "unknown", 0},
+		{"for an unknown client", "unknown", 0},
 	} {
 		events := new(book)
 		g := quietGuard(t, Config{Observe: events.observe})

@@ -34,7 +34,7 @@ func TestHandover(t *testing.T) {
 		{rule: "handed over: a session", listened: true, attached: true, status: 101, then: []http.ConnState{http.StateHijacked}, runs: true, result: accepted, session: true, open: 1},
 		{rule: "the session may come first", listened: true, attached: true, status: 101, runs: true, first: true, then: []http.ConnState{http.StateHijacked}, result: accepted, session: true, open: 1},
 		{rule: "closed in place of handed over: failed", listened: true, attached: true, status: 101, then: []http.ConnState{http.StateClosed}, result: failed},
-		{rule: "nobody tells of states: it is believed", listened: true, status: 101, runs: true, result: accepted, session: true, open: 1},
+		{rule: "states are not reported: it is believed", listened: true, status: 101, runs: true, result: accepted, session: true, open: 1},
 		{rule: "the connection is not known: accepted, and not followed", status: 101, runs: true, result: accepted},
 		{rule: "the connection is not known, and the route is Handler's", own: true, status: 101, runs: true, result: accepted, session: true, open: 1},
 		{rule: "the connection is not known, and nothing comes", own: true, status: 101},

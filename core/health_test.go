@@ -67,7 +67,7 @@ func TestShowDetails(t *testing.T) {
 		details func(Head) bool
 		want    [3]bool // plain, with a query, with Accept
 	}{
-		{"nobody", nil, [3]bool{}},
+		{"nil: never", nil, [3]bool{}},
 		{"no", func(Head) bool { return false }, [3]bool{}},
 		{"yes", func(Head) bool { return true }, [3]bool{false, true, true}},
 		{"by the head", func(h Head) bool { return h.Query() == "verbose" }, [3]bool{false, true, false}},

@@ -24,13 +24,13 @@ func writeAnswer(w http.ResponseWriter, r *http.Request, a *Answer) {
 
 // response is where the answer to a request of net/http goes.
 type response struct {
-	to     http.ResponseWriter // of the layer outside, nil while there is none
+	to     http.ResponseWriter // that of the layer outside; nil before Wrap
 	r      *http.Request
 	opened func(status int)
 }
 
-// writer is a candidate seen as its ResponseWriter, which so takes no memory of its
-// own. Its variants have the abilities of the one below.
+// writer is a candidate seen as its ResponseWriter, which therefore needs no memory of
+// its own. Its variants have the abilities of the one below.
 type writer exchange
 
 func (w *writer) Header() http.Header { return w.w.to.Header() }
@@ -79,7 +79,7 @@ func (w *writer) finish(status int) {
 	w.w.to.WriteHeader(status)
 }
 
-// replace writes our answer in the place of the application's.
+// replace writes our answer in place of the application's.
 func (w *writer) replace(a *Answer) {
 	x := (*exchange)(w)
 	x.set(stateReplaced)
@@ -91,8 +91,8 @@ func (w *writer) replace(a *Answer) {
 	writeAnswer(w.w.to, w.w.r, a)
 }
 
-// mayHijack reports whether the connection is the application's to take. It runs
-// before a hijack, not around one: see hijacked.
+// mayHijack reports whether the application may take the connection. It runs before a
+// hijack, not around it: see hijacked.
 //
 //go:noinline
 func (w *writer) mayHijack() bool {
@@ -125,8 +125,8 @@ func (w *writer) WriteString(s string) (int, error) {
 	return w.w.to.Write([]byte(s))
 }
 
-// ready reports whether a write is the application's answer, rather than one
-// after a hijack or after our answer: such a write is dropped.
+// ready reports whether a write belongs to the application's answer. After a hijack, or
+// after our answer, a write is dropped.
 func (w *writer) ready() bool {
 	x := (*exchange)(w)
 	if x.is(stateReplaced) || x.opened() {
@@ -140,7 +140,7 @@ func (w *writer) ready() bool {
 
 func (w *writer) flush() { _ = w.flushError() }
 
-// flushError is what http.ResponseController asks for.
+// flushError is the method that http.ResponseController calls.
 func (w *writer) flushError() error {
 	if !w.ready() {
 		return nil
@@ -148,9 +148,9 @@ func (w *writer) flushError() error {
 	return http.NewResponseController(w.w.to).Flush()
 }
 
-// hijacked is what follows a hijack, and not around one: net/http writes the answer
-// to a handshake from there, which is where a session's stack is deepest, and a
-// few hundred bytes more on it would double it for as long as the session lives.
+// hijacked runs after a hijack, not around it. net/http writes the answer to a handshake
+// from inside Hijack, where a session's stack is deepest: a few hundred bytes more would
+// double the stack for as long as the session lives.
 func (w *writer) hijacked(nc net.Conn, rw *bufio.ReadWriter, err error) (net.Conn, *bufio.ReadWriter, error) {
 	x := (*exchange)(w)
 	if err != nil {
@@ -160,7 +160,7 @@ func (w *writer) hijacked(nc net.Conn, rw *bufio.ReadWriter, err error) (net.Con
 	}
 	x.early = rw != nil && rw.Reader.Buffered() > 0
 	watched := Request{c: x.c, x: x, begun: true}.open(nc)
-	if c, ok := watched.(*conn.Conn); ok && nc != net.Conn(c) { // nc itself may be of a type that cannot be compared
+	if c, ok := watched.(*conn.Conn); ok && nc != net.Conn(c) { // the type of nc may not be comparable
 		redirect(rw, watched)
 	}
 	if w.w.opened != nil {
@@ -169,9 +169,9 @@ func (w *writer) hijacked(nc net.Conn, rw *bufio.ReadWriter, err error) (net.Con
 	return watched, rw, nil
 }
 
-// redirect lets rw, of a connection that was just hijacked, read from and write
-// to what is watched. What it has read already stays in its buffer, where
-// libraries look for it.
+// redirect makes rw, of a connection that was just hijacked, read from and write to the
+// watched connection. What it has already read stays in its buffer, where libraries look
+// for it.
 func redirect(rw *bufio.ReadWriter, watched net.Conn) {
 	rw.Writer.Reset(watched)
 	n := rw.Reader.Buffered()
@@ -180,7 +180,7 @@ func redirect(rw *bufio.ReadWriter, watched net.Conn) {
 	_, _ = rw.Reader.Peek(n)
 }
 
-// closeNotify is for frameworks that still ask for it.
+// closeNotify is for frameworks that still use CloseNotify.
 func (w *writer) closeNotify() <-chan bool {
 	if cn, ok := w.w.to.(interface{ CloseNotify() <-chan bool }); ok {
 		return cn.CloseNotify()
@@ -240,12 +240,12 @@ func isOurs(w http.ResponseWriter) bool {
 	return false
 }
 
-// canHijack reports whether w, or a writer that it unwraps to, can hijack. Over
-// HTTP/2 none can.
+// canHijack reports whether w, or a writer that it unwraps to, can hijack. Over HTTP/2
+// none can.
 func canHijack(w http.ResponseWriter) bool { return hijackerOf(w) != nil }
 
-// hijackerOf returns the one that can, nil if there is none: where
-// http.ResponseController would look for it.
+// hijackerOf returns the writer that can hijack, or nil. It looks where
+// http.ResponseController does.
 //
 //go:noinline
 func hijackerOf(w http.ResponseWriter) http.Hijacker {

@@ -277,17 +277,17 @@ func TestWriterKeepsItsAbilities(t *testing.T) {
 // it has left.
 func TestCloseNotify(t *testing.T) {
 	g := quietGuard(t, Config{})
-	waiting, told := make(chan struct{}), make(chan struct{})
+	waiting, asked := make(chan struct{}), make(chan struct{})
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		gone := w.(interface{ CloseNotify() <-chan bool }).CloseNotify()
 		close(waiting)
 		<-gone
-		close(told)
+		close(asked)
 	})}
 	dialed(t, stands4[3].serve(t, g, srv), func(c net.Conn) {
 		_, _ = io.WriteString(c, "GET /app HTTP/1.1\r\nHost: a\r\nUser-Agent: kube-probe/1.30\r\n\r\n")
 		<-waiting
 	})
-	<-told
+	<-asked
 	waitClosed(t, g)
 }

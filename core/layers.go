@@ -12,14 +12,14 @@ import (
 	"sync"
 )
 
-// Between the handler and the server stand the ResponseWriters of middleware. One
-// that compresses or buffers keeps the status to itself until a body comes. A
-// library that writes its 101 with WriteHeader and then hijacks, as coder/websocket
-// does, believes it answered, and its client waits for ever.
+// Middleware puts its ResponseWriters between the handler and the server. One that
+// compresses or buffers keeps the status back until a body comes. A library that writes
+// its 101 with WriteHeader and then hijacks, as coder/websocket does, believes that it has
+// answered, and its client waits for ever.
 
-// beforeHijack finds out whether a 101 that the handler wrote has come to the
-// server, which sends it from inside Hijack. Where a layer holds it, a Handler's is
-// given to the server; of any other it is noted which layer it was.
+// beforeHijack finds out whether a 101 that the handler wrote has reached the server,
+// which sends it from inside Hijack. If a layer keeps it back, the 101 of a Handler is
+// passed to the server; for any other route the layer is noted.
 func (w *writer) beforeHijack() {
 	x := (*exchange)(w)
 	switch x.status.Load() {
@@ -39,8 +39,8 @@ func (w *writer) beforeHijack() {
 	}
 }
 
-// past is the ResponseWriter of a WebSocket route with layers between it and the one
-// that began its request, for a handshake.
+// past is the ResponseWriter of a handshake on a WebSocket route if there are layers
+// between it and the ResponseWriter that began the request.
 type past struct {
 	http.ResponseWriter
 	x        *exchange
@@ -84,25 +84,24 @@ func (p *past) hijacked(nc net.Conn, rw *bufio.ReadWriter, err error) (net.Conn,
 	return nc, rw, err
 }
 
-// switchProtocols writes 101 to w, with the header that a layer above it may have to
-// itself.
+// switchProtocols writes 101 to w, with the header that a layer above may keep to itself.
 func switchProtocols(w http.ResponseWriter, header http.Header) {
 	maps.Copy(w.Header(), header)
 	w.WriteHeader(http.StatusSwitchingProtocols)
 }
 
-// heldBy notes the layers one of which kept a 101, or hides the hijack.
+// heldBy notes the layers, one of which kept a 101 back or hides the hijack.
 func (x *exchange) heldBy(layers string) {
 	if layers != "" {
 		x.trouble(func(t *trouble) { t.layers = cmp.Or(t.layers, layers) })
 	}
 }
 
-// maxWriters bounds how many ResponseWriters are looked at, and named.
+// maxWriters limits how many ResponseWriters are examined and named.
 const maxWriters = 16
 
-// bottom returns the ResponseWriter at the end of what w wraps, the server's own
-// where each layer shows what it wraps, and how many layers are above it.
+// bottom returns the innermost ResponseWriter that w wraps, which is the server's own if
+// each layer shows what it wraps. It also returns the number of layers above that.
 func bottom(w http.ResponseWriter) (below http.ResponseWriter, layers int) {
 	for layers < maxWriters {
 		next := under(w)
@@ -115,8 +114,8 @@ func bottom(w http.ResponseWriter) (below http.ResponseWriter, layers int) {
 	return w, layers
 }
 
-// under returns what w wraps: what it unwraps to, or what is embedded in it, as
-// wrappers of gin.ResponseWriter have it. It is nil where neither can be seen.
+// under returns what w wraps: what it unwraps to, or what is embedded in it, as in
+// wrappers of gin.ResponseWriter. It is nil if neither can be seen.
 func under(w http.ResponseWriter) http.ResponseWriter {
 	if u, ok := w.(interface{ Unwrap() http.ResponseWriter }); ok {
 		return u.Unwrap()
@@ -133,14 +132,14 @@ func under(w http.ResponseWriter) http.ResponseWriter {
 	return below
 }
 
-// fields says where a struct has what is looked for, -1 for nowhere.
+// fields says where a struct has the fields that are needed; -1: nowhere.
 type fields struct {
 	embedded int // ResponseWriter
 	wrote    int // wroteHeader, in net/http's own
 }
 
-// knownFields are those of the types seen so far, of which a program has few. To look
-// for a field by its name takes more stack than a session has left at its hijack.
+// knownFields are those of the types seen so far; a program has few. Looking up a field
+// by name takes more stack than a session has left at its hijack.
 var knownFields sync.Map // reflect.Type -> fields
 
 func fieldsOf(t reflect.Type) fields {
@@ -166,7 +165,7 @@ func findFields(t reflect.Type) fields {
 	return f
 }
 
-// hiding names the layer in w that cannot be hijacked and shows nothing that can.
+// hiding names the layer in w that cannot be hijacked and does not show what it wraps.
 func hiding(w http.ResponseWriter) string {
 	below, _ := bottom(w)
 	if _, ok := below.(http.Hijacker); ok {
@@ -178,9 +177,8 @@ func hiding(w http.ResponseWriter) string {
 // serversOwn is the ResponseWriter of net/http for HTTP/1.
 const serversOwn = "net/http.response"
 
-// unwritten reports whether w is a ResponseWriter of net/http that has not been
-// given a status. It says so nowhere but in a field of its own; without the field
-// nothing is known, and the answer is no.
+// unwritten reports whether w is a ResponseWriter of net/http without a status so far.
+// Only a private field of its type says so. Without that field the answer is no.
 func unwritten(w http.ResponseWriter) bool {
 	v := reflect.Indirect(reflect.ValueOf(w))
 	if v.Kind() != reflect.Struct {
@@ -190,8 +188,7 @@ func unwritten(w http.ResponseWriter) bool {
 	return i >= 0 && !v.Field(i).Bool()
 }
 
-// layersOf names w and what it wraps, as far as that is neither the server's own nor
-// ours.
+// layersOf names w and what it wraps, without the server's own ResponseWriter and ours.
 func layersOf(w http.ResponseWriter) string {
 	var names []string
 	for ; w != nil && !isOurs(w) && len(names) < maxWriters; w = under(w) {
@@ -215,8 +212,8 @@ func typeName(w http.ResponseWriter) string {
 	return t.PkgPath() + "." + t.Name()
 }
 
-// layersAbove names the types whose Hijack methods led to that of our own, which
-// calls the one that calls this.
+// layersAbove names the types whose Hijack methods called our own, which calls the caller
+// of layersAbove.
 func layersAbove() string {
 	pcs := make([]uintptr, 4*maxWriters)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(4, pcs)])

@@ -135,8 +135,8 @@ func TestALayerThatHoldsTheStatus(t *testing.T) {
 						}
 						_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
 						_, _ = io.WriteString(nc, upgradeGET)
-						// Without Endpoint the layer shows only by a header that was set for
-						// the 101, or by where it is called from.
+						// Without Endpoint, only a header set for the 101 shows the layer, or
+						// the call stack.
 						unnamed := layer == "unwrapped" && outside != "nothing" && row.name[0] != 'E'
 						if row.held && layer != "passing" {
 							e := next(t, events)
@@ -378,7 +378,7 @@ func TestUnansweredHandshakes(t *testing.T) {
 			q := g.Adapter().BeginHTTP(r)
 			return q.open(&conntest.Script{}).(*conn.Conn), q.Request
 		}
-		told := func() (n int) {
+		logged := func() (n int) {
 			synctest.Wait()
 			for ; len(events) > 0; n++ {
 				if e := <-events; e.Class != event.UpgradeFailed || e.Reason != event.ReasonNothingWritten {
@@ -393,19 +393,19 @@ func TestUnansweredHandshakes(t *testing.T) {
 		third, r3 := opened()
 		_, _ = third.Write([]byte(answer101))
 		<-time.After(time.Second + time.Millisecond)
-		if n := told(); n != 1 {
-			t.Errorf("after three seconds %d were told, want the first", n)
+		if n := logged(); n != 1 {
+			t.Errorf("after three seconds %d were logged, want the first", n)
 		}
 		<-time.After(2 * time.Second)
-		if n := told(); n != 1 {
-			t.Errorf("three seconds after it %d were told, want the second", n)
+		if n := logged(); n != 1 {
+			t.Errorf("three seconds after it %d were logged, want the second", n)
 		}
 		_, _ = first.Write([]byte(answer101))
 		<-time.After(time.Minute)
 		_ = second.Close()
 		r2.Done(0, nil)
-		if n := told(); n != 0 || g.unanswered.waiting.Load() != 0 || g.unanswered.looking.Load() {
-			t.Errorf("%d told again, %d awaited", n, g.unanswered.waiting.Load())
+		if n := logged(); n != 0 || g.unanswered.waiting.Load() != 0 || g.unanswered.looking.Load() {
+			t.Errorf("%d logged again, %d awaited", n, g.unanswered.waiting.Load())
 		}
 		_, _ = first.Close(), third.Close()
 		r1.Done(0, nil)

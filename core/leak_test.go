@@ -55,7 +55,7 @@ func TestCallbackThatPanics(t *testing.T) {
 		}
 		g.contained("Details", func() { panic("who") })
 		lines := linesLoggedBy(t, g, log)
-		logtest.WantMessages(t, "each callback's first panic is told", lines, "callback panicked", "callback panicked")
+		logtest.WantMessages(t, "each callback's first panic is logged", lines, "callback panicked", "callback panicked")
 		logtest.WantAttrs(t, lines[0], map[string]string{"callback": "OnDrain", "panic": "goodbye"})
 		logtest.WantAttrs(t, lines[1], map[string]string{"callback": "Details", "panic": "who"})
 		logtest.After(time.Minute)

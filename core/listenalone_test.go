@@ -15,9 +15,9 @@ import (
 func TestListenerAlone(t *testing.T) {
 	const get = "GET /%s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 	for _, row := range []struct {
-		name string
-		join func(*Guard, *http.Server)
-		told bool
+		name   string
+		join   func(*Guard, *http.Server)
+		logged bool
 	}{
 		{"alone", func(*Guard, *http.Server) {}, true},
 		{"Attach", func(g *Guard, srv *http.Server) { g.Attach(srv) }, false},
@@ -38,17 +38,17 @@ func TestListenerAlone(t *testing.T) {
 				heard(t, address, strings.ReplaceAll(get, "%s", path))
 			}
 			waitClosed(t, g)
-			told := 0
+			logged := 0
 			for _, l := range linesLoggedBy(t, g, log) {
 				switch {
 				case l.Level == slog.LevelWarn && strings.Contains(l.Attrs["remedy"].String(), "Attach"):
-					told++
+					logged++
 				case l.Attrs["class"].String() == "bad_request":
-					t.Errorf("told: %v", l)
+					t.Errorf("logged: %v", l)
 				}
 			}
-			if want := map[bool]int{true: 1}[row.told]; told != want {
-				t.Errorf("told %d times, want %d", told, want)
+			if want := map[bool]int{true: 1}[row.logged]; logged != want {
+				t.Errorf("logged %d times, want %d", logged, want)
 			}
 			if row.name == "alone" && g.Snapshot().Closed[event.HTTP] != 3 {
 				t.Errorf("classes %v, want 3 http", g.Snapshot().Closed)

@@ -82,7 +82,7 @@ func TestListenerSurvivesShortage(t *testing.T) {
 				wait = min(2*wait, time.Second)
 			}
 			lines := linesLoggedBy(t, g, log)
-			logtest.WantMessages(t, "a shortage is told once", lines, "cannot accept connections, retrying")
+			logtest.WantMessages(t, "a shortage is logged once", lines, "cannot accept connections, retrying")
 			if lines[0].Level != slog.LevelError || !strings.Contains(lines[0].Attrs["error"].String(), errno.Error()) || lines[0].Attrs["remedy"].String() == "" {
 				t.Errorf("%v", lines[0])
 			}
@@ -121,14 +121,14 @@ func TestListenerShortageThatComesAndGoes(t *testing.T) {
 			_ = nc.Close()
 		}
 		<-time.After(2 * defaultCollapse)
-		told := 0
+		logged := 0
 		for _, l := range linesLoggedBy(t, g, log) {
 			if strings.Contains(l.Msg, "accept") {
-				told++
+				logged++
 			}
 		}
-		if told != 1 {
-			t.Errorf("a hundred shortages of 5ms each, within a second, were told in %d lines, want one", told)
+		if logged != 1 {
+			t.Errorf("a hundred shortages of 5ms each, within a second, were logged in %d lines, want one", logged)
 		}
 	})
 }
@@ -143,7 +143,7 @@ func TestListenerReturnsOtherErrors(t *testing.T) {
 		}
 	}
 	if lines := linesLoggedBy(t, g, log); len(lines) != 0 || g.Snapshot().AcceptErrors != 0 {
-		t.Errorf("told %v", lines)
+		t.Errorf("logged %v", lines)
 	}
 }
 

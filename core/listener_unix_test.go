@@ -70,13 +70,13 @@ func TestServesAfterFilesRanOut(t *testing.T) {
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
-	told := bufio.NewScanner(stdout)
+	output := bufio.NewScanner(stdout)
 	var all []string
 	until := func(part string) string {
 		t.Helper()
-		for told.Scan() {
-			all = append(all, told.Text())
-			if _, rest, ok := strings.Cut(told.Text(), part); ok {
+		for output.Scan() {
+			all = append(all, output.Text())
+			if _, rest, ok := strings.Cut(output.Text(), part); ok {
 				return rest
 			}
 		}
@@ -113,13 +113,13 @@ func TestServesAfterFilesRanOut(t *testing.T) {
 	if n := until("accept errors: "); n == "0" {
 		t.Error("no accept error was counted")
 	}
-	for told.Scan() {
-		all = append(all, told.Text())
+	for output.Scan() {
+		all = append(all, output.Text())
 	}
 	if err := child.Wait(); err != nil {
 		t.Errorf("the server ended with %v", err)
 	}
 	if n := strings.Count(strings.Join(all, "\n"), "cannot accept connections"); n != 1 {
-		t.Errorf("the shortage was told %d times:\n%s", n, strings.Join(all, "\n"))
+		t.Errorf("the shortage was logged %d times:\n%s", n, strings.Join(all, "\n"))
 	}
 }

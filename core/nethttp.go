@@ -49,11 +49,11 @@ func (h httpHead) Remote() netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
 
-// connKey is asked of a context for the conn.Conn of its request.
+// connKey is the key of the conn.Conn in the context of its requests.
 type connKey struct{}
 
-// connContext is a conn.Conn seen as the context of its requests. Making the conn.Conn
-// itself a context saves an allocation for each connection.
+// connContext is a conn.Conn seen as the context of its requests. That the conn.Conn
+// itself is a context saves an allocation per connection.
 type connContext conn.Conn
 
 func (c *connContext) Deadline() (time.Time, bool) { return (*conn.Conn)(c).Context().Deadline() }
@@ -73,8 +73,8 @@ func (c *connContext) Value(key any) any {
 	return (*conn.Conn)(c).Context().Value(key)
 }
 
-// httpConn returns the watched connection of r, nil if there is none. Without
-// Attach nobody told the request, and the peer's address has to find it.
+// httpConn returns the watched connection of r, nil if there is none. Without Attach the
+// request's context does not lead to it; then the peer's address is looked up.
 func (g *Guard) httpConn(r *http.Request) *conn.Conn {
 	if c, ok := r.Context().Value(connKey{}).(*conn.Conn); ok && guardOf(c) == g {
 		return c
@@ -89,22 +89,21 @@ func (g *Guard) httpConn(r *http.Request) *conn.Conn {
 type layer struct {
 	a       Adapter
 	next    http.Handler
-	general bool // answer OPTIONS * in the place of net/http
+	general bool // answer OPTIONS * in place of net/http
 }
 
-// Wrap returns next with the guard's outermost layer around it: health routes
-// and probes are answered, refused handshakes explained, panics told. Ordinary
-// requests pass untouched: their ResponseWriter is not wrapped. A nil next is
-// http.DefaultServeMux.
+// Wrap returns next with the guard's outermost layer around it: it answers health routes
+// and probes, explains refused handshakes, and logs panics. Ordinary requests pass
+// untouched: their ResponseWriter is not wrapped. A nil next is http.DefaultServeMux.
 //
-// A default health path is the application's where it has a route of its own
-// there. An *http.ServeMux is asked for its patterns, once for each host and path:
-// they have to be there by the first request. Another next is called, and where
-// it answers 401, 403, 404 or 405 the guard answers instead.
+// A default health path is the application's if it has its own route there. An
+// *http.ServeMux is asked for its patterns, once for each host and path, so register them
+// before the first request. Any other next is called, and if it answers 401, 403, 404 or
+// 405, the guard answers instead.
 //
-// [Guard.Attach] and [Guard.Serve] put it around a server's Handler by themselves.
-// Alone it counts no connections and leaves the server's own log as it is. With
-// golang.org/x/net/http2/h2c it goes inside h2c.NewHandler.
+// [Guard.Attach] and [Guard.Serve] put it around a server's Handler. Alone it counts no
+// connections and does not change the server's own log. With golang.org/x/net/http2/h2c
+// it goes inside h2c.NewHandler.
 func (g *Guard) Wrap(next http.Handler) http.Handler {
 	if g == nil {
 		return next
@@ -151,8 +150,8 @@ func (l *layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 //go:noinline
 func (l *layer) begin(q *HTTPRequest, r *http.Request) { *q = l.a.BeginHTTP(r) }
 
-// options answers OPTIONS * in the place of net/http: a platform's, which is a
-// question about health, and everybody else's as net/http does.
+// options answers OPTIONS * in place of net/http: from a platform it is a question about
+// health; to all others it answers as net/http does.
 func (l *layer) options(w http.ResponseWriter, r *http.Request) {
 	h := httpHead{r}
 	var q HTTPRequest

@@ -22,9 +22,9 @@ func TestNilPanic(t *testing.T) {
 			if got := heard(t, s.serve(t, g, &http.Server{Handler: wrap(g)}), get); got != bare {
 				t.Errorf("%s, %s: answered %q, without the guard %q", s.name, name, got, bare)
 			}
-			told := linesLoggedBy(t, g, log)
-			if s.attached && (len(told) != 1 || told[0].Msg != "handler panicked" || !strings.Contains(told[0].Attrs["stack"].String(), "nilpanic_test")) {
-				t.Errorf("%s, %s: told %v", s.name, name, told)
+			logged := linesLoggedBy(t, g, log)
+			if s.attached && (len(logged) != 1 || logged[0].Msg != "handler panicked" || !strings.Contains(logged[0].Attrs["stack"].String(), "nilpanic_test")) {
+				t.Errorf("%s, %s: logged %v", s.name, name, logged)
 			}
 		}
 	}

@@ -10,18 +10,18 @@ import (
 	"github.com/quietws/quietws/core/internal/journal"
 )
 
-// paths is what is known of paths. The rules never change. The rest is written by whoever
-// learns it, and read by each request.
+// paths is what is known of paths. The rules never change. Requests read the other
+// fields, and whoever learns something writes them.
 type paths struct {
 	rules        []pathRule                       // what Config says
 	sockets      atomic.Pointer[map[string]usage] // where WebSocket is served
-	owner        atomic.Pointer[ownerFunc]        // who knows the application's routes
-	form         atomic.Uint32                    // a pathForm: how the router compares paths, 0 if that is not known
-	routesLogged atomic.Bool                      // who answers the health routes
+	owner        atomic.Pointer[ownerFunc]        // knows the application's routes
+	form         atomic.Uint32                    // a pathForm: how the router compares paths; 0: unknown
+	routesLogged atomic.Bool                      // the line "health routes" was logged
 	askers       sync.Map                         // Application.Key -> *asker
 }
 
-// pathRule is what Config says of a path.
+// pathRule is what Config says about a path.
 type pathRule struct {
 	path  string
 	route Route // the health route there
@@ -30,12 +30,12 @@ type pathRule struct {
 	app   bool  // in Config.AppHealth
 }
 
-// ownerFunc says whether the application has a route of exactly the path of a
-// request. asked is false where it cannot be asked.
-// Where look is true nobody is to be asked for it.
+// ownerFunc says whether the application has a route for exactly the path of a request.
+// asked is false if it cannot be asked. If look is true, the application must not be
+// called.
 type ownerFunc func(h Head, look bool) (owned, asked bool)
 
-// pathRules are those of a configuration that has its defaults.
+// pathRules are those of a configuration with its defaults.
 func pathRules(config Config) (rules []pathRule) {
 	for route, p := range config.Routes.all() {
 		switch {
@@ -61,8 +61,8 @@ func pathRules(config Config) (rules []pathRule) {
 	return rules
 }
 
-// rule returns what Config says of a path, compared in that form, nil for nothing. There
-// are few rules: to compare them costs less than to hash each request's path.
+// rule returns what Config says about a path, compared in that form, or nil. There are
+// few rules, so comparing them costs less than hashing each request's path.
 func (p *paths) rule(f pathForm, path string) *pathRule { return ruleIn(p.rules, f, path) }
 
 func ruleIn(rules []pathRule, f pathForm, path string) *pathRule {
@@ -74,7 +74,7 @@ func ruleIn(rules []pathRule, f pathForm, path string) *pathRule {
 	return nil
 }
 
-// maxSockets bounds the paths that are learned.
+// maxSockets limits the paths that are learned.
 const maxSockets = 64
 
 // learn remembers that WebSocket is served at path, and by which method Handler has
@@ -110,7 +110,7 @@ func (p *paths) learnNew(path, handler string) {
 	}
 }
 
-// usage says how WebSocket is served at a path, 0 if it is not, as far as is known.
+// usage says how WebSocket is served at a path, as far as is known; 0: not at all.
 type usage uint8
 
 const (
@@ -139,7 +139,7 @@ func (p *paths) servedAt(path string) usage {
 	return 0
 }
 
-// logRoutes prints, once, who answers each health route.
+// logRoutes logs, once, which side answers each health route.
 func (g *Guard) logRoutes() {
 	if g.paths.routesLogged.Load() || !g.paths.routesLogged.CompareAndSwap(false, true) {
 		return
@@ -168,7 +168,8 @@ func (g *Guard) logRoutes() {
 	g.journal.Note(slog.LevelInfo, "health routes", attrs...)
 }
 
-// owned asks who answers a health route. look says that nothing is to be asked for it.
+// owned asks the application whether it answers a health route. If look is true, the
+// application must not be called.
 func (p *paths) owned(h Head, look bool) (owned, asked bool) {
 	if f := p.owner.Load(); f != nil {
 		return (*f)(h, look)

@@ -45,9 +45,9 @@ func asks(t *testing.T, h http.Handler, path, from, by string, interval time.Dur
 	t.Cleanup(func() { close(done); <-stopped })
 }
 
-// A drain goes on accepting until every prober of the readiness route has been
-// answered 503 Fall times, if it has the time, for two seconds where a prober of the
-// table was there in any way, and not at all where nobody was.
+// A drain goes on accepting until every prober of the readiness route has been answered
+// 503 Fall times, if there is time. It goes on for two seconds if a known prober was
+// there in any way, and not at all without one.
 func TestDrainNotice(t *testing.T) {
 	type prober struct {
 		path, from, agent string
@@ -58,12 +58,12 @@ func TestDrainNotice(t *testing.T) {
 		rule        string
 		config      DrainConfig
 		probers     []prober
-		least, most time.Duration // that the drain goes on accepting
+		least, most time.Duration // how long the drain goes on accepting
 		short       bool
 		reported    int
 		since       time.Duration // they ask
 	}{
-		{"nobody asks", DrainConfig{}, nil, 0, 0, false, 0, time.Minute},
+		{"no prober asks", DrainConfig{}, nil, 0, 0, false, 0, time.Minute},
 		{"HAProxy's defaults, and time", DrainConfig{Timeout: 20 * time.Second},
 			[]prober{ready(2 * time.Second)}, 4 * time.Second, 6*time.Second + noticeSettles + drainCheck, false, 1, time.Minute},
 		{"HAProxy's defaults, and no time", DrainConfig{}, []prober{ready(2 * time.Second)}, 2 * time.Second, 2 * time.Second, true, 1, time.Minute},
@@ -89,7 +89,7 @@ func TestDrainNotice(t *testing.T) {
 		{"no wait is wanted", DrainConfig{Fall: -1}, []prober{ready(time.Second)}, 0, 0, false, 0, time.Minute},
 		{"a person who has asked twice", DrainConfig{Timeout: 20 * time.Second},
 			[]prober{{"/readyz", inside, "curl/8.0", 2 * time.Second}}, 0, 0, false, 0, 3 * time.Second},
-		{"one that nobody knows, and that asks as no person does", DrainConfig{Timeout: 20 * time.Second},
+		{"an unknown one that asks as regularly as a program", DrainConfig{Timeout: 20 * time.Second},
 			[]prober{{"/readyz", inside, "lb/1", 2 * time.Second}}, 4 * time.Second, 6*time.Second + noticeSettles + drainCheck, false, 1, 5 * time.Second},
 		{"liveness: the platform is there, and may not ask", DrainConfig{}, []prober{{"/livez", inside, kubelet, 10 * time.Second}},
 			2 * time.Second, 2*time.Second + drainCheck, false, 0, time.Minute},
@@ -98,7 +98,7 @@ func TestDrainNotice(t *testing.T) {
 		{"as long as there is time", DrainConfig{Timeout: 2 * time.Second}, []prober{{"/livez", inside, kubelet, time.Second}},
 			500 * time.Millisecond, 500*time.Millisecond + drainCheck, false, 0, time.Minute},
 		{"one that has gone", DrainConfig{}, []prober{{"/livez", inside, kubelet, time.Hour}}, 0, 0, false, 0, 91 * time.Second},
-		{"liveness that nobody of the table asks", DrainConfig{}, []prober{{"/livez", inside, "curl/8.0", time.Second}}, 0, 0, false, 0, time.Minute},
+		{"liveness, from an unknown prober", DrainConfig{}, []prober{{"/livez", inside, "curl/8.0", time.Second}}, 0, 0, false, 0, time.Minute},
 		{"somebody in the internet who says that he is a prober", DrainConfig{}, []prober{{"/readyz", internet, kubelet, time.Second}}, 0, 0, false, 0, time.Minute},
 	} {
 		t.Run(row.rule, func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestDrainNotice(t *testing.T) {
 				accepting := func() bool {
 					w := httptest.NewRecorder()
 					h.ServeHTTP(w, handshake())
-					return w.Code == 404 // the application's answer
+					return w.Code == 404 // the application answered
 				}
 				if !accepting() {
 					t.Fatal("a handshake is refused before the drain")
@@ -147,7 +147,7 @@ func TestDrainNotice(t *testing.T) {
 	}
 }
 
-// In Kubernetes a pod leaves its Service because it is deleted, and nobody asks it.
+// In Kubernetes a pod leaves its Service because it is deleted; no prober asks it.
 func TestDrainNoticeInKubernetes(t *testing.T) {
 	t.Setenv(inKubernetes, "10.96.0.1")
 	for _, row := range []struct {
@@ -177,7 +177,7 @@ func TestDrainNoticeInKubernetes(t *testing.T) {
 	}
 }
 
-// A prober that only connects is one of the table where its address says so.
+// A prober that only connects is a known one if its address says so.
 func TestDrainNoticeForProbesByTCP(t *testing.T) {
 	for from, want := range map[string]time.Duration{"168.63.129.16:1000": noticeLeast, "10.0.0.9:1000": 0, "192.0.2.1:1000": 0} {
 		synctest.Test(t, func(t *testing.T) {
@@ -195,8 +195,8 @@ func TestDrainNoticeForProbesByTCP(t *testing.T) {
 	}
 }
 
-// Who was there and is gone is not waited for, and a server that accepts no more
-// has no reason to wait.
+// A drain does not wait for a prober that is gone. A server that accepts no more has no
+// reason to wait.
 func TestDrainNoticeEndsEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := quietGuard(t, Config{Drain: DrainConfig{Timeout: time.Minute}})
@@ -205,7 +205,7 @@ func TestDrainNoticeEndsEarly(t *testing.T) {
 			question(h, "/readyz", inside, kubelet)
 			<-time.After(2 * time.Second)
 		}
-		// Its last question was two seconds ago; it is taken to be gone after six.
+		// Its last question was two seconds ago. After six it is considered gone.
 		if r := drained(t, g); r.Notice < 4*time.Second || r.Notice > 4*time.Second+noticeSettles+2*drainCheck {
 			t.Errorf("waited %v for a prober that never came back", r.Notice)
 		}
@@ -222,7 +222,7 @@ func TestDrainNoticeEndsEarly(t *testing.T) {
 	})
 }
 
-// What a load balancer asks in a burst counts once an interval.
+// A load balancer's burst of questions counts once per interval.
 func TestPollerBursts(t *testing.T) {
 	var p poller
 	at := time.Duration(0)
@@ -252,8 +252,8 @@ func TestPollerBursts(t *testing.T) {
 	}
 }
 
-// Who says nothing of himself is a prober from the third of three questions on that
-// come at an even interval, whatever comes after.
+// A client without a name is a prober from the third of three questions at even
+// intervals, whatever comes after.
 func TestPollerKnowsAProberByItsInterval(t *testing.T) {
 	for _, row := range []struct {
 		rule   string
@@ -285,7 +285,7 @@ func TestPollerKnowsAProberByItsInterval(t *testing.T) {
 	}
 }
 
-// An interval that was long once is forgotten.
+// A single long interval is forgotten.
 func TestPollerInterval(t *testing.T) {
 	var p poller
 	p.ask(time.Second, false)
@@ -309,7 +309,7 @@ func TestPollerInterval(t *testing.T) {
 	}
 }
 
-// The table is bounded, and whoever asks stays in it.
+// The table is limited, and probers that still ask stay in it.
 func TestPollersBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := quietGuard(t, Config{})
@@ -329,18 +329,18 @@ func TestPollersBounded(t *testing.T) {
 	})
 }
 
-// A drain that is too short for a prober is told while there is time, once.
+// A drain that is too short for a prober is logged once, while there is time to fix it.
 func TestTooShortIsLogged(t *testing.T) {
 	for _, row := range []struct {
 		rule     string
 		drain    DrainConfig
 		interval time.Duration
-		told     bool
+		logged   bool
 	}{
 		{"it fits", DrainConfig{}, time.Second, false},
 		{"it does not", DrainConfig{}, 10 * time.Second, true},
 		{"it does with the time", DrainConfig{Timeout: time.Minute}, 10 * time.Second, false},
-		{"nobody waits", DrainConfig{Fall: -1}, 10 * time.Second, false},
+		{"a drain that does not wait", DrainConfig{Fall: -1}, 10 * time.Second, false},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			g, log := newGuardAndLog(t, Config{Drain: row.drain}, slog.LevelInfo)
@@ -350,19 +350,19 @@ func TestTooShortIsLogged(t *testing.T) {
 				question(h, "/readyz", "10.0.0.2:1", "")
 				<-time.After(row.interval)
 			}
-			const told = "this drain is shorter than a prober needs"
+			const message = "this drain is shorter than a prober needs"
 			lines := linesLoggedBy(t, g, log)
-			i := slices.IndexFunc(lines, func(l logtest.Line) bool { return l.Msg == told })
-			if (i >= 0) != row.told {
-				t.Fatalf("%s: told %v, want %v", row.rule, i >= 0, row.told)
+			i := slices.IndexFunc(lines, func(l logtest.Line) bool { return l.Msg == message })
+			if (i >= 0) != row.logged {
+				t.Fatalf("%s: logged %v, want %v", row.rule, i >= 0, row.logged)
 			}
 			if i < 0 {
 				return
 			}
 			logtest.WantAttrs(t, lines[i], map[string]string{"prober": "kubelet", "remote": "10.0.0.9", "interval": "10s", "fall": "3", "timeout": "9s",
 				"remedy": "let it ask more often or fall sooner, or set Config.Drain.Timeout, and the platform's grace period with it, to 33s or more"})
-			if slices.ContainsFunc(lines[i+1:], func(l logtest.Line) bool { return l.Msg == told }) {
-				t.Errorf("%s: told twice", row.rule)
+			if slices.ContainsFunc(lines[i+1:], func(l logtest.Line) bool { return l.Msg == message }) {
+				t.Errorf("%s: logged twice", row.rule)
 			}
 		})
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/quietws/quietws/core/internal/conn/conntest"
 )
 
-// What a server could not read is sorted by type, nothing of it is answered, and
-// a limit of the application's is the application's to answer.
+// What a server could not read is classified by type, and no text of it is in the answer.
+// The application answers when one of its limits is exceeded.
 func TestUnread(t *testing.T) {
 	transport := func(err error) error { return &net.OpError{Op: "read", Err: err} }
 	for _, row := range []struct {
@@ -35,7 +35,7 @@ func TestUnread(t *testing.T) {
 		{"half a head, then silence", ReadError{}, fmt.Errorf("head: %w", transport(os.ErrDeadlineExceeded)), event.ReasonTimeout, 408, "request timeout\n"},
 		{"words that are no request", ReadError{}, errors.New("no method in s3cr3t"), event.ReasonMalformed, 400, "bad request\n"},
 		{"a preface that the server quotes", ReadError{}, errors.New("unsupported version in \"PRI * HTTP/2.0\\r\\n\""), event.ReasonMalformed, 400, "bad request\n"},
-		{"a reset before anything came, and nobody to answer", ReadError{}, transport(syscall.ECONNRESET), event.NoReason, 400, ""},
+		{"a reset before any byte, and no one to answer", ReadError{}, transport(syscall.ECONNRESET), event.NoReason, 400, ""},
 	} {
 		g := quietGuard(t, Config{})
 		c := watched(g, &conntest.Script{})
@@ -54,8 +54,8 @@ func TestUnread(t *testing.T) {
 	}
 }
 
-// Where TLS was never done nothing is answered, and the handshake's own error
-// says what it was.
+// Without a TLS handshake there is no answer, and the handshake's own error decides the
+// class.
 func TestUnreadUnderTLS(t *testing.T) {
 	g := quietGuard(t, Config{})
 	below := &conntest.Script{Closed: make(chan struct{})}
@@ -80,15 +80,15 @@ func TestUnreadPreambleUnderTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused := above.Handshake()
-	_ = client.Close() // its FIN comes after the refusal
+	_ = client.Close() // its FIN arrives after the refusal
 	g.Adapter().Unread(newLetter(handshake(with("Upgrade")), c), refused, ReadError{}, func() { t.Error("the application is asked") })
 	if e := <-events; e.Class != event.ProxyProbe {
 		t.Errorf("%v %v, want proxy_probe", e.Class, e.Reason)
 	}
 }
 
-// A default health route whose owner shows when it has answered is the
-// application's where that is an answer at all.
+// A default health route whose owner shows only in the answer is the application's if
+// that is an answer of its own.
 func TestFallback(t *testing.T) {
 	for status, want := range map[int]bool{401: true, 403: true, 404: true, 405: true, 200: false, 204: false, 302: false, 500: false, 503: false} {
 		g := quietGuard(t, Config{})

@@ -1,7 +1,7 @@
 package core
 
-// chinese has the words of the table of classes in Chinese, and what each class
-// and reason is. Remedies stand in the log in English, and so in the table.
+// chinese has the words of the table of classes in Chinese, and the meaning of each class
+// and reason. Remedies are in English in the log, and so in the table.
 var chinese = map[string]string{
 	"class, reason":             "类别、原因",
 	"logged":                    "日志",

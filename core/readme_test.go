@@ -14,13 +14,12 @@ import (
 	"github.com/quietws/quietws/core/internal/remedy"
 )
 
-// updateReadme is a variable of the environment with which the tables are
-// written anew.
+// updateReadme is the environment variable that makes the test write the tables anew.
 const updateReadme = "README_UPDATE"
 
-// The table of classes in README is that of the code: classes and reasons with the
-// comments of class.go, levels from package journal, and remedies and traces of proxies
-// from package remedy.
+// The table of classes in README matches the code: classes and reasons with the comments
+// of class.go, levels from package journal, remedies and proxies' traces from package
+// remedy.
 func TestReadmeHasEveryClassReasonAndRemedy(t *testing.T) {
 	for file, say := range map[string]func(string) string{
 		"../README.md": func(s string) string { return s },
@@ -53,13 +52,13 @@ func TestReadmeHasEveryClassReasonAndRemedy(t *testing.T) {
 	}
 }
 
-// classesTable is the table in Markdown; say has it in a language.
+// classesTable is the table in Markdown; say translates its words.
 func classesTable(t *testing.T, say func(string) string) string {
 	var b strings.Builder
 	row := func(cells ...string) { fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | ")) }
 	code := func(word string) string { return "`" + word + "`" }
 	docs := constantDocs(t)
-	text := func(word string) string { // a comment of the code's, or the translation of what the word means
+	text := func(word string) string { // the comment in the code, or the translation of the word's meaning
 		if s := say(word); s != word {
 			return s
 		}
@@ -94,7 +93,7 @@ func classesTable(t *testing.T, say func(string) string) string {
 	return b.String()
 }
 
-// traces are those by which a proxy is known.
+// traces are those by which a proxy is recognized.
 func traces(who remedy.Proxy, say func(string) string) string {
 	var all []string
 	for _, f := range who.Traces() {
@@ -110,7 +109,7 @@ func traces(who remedy.Proxy, say func(string) string) string {
 	return strings.Join(all, ", ")
 }
 
-// cell is text as it can stand in a cell of a table.
+// cell is text for a cell of a table.
 func cell(s string) string {
 	s = strings.ReplaceAll(s, "|", `\|`)
 	parts := strings.Split(s, "`")
@@ -122,8 +121,8 @@ func cell(s string) string {
 	return strings.Join(parts, "`")
 }
 
-// constantDocs are the comments in event/class.go on its constants, by the word of a
-// class and by "reason " and that of a reason.
+// constantDocs are the comments on the constants in event/class.go, by the word of a
+// class, or by "reason " and the word of a reason.
 func constantDocs(t *testing.T) map[string]string {
 	file, err := parser.ParseFile(token.NewFileSet(), "event/class.go", nil, parser.ParseComments)
 	if err != nil {

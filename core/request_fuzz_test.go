@@ -23,7 +23,7 @@ import (
 	"github.com/quietws/quietws/internal/plainws"
 )
 
-// memoryListener hands over connections that are made in memory.
+// memoryListener accepts connections in memory.
 type memoryListener struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -42,8 +42,8 @@ func (l *memoryListener) Accept() (net.Conn, error) {
 func (l *memoryListener) Close() error   { l.once.Do(func() { close(l.closed) }); return nil }
 func (l *memoryListener) Addr() net.Addr { return conntest.TCPAddr("127.0.0.1:80") }
 
-// spoken is a connection whose peer says its piece, in two parts, and closes
-// its side; what it is told is kept.
+// spoken is a connection whose peer sends bytes in two parts and closes its side. It
+// keeps what the peer gets.
 type spoken struct {
 	mu    sync.Mutex
 	parts [][]byte
@@ -78,12 +78,12 @@ func (s *spoken) SetDeadline(time.Time) error      { return nil }
 func (s *spoken) SetReadDeadline(time.Time) error  { return nil }
 func (s *spoken) SetWriteDeadline(time.Time) error { return nil }
 
-// canary stands in the fuzzed bytes for every @, and must not come back.
+// canary replaces every @ in the fuzzed bytes, and must not come back.
 const canary = "c4n4ryc4n4ryc4n4ry"
 
-// FuzzRequest: whatever comes to a real server, nothing of ours panics, the
-// connection ends in exactly one class, what was sent is not sent back, and
-// what is logged of it is short and printable.
+// FuzzRequest: whatever bytes reach a real server, the guard does not panic, the
+// connection ends in exactly one class, the bytes are not sent back, and their log text
+// is short and printable.
 func FuzzRequest(f *testing.F) {
 	for _, head := range []string{
 		"", "G", "\r\n\r\n", "@", "GET / HTTP/1.1\r\n", "GET /@?@ HTTP/1.1\r\nHost: @\r\nUser-Agent: @\r\n\r\n",
@@ -163,8 +163,8 @@ func serveMemory(tb testing.TB) *memoryServer {
 	return &memoryServer{g, ln, lines}
 }
 
-// hear lets a peer say sent, in two parts, and close. It checks what holds for
-// every connection, and returns what this one was and what it was told.
+// hear lets a peer send bytes in two parts and close. It checks what holds for every
+// connection, and returns the class of this one and what the peer got.
 func (m *memoryServer) hear(t *testing.T, sent []byte, cut int, from string) (event.Class, string) {
 	t.Helper()
 	i := min(cut, len(sent))
@@ -200,7 +200,7 @@ func (m *memoryServer) hear(t *testing.T, sent []byte, cut int, from string) (ev
 	for _, l := range lines {
 		for key, value := range l.Attrs {
 			text := value.String()
-			ours := key == "remedy" || key == "stack" || strings.HasPrefix(key, "/") // which path is whose
+			ours := key == "remedy" || key == "stack" || strings.HasPrefix(key, "/") // these name the owner of each path
 			if !ours && len(text) > journal.MaxText || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
 				t.Errorf("%.200q was logged with %s of %d bytes: %q", sent, key, len(text), text)
 			}
@@ -209,8 +209,7 @@ func (m *memoryServer) hear(t *testing.T, sent []byte, cut int, from string) (ev
 	return classes[0], heard
 }
 
-// A request that comes in two parts is the same as in one, wherever it was
-// split.
+// A request in two parts is the same as in one, wherever it is split.
 func TestRequestSplitAtEveryOffset(t *testing.T) {
 	m := serveMemory(t)
 	for _, row := range []struct {
@@ -229,13 +228,13 @@ func TestRequestSplitAtEveryOffset(t *testing.T) {
 		for cut := range len(row.sent) {
 			class, heard := m.hear(t, []byte(row.sent), cut, "127.0.0.1:1000")
 			if class != row.class || !strings.HasPrefix(heard, row.answer) {
-				t.Errorf("%.30q split at %d: %v, told %.60q, want %v and %q", row.sent, cut, class, heard, row.class, row.answer)
+				t.Errorf("%.30q split at %d: %v, the peer got %.60q, want %v and %q", row.sent, cut, class, heard, row.class, row.answer)
 			}
 		}
 	}
 }
 
-// Input that is not meant well ends in a class too.
+// Hostile input ends in a class too.
 func TestRequestJunk(t *testing.T) {
 	m := serveMemory(t)
 	manyFields := event.HTTP
@@ -267,7 +266,7 @@ func TestRequestJunk(t *testing.T) {
 	} {
 		for _, from := range []string{"127.0.0.1:1000", "203.0.113.9:1000"} {
 			if class, heard := m.hear(t, []byte(row.sent), 1<<30, from); class != row.class {
-				t.Errorf("%s, from %s: %v, want %v; told %.200q", name, from, class, row.class, heard)
+				t.Errorf("%s, from %s: %v, want %v; the peer got %.200q", name, from, class, row.class, heard)
 			}
 		}
 	}

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// rooms says of each package of this module what of the module it may import. All
-// else is the standard library's: golang.org/x is a dependency too. What an
-// application on an adapter has to know of is tried by .ci/applications.
+// rooms lists for each package of this module what it may import from the module.
+// Everything else must be in the standard library; golang.org/x is a dependency too.
+// .ci/applications checks what an application with an adapter depends on.
 var rooms = map[string]string{
 	"core/event":                      "",
 	"core/kit":                        "core core/internal/head",
@@ -56,7 +56,7 @@ func TestRooms(t *testing.T) {
 		for _, path := range words[1:] {
 			inside, ours := strings.CutPrefix(path, module)
 			if first, _, _ := strings.Cut(path, "/"); !ours && !strings.Contains(first, ".") {
-				continue // the standard library's
+				continue // in the standard library
 			}
 			if !ours || !slices.Contains(strings.Fields(may), inside) {
 				t.Errorf("%s imports %s", name, path)

@@ -8,8 +8,8 @@ import (
 	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
-// What comes after Close is counted and told to nobody: a handler may be slower
-// to return than the program is to end.
+// Events after Close are counted but not logged: a handler may return later than the
+// program ends.
 func TestAfterCloseNothingIsLogged(t *testing.T) {
 	g, log := newGuardAndLog(t, Config{}, slog.LevelDebug)
 	g.logEvent(&event.Event{Class: event.SessionEnded})

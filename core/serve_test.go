@@ -43,8 +43,8 @@ func TestServeTimeouts(t *testing.T) {
 	}
 }
 
-// Serve ends with its context, after a drain that nothing silent holds up, and
-// it leaves nothing open.
+// Serve ends with its context, after a drain that silent connections do not delay, and
+// leaves nothing open.
 func TestServeDrains(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := quietGuard(t, Config{})
@@ -68,16 +68,16 @@ func TestServeDrains(t *testing.T) {
 			peers = append(peers, peer)
 		}
 		<-running
-		<-time.After(time.Second) // what has only just come would get a moment for its request
+		<-time.After(time.Second) // new connections would get a moment for their request
 		start := time.Now()
 		stop()
-		// The silent and the half-headed one are closed at once.
+		// The silent one and the one with half a head are closed at once.
 		for i, peer := range peers[:2] {
 			if _, err := peer.Read(make([]byte, 1)); err != io.EOF || time.Since(start) > 100*time.Millisecond {
 				t.Errorf("connection %d was closed after %v with %v", i, time.Since(start), err)
 			}
 		}
-		// The request that runs has its answer.
+		// The request that runs is answered.
 		answer, _ := io.ReadAll(peers[2])
 		if len(answer) < 5 || string(answer[len(answer)-5:]) != "done\n" {
 			t.Errorf("the request that ran was answered %q", answer)
@@ -98,7 +98,7 @@ func TestServeDrains(t *testing.T) {
 	})
 }
 
-// An error of one listener is Serve's, and closes the others.
+// An error of one listener is returned by Serve, and closes the others.
 func TestServeListenerFails(t *testing.T) {
 	g := quietGuard(t, Config{})
 	broken := errors.New("broken")
@@ -114,7 +114,7 @@ func TestServeListenerFails(t *testing.T) {
 	}
 }
 
-// Where somebody else calls Shutdown, Serve drains as well and ends well.
+// If other code calls Shutdown, Serve drains too and returns no error.
 func TestServeWithOwnShutdown(t *testing.T) {
 	g := quietGuard(t, Config{})
 	srv := &http.Server{}
@@ -135,12 +135,11 @@ func TestServeWithOwnShutdown(t *testing.T) {
 	default:
 		t.Error("a Shutdown did not begin the drain")
 	}
-	drained(t, g) // and it is over before goroutines are counted
+	drained(t, g) // and it has ended before goroutines are counted
 }
 
-// Serve takes TLS as Listener's documentation has it, above the watched
-// listener, and as TLSListener makes it: with HTTP/2 and Request.TLS, and each
-// connection watched once.
+// Serve takes TLS in both documented ways: above the watched listener, and made by
+// TLSListener. HTTP/2 and Request.TLS work, and each connection is watched once.
 func TestServeOverTLS(t *testing.T) {
 	own := httptest.NewUnstartedServer(nil)
 	own.StartTLS()
@@ -171,7 +170,7 @@ func TestServeOverTLS(t *testing.T) {
 				})}
 				go func() {
 					err := g.Serve(ctx, srv, listen(g, ln))
-					_ = ln.Close() // or who asks would wait for an answer
+					_ = ln.Close() // or the client would wait for an answer
 					done <- err
 				}()
 				trust := own.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
@@ -208,8 +207,8 @@ func TestServeOverTLS(t *testing.T) {
 	}
 }
 
-// What a listener of ours offers: HTTP/2 to a server that speaks it, and what the
-// configuration names besides.
+// A listener of ours offers HTTP/2 to a server that speaks it, and the other protocols of
+// the configuration.
 func TestListenTLS(t *testing.T) {
 	cert, _, err := probetest.Certificate()
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
-// An attached server, and what tells that it has begun to serve.
+// An attached server, and a way to see that it has begun to serve.
 func onMemory(g *Guard) (srv *http.Server, ln *memoryListener, serving chan struct{}) {
 	serving = make(chan struct{})
 	srv = &http.Server{BaseContext: func(net.Listener) context.Context { close(serving); return context.Background() }}
@@ -33,7 +33,7 @@ func warnings(t *testing.T, g *Guard, log *logtest.Lines) (found []logtest.Line)
 	return found
 }
 
-// A server that serves already is left as it is, and one line says what to do.
+// A server that is already serving is not changed, and one line says what to do.
 func TestAttachTooLate(t *testing.T) {
 	g, log := newGuardAndLog(t, Config{}, slog.LevelInfo)
 	srv, ln, serving := onMemory(g)
@@ -53,7 +53,7 @@ func TestAttachTooLate(t *testing.T) {
 	}
 }
 
-// Attach in time, and again when the server serves, is nothing to complain of.
+// Attach before the start, and again while the server serves, logs nothing.
 func TestAttachTwiceIsNotTooLate(t *testing.T) {
 	g, log := newGuardAndLog(t, Config{}, slog.LevelInfo)
 	srv, ln, serving := onMemory(g)
@@ -70,8 +70,8 @@ func TestAttachTwiceIsNotTooLate(t *testing.T) {
 	drained(t, g)
 }
 
-// A guard that has done its work is not used again: an error where there can be
-// one, else one line.
+// A guard that has drained or is closed cannot be used again: that is an error where one
+// can be returned, else one line.
 func TestGuardUsedAgain(t *testing.T) {
 	for name, end := range map[string]func(*testing.T, *Guard){
 		"drained": func(t *testing.T, g *Guard) { drained(t, g) },
@@ -120,7 +120,8 @@ func TestGuardUsedAgain(t *testing.T) {
 	}
 }
 
-// A context that has ended is no mistake: a signal may come while servers start.
+// A context that has already ended is not an error: a signal may come while servers
+// start.
 func TestServeOfAnEndedContextAfterADrain(t *testing.T) {
 	g := quietGuard(t, Config{})
 	drained(t, g)
@@ -131,8 +132,8 @@ func TestServeOfAnEndedContextAfterADrain(t *testing.T) {
 	}
 }
 
-// A server that is attached and never started counts, so that readiness stays, and
-// one line says so. Servers of one application are one.
+// A server that is attached but never started counts, so that readiness stays, and one
+// line says so. Servers of one application count as one.
 func TestServerThatNeverStarted(t *testing.T) {
 	for _, row := range []struct {
 		rule   string
@@ -181,9 +182,9 @@ func TestServersOfOneApplication(t *testing.T) {
 	}
 }
 
-// A session whose handshake was under way when its server left has its goodbye as
-// soon as it is open, one of the other server has none; and where all drain the
-// Shutdown of one begins nothing more.
+// A session whose handshake was in progress when its server shut down gets its goodbye as
+// soon as it is open; a session of the other server gets none. When all drain, the
+// Shutdown of one server begins nothing more.
 func TestSessionOpensWhenItsServerLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, log := newGuardAndLog(t, Config{}, slog.LevelInfo)
@@ -199,7 +200,7 @@ func TestSessionOpensWhenItsServerLeaves(t *testing.T) {
 			sessions[name] = s
 		}
 		mine.ShuttingDown()
-		synctest.Wait() // the goodbyes have been said
+		synctest.Wait() // the goodbyes are sent
 		for name, s := range sessions {
 			s.open()
 			s.OnDrain(func() { said[name] = true; s.end(nil) })
@@ -219,10 +220,10 @@ func TestSessionOpensWhenItsServerLeaves(t *testing.T) {
 	})
 }
 
-// serverNamed is a for a server that is attached.
+// serverNamed is the Adapter for an attached server.
 func (a Adapter) serverNamed(key any) Adapter { a, _ = a.Server(key); return a }
 
-// Serve counts until it returns, also where nobody has shut the server down.
+// Serve's server counts until it returns, even without a Shutdown.
 func TestServerCountsUntilServeReturns(t *testing.T) {
 	g := quietGuard(t, Config{})
 	first, ln, serving := onMemory(g)
@@ -246,7 +247,7 @@ func TestServerCountsUntilServeReturns(t *testing.T) {
 	}
 }
 
-// A server that comes when the last has gone is waited for again.
+// A drain waits again if a server comes after the last one has gone.
 func TestDrainNoticeOfALaterServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := quietGuard(t, Config{})
@@ -285,7 +286,7 @@ func TestServeSaysWhere(t *testing.T) {
 	logtest.WantAttrs(t, lines[0], map[string]string{"address": a.Addr().String() + ", " + b.Addr().String()})
 }
 
-// A report is logged also where Close comes before the end of the drain, once.
+// A report is logged once, even if Close comes before the end of the drain.
 func TestCloseReportsTheDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, log := newGuardAndLog(t, Config{}, slog.LevelInfo)
@@ -313,8 +314,8 @@ func TestCloseReportsTheDrain(t *testing.T) {
 	})
 }
 
-// A drain that a Shutdown began closes nothing; one who asks for it at any time
-// has closed what is open at the deadline.
+// A drain that a Shutdown began closes nothing. If Drain is called, at any time, what is
+// open at the deadline is closed.
 func TestDrainAfterShutdown(t *testing.T) {
 	for _, row := range []struct {
 		asks   time.Duration // Guard.Drain
@@ -352,7 +353,7 @@ func TestDrainCountsALateSessionOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := quietGuard(t, Config{})
 		late, other := began(t, g), began(t, g).open()
-		g.ending.refusing.Store(true) // as a drain does that has not looked yet
+		g.ending.refusing.Store(true) // like a drain that has not looked yet
 		late.open()
 		time.AfterFunc(time.Second, func() { late.end(nil); other.end(nil) })
 		if r := drained(t, g); r.Sessions != 2 || r.Closed != 2 {
@@ -361,7 +362,7 @@ func TestDrainCountsALateSessionOnce(t *testing.T) {
 	})
 }
 
-// Serve returns when the handlers of the sessions that it closed have, so that
+// Serve returns after the handlers of the sessions that it closed have returned, so that
 // their ends are known.
 func TestServeWaitsForHandlers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

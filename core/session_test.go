@@ -66,12 +66,12 @@ func TestSessionOnDrain(t *testing.T) {
 		(*exchange)(s).goodbye()
 		check("a panic is contained", map[string]int{"beside a panic": 1})
 		lines := linesLoggedBy(t, g, log)
-		logtest.WantMessages(t, "and told", lines, "callback panicked")
+		logtest.WantMessages(t, "and logged", lines, "callback panicked")
 		if len(lines) == 1 {
 			logtest.WantAttrs(t, lines[0], map[string]string{"callback": "OnDrain", "panic": "goodbye"})
 		}
 
-		// One that blocks holds up neither the drain nor its neighbour.
+		// One that blocks delays neither the drain nor the other function.
 		release := make(chan struct{})
 		s = &Session{g: g}
 		s.OnDrain(func() { <-release })
@@ -82,8 +82,8 @@ func TestSessionOnDrain(t *testing.T) {
 	})
 }
 
-// Everything may be called on a nil Session: SessionOf gives one where there
-// is none.
+// All methods can be called on a nil Session, which SessionOf returns if there is no
+// session.
 func TestSessionNil(t *testing.T) {
 	s := SessionOf(t.Context())
 	if s != nil {
@@ -118,8 +118,8 @@ func (c ownContext) Value(key any) any {
 	return nil
 }
 
-// A framework's own context leads to the session where its adapter has named
-// the key of the request.
+// A framework's own context leads to the session if its adapter has named the key of the
+// request.
 func TestSessionOfAFrameworksContext(t *testing.T) {
 	x := new(exchange)
 	x.set(stateOpened)
@@ -148,14 +148,14 @@ func TestSessionOfAFrameworksContext(t *testing.T) {
 	}
 }
 
-// What the session's own error or Ended says of the end.
+// What the session's error or Ended says about the end.
 func TestSessionEnd(t *testing.T) {
 	for _, row := range []struct {
 		rule string
 		do   func(*Session)
 		code int
 	}{
-		{"nobody said anything", func(*Session) {}, 0},
+		{"no code is known", func(*Session) {}, 0},
 		{"Ended", func(s *Session) { s.Ended(1001) }, 1001},
 		{"Ended twice: the last", func(s *Session) { s.Ended(1001); s.Ended(4000) }, 4000},
 		{"the handler's error", func(s *Session) { (*exchange)(s).noteCode(plainws.CloseError{Code: 1000}) }, 1000},
@@ -175,8 +175,8 @@ func TestSessionEnd(t *testing.T) {
 	}
 }
 
-// answered: the closing handshake of RFC 6455 §7.1.2 was completed, as far as
-// anyone knows, and not by the deadline.
+// answered: the closing handshake of RFC 6455 §7.1.2 was completed, as far as is known,
+// and not by the deadline.
 func TestSessionAnswered(t *testing.T) {
 	for _, row := range []struct {
 		rule     string
@@ -203,7 +203,7 @@ func TestSessionAnswered(t *testing.T) {
 	}
 }
 
-// CloseError is another library's: it has another shape.
+// CloseError is that of another library, with another shape.
 type CloseError struct{ Code string }
 
 func (CloseError) Error() string { return "close" }
@@ -259,8 +259,7 @@ type badUnwrap struct{}
 func (badUnwrap) Error() string { return "bad" }
 func (badUnwrap) Unwrap() error { panic("unwrap") }
 
-// tryCloseCode is closeCode, whose caller must not learn of a panic in the
-// application's own error.
+// tryCloseCode is closeCode, which must not pass on a panic in the application's error.
 func tryCloseCode(t *testing.T, rule string, err error) int {
 	defer func() {
 		if v := recover(); v != nil {
@@ -270,7 +269,7 @@ func tryCloseCode(t *testing.T, rule string, err error) int {
 	return closeCode(err)
 }
 
-// A goodbye that leaves by runtime.Goexit, as a test's FailNow does, has said it.
+// A goodbye that leaves by runtime.Goexit, like FailNow in a test, has been said.
 func TestSettleOutlivesGoexit(t *testing.T) {
 	s := &Session{g: quietGuard(t, Config{})}
 	s.OnDrain(runtime.Goexit)
@@ -280,7 +279,7 @@ func TestSettleOutlivesGoexit(t *testing.T) {
 	}
 }
 
-// Settle takes back what has not been called.
+// Settle takes back a function that has not been called.
 func TestSettleTakesBack(t *testing.T) {
 	s := &Session{g: quietGuard(t, Config{})}
 	s.OnDrain(func() { t.Error("called") })
@@ -291,8 +290,8 @@ func TestSettleTakesBack(t *testing.T) {
 	(*exchange)(s).goodbye()
 }
 
-// A handler that is through with its session learns whether the goodbye is the
-// drain's, and waits for it: how that ended is how the session did.
+// A handler that has finished with its session learns whether the drain says the goodbye,
+// and waits for it: its result is the session's end.
 func TestSessionSettle(t *testing.T) {
 	if (*Session)(nil).Settle() {
 		t.Error("no session has had its moment")
@@ -332,7 +331,7 @@ func TestSessionSettle(t *testing.T) {
 			if waited := time.Since(start); waited != row.waits {
 				t.Errorf("%s: waited %v, want %v", row.rule, waited, row.waits)
 			}
-			if !row.drains { // taken back: the handler says its own
+			if !row.drains { // taken back: the handler says goodbye itself
 				(*exchange)(s).goodbye()
 				synctest.Wait()
 			}

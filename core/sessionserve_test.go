@@ -16,7 +16,7 @@ import (
 	"github.com/quietws/quietws/internal/plainws"
 )
 
-// How a session is closed, and which code it ended with.
+// How a session is closed, and the code with which it ended.
 func TestSessionServe(t *testing.T) {
 	failed, unanswered := errors.New("the handler's"), errors.New("the peer is gone")
 	closed := fmt.Errorf("reading: %w", plainws.CloseError{Code: 4001})
@@ -27,11 +27,11 @@ func TestSessionServe(t *testing.T) {
 		answer   error // what closing returns
 		said     []int
 		sayTakes time.Duration
-		code     int // that the session knows
+		code     int // of the session
 	}{
 		{rule: "f fails: 1011", returns: failed, said: []int{1011}, code: 1011},
 		{rule: "f fails, and the peer is gone", returns: failed, answer: unanswered, said: []int{1011}},
-		{rule: "f fails with its context, with which the connection ended: nobody answered", returns: fmt.Errorf("reading: %w", context.Canceled), said: []int{1011}},
+		{rule: "f fails with its context, which ended the connection: no answer", returns: fmt.Errorf("reading: %w", context.Canceled), said: []int{1011}},
 		{rule: "f fails with its context, and the peer answers with a code", returns: context.DeadlineExceeded, answer: closed, said: []int{1011}, code: 1011},
 		{rule: "the peer has closed already", returns: closed},
 		{rule: "f is through: 1000", said: []int{1000}, code: 1000},
@@ -41,7 +41,7 @@ func TestSessionServe(t *testing.T) {
 		{rule: "at a drain there is one goodbye", drain: true, returns: failed, said: []int{1012}, code: 1012},
 		{rule: "at a drain, f is through", drain: true, said: []int{1012}, code: 1012},
 		{rule: "a goodbye that is under way is waited for", drain: true, returns: failed, sayTakes: time.Second, said: []int{1012}, code: 1012},
-		{rule: "a goodbye that nobody answers", drain: true, returns: failed, answer: unanswered, said: []int{1012}},
+		{rule: "a goodbye without an answer", drain: true, returns: failed, answer: unanswered, said: []int{1012}},
 	} {
 		t.Run(row.rule, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -88,7 +88,7 @@ func TestSessionServe(t *testing.T) {
 	}
 }
 
-// framesOnPaper are a gorilla's: what was written, and how reading ends.
+// framesOnPaper stands for gorilla's frames: what was written, and how reading ends.
 type framesOnPaper struct {
 	write error
 	end   error
@@ -108,7 +108,7 @@ func (f *framesOnPaper) NextReader() (int, io.Reader, error) {
 	return 1, strings.NewReader("more"), nil
 }
 
-// What a session's end is where the guard runs it, and what the peer is told.
+// How a session ends that the guard runs, and what the peer gets.
 func TestSessionRun(t *testing.T) {
 	failed, gone := errors.New("the handler's"), errors.New("gone")
 	answered := &plainws.CloseError{Code: 1000}
@@ -120,7 +120,7 @@ func TestSessionRun(t *testing.T) {
 		code   int32
 		panics bool
 		err    error
-		unread bool // nothing was read but by f
+		unread bool // only f has read
 	}{
 		{rule: "through, and answered", frames: framesOnPaper{end: answered}, f: func(context.Context) error { return nil }, said: "\x08\x03\xe8", code: 1000},
 		{rule: "through, and the peer vanishes", frames: framesOnPaper{end: &plainws.CloseError{Code: 1006}}, f: func(context.Context) error { return nil }, said: "\x08\x03\xe8"},
@@ -165,7 +165,7 @@ func TestSessionRun(t *testing.T) {
 		if ctx.Err() == nil {
 			t.Errorf("%s: the context goes on", row.rule)
 		}
-		if !s.c.Saw(conn.Decided) { // nobody else tells the end
+		if !s.c.Saw(conn.Decided) { // no one else reports the end
 			t.Errorf("%s: the connection is open", row.rule)
 		}
 		_ = s.c.Close()
@@ -184,7 +184,7 @@ func TestSessionRun(t *testing.T) {
 	frames := &framesOnPaper{end: answered}
 	(*Session)(nil).Run(ended, frames, func(ctx context.Context) error { called = ctx.Err() == nil; return failed })
 	if got := string(frames.said); got != "\x08\x03\xf3" {
-		t.Errorf("without a session: the peer was told %q", got)
+		t.Errorf("without a session: the peer got %q", got)
 	}
 	if !called {
 		t.Error("without a session f is not called, or with a context that had ended with the handler")

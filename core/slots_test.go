@@ -13,7 +13,7 @@ import (
 	"github.com/quietws/quietws/core/internal/conn/conntest"
 )
 
-// Which requests take a place of Config.MaxSessions at a WebSocket route, and at the
+// Which requests take a place of Config.MaxSessions: at a WebSocket route, and at the
 // outermost layer, where none does.
 func TestWhoTakesASlot(t *testing.T) {
 	connect := func(r *http.Request) {
@@ -61,8 +61,8 @@ func TestWhoTakesASlot(t *testing.T) {
 	}
 }
 
-// A place is given back as soon as the answer is no 101, at the latest when the
-// handler is through, and only once; a session's when it ends.
+// A place is given back as soon as the answer is not 101, at the latest when the handler
+// has returned, and only once. A session gives it back when it ends.
 func TestSlotIsGivenBack(t *testing.T) {
 	at := func(g *Guard, r *http.Request) HTTPRequest { return g.Adapter().AtEndpoint(r, "/ws", nil) }
 	for rule, end := range map[string]func(*HTTPRequest){
@@ -106,8 +106,8 @@ func TestSlotIsGivenBack(t *testing.T) {
 	}
 }
 
-// Where no route is known 101 or the hijack comes first, and its place is taken
-// there: the answer is 503 in the place of either.
+// If no route is known, the place is taken at 101 or at the hijack, whichever comes
+// first. If there is none, the answer is 503 instead.
 func TestSlotAtTheAnswer(t *testing.T) {
 	for _, answers := range []bool{true, false} {
 		g := quietGuard(t, Config{MaxSessions: 1})
@@ -118,7 +118,7 @@ func TestSlotAtTheAnswer(t *testing.T) {
 		below := &handsOver{ResponseRecorder: httptest.NewRecorder()}
 		w, _ := q.Wrap(below, r)
 		q.OnOpened(func(status int) { final = status })
-		if answers { // as coder/websocket does
+		if answers { // like coder/websocket
 			w.WriteHeader(http.StatusSwitchingProtocols)
 		}
 		if _, _, err := w.(http.Hijacker).Hijack(); !errors.Is(err, event.ErrSaturated) || below.hijacked {
@@ -127,7 +127,7 @@ func TestSlotAtTheAnswer(t *testing.T) {
 		http.Error(w, "the library's", http.StatusInternalServerError)
 		q.Done(q.currentStatus(), nil)
 		if res := below.Result(); res.StatusCode != 503 || res.Header.Get("Retry-After") == "" || res.Header.Get("Upgrade") != "" || final != 503 {
-			t.Errorf("101 first %t: answered %d, the framework is told %d", answers, res.StatusCode, final)
+			t.Errorf("101 first %t: answered %d, the framework was given %d", answers, res.StatusCode, final)
 		}
 		if body := below.Body.String(); body != "too many sessions, try again later\n" {
 			t.Errorf("101 first %t: %q", answers, body)
@@ -139,7 +139,7 @@ func TestSlotAtTheAnswer(t *testing.T) {
 	}
 }
 
-// handsOver is a ResponseWriter whose connection can be had.
+// handsOver is a ResponseWriter that can be hijacked.
 type handsOver struct {
 	*httptest.ResponseRecorder
 	hijacked bool
@@ -150,8 +150,8 @@ func (h *handsOver) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return nil, nil, errors.New("none is there")
 }
 
-// The places of sessions of whose end nobody tells are free when their connections
-// are closed; that is looked at when there is no other place.
+// The places of sessions whose end is not reported are free when their connections are
+// closed. That is checked only if there is no other place.
 func TestSlotOfAnUnreportedSession(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -192,7 +192,7 @@ func TestSlotOfAnUnreportedSession(t *testing.T) {
 	if n := len(g.slots.lent); n != 2 {
 		t.Errorf("%d are remembered, want 2", n)
 	}
-	// Of a connection that cannot be asked nothing is kept.
+	// A connection that cannot be asked is not kept.
 	other := quietGuard(t, Config{MaxSessions: 1})
 	a = other.Adapter()
 	for range 3 {

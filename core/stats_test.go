@@ -64,7 +64,7 @@ func TestSnapshotOfNothing(t *testing.T) {
 	}
 }
 
-// The maps are the caller's.
+// The caller owns the maps.
 func TestSnapshotIsACopy(t *testing.T) {
 	g := quietGuard(t, Config{})
 	_ = registered(g, conntest.TCPAddr("127.0.0.1:1")).Close()
@@ -110,7 +110,7 @@ func TestStatsCount(t *testing.T) {
 	if snap.Suppressed[event.TCPProbe] != 7 || len(snap.Suppressed) != 1 {
 		t.Errorf("suppressed %v", snap.Suppressed)
 	}
-	// One that may not be believed is counted, but was not seen.
+	// A prober that cannot be believed is counted, but not as seen.
 	if at, ok := snap.LastSeen["kubelet"]; !ok || len(snap.LastSeen) != 1 || at.Before(before.Truncate(0)) || at.After(time.Now()) {
 		t.Errorf("last seen %v", snap.LastSeen)
 	}
@@ -127,8 +127,8 @@ func proberNamed(t *testing.T, name string) prober.Prober {
 	return 0
 }
 
-// While connections come and go on all cores every snapshot adds up: what is
-// open is never negative, and no counter goes back.
+// While connections come and go on all cores, every snapshot adds up: the number of open
+// ones is never negative, and no counter decreases.
 func TestSnapshotUnderConcurrency(t *testing.T) {
 	g := quietGuard(t, Config{})
 	const workers, each = 8, 400
@@ -154,7 +154,7 @@ func TestSnapshotUnderConcurrency(t *testing.T) {
 				for _, n := range s.Closed {
 					ended += n
 				}
-				// Those that came and went while it was taken may count as open.
+				// Connections that came and went while it was taken may count as open.
 				if s.Open > workers*each || s.Accepted != s.Open+ended {
 					t.Errorf("accepted %d, open %d, ended %d", s.Accepted, s.Open, ended)
 					return
@@ -176,8 +176,8 @@ func TestSnapshotUnderConcurrency(t *testing.T) {
 	emptyRegistry(t, g.watch.Conns)
 }
 
-// An adapter has a version of its own, and a folder in the place of the module has
-// none, whatever is required.
+// An adapter has its own version. A folder in place of the module has none, whatever
+// version is required.
 func TestVersion(t *testing.T) {
 	if Version() == "" {
 		t.Error("no version: the label of a metric would be empty")

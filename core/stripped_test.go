@@ -10,8 +10,8 @@ import (
 	"github.com/quietws/quietws/core/event"
 )
 
-// What a proxy's trace leads to: its name, and its own configuration. A trace in
-// a good handshake leads to nothing.
+// A proxy's trace leads to its name and its own configuration. A trace in a good
+// handshake leads to nothing.
 func TestStrippedUpgradeNamesTheProxy(t *testing.T) {
 	for _, row := range []struct {
 		rule   string

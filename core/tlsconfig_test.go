@@ -15,8 +15,8 @@ import (
 	"github.com/quietws/quietws/core/internal/conn/conntest"
 )
 
-// However a server is watched, a panic in the tls.Config ends one connection, and
-// the function is called once for it.
+// However a server is watched, a panic in the tls.Config ends one connection, and the
+// function is called once for it.
 func TestPanicInTLS(t *testing.T) {
 	hellos := conntest.TwoHellos(t, "evil.example")
 	for _, s := range stands4 {
@@ -62,7 +62,7 @@ func TestPanicInTLS(t *testing.T) {
 				if n := calls.Load(); n != 1 {
 					t.Errorf("the function was called %d times", n)
 				}
-				if n := g.Snapshot().Closed[event.TLSFailed]; (s.attached || name == "TLSListener") && n != 1 { // else nobody has said that it is TLS
+				if n := g.Snapshot().Closed[event.TLSFailed]; (s.attached || name == "TLSListener") && n != 1 { // otherwise the guard does not know that it is TLS
 					t.Errorf("%d tls_failed, want 1", n)
 				}
 			})
@@ -70,8 +70,8 @@ func TestPanicInTLS(t *testing.T) {
 	}
 }
 
-// Functions of tls.Config keep their results, also behind GetConfigForClient, and
-// session tickets go on working.
+// Functions of tls.Config keep their results, also behind GetConfigForClient, and session
+// tickets go on working.
 func TestContainedConfigChangesNothing(t *testing.T) {
 	g := quietGuard(t, Config{})
 	plain := conntest.TLS(t)
@@ -107,7 +107,7 @@ func TestContainedConfigChangesNothing(t *testing.T) {
 			done <- err
 		}()
 		c := tls.Client(client, &tls.Config{ServerName: name, InsecureSkipVerify: true, ClientSessionCache: cache, MaxVersion: tls.VersionTLS13})
-		_, _ = c.Read(make([]byte, 1)) // which takes the ticket too
+		_, _ = c.Read(make([]byte, 1)) // which also receives the ticket
 		return <-done
 	}
 	if err := shake("no.example"); !errors.Is(err, refused) {
@@ -121,7 +121,7 @@ func TestContainedConfigChangesNothing(t *testing.T) {
 	if resumed.Load() != 1 {
 		t.Errorf("%d sessions were resumed, want 1", resumed.Load())
 	}
-	config.SetSessionTicketKeys([][32]byte{{1}}) // as an application that shares its keys does
+	config.SetSessionTicketKeys([][32]byte{{1}}) // like an application that shares its keys
 	for range 2 {
 		if err := shake("yes.example"); err != nil {
 			t.Error(err)

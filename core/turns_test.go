@@ -12,7 +12,7 @@ import (
 	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
-// What fails is remembered until it passes, for a bounded number of paths.
+// A failing path is remembered until it passes; the number of paths is limited.
 func TestTurns(t *testing.T) {
 	var all turns
 	for _, step := range []struct {
@@ -34,7 +34,7 @@ func TestTurns(t *testing.T) {
 	}
 }
 
-// That an application's health route fails while draining is no news.
+// A failure of an application's health route during a drain is not news.
 func TestTurnsWhileDraining(t *testing.T) {
 	g, log := newGuardAndLog(t, Config{}, slog.LevelInfo)
 	a := g.Adapter().Owner(func(Head) (bool, bool) { return true, true })
@@ -52,7 +52,7 @@ func TestTurnsWhileDraining(t *testing.T) {
 
 const appFails = "the application's health route fails"
 
-// Who is told where to ask, and of whom it is not known who answered.
+// Which probers are said to use the wrong path, and when it is unknown who answered.
 func TestProbesThatTheApplicationAnswers(t *testing.T) {
 	const failing, offSocket = appFails, "a probe of a WebSocket route: answered by the application, counted, no longer logged"
 	for _, row := range []struct {
@@ -63,7 +63,7 @@ func TestProbesThatTheApplicationAnswers(t *testing.T) {
 		at      bool // it has reached Endpoint
 		status  int
 		class   event.Class
-		message string // "": that of the class
+		message string // "": the class's own
 		remedy  string
 	}{
 		{"503 of an exact route", "/own", kubelet, inside, false, 503, event.HTTPProbe, failing, "Config.AppHealth"},

@@ -13,8 +13,8 @@ import (
 	"github.com/quietws/quietws/core/internal/usererror/hostile"
 )
 
-// Whatever error an application, a library or a listener of its own comes with:
-// what is asked of it is answered, and nothing of it gets out.
+// Whatever error an application, a library or its own listener returns: every question
+// about it is answered, and no panic in it gets out.
 func TestHostileErrors(t *testing.T) {
 	for i, err := range append(hostile.Errors(), (*event.HandshakeError)(nil)) {
 		t.Run(fmt.Sprintf("%d %T", i, err), func(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"github.com/quietws/quietws/core/internal/conn/conntest"
 )
 
-// watched returns nc as g's listener would return it.
+// watched returns nc like g's listener.
 func watched(g *Guard, nc net.Conn) *conn.Conn {
 	g.stats.accepted.Add(1)
 	return conn.New(nc, &conn.Source{Watch: g.watch}, conn.Accepted)
