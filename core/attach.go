@@ -118,7 +118,7 @@ func (a Adapter) ShuttingDownAfter(done <-chan struct{}) {
 func (a Adapter) starting(srv *http.Server, ln net.Listener) {
 	g := a.g
 	if l, ok := srv.Handler.(*layer); ok && l.a.g != g {
-		g.journal.Note(slog.LevelError, "the server is attached to another guard already")
+		g.journal.Note(slog.LevelError, "the server is already attached to another guard")
 		return
 	}
 	if _, wrapped := srv.Handler.(*layer); !wrapped {

@@ -133,7 +133,7 @@ func TestAttachBeforeTheUsersHooks(t *testing.T) {
 					t.Errorf("three requests on a connection each: %d of class http, %v", n, g.Snapshot().Closed)
 				}
 				if n := states.Load(); row.connState != (n == 3) {
-					t.Errorf("the user's ConnState heard of %d new connections", n)
+					t.Errorf("the user's ConnState was called for %d new connections", n)
 				}
 				if n := contexts.Load(); row.connContext != (n == 3) {
 					t.Errorf("the user's ConnContext was called %d times", n)
@@ -174,7 +174,7 @@ func TestAttachTwoGuards(t *testing.T) {
 			waitClosed(t, second)
 			logtest.WantMessages(t, "the first logs nothing", linesLoggedBy(t, first, firstLog))
 			logtest.WantMessages(t, "the second guard is logged as one too many", linesLoggedBy(t, second, secondLog),
-				"the server is attached to another guard already")
+				"the server is already attached to another guard")
 		})
 	}
 }
@@ -229,9 +229,9 @@ func TestAttachUnencryptedHTTP2(t *testing.T) {
 			rule, sent string
 			speaks     bool // HTTP/2
 		}{
-			{"a server of HTTP/1 alone: the wrong one", preface + settings, false},
-			{"the preface, and gone", preface, true},
-			{"the preface and settings, and gone", preface + settings, true},
+			{"an HTTP/1 server: the wrong protocol", preface + settings, false},
+			{"the preface, then it leaves", preface, true},
+			{"the preface and settings, then it leaves", preface + settings, true},
 		} {
 			t.Run(row.rule+"/"+s.name, func(t *testing.T) {
 				g := quietGuard(t, Config{})

@@ -58,7 +58,7 @@ func TestConfigWrong(t *testing.T) {
 	} {
 		g, err := New(row.c)
 		if g != nil || err == nil {
-			t.Errorf("%s: New says it is fine", row.want)
+			t.Errorf("%s: New returns no error", row.want)
 			continue
 		}
 		text := err.Error()
@@ -167,7 +167,7 @@ func TestConfigIsTheCallers(t *testing.T) {
 	c.ProbePaths[0], c.ProbeSources[0], c.TrustedProxies[0] = "/admin", everybody, everybody
 	stranger := netip.MustParseAddr("203.0.113.9")
 	if g.paths.rule(0, "/admin") != nil || g.paths.rule(0, "/ws") == nil || g.platform(stranger) || prober.Contains(g.config.TrustedProxies, stranger) {
-		t.Error("a change that the caller makes to its slices after New changes whom the guard trusts")
+		t.Error("a change that the caller makes to its slices after New changes which proxies the guard trusts")
 	}
 	if err := g.Close(); err != nil {
 		t.Error(err)

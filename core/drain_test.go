@@ -321,7 +321,7 @@ func TestDrainCutShort(t *testing.T) {
 		for range 3 {
 			r := <-results
 			if want := (DrainReport{Sessions: 3, Dropped: 3, Goodbyes: 15 * time.Millisecond, Duration: 15 * time.Millisecond}); !reflect.DeepEqual(r.DrainReport, want) || r.at != want.Duration {
-				t.Errorf("at %v: %+v, want %+v for all who asked", r.at, r.DrainReport, want)
+				t.Errorf("at %v: %+v, want %+v for all callers", r.at, r.DrainReport, want)
 			}
 			if r.err != nil {
 				hurried++
@@ -344,7 +344,7 @@ func TestDrainCutShort(t *testing.T) {
 		cancel()
 		for range 20 {
 			if r, err := g.Drain(over); err != nil || r.Sessions != 3 {
-				t.Fatalf("long after, by one who has no time: %+v, %v", r, err)
+				t.Fatalf("long after, by a caller without time: %+v, %v", r, err)
 			}
 		}
 		emptyRegistry(t, g.watch.Conns)
@@ -411,7 +411,7 @@ func TestDrainEarlyAndLate(t *testing.T) {
 			t.Errorf("goodbyes %v: the session that opened during the drain got none within the spread", said)
 		}
 		if r.Sessions != 3 || r.Dropped != 0 || r.Duration > 4*time.Second {
-			t.Errorf("%+v: three sessions, and everybody left", r)
+			t.Errorf("%+v: three sessions, and all ended", r)
 		}
 		if !under.c.Saw(conn.Closed) {
 			under.end(nil)
@@ -493,7 +493,7 @@ func TestDrainWaitsForAHandshake(t *testing.T) {
 		}, DrainReport{Sessions: 1, Closed: 1, Answered: 1, Duration: time.Second}},
 		{"it is refused", func(s *fakeSession) { s.q.Done(401, nil) }, DrainReport{Duration: time.Second}},
 		{"it fails", func(s *fakeSession) { s.q.Done(503, errors.New("database")) }, DrainReport{Duration: time.Second}},
-		{"it never comes to an end", func(*fakeSession) {}, DrainReport{Duration: 9 * time.Second}},
+		{"it never ends", func(*fakeSession) {}, DrainReport{Duration: 9 * time.Second}},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			g := quietGuard(t, Config{})

@@ -38,25 +38,25 @@ func TestForwarded(t *testing.T) {
 		{"an obfuscated name, RFC 7239 §6.3", "10.0.0.1", "_hidden", proxies, "", "_hidden"},
 		{"junk at the end hides what is before it", "10.0.0.1", "192.0.2.1, nonsense", proxies, "", "192.0.2.1, nonsense"},
 		{"nothing between the commas", "10.0.0.1", ",", proxies, "", ","},
-		{"a host is no address", "10.0.0.1", "example.com", proxies, "", "example.com"},
-		{"a prefix is no address", "10.0.0.1", "192.0.2.0/24", proxies, "", "192.0.2.0/24"},
-		{"a port that is none", "10.0.0.1", "192.0.2.1:99999", proxies, "", "192.0.2.1:99999"},
+		{"a host name", "10.0.0.1", "example.com", proxies, "", "example.com"},
+		{"a prefix", "10.0.0.1", "192.0.2.0/24", proxies, "", "192.0.2.0/24"},
+		{"an invalid port", "10.0.0.1", "192.0.2.1:99999", proxies, "", "192.0.2.1:99999"},
 
 		{"one proxy", "10.0.0.1", "192.0.2.1", proxies, "192.0.2.1", ""},
 		{"white space", "10.0.0.1", " \t192.0.2.1 ", proxies, "192.0.2.1", ""},
-		{"what the client claimed of itself does not count", "10.0.0.1", "127.0.0.1, 192.0.2.1", proxies, "192.0.2.1", ""},
+		{"the client's own claim does not count", "10.0.0.1", "127.0.0.1, 192.0.2.1", proxies, "192.0.2.1", ""},
 		{"a chain", "10.0.0.1", "192.0.2.1, 10.0.0.3, 10.0.0.2", proxies, "192.0.2.1", ""},
 		{"a chain ends at the first that is not trusted", "10.0.0.1", "192.0.2.1, 203.0.113.5, 10.0.0.2", proxies, "203.0.113.5", ""},
-		{"junk in the chain: the last that was vouched for", "10.0.0.1", "nonsense, 10.0.0.2", proxies, "10.0.0.2", ""},
+		{"junk in the chain: the last confirmed address", "10.0.0.1", "nonsense, 10.0.0.2", proxies, "10.0.0.2", ""},
 		{"all of them are trusted: the first", "10.0.0.1", "10.0.0.3,10.0.0.2", proxies, "10.0.0.3", ""},
 		{"IPv6", "2001:db8::1", "2001:db9::7", proxies, "2001:db9::7", ""},
 		{"an IPv6 proxy in the chain", "10.0.0.1", "192.0.2.1, 2001:db8::5", proxies, "192.0.2.1", ""},
 		{"IPv4 in IPv6's clothes", "10.0.0.1", "::ffff:192.0.2.1", proxies, "192.0.2.1", ""},
-		{"a trusted proxy in IPv6's clothes", "10.0.0.1", "192.0.2.1, ::ffff:10.0.0.2", proxies, "192.0.2.1", ""},
+		{"a trusted proxy as IPv4-mapped IPv6", "10.0.0.1", "192.0.2.1, ::ffff:10.0.0.2", proxies, "192.0.2.1", ""},
 		// Azure Application Gateway and App Service write the port as well.
 		{"a port", "10.0.0.1", "192.0.2.1:51423", proxies, "192.0.2.1", ""},
 		{"a chain with ports", "10.0.0.1", "192.0.2.1:51423, 10.0.0.2:443", proxies, "192.0.2.1", ""},
-		{"a link-local proxy, whose zone is this host's name for a wire", "fe80::1%eth0", "192.0.2.1", prefixes("fe80::/10"), "192.0.2.1", ""},
+		{"a link-local proxy, whose zone is a local name", "fe80::1%eth0", "192.0.2.1", prefixes("fe80::/10"), "192.0.2.1", ""},
 		{"IPv6 in brackets", "10.0.0.1", "[2001:db9::7]", proxies, "2001:db9::7", ""},
 		{"IPv6 in brackets with a port", "10.0.0.1", "[2001:db9::7]:51423", proxies, "2001:db9::7", ""},
 	} {
@@ -102,13 +102,13 @@ func TestClientOfARequest(t *testing.T) {
 		{"through the proxy, from the internet", "10.1.0.1:4711", "203.0.113.9", "203.0.113.9", false},
 		{"through the proxy, from inside", "10.1.0.1:4711", "10.0.0.5", "10.0.0.5", true},
 		{"through the proxy, from one of ProbeSources", "10.1.0.1:4711", "198.51.100.7", "198.51.100.7", true},
-		{"from one of ProbeSources, in IPv6's clothes", "[::ffff:198.51.100.7]:4711", "", "198.51.100.7", true},
-		{"from a proxy that is not trusted: the proxy itself, but not as a platform, since it asks for another", "10.2.0.1:4711", "203.0.113.9", "10.2.0.1", false},
+		{"from one of ProbeSources, as IPv4-mapped IPv6", "[::ffff:198.51.100.7]:4711", "", "198.51.100.7", true},
+		{"from a proxy that is not trusted: the proxy itself, but not as a platform, because it forwards", "10.2.0.1:4711", "203.0.113.9", "10.2.0.1", false},
 		{"loopback", "127.0.0.1:4711", "", "127.0.0.1", true},
 		{"a unix socket", "@", "", "invalid IP", true},
 		{"a client on a named unix socket", "/run/proxy.sock", "", "invalid IP", true},
 		{"a unix socket, and a layer outside that knows better", "unknown", "", "invalid IP", false},
-		{"a unix socket, for somebody unknown", "@", "203.0.113.9", "invalid IP", false},
+		{"a unix socket, for an unknown client", "@", "203.0.113.9", "invalid IP", false},
 	} {
 		g := quietGuard(t, Config{TrustedProxies: prefixes("10.1.0.0/16"), ProbeSources: prefixes("198.51.100.0/24")})
 		r := handshake(func(r *http.Request) { r.RemoteAddr = row.remote })
@@ -120,7 +120,7 @@ func TestClientOfARequest(t *testing.T) {
 		}
 		x := g.Adapter().judge(httpHead{r}, nil, atServer)
 		if x == nil {
-			t.Fatalf("%s: a handshake is no candidate", row.rule)
+			t.Fatalf("%s: a handshake is not a candidate", row.rule)
 		}
 		if got := x.address().String(); got != row.address || x.platform != row.platform {
 			t.Errorf("%s: source %s, platform %v, want %s, %v", row.rule, got, x.platform, row.address, row.platform)
@@ -203,7 +203,7 @@ func TestForwardedIsNoProbeOfThePlatform(t *testing.T) {
 	}{
 		{"the prober itself", "", event.ProbeFailing},
 		{"for a client of the internet", "203.0.113.9", 0},
-		{"for one that claims to be inside", "10.0.0.5", 0},
+		{"for a client that claims to be inside", "10.0.0.5", 0},
 		{"for an unknown client", "unknown", 0},
 	} {
 		events := new(book)

@@ -30,15 +30,15 @@ func TestHandover(t *testing.T) {
 		session  bool   // it gets a session
 		open     int64  // open sessions after that
 	}{
-		{rule: "no 101: nothing left", listened: true, attached: true, status: 404, then: []http.ConnState{http.StateClosed}, result: refused},
+		{rule: "no 101: it stays HTTP", listened: true, attached: true, status: 404, then: []http.ConnState{http.StateClosed}, result: refused},
 		{rule: "handed over: a session", listened: true, attached: true, status: 101, then: []http.ConnState{http.StateHijacked}, runs: true, result: accepted, session: true, open: 1},
 		{rule: "the session may come first", listened: true, attached: true, status: 101, runs: true, first: true, then: []http.ConnState{http.StateHijacked}, result: accepted, session: true, open: 1},
-		{rule: "closed in place of handed over: failed", listened: true, attached: true, status: 101, then: []http.ConnState{http.StateClosed}, result: failed},
+		{rule: "closed instead of handed over: failed", listened: true, attached: true, status: 101, then: []http.ConnState{http.StateClosed}, result: failed},
 		{rule: "states are not reported: it is believed", listened: true, status: 101, runs: true, result: accepted, session: true, open: 1},
-		{rule: "the connection is not known: accepted, and not followed", status: 101, runs: true, result: accepted},
+		{rule: "the connection is not known: accepted, but not followed", status: 101, runs: true, result: accepted},
 		{rule: "the connection is not known, and the route is Handler's", own: true, status: 101, runs: true, result: accepted, session: true, open: 1},
-		{rule: "the connection is not known, and nothing comes", own: true, status: 101},
-		{rule: "seen by its states alone: its end is not", attached: true, status: 101, then: []http.ConnState{http.StateHijacked}, result: accepted},
+		{rule: "the connection is not known, and it does not come", own: true, status: 101},
+		{rule: "only its states are seen: its end is not", attached: true, status: 101, then: []http.ConnState{http.StateHijacked}, result: accepted},
 	} {
 		t.Run(row.rule, func(t *testing.T) {
 			g := quietGuard(t, Config{MaxSessions: 5})

@@ -58,9 +58,9 @@ func TestCheckHandshake(t *testing.T) {
 		reason event.Reason
 		field  string
 	}{
-		{"a proxy took the Upgrade away", handshake(with("Upgrade")), event.ReasonUpgradeStripped, "Upgrade"},
-		{"a proxy took both away", handshake(with("Upgrade"), with("Connection")), event.ReasonUpgradeStripped, "Upgrade"},
-		{"a proxy took the Connection away", handshake(with("Connection")), event.ReasonUpgradeStripped, "Connection"},
+		{"a proxy removed Upgrade", handshake(with("Upgrade")), event.ReasonUpgradeStripped, "Upgrade"},
+		{"a proxy removed both", handshake(with("Upgrade"), with("Connection")), event.ReasonUpgradeStripped, "Upgrade"},
+		{"a proxy removed Connection", handshake(with("Connection")), event.ReasonUpgradeStripped, "Connection"},
 		{"a proxy made it Connection: close", handshake(with("Upgrade"), with("Connection", "close")), event.ReasonUpgradeStripped, "Upgrade"},
 		{"nginx's default: HTTP/1.0 and neither", handshake(http10, with("Upgrade"), with("Connection", "close")), event.ReasonUpgradeStripped, "Upgrade"},
 		{"an upgrade to something else, with a key", handshake(with("Upgrade", "h2c")), event.ReasonUpgradeStripped, "Upgrade"},
@@ -73,7 +73,7 @@ func TestCheckHandshake(t *testing.T) {
 		{"§4.2.1 item 1: a GET, and HEAD is none", handshake(method("HEAD")), event.ReasonBadMethod, ""},
 		{"methods are case-sensitive", handshake(method("get")), event.ReasonBadMethod, ""},
 		{"CONNECT over HTTP/1.1", handshake(method("CONNECT")), event.ReasonBadMethod, ""},
-		{"a person in a browser", handshake(with("Upgrade"), with("Connection", "keep-alive"), with("Sec-Websocket-Key"), with("Sec-Websocket-Version")), event.ReasonNotUpgrade, "Upgrade"},
+		{"a browser", handshake(with("Upgrade"), with("Connection", "keep-alive"), with("Sec-Websocket-Key"), with("Sec-Websocket-Version")), event.ReasonNotUpgrade, "Upgrade"},
 		{"over HTTP/2 too", handshake(http2, with("Upgrade"), with("Connection"), with("Sec-Websocket-Key")), event.ReasonNotUpgrade, "Upgrade"},
 		{"over HTTP/1.0 too", handshake(http10, with("Upgrade"), with("Connection"), with("Sec-Websocket-Key")), event.ReasonNotUpgrade, "Upgrade"},
 		{"Upgrade is not in Connection, without a key", handshake(with("Connection", "keep-alive"), with("Sec-Websocket-Key")), event.ReasonNotUpgrade, "Connection"},
@@ -89,11 +89,11 @@ func TestCheckHandshake(t *testing.T) {
 		{"15 bytes", handshake(with("Sec-Websocket-Key", base64.StdEncoding.EncodeToString(make([]byte, 15)))), event.ReasonBadKey, "Sec-Websocket-Key"},
 		{"17 bytes", handshake(with("Sec-Websocket-Key", base64.StdEncoding.EncodeToString(make([]byte, 17)))), event.ReasonBadKey, "Sec-Websocket-Key"},
 		{"18 bytes: 24 letters as well", handshake(with("Sec-Websocket-Key", base64.StdEncoding.EncodeToString(make([]byte, 18)))), event.ReasonBadKey, "Sec-Websocket-Key"},
-		{"without its padding", handshake(with("Sec-Websocket-Key", strings.TrimRight(goodKey, "="))), event.ReasonBadKey, "Sec-Websocket-Key"},
+		{"without padding", handshake(with("Sec-Websocket-Key", strings.TrimRight(goodKey, "="))), event.ReasonBadKey, "Sec-Websocket-Key"},
 		{"base64url", handshake(with("Sec-Websocket-Key", "-_-_-_-_-_-_-_-_-_-_-w==")), event.ReasonBadKey, "Sec-Websocket-Key"},
 		{"no base64", handshake(with("Sec-Websocket-Key", "please let me in please!")), event.ReasonBadKey, "Sec-Websocket-Key"},
 
-		{"as RFC 6455 has it", handshake(), event.NoReason, ""},
+		{"as in RFC 6455", handshake(), event.NoReason, ""},
 	} {
 		reason, field := checkHandshake(httpHead{row.r})
 		if reason != row.reason || field != row.field {
@@ -200,7 +200,7 @@ func TestAsksToUpgrade(t *testing.T) {
 		{"Upgrade lists websocket", bare(with("Upgrade", "h2c, WebSocket")), true},
 		{"Upgrade alone", bare(with("Upgrade", "websocket")), true},
 		{"what a proxy left: the key", bare(with("Sec-Websocket-Key", goodKey)), true},
-		{"a bad key is one", bare(with("Sec-Websocket-Key", "x")), true},
+		{"even a bad key counts", bare(with("Sec-Websocket-Key", "x")), true},
 		{"extended CONNECT", bare(http2, method("CONNECT"), with(":protocol", "websocket")), true},
 		{"a prober's User-Agent changes nothing", handshake(with("User-Agent", "kube-probe/1.30")), true},
 	} {
@@ -345,7 +345,7 @@ func FuzzCheckHandshake(f *testing.F) {
 		}
 		got, field := checkHandshake(httpHead{r})
 		if want := plainCheck(r); got != want {
-			t.Fatalf("%q (%s), a plain reading says %q: %s %s %q", got, field, want, m, r.Proto, r.Header)
+			t.Fatalf("%q (%s), the simple implementation says %q: %s %s %q", got, field, want, m, r.Proto, r.Header)
 		}
 		if got != event.NoReason {
 			if text := (&event.HandshakeError{Reason: got, Field: field}).Error(); len(text) > 100 {
@@ -363,15 +363,15 @@ var originRows = []struct {
 	{"another host", "https://evil.example", "example.com", nil, false},
 	{"another port is another host", "https://example.com:8443", "example.com", nil, false},
 	{"a sandboxed page", "null", "example.com", nil, false},
-	{"a page from disk", "file://", "example.com", nil, false},
+	{"a page from a file", "file://", "example.com", nil, false},
 	{"no URL", "http://[::1", "example.com", nil, false},
-	{"a host that begins alike", "https://example.com.evil.example", "example.com", nil, false},
-	{"a host that ends alike", "https://notexample.com", "example.com", nil, false},
-	{"a user who is called like the host", "https://example.com@evil.example", "example.com", nil, false},
-	{"a star does not cross a slash, nor leave its label out", "https://example.com", "api.example.com", []string{"*.example.com"}, false},
+	{"a host with the same beginning", "https://example.com.evil.example", "example.com", nil, false},
+	{"a host with the same end", "https://notexample.com", "example.com", nil, false},
+	{"a user name that equals the host", "https://example.com@evil.example", "example.com", nil, false},
+	{"a star does not match a slash, nor an absent label", "https://example.com", "api.example.com", []string{"*.example.com"}, false},
 	{"a pattern for another scheme", "http://app.example.com", "api.example.com", []string{"https://app.example.com"}, false},
 	{"a pattern without the port", "https://app.example.com:444", "api.example.com", []string{"app.example.com"}, false},
-	{"a pattern that is none matches nothing", "https://app.example.com", "api.example.com", []string{"[app.example.com"}, false},
+	{"an invalid pattern matches nothing", "https://app.example.com", "api.example.com", []string{"[app.example.com"}, false},
 	{"another scheme's default port", "http://example.com", "example.com:443", nil, false},
 	{"a default port is not for patterns", "https://example.com:443", "api.example.com", []string{"example.com"}, false},
 	{"no browser", "", "example.com", nil, true},
@@ -386,12 +386,12 @@ var originRows = []struct {
 	{"IPv6", "http://[::1]:8080", "[::1]:8080", nil, true},
 	{"a pattern", "https://app.example.com", "api.example.com", []string{"other.example", "app.example.com"}, true},
 	{"a star", "https://app.example.com", "api.example.com", []string{"*.example.com"}, true},
-	{"a star crosses dots", "https://a.b.example.com", "api.example.com", []string{"*.example.com"}, true},
+	{"a star matches dots", "https://a.b.example.com", "api.example.com", []string{"*.example.com"}, true},
 	{"a pattern with a scheme", "https://app.example.com", "api.example.com", []string{"https://*.example.com"}, true},
 	{"any scheme", "chrome-extension://abcdef", "api.example.com", []string{"*://abcdef"}, true},
-	{"a pattern in other letters", "https://App.Example.com", "api.example.com", []string{"HTTPS://app.EXAMPLE.com"}, true},
-	{"pages from disk, where they are let in", "file://", "example.com", []string{"file://*"}, true},
-	{"a star for everybody takes in sandboxed pages", "null", "example.com", []string{"*"}, true},
+	{"a pattern in other letter case", "https://App.Example.com", "api.example.com", []string{"HTTPS://app.EXAMPLE.com"}, true},
+	{"pages from files, if they are allowed", "file://", "example.com", []string{"file://*"}, true},
+	{"a star alone allows sandboxed pages", "null", "example.com", []string{"*"}, true},
 }
 
 func TestOriginAllowed(t *testing.T) {
@@ -472,7 +472,7 @@ func TestOnlyTheseOrigins(t *testing.T) {
 	only := func(list ...string) Origins { return Origins{Patterns: list, Only: true} }
 	sandboxed := only(other, "null")
 	if !sandboxed.allow("null", "example.com") {
-		t.Error("a sandboxed page, whose Origin is null, is not let in by that word")
+		t.Error("a sandboxed page, whose Origin is null, is not allowed by that word")
 	}
 	for _, row := range []struct {
 		origins     Origins

@@ -29,7 +29,7 @@ func TestAnswerRoute(t *testing.T) {
 	}{
 		{"no Health: always live, ready unless draining", Config{}, false, [4]int{200, 200, 200, 200}, true},
 		{"no Health, draining: liveness and startup do not fail", Config{}, true, [4]int{200, 503, 200, 503}, false},
-		{"a Health that knows nothing", Config{Health: healthFunc(func(HealthQuery) (Answer, bool) { return Answer{}, false })}, true, [4]int{200, 503, 200, 503}, false},
+		{"a Health without an answer", Config{Health: healthFunc(func(HealthQuery) (Answer, bool) { return Answer{}, false })}, true, [4]int{200, 503, 200, 503}, false},
 		{"a Health decides, draining too", Config{Health: healthFunc(func(HealthQuery) (Answer, bool) { return teapot, true })}, true, [4]int{418, 418, 418, 418}, false},
 		{"a Health that is not ready", Config{Health: healthFunc(func(q HealthQuery) (Answer, bool) {
 			return answerDraining, q.Route == RouteReady
@@ -70,7 +70,7 @@ func TestShowDetails(t *testing.T) {
 		{"nil: never", nil, [3]bool{}},
 		{"no", func(Head) bool { return false }, [3]bool{}},
 		{"yes", func(Head) bool { return true }, [3]bool{false, true, true}},
-		{"by the head", func(h Head) bool { return h.Query() == "verbose" }, [3]bool{false, true, false}},
+		{"decided by the head", func(h Head) bool { return h.Query() == "verbose" }, [3]bool{false, true, false}},
 		{"a panic", func(Head) bool { panic("details") }, [3]bool{}},
 	} {
 		var got [3]bool

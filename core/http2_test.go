@@ -114,8 +114,8 @@ func TestHTTP2HandshakeWithoutAHandler(t *testing.T) {
 		{"an extended CONNECT that the server did not offer is reset", h2Hello + h2Settings + h2Ack + h2Extended, 3, event.HandshakeRefused, event.ReasonHTTP2, 1},
 		{"Upgrade is answered by the server", h2Hello + h2Settings + h2Ack + h2Upgrade, 1, event.HandshakeRefused, event.ReasonHTTP2, 1},
 		{"HAProxy resets a stream that it never opened", h2Hello + h2Settings + h2Ack + h2Reset, 7, event.HandshakeRefused, event.ReasonHTTP2, 1},
-		{"and does so after requests of others", h2Hello + h2Settings + h2Ack + h2Get + frame(3, 0, 3, "\x00\x00\x00\x02"), 7, event.HandshakeRefused, event.ReasonHTTP2, 1},
-		{"a client that says hello and asks nothing", h2Hello + h2Settings + h2Window + h2Ack + h2Ping, 6, event.TCPProbe, event.NoReason, 1},
+		{"and after other requests", h2Hello + h2Settings + h2Ack + h2Get + frame(3, 0, 3, "\x00\x00\x00\x02"), 7, event.HandshakeRefused, event.ReasonHTTP2, 1},
+		{"a client that sends its preface and no request", h2Hello + h2Settings + h2Window + h2Ack + h2Ping, 6, event.TCPProbe, event.NoReason, 1},
 		{"a request", h2Hello + h2Settings + h2Ack + h2Get, 1, event.HTTP, event.NoReason, 0},
 	} {
 		for _, listener := range []bool{true, false} {

@@ -55,13 +55,13 @@ func TestContainAndFinish(t *testing.T) {
 		end     string
 		code    int
 	}{
-		{rule: "an error before an answer is the framework's", handler: func(http.ResponseWriter) error { return failed },
+		{rule: "an error before an answer goes to the framework", handler: func(http.ResponseWriter) error { return failed },
 			err: failed, class: event.HandshakeRefused, reason: event.ReasonApplication, status: 418},
-		{rule: "an error after an answer could only be answered twice", handler: func(w http.ResponseWriter) error { w.WriteHeader(403); return failed },
+		{rule: "an error after an answer does not", handler: func(w http.ResponseWriter) error { w.WriteHeader(403); return failed },
 			class: event.HandshakeRefused, reason: event.ReasonApplication, status: 403},
 		{rule: "answered 5xx", handler: func(w http.ResponseWriter) error { w.WriteHeader(500); return nil },
 			class: event.UpgradeFailed, reason: event.ReasonServerError, status: 500},
-		{rule: "answered 101, and could not take the connection over", handler: func(w http.ResponseWriter) error { w.WriteHeader(101); return failed },
+		{rule: "answered 101, but the hijack failed", handler: func(w http.ResponseWriter) error { w.WriteHeader(101); return failed },
 			class: event.UpgradeFailed, reason: event.ReasonHijackFailed, status: 101},
 		{rule: "returned without an answer, so net/http answers 200", handler: func(http.ResponseWriter) error { return nil },
 			class: event.HandshakeRefused, reason: event.ReasonApplication, status: 200},
@@ -73,16 +73,16 @@ func TestContainAndFinish(t *testing.T) {
 			class: event.SessionEnded, status: 101, end: "closed", code: 1008},
 		{rule: "a session that its handler left open", handler: func(w http.ResponseWriter) error { upgrade(w); return failed },
 			class: event.SessionEnded, status: 101, end: "ended"},
-		{rule: "a panic past the hijack is contained", handler: func(w http.ResponseWriter) error { upgrade(w); panic(failed) },
+		{rule: "a panic after the hijack is contained", handler: func(w http.ResponseWriter) error { upgrade(w); panic(failed) },
 			class: event.HandlerPanic, status: 101},
-		{rule: "http.ErrAbortHandler past the hijack closes, and is no fault", handler: func(w http.ResponseWriter) error { upgrade(w); panic(http.ErrAbortHandler) },
+		{rule: "http.ErrAbortHandler after the hijack closes, and is not a fault", handler: func(w http.ResponseWriter) error { upgrade(w); panic(http.ErrAbortHandler) },
 			class: event.SessionEnded, status: 101, end: "ended"},
-		{rule: "a panic past the hijack, and a deferred close", handler: func(w http.ResponseWriter) error {
+		{rule: "a panic after the hijack, and a deferred close", handler: func(w http.ResponseWriter) error {
 			nc := upgrade(w)
 			defer func() { _ = nc.Close() }()
 			panic(failed)
 		}, class: event.HandlerPanic, status: 101},
-		{rule: "hijacked, and not a byte written", handler: func(w http.ResponseWriter) error {
+		{rule: "hijacked, and no byte written", handler: func(w http.ResponseWriter) error {
 			nc, _, _ := w.(http.Hijacker).Hijack()
 			return errors.Join(nc.Close(), failed)
 		}, class: event.UpgradeFailed, reason: event.ReasonNothingWritten},
@@ -171,7 +171,7 @@ func TestSessionContext(t *testing.T) {
 		{"closed by this server", &conntest.Script{}, func(c *conn.Conn) { _ = c.Close() }},
 		{"a readFrom failed", &conntest.Script{Reads: []conntest.Step{{Data: "", Err: io.EOF}}}, readFrom},
 		{"a writeTo failed", &conntest.Script{Writes: []conntest.Step{{Data: "", Err: io.ErrClosedPipe}}}, writeTo},
-		{"closed before it was asked for", &conntest.Script{}, nil},
+		{"closed before Session was called", &conntest.Script{}, nil},
 	} {
 		g, _ := newGuardAndLog(t, Config{}, slog.LevelError)
 		row.conn.Addr = conntest.TCPAddr("10.0.0.9:4711")

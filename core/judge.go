@@ -68,7 +68,7 @@ func (a Adapter) Endpoint(r Request, h Head, route string, origins *Origins) Req
 	case x.verdict == verdictRefuse, x.verdict == verdictProbe:
 		return r
 	case g.config.ObserveOnly:
-		if forbidden { // on a route of ours nobody else looks
+		if forbidden { // on a route of ours nothing else checks it
 			x.compared(h)
 			x.refuse(event.ReasonOriginForbidden)
 		}
@@ -101,7 +101,7 @@ func (g *Guard) endpointIsAround(path string) {
 	}
 }
 
-const aroundRemedy = "give Endpoint to the route that serves WebSocket, in front of its handler, and not to Use, where it takes every route for one"
+const aroundRemedy = "put Endpoint on the route that serves WebSocket, in front of its handler; given to Use, it takes every route for a WebSocket route"
 
 // check checks a handshake, or another request on a WebSocket route.
 func (x *exchange) check(h Head) {

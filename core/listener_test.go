@@ -298,7 +298,7 @@ func TestTLSListener(t *testing.T) {
 		name string
 		bare bool
 		want event.Class
-	}{{"handshaken and closed", false, event.TLSProbe}, {"closed at once", true, event.TCPProbe}} {
+	}{{"closed after the handshake", false, event.TLSProbe}, {"closed at once", true, event.TCPProbe}} {
 		client, err := net.Dial("tcp", below.Addr().String())
 		if err != nil {
 			t.Fatal(err)

@@ -71,7 +71,7 @@ func TestAround(t *testing.T) {
 		{rule: "a handshake is passed on, and its error answered inside", status: 500, returns: failed, called: true, answered: true, want: 500},
 		{rule: "what Handler refuses is not passed on", change: []func(*http.Request){plain}, own: true, want: 426},
 		{rule: "a health route that the application does not have is ours", change: []func(*http.Request){plain, with("Sec-Websocket-Key"), onPath("/readyz")}, status: 404, called: true, want: 200},
-		{rule: "a health route of somebody's is his", change: []func(*http.Request){plain, with("Sec-Websocket-Key"), onPath("/readyz")}, status: 503, called: true, want: 503},
+		{rule: "a health route of the application stays its own", change: []func(*http.Request){plain, with("Sec-Websocket-Key"), onPath("/readyz")}, status: 503, called: true, want: 503},
 	} {
 		g := quietGuard(t, Config{})
 		a := g.Adapter().Owner(undecided)

@@ -53,8 +53,8 @@ func TestMuxOwnerWhateverTheMethod(t *testing.T) {
 		owned         bool
 	}{
 		{"no pattern", "GET /app", false},
-		{"a wildcard is none", "POST /{any}", false},
-		{"a subtree is none of what is in it", "POST /", false},
+		{"a wildcard", "POST /{any}", false},
+		{"a subtree is not its content", "POST /", false},
 		{"POST", "POST /healthz", true},
 		{"PUT", "PUT /healthz", true},
 		{"PATCH", "PATCH /healthz", true},

@@ -41,7 +41,7 @@ func TestWhoAnswersIsAskedOnce(t *testing.T) {
 	}{
 		{"a middleware that answers 200", middleware(200, "text/plain; charset=utf-8"), true, 0},
 		{"a middleware that answers 503", middleware(503, "application/json"), true, 0},
-		{"a middleware with a page for everybody", middleware(200, "Text/HTML; charset=utf-8"), false, 0},
+		{"a middleware with a page for all paths", middleware(200, "Text/HTML; charset=utf-8"), false, 0},
 		{"a redirect", middleware(302, ""), false, 0},
 		{"a middleware that refuses everyone", middleware(401, "text/plain"), false, 0},
 		{"an error of a middleware", middleware(500, "text/plain"), false, 0},

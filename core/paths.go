@@ -11,7 +11,7 @@ import (
 )
 
 // paths is what is known of paths. The rules never change. Requests read the other
-// fields, and whoever learns something writes them.
+// fields; the code that learns something writes them.
 type paths struct {
 	rules        []pathRule                       // what Config says
 	sockets      atomic.Pointer[map[string]usage] // where WebSocket is served

@@ -115,7 +115,7 @@ func (g *Guard) polled(key pollerKey, automated bool, status int) {
 		slog.String("prober", proberWord(key.prober)), slog.String("remote", key.addr.String()),
 		slog.Duration("interval", interval.Round(time.Millisecond)), slog.Int("fall", g.config.Drain.Fall),
 		slog.Duration("timeout", g.config.Drain.Timeout),
-		slog.String("remedy", "let it ask more often or fall sooner, or set Config.Drain.Timeout, and the platform's grace period with it, to "+
+		slog.String("remedy", "let it ask more often or fail after fewer answers, or raise Config.Drain.Timeout, and the platform's grace period with it, to "+
 			(need+g.config.Drain.Timeout-g.config.Drain.room()).Round(time.Second).String()+" or more"))
 }
 

@@ -69,7 +69,7 @@ func TestDrainNotice(t *testing.T) {
 		{"HAProxy's defaults, and no time", DrainConfig{}, []prober{ready(2 * time.Second)}, 2 * time.Second, 2 * time.Second, true, 1, time.Minute},
 		{"a prober that falls at once", DrainConfig{Fall: 1},
 			[]prober{{"/readyz", inside, "", 500 * time.Millisecond}}, noticeSettles, 500*time.Millisecond + noticeSettles + drainCheck, false, 1, time.Minute},
-		{"one of the table, which is not alone in what it knows", DrainConfig{Fall: 1},
+		{"a known prober next to others", DrainConfig{Fall: 1},
 			[]prober{ready(500 * time.Millisecond)}, 2*time.Second + noticeSettles, 2*time.Second + noticeSettles + drainCheck, false, 1, time.Minute},
 		{"one that asks often", DrainConfig{}, []prober{ready(time.Second)}, 2 * time.Second, 3*time.Second + noticeSettles + drainCheck, false, 1, time.Minute},
 		{"the slowest is waited for", DrainConfig{Timeout: 30 * time.Second},
@@ -78,28 +78,28 @@ func TestDrainNotice(t *testing.T) {
 			[]prober{ready(2 * time.Second), {"/readyz", "10.0.0.2:1", "", 10 * time.Second}}, 4 * time.Second, 6*time.Second + noticeSettles + drainCheck, true, 2, time.Minute},
 		{"and has two seconds where they need less", DrainConfig{Timeout: 20 * time.Second},
 			[]prober{ready(300 * time.Millisecond), {"/readyz", "10.0.0.2:1", "", 10 * time.Second}}, 2 * time.Second, 2*time.Second + noticeSettles + drainCheck, true, 2, time.Minute},
-		{"one that has asked but once, and comes again", DrainConfig{Timeout: 20 * time.Second},
+		{"one that has asked only once, and comes again", DrainConfig{Timeout: 20 * time.Second},
 			[]prober{ready(2 * time.Second)}, 4 * time.Second, 6*time.Second + noticeSettles + drainCheck, false, 1, time.Second},
-		{"one that says nothing of itself, as HAProxy's own check", DrainConfig{Timeout: 20 * time.Second},
+		{"one without a name, such as HAProxy's own check", DrainConfig{Timeout: 20 * time.Second},
 			[]prober{{"/readyz", inside, "", 2 * time.Second}}, 4 * time.Second, 6*time.Second + noticeSettles + drainCheck, false, 1, time.Second},
-		{"one that has asked but once, and does not come back", DrainConfig{Timeout: 20 * time.Second},
+		{"one that has asked only once, and does not come back", DrainConfig{Timeout: 20 * time.Second},
 			[]prober{{"/readyz", inside, kubelet, time.Hour}}, 2 * time.Second, 2*time.Second + drainCheck, false, 1, time.Second},
-		{"a person who has asked but once", DrainConfig{Timeout: 20 * time.Second},
+		{"a browser that has asked only once", DrainConfig{Timeout: 20 * time.Second},
 			[]prober{{"/readyz", inside, "curl/8.0", time.Hour}}, 0, 0, false, 0, time.Second},
-		{"no wait is wanted", DrainConfig{Fall: -1}, []prober{ready(time.Second)}, 0, 0, false, 0, time.Minute},
-		{"a person who has asked twice", DrainConfig{Timeout: 20 * time.Second},
+		{"a drain that does not wait by Config", DrainConfig{Fall: -1}, []prober{ready(time.Second)}, 0, 0, false, 0, time.Minute},
+		{"a browser that has asked twice", DrainConfig{Timeout: 20 * time.Second},
 			[]prober{{"/readyz", inside, "curl/8.0", 2 * time.Second}}, 0, 0, false, 0, 3 * time.Second},
 		{"an unknown one that asks as regularly as a program", DrainConfig{Timeout: 20 * time.Second},
 			[]prober{{"/readyz", inside, "lb/1", 2 * time.Second}}, 4 * time.Second, 6*time.Second + noticeSettles + drainCheck, false, 1, 5 * time.Second},
 		{"liveness: the platform is there, and may not ask", DrainConfig{}, []prober{{"/livez", inside, kubelet, 10 * time.Second}},
 			2 * time.Second, 2*time.Second + drainCheck, false, 0, time.Minute},
-		{"the health route, asked but once", DrainConfig{}, []prober{{"/healthz", inside, kubelet, time.Hour}},
+		{"the health route, asked only once", DrainConfig{}, []prober{{"/healthz", inside, kubelet, time.Hour}},
 			2 * time.Second, 2*time.Second + drainCheck, false, 0, time.Minute},
 		{"as long as there is time", DrainConfig{Timeout: 2 * time.Second}, []prober{{"/livez", inside, kubelet, time.Second}},
 			500 * time.Millisecond, 500*time.Millisecond + drainCheck, false, 0, time.Minute},
 		{"one that has gone", DrainConfig{}, []prober{{"/livez", inside, kubelet, time.Hour}}, 0, 0, false, 0, 91 * time.Second},
 		{"liveness, from an unknown prober", DrainConfig{}, []prober{{"/livez", inside, "curl/8.0", time.Second}}, 0, 0, false, 0, time.Minute},
-		{"somebody in the internet who says that he is a prober", DrainConfig{}, []prober{{"/readyz", internet, kubelet, time.Second}}, 0, 0, false, 0, time.Minute},
+		{"a client from the internet that claims to be a prober", DrainConfig{}, []prober{{"/readyz", internet, kubelet, time.Second}}, 0, 0, false, 0, time.Minute},
 	} {
 		t.Run(row.rule, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -157,7 +157,7 @@ func TestDrainNoticeInKubernetes(t *testing.T) {
 	}{
 		{"two seconds", DrainConfig{}, 2 * time.Second},
 		{"as long as there is time", DrainConfig{Timeout: 2 * time.Second}, 500 * time.Millisecond},
-		{"no wait is wanted", DrainConfig{Fall: -1}, 0},
+		{"a drain that does not wait by Config", DrainConfig{Fall: -1}, 0},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			g := quietGuard(t, Config{Drain: row.config})
@@ -264,7 +264,7 @@ func TestPollerKnowsAProberByItsInterval(t *testing.T) {
 		{"twice", []time.Duration{5 * time.Second}, false},
 		{"three times, even", []time.Duration{5 * time.Second, 5 * time.Second}, true},
 		{"three times, with the jitter of a prober", []time.Duration{5 * time.Second, 6250 * time.Millisecond}, true},
-		{"three times, as a person does", []time.Duration{5 * time.Second, 6260 * time.Millisecond}, false},
+		{"three times, like a browser", []time.Duration{5 * time.Second, 6260 * time.Millisecond}, false},
 		{"the other way round", []time.Duration{6260 * time.Millisecond, 5 * time.Second}, false},
 		{"uneven at first", []time.Duration{time.Second, 5 * time.Second, 5 * time.Second}, true},
 		{"uneven afterwards", []time.Duration{5 * time.Second, 5 * time.Second, time.Second}, true},
@@ -360,7 +360,7 @@ func TestTooShortIsLogged(t *testing.T) {
 				return
 			}
 			logtest.WantAttrs(t, lines[i], map[string]string{"prober": "kubelet", "remote": "10.0.0.9", "interval": "10s", "fall": "3", "timeout": "9s",
-				"remedy": "let it ask more often or fall sooner, or set Config.Drain.Timeout, and the platform's grace period with it, to 33s or more"})
+				"remedy": "let it ask more often or fail after fewer answers, or raise Config.Drain.Timeout, and the platform's grace period with it, to 33s or more"})
 			if slices.ContainsFunc(lines[i+1:], func(l logtest.Line) bool { return l.Msg == message }) {
 				t.Errorf("%s: logged twice", row.rule)
 			}

@@ -28,12 +28,12 @@ func TestUnread(t *testing.T) {
 		status int
 		body   string
 	}{
-		{"a passed limit", ReadError{Head: true}, errors.New("too long"), event.ReasonTooLarge, 413, "mine"},
-		{"a passed limit of the body", ReadError{Body: true}, errors.New("too long"), event.NoReason, 413, "mine"},
+		{"an exceeded limit", ReadError{Head: true}, errors.New("too long"), event.ReasonTooLarge, 413, "mine"},
+		{"an exceeded limit of the body", ReadError{Body: true}, errors.New("too long"), event.NoReason, 413, "mine"},
 		{"half a head, then a reset", ReadError{}, fmt.Errorf("head: %w", transport(syscall.ECONNRESET)), event.ReasonTruncated, 400, "bad request\n"},
 		{"half a head, then an end", ReadError{}, fmt.Errorf("head: %w", io.ErrUnexpectedEOF), event.ReasonTruncated, 400, "bad request\n"},
 		{"half a head, then silence", ReadError{}, fmt.Errorf("head: %w", transport(os.ErrDeadlineExceeded)), event.ReasonTimeout, 408, "request timeout\n"},
-		{"words that are no request", ReadError{}, errors.New("no method in s3cr3t"), event.ReasonMalformed, 400, "bad request\n"},
+		{"text that is not a request", ReadError{}, errors.New("no method in s3cr3t"), event.ReasonMalformed, 400, "bad request\n"},
 		{"a preface that the server quotes", ReadError{}, errors.New("unsupported version in \"PRI * HTTP/2.0\\r\\n\""), event.ReasonMalformed, 400, "bad request\n"},
 		{"a reset before any byte, and no one to answer", ReadError{}, transport(syscall.ECONNRESET), event.NoReason, 400, ""},
 	} {

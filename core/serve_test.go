@@ -262,7 +262,7 @@ func TestListenTLS(t *testing.T) {
 		}
 	}
 	if err := a.Listen("tcp", "nowhere.invalid:x", never); err == nil {
-		t.Error("an address that is none is no error")
+		t.Error("an invalid address is not an error")
 	}
 }
 

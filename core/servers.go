@@ -75,7 +75,7 @@ func (a Adapter) Server(keys ...any) (_ Adapter, first bool) {
 		return a, false
 	}
 	if slices.ContainsFunc(keys, serves) && !a.g.knows(keys) {
-		a.g.journal.Note(slog.LevelWarn, "attached to a server that serves already: nothing of it is seen",
+		a.g.journal.Note(slog.LevelWarn, "attached to a server that is already serving: the guard does not see it",
 			slog.String("remedy", "call Attach before the server starts"))
 		return a, false
 	}
@@ -148,7 +148,7 @@ func (g *Guard) leaves(s *server) *drain {
 	}
 	g.servers.mu.Unlock()
 	if others > 0 && started == 0 && !g.isDraining() && !g.once.unstarted.Swap(true) {
-		g.journal.Note(slog.LevelWarn, "a server shuts down, and one that never started counts as serving: no drain of all begins",
+		g.journal.Note(slog.LevelWarn, "a server shuts down while one that never started still counts: only its own sessions are drained",
 			slog.String("remedy", "attach only servers that serve, or call Guard.Drain before Shutdown"))
 	}
 	return d
@@ -230,7 +230,7 @@ func (g *Guard) drains() []*drain {
 }
 
 // errOver is the error of Serve with a guard that has drained or is closed.
-var errOver = errors.New("quietws: the guard has drained or is closed, and there is no way back: make a new one with core.New")
+var errOver = errors.New("quietws: the guard has drained or is closed and cannot be used again: make a new one with core.New")
 
 // canServe returns an error if the guard has drained or is closed, because it then
 // refuses every handshake and closes no session. If ctx has ended there is no error:
@@ -259,4 +259,4 @@ func (g *Guard) usedAgain(by string) {
 	g.config.Logger.LogAttrs(context.Background(), slog.LevelWarn, msgOverAgain, attrs...)
 }
 
-const msgOverAgain = "a guard is used again that has drained or is closed"
+const msgOverAgain = "a guard that has drained or is closed is used again"

@@ -42,7 +42,7 @@ func TestAttachTooLate(t *testing.T) {
 	<-serving
 	g.Attach(srv)
 	lines := warnings(t, g, log)
-	logtest.WantMessages(t, "one line", lines, "attached to a server that serves already: nothing of it is seen")
+	logtest.WantMessages(t, "one line", lines, "attached to a server that is already serving: the guard does not see it")
 	logtest.WantAttrs(t, lines[0], map[string]string{"remedy": "call Attach before the server starts"})
 	if err := srv.Shutdown(t.Context()); err != nil {
 		t.Error(err)
@@ -143,7 +143,7 @@ func TestServerThatNeverStarted(t *testing.T) {
 	}{
 		{"alone", func(g *Guard, srv *http.Server) { g.Attach(srv) }, nil, true},
 		{"beside another", func(g *Guard, srv *http.Server) { g.Attach(srv); g.Attach(&http.Server{}) },
-			[]string{"a server shuts down, and one that never started counts as serving: no drain of all begins"}, false},
+			[]string{"a server shuts down while one that never started still counts: only its own sessions are drained"}, false},
 		{"two of one application", func(g *Guard, srv *http.Server) { g.Adapter().Attach(srv, &http.Server{}) }, nil, true},
 	} {
 		g, log := newGuardAndLog(t, Config{}, slog.LevelInfo)

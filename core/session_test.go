@@ -99,7 +99,7 @@ func TestSessionNil(t *testing.T) {
 	}
 	x.set(stateOpened)
 	if SessionOf(ctx) != (*Session)(x) {
-		t.Error("a request that has left HTTP is no session")
+		t.Error("a request that has left HTTP is not a session")
 	}
 }
 
@@ -129,7 +129,7 @@ func TestSessionOfAFrameworksContext(t *testing.T) {
 	}
 	own := ownContext{t.Context(), r}
 	if SessionOf(own) != nil {
-		t.Error("found a session that nothing leads to")
+		t.Error("found a session without a key")
 	}
 	before := requestKeys
 	t.Cleanup(func() { requestKeys = before })
@@ -237,9 +237,9 @@ func TestCloseCode(t *testing.T) {
 		{"an error whose method panics", badUnwrap{}, 0},
 		{"a code below a nil pointer", fmt.Errorf("a: %w", (*plainws.CloseError)(nil)), 0},
 
-		{"a value, as coder/websocket has it", value, 1001},
+		{"a value, as in coder/websocket", value, 1001},
 		{"a pointer to one", &value, 1001},
-		{"a pointer, as gorilla/websocket has it", pointer, 1008},
+		{"a pointer, as in gorilla/websocket", pointer, 1008},
 		{"one that is wrapped by a value", unwrapper{pointer}, 1008},
 		{"wrapped", fmt.Errorf("read: %w", fmt.Errorf("frame: %w", value)), 1001},
 		{"1005: a close frame without a code", &plainws.CloseError{Code: 1005}, 1005},

@@ -34,13 +34,13 @@ func TestSessionServe(t *testing.T) {
 		{rule: "f fails with its context, which ended the connection: no answer", returns: fmt.Errorf("reading: %w", context.Canceled), said: []int{1011}},
 		{rule: "f fails with its context, and the peer answers with a code", returns: context.DeadlineExceeded, answer: closed, said: []int{1011}, code: 1011},
 		{rule: "the peer has closed already", returns: closed},
-		{rule: "f is through: 1000", said: []int{1000}, code: 1000},
-		{rule: "f is through, and the peer answers with a code", answer: closed, said: []int{1000}, code: 1000},
-		{rule: "f is through, and the peer vanishes", answer: plainws.CloseError{Code: 1006}, said: []int{1000}},
-		{rule: "f is through, and the peer does not answer", answer: unanswered, said: []int{1000}},
+		{rule: "f has returned: 1000", said: []int{1000}, code: 1000},
+		{rule: "f has returned, and the peer answers with a code", answer: closed, said: []int{1000}, code: 1000},
+		{rule: "f has returned, and the peer vanishes", answer: plainws.CloseError{Code: 1006}, said: []int{1000}},
+		{rule: "f has returned, and the peer does not answer", answer: unanswered, said: []int{1000}},
 		{rule: "at a drain there is one goodbye", drain: true, returns: failed, said: []int{1012}, code: 1012},
-		{rule: "at a drain, f is through", drain: true, said: []int{1012}, code: 1012},
-		{rule: "a goodbye that is under way is waited for", drain: true, returns: failed, sayTakes: time.Second, said: []int{1012}, code: 1012},
+		{rule: "at a drain, f has returned", drain: true, said: []int{1012}, code: 1012},
+		{rule: "a goodbye in progress is waited for", drain: true, returns: failed, sayTakes: time.Second, said: []int{1012}, code: 1012},
 		{rule: "a goodbye without an answer", drain: true, returns: failed, answer: unanswered, said: []int{1012}},
 	} {
 		t.Run(row.rule, func(t *testing.T) {
@@ -122,12 +122,12 @@ func TestSessionRun(t *testing.T) {
 		err    error
 		unread bool // only f has read
 	}{
-		{rule: "through, and answered", frames: framesOnPaper{end: answered}, f: func(context.Context) error { return nil }, said: "\x08\x03\xe8", code: 1000},
-		{rule: "through, and the peer vanishes", frames: framesOnPaper{end: &plainws.CloseError{Code: 1006}}, f: func(context.Context) error { return nil }, said: "\x08\x03\xe8"},
-		{rule: "through, and the peer is gone", frames: framesOnPaper{write: gone}, f: func(context.Context) error { return nil }, said: "\x08\x03\xe8"},
+		{rule: "returned, and answered", frames: framesOnPaper{end: answered}, f: func(context.Context) error { return nil }, said: "\x08\x03\xe8", code: 1000},
+		{rule: "returned, and the peer vanishes", frames: framesOnPaper{end: &plainws.CloseError{Code: 1006}}, f: func(context.Context) error { return nil }, said: "\x08\x03\xe8"},
+		{rule: "returned, and the peer is gone", frames: framesOnPaper{write: gone}, f: func(context.Context) error { return nil }, said: "\x08\x03\xe8"},
 		{rule: "failed", frames: framesOnPaper{end: answered}, f: func(context.Context) error { return failed }, said: "\x08\x03\xf3", code: 1011, err: failed},
 		{rule: "closed by the peer", f: func(context.Context) error { return &plainws.CloseError{Code: 4001} }, code: 4001, err: &plainws.CloseError{Code: 4001}},
-		{rule: "a panic says nothing to the peer", f: func(context.Context) error { panic("s3cr3t") }, panics: true},
+		{rule: "after a panic the peer gets nothing", f: func(context.Context) error { panic("s3cr3t") }, panics: true},
 		{rule: "at a drain the peer's answer is f's to read", frames: framesOnPaper{end: answered}, f: func(ctx context.Context) error {
 			(*exchange)(SessionOf(ctx)).goodbye()
 			SessionOf(ctx).Settle()

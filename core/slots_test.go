@@ -32,7 +32,7 @@ func TestWhoTakesASlot(t *testing.T) {
 		{"a key over HTTP/2", handshake(http2, with("Upgrade"), with("Connection")), 0, 0},
 		{"HTTP/1.0", handshake(http10), 0, 0},
 		{"a POST", handshake(method("POST")), 0, 0},
-		{"what a proxy left", handshake(with("Upgrade")), 0, 0},
+		{"what a proxy left of a handshake", handshake(with("Upgrade")), 0, 0},
 		{"a plain GET", asked("GET", "/ws"), 0, 0},
 		{"a prober's", asked("GET", "/ws", agent(kubelet)), 0, 0},
 	} {

@@ -52,7 +52,7 @@ func TestSnapshotOfNothing(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	if got := slices.Sorted(maps.Keys(s.Closed)); !slices.Equal(got, event.Classes()) {
-		t.Errorf("Closed has %v, want every class, those with nothing too", got)
+		t.Errorf("Closed has %v, want every class, including those with 0", got)
 	}
 	if len(s.Probes)+len(s.Handshakes)+len(s.SessionsEnded)+len(s.Suppressed)+len(s.LastSeen)+len(s.Checks) != 0 {
 		t.Errorf("%+v", s)

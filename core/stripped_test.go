@@ -22,7 +22,7 @@ func TestStrippedUpgradeNamesTheProxy(t *testing.T) {
 		{"a trace", handshake(with("Upgrade"), with("X-Varnish", "3")), "varnish", "return (pipe)"},
 		{"Connection alone", handshake(with("Connection"), with("X-Forwarded-Server", "a")), "apache", "ProxyPreserveHost On"},
 		{"no trace", handshake(with("Upgrade")), "", "nginx"},
-		{"a proxy that passes it on", handshake(with("Upgrade"), with("Cf-Ray", "x")), "cloudflare", "nginx"},
+		{"a proxy that passes Upgrade on", handshake(with("Upgrade"), with("Cf-Ray", "x")), "cloudflare", "nginx"},
 		{"another fault", handshake(with("Sec-Websocket-Version", "8"), with("X-Varnish", "3")), "", "older than RFC 6455"},
 	} {
 		events := make(chan event.Event, 1)

@@ -16,7 +16,7 @@ import (
 	"github.com/quietws/quietws/core/probetest"
 )
 
-// The code in a handler's error is found in those of the libraries.
+// The close code is found in the errors of all libraries.
 func TestCloseCode(t *testing.T) {
 	value := coder.CloseError{Code: coder.StatusGoingAway, Reason: "bye"}
 	pointer := &gorilla.CloseError{Code: 1008, Text: "policy"}

@@ -24,7 +24,7 @@ func (l *only) Accept() (net.Conn, error) {
 func (l *only) Close() error   { return nil }
 func (l *only) Addr() net.Addr { return new(net.TCPAddr) }
 
-// A conn.Conn behaves as every net.Conn does.
+// A conn.Conn behaves like every net.Conn.
 func TestConnIsANetConn(t *testing.T) {
 	for name, pair := range map[string]func() (net.Conn, net.Conn, error){
 		"pipe": func() (net.Conn, net.Conn, error) { a, b := net.Pipe(); return a, b, nil },

@@ -1,3 +1,3 @@
-// Package librarytest tries core with the WebSocket libraries that applications
-// use, in a module of its own: who imports core does not have to know of them.
+// Package librarytest tests core with the WebSocket libraries that applications use. It is
+// a module of its own, so that an importer of core does not depend on them.
 package librarytest

@@ -15,8 +15,8 @@ import (
 	"github.com/quietws/quietws/core"
 )
 
-// A connection that became HTTP/2 out of a request, as h2c.NewHandler has it,
-// carries many requests at once: none is taken for another or for the preface.
+// A connection that a request turned into HTTP/2, as with h2c.NewHandler, carries many
+// requests at once: none is mistaken for another or for the preface.
 func TestEndpointOverH2C(t *testing.T) {
 	for name, attached := range map[string]bool{"Wrap": false, "Attach and Listener": true} {
 		t.Run(name, func(t *testing.T) {

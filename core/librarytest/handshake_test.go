@@ -15,7 +15,7 @@ import (
 
 const goodKey = "dGhlIHNhbXBsZSBub25jZQ==" // RFC 6455 §1.3
 
-// handshake is a good one of RFC 6455 §4.1, with other lines of some fields.
+// handshake is a good handshake of RFC 6455 §4.1, with some fields replaced.
 func handshake(change http.Header) *http.Request {
 	r := httptest.NewRequest("GET", "/ws", nil)
 	r.Host = "example.com"
@@ -39,7 +39,7 @@ func quietGuard(tb testing.TB, config core.Config) *core.Guard {
 	return g
 }
 
-// answered is what the guard's Handler answers r by itself, 0 if it lets it pass.
+// answered is the status that the guard's Handler answers r with, 0 if it passes r on.
 func answered(g *core.Guard, r *http.Request, origins core.Origins) int {
 	w := httptest.NewRecorder()
 	q := g.Adapter().AtEndpoint(r, "/ws", &origins)
@@ -51,14 +51,14 @@ func answered(g *core.Guard, r *http.Request, origins core.Origins) int {
 }
 
 // coderLets reports whether coder/websocket would upgrade r, from any origin.
-// It then fails for want of a connection to hijack, with 501.
+// It then fails with 501, because there is no connection to hijack.
 func coderLets(r *http.Request) bool {
 	w := httptest.NewRecorder()
 	_, _ = coder.Accept(w, r, &coder.AcceptOptions{InsecureSkipVerify: true})
 	return w.Code == http.StatusNotImplemented
 }
 
-// gorillaLets is coderLets for gorilla/websocket, which then says 500.
+// gorillaLets is coderLets for gorilla/websocket, which then fails with 500.
 func gorillaLets(r *http.Request) bool {
 	w := httptest.NewRecorder()
 	up := gorilla.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}
@@ -66,7 +66,7 @@ func gorillaLets(r *http.Request) bool {
 	return w.Code == http.StatusInternalServerError
 }
 
-// What is legal, however odd, is let in by core and by coder/websocket.
+// Every legal handshake, however odd, is accepted by core and by coder/websocket.
 func TestOddHandshakes(t *testing.T) {
 	g := quietGuard(t, core.Config{})
 	for rule, change := range map[string]http.Header{
@@ -95,7 +95,7 @@ func TestOddHandshakes(t *testing.T) {
 	}
 }
 
-// What only some libraries let pass is for them to refuse.
+// What only some libraries accept is for the library to refuse.
 func TestHandshakesLeftToTheLibrary(t *testing.T) {
 	g := quietGuard(t, core.Config{})
 	for _, version := range []string{"13, 13", "8, 13"} {
@@ -106,13 +106,13 @@ func TestHandshakesLeftToTheLibrary(t *testing.T) {
 	}
 }
 
-// plainList is a list of tokens as everybody writes it. On others libraries
-// differ: gorilla/websocket refuses an empty item, which RFC 9110 §5.6.1.2 lets
-// be, and a quote, which is no token.
+// plainList is a list of tokens in the usual form. On other forms libraries differ:
+// gorilla/websocket refuses an empty item, which RFC 9110 §5.6.1.2 allows, and a quote,
+// which is not a token.
 var plainList = regexp.MustCompile(`^[A-Za-z0-9-]+(, ?[A-Za-z0-9-]+)*$`)
 
-// FuzzHandshake: what core lets pass coder/websocket lets pass, and
-// gorilla/websocket if the lists are plain.
+// FuzzHandshake: coder/websocket accepts what core accepts, and so does gorilla/websocket
+// if the lists are plain.
 func FuzzHandshake(f *testing.F) {
 	f.Add("GET", byte(1), "websocket", "Upgrade", "13", goodKey, "", "")
 	f.Add("GET", byte(0), "websocket", "Upgrade", "13", goodKey, "", "")
@@ -130,7 +130,7 @@ func FuzzHandshake(f *testing.F) {
 		}
 		for _, lines := range r.Header {
 			for _, line := range lines {
-				// No server hands on a line with these, or with white space around it.
+				// No server passes on a line with these, or with white space around it.
 				if strings.ContainsAny(line, "\r\n\x00") || strings.TrimSpace(line) != line {
 					return
 				}
@@ -157,7 +157,7 @@ func FuzzHandshake(f *testing.F) {
 	})
 }
 
-// coderAllows reports whether coder/websocket lets this origin in.
+// coderAllows reports whether coder/websocket allows this origin.
 func coderAllows(origin, host string, patterns []string) bool {
 	r := handshake(http.Header{"Origin": {origin}})
 	r.Host = host
@@ -166,9 +166,9 @@ func coderAllows(origin, host string, patterns []string) bool {
 	return w.Code != http.StatusForbidden
 }
 
-// FuzzOrigin compares with coder/websocket: whoever it lets in Handler lets in,
-// and nobody else but for a default port and a pattern that is the whole Origin.
-// A bad pattern is not compared: coder stops at it and logs it.
+// FuzzOrigin compares Handler with coder/websocket: both allow the same origins, except
+// that Handler also allows a default port and a pattern that is the whole Origin. A bad
+// pattern is not compared, because coder stops at it and logs it.
 func FuzzOrigin(f *testing.F) {
 	for _, row := range [][3]string{
 		{"https://evil.example", "example.com", ""}, {"https://example.com:8443", "example.com", ""}, {"null", "example.com", ""},

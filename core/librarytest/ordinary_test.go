@@ -72,7 +72,7 @@ func ordinary() *http.ServeMux {
 	return mux
 }
 
-// An application answers byte for byte the same with quietws and without.
+// An application answers exactly the same bytes with and without quietws.
 func TestOrdinaryRequests(t *testing.T) {
 	serve := func(change func(*core.Guard, *http.Server, net.Listener) func() error) string {
 		g, err := core.New(core.Config{Logger: discard})

@@ -13,9 +13,8 @@ import (
 	"github.com/quietws/quietws/core/coretest"
 )
 
-// socket is the WebSocket route k: coder/websocket where it is wholly the guard's,
-// gorilla/websocket where it is the application's. Without a guard it is what
-// people write.
+// socket is the WebSocket route k: coder/websocket if it is wholly the guard's,
+// gorilla/websocket if it is the application's. Without a guard it is an ordinary route.
 func socket(g *core.Guard, k coretest.Socket) http.HandlerFunc {
 	switch {
 	case k.Family == coretest.Handler:
@@ -26,7 +25,7 @@ func socket(g *core.Guard, k coretest.Socket) http.HandlerFunc {
 	return gorillaRoute(k)
 }
 
-// coderRoute serves coder/websocket as an adapter's Handler does.
+// coderRoute serves coder/websocket like an adapter's Handler.
 func coderRoute(g *core.Guard, k coretest.Socket) http.HandlerFunc {
 	options := &coder.AcceptOptions{Subprotocols: []string{coretest.Subprotocol}, CompressionMode: coder.CompressionContextTakeover}
 	serve := func(ctx context.Context, ws *coder.Conn) error {
@@ -47,7 +46,7 @@ func coderRoute(g *core.Guard, k coretest.Socket) http.HandlerFunc {
 		}
 	}
 	a := g.Adapter()
-	options.InsecureSkipVerify = true // the core compares
+	options.InsecureSkipVerify = true // the core checks the origin
 	return func(w http.ResponseWriter, r *http.Request) {
 		q := a.AtEndpoint(r, k.Path, new(core.Origins))
 		if q.Answer(w, r) {
@@ -68,8 +67,8 @@ func coderRoute(g *core.Guard, k coretest.Socket) http.HandlerFunc {
 	}
 }
 
-// gorillaRoute is WebSocket as an application has it. Handlers of net/http
-// return no error, so it tells the code of the end itself.
+// gorillaRoute is an application's WebSocket route. Handlers of net/http return no error,
+// so it calls Ended itself.
 func gorillaRoute(k coretest.Socket) http.HandlerFunc {
 	up := gorilla.Upgrader{Subprotocols: []string{coretest.Subprotocol}, EnableCompression: true}
 	return func(w http.ResponseWriter, r *http.Request) {
