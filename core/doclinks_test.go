@@ -12,8 +12,7 @@ var bracketed = regexp.MustCompile(`\[\*?([a-z]+\.)?[A-Z]\w*(\.[A-Z]\w*)?\]`)
 
 // unresolved returns the doc links in a doc comment of p that name nothing.
 func unresolved(p *doc.Package, text string) (links []string) {
-	var inText func(all []comment.Text)
-	inText = func(all []comment.Text) {
+	inText := func(all []comment.Text) {
 		for _, t := range all {
 			switch t := t.(type) {
 			case comment.Plain:
