@@ -45,9 +45,9 @@ type Config struct {
 	// ProbeSources are more addresses that may belong to a platform's prober, in addition
 	// to loopback, private, link-local and shared (100.64.0.0/10) addresses, unix sockets
 	// and the fixed ranges of the prober table. A client at such an address may be
-	// believed to be the prober that its User-Agent names; without one it is called
-	// "configured" when it probes. What it does is logged. The address gives access to
-	// nothing.
+	// believed to be the prober that its User-Agent names; if that names none, it is
+	// called "configured" when it probes. What it does is logged. The address gives
+	// access to nothing.
 	ProbeSources []netip.Prefix
 
 	// TrustedProxies may name the client in X-Forwarded-For. No other peer is believed,

@@ -13,7 +13,9 @@
 // In the order in which you need it:
 //
 //   - [New] makes a [Guard] from a [Config]; [Must] panics on its error. A Config contains
-//     [Routes], [Health] and [DrainConfig].
+//     [Routes], [DrainConfig] and a [Health], usually the one of package health. Your own
+//     Health gets a [HealthQuery] for a [Route] and returns an [Answer] of [HeaderField],
+//     and maybe a [CheckStatus] for each check.
 //   - [Guard.Serve], [Run] and [RunTLS] do everything: serve, watch, drain, shut down.
 //   - If your own code serves: [Guard.Attach] on the http.Server, or only [Guard.Wrap]
 //     around a handler. [Guard.Listener] or [Guard.TLSListener] makes every class exact.
@@ -21,9 +23,10 @@
 //   - [Guard.Endpoint] goes around the handler of each WebSocket route.
 //   - [SessionOf] returns the [Session] inside such a handler; [Session.OnDrain] registers
 //     its goodbye.
-//   - At the end: [Guard.Drain], which returns a [DrainReport], then [Guard.Close].
-//     [Guard.Draining] is for loops of your own.
-//   - [Guard.Snapshot] returns the counters as a [Snapshot].
+//   - At the end: [Guard.Drain], which returns a [DrainReport] with each [DrainProber], then
+//     [Guard.Close]. [Guard.Draining] is for loops of your own.
+//   - [Guard.Snapshot] returns the counters as a [Snapshot] of [ProbeCount],
+//     [HandshakeCount] and [SessionCount].
 //   - [Guard.IsProbe] and [IsUpgrade] are for filters of access logs, metrics and traces.
 //   - [Probers], [Proxies] and [Version] list what labels and log lines can contain.
 //
@@ -32,16 +35,18 @@
 //
 // # What only adapters use
 //
-// An application needs none of these. [Adapter] is the guard as an adapter for a
-// framework sees it.
+// An application needs none of these. [Guard.Adapter] returns the [Adapter], which is the
+// guard as an adapter for a framework sees it.
 //
 //   - Requests of the net/http family: [Adapter.BeginHTTP], [Adapter.AtEndpoint] and
 //     [HTTPRequest].
 //   - Servers that write the response after the handlers have returned, as fasthttp does:
 //     [Message], [Adapter.BeginMessage], [Request.Around], [Adapter.Unread] with
 //     [ReadError], [IsUpgradeMessage].
-//   - What is known of a request: [Head], [Request]. What is answered: [Answer],
-//     [HeaderField], and [HealthQuery] for a [Route].
+//   - What is known of a request: [Head], [Request].
+//   - A server: [Adapter.Server], [Adapter.Attach], [Adapter.Starting], [Adapter.ConnState],
+//     [Adapter.ShuttingDown], [Adapter.Serve], [Adapter.Run].
+//   - A session: [HTTPRequest.Session], [Request.SessionOn], [Session.Serve], [Session.Run].
 //   - How the application routes: [Adapter.Owner], [Adapter.Asks] with [Application],
 //     [Reply] and [MarkAsked], [Adapter.Paths] with [PathRules]. Which pages may open a
 //     session: [Origins].
@@ -127,7 +132,8 @@
 //   - a prober: core/internal/prober, table.go
 //   - what counts as a probe: of connections, core/internal/conn (probe.go); of requests,
 //     judge.go here
-//   - when a line is logged, and when a repeat is collapsed: core/internal/journal
+//   - when a line is logged: core/internal/journal; when a repeat is collapsed: repeats.go
+//     there
 //   - how a drain waits for probers: poller.go; its phases: drainrun.go
 //   - a request's life: judge.go (what it is), exchange.go (how it ends), hijack.go and
 //     handover.go (how it becomes a session), session.go

@@ -24,8 +24,8 @@ type DrainReport struct {
 	// time from then until all had ended. Duration is that of the whole drain.
 	Notice, Goodbyes, Closing, Duration time.Duration
 
-	// Probers are those that asked the readiness route from a platform's address before
-	// the drain began; at most 64. All callers of one drain share the slice.
+	// Probers are those that asked the readiness route, from a platform's address, at the
+	// time when the drain began; at most 64. All callers of one drain share the slice.
 	Probers []DrainProber
 	// TooShort: Config.Drain.Timeout is too short for the slowest of them to notice.
 	TooShort bool
@@ -38,7 +38,7 @@ type DrainReport struct {
 type DrainProber struct {
 	Prober   string // a name of [Probers], "configured" or "unknown"
 	Addr     netip.Addr
-	Interval time.Duration // 0 where it has asked but once
+	Interval time.Duration // 0 if it has asked only once
 	Refused  int
 }
 

@@ -194,9 +194,9 @@ func (q *HTTPRequest) aborted(v any) (hijacked bool) {
 
 // Endpoint returns next with what a WebSocket route needs, for any library. It refuses a
 // handshake that RFC 6455 §4.2.1 forbids and libraries accept (HTTP/1.0, more than one
-// key, a bad key), with the status of its reason, and one above [Config.MaxSessions] with
-// 503. After the hijack a panic is logged, the connection is closed, and the panic goes
-// no further. Endpoint never looks at Origin, and passes everything else on.
+// key), with the status of its reason, and one above [Config.MaxSessions] with 503. After
+// the hijack a panic is logged, the connection is closed, and the panic goes no further.
+// Endpoint never looks at Origin, and passes everything else on.
 //
 // The route may serve more than WebSocket, as GraphQL and Socket.IO do. A request that
 // does not ask to upgrade is an ordinary request, unless it is a plain GET that the
@@ -233,10 +233,8 @@ func (g *Guard) Endpoint(next http.Handler) http.Handler {
 // did not end, because the handler left by runtime.Goexit.
 //
 // The function must call recover itself: the arguments of a defer statement are evaluated
-// before there is a panic.
-//
-// Contain and Finish are called next to the handler, not around it, to keep a session's
-// stack small: see writer.hijacked.
+// before there is a panic. Contain and Finish are called next to the handler, not around
+// it, to keep a session's stack small.
 func (q *HTTPRequest) Contain(v any) (contained bool) {
 	q.handBack()
 	if !isAPanic(v, q.done) {
