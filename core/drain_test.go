@@ -54,9 +54,9 @@ func (s *fakeSession) open() *fakeSession {
 }
 
 // end ends it like a handler that returns.
-func (s *fakeSession) end(err error) {
+func (s *fakeSession) end() {
 	_ = s.c.Close()
-	s.q.Done(0, err)
+	s.q.Done(0, nil)
 }
 
 // book records the observed events.
@@ -176,7 +176,7 @@ func TestDrainSpread(t *testing.T) {
 					said = append(said, time.Since(start))
 					mu.Unlock()
 					s.Ended(1001)
-					s.end(nil)
+					s.end()
 				})
 				sessions = append(sessions, s)
 			}
@@ -225,7 +225,7 @@ func TestDrainOrderIsRandom(t *testing.T) {
 						first = i
 					}
 					mu.Unlock()
-					s.end(nil)
+					s.end()
 				})
 			}
 			drained(t, g)
@@ -243,9 +243,9 @@ func TestDrainReport(t *testing.T) {
 		events := new(book)
 		g, log := newGuardAndLog(t, Config{Observe: events.observe, Drain: DrainConfig{Timeout: 8 * time.Second}}, slog.LevelInfo)
 		answered, closed, vanished, deaf, panics := began(t, g).open(), began(t, g).open(), began(t, g).open(), began(t, g).open(), began(t, g).open()
-		answered.OnDrain(func() { answered.Ended(1001); answered.end(nil) })
-		closed.OnDrain(func() { closed.end(nil) })
-		vanished.OnDrain(func() { vanished.Ended(1006); vanished.end(nil) })
+		answered.OnDrain(func() { answered.Ended(1001); answered.end() })
+		closed.OnDrain(func() { closed.end() })
+		vanished.OnDrain(func() { vanished.Ended(1006); vanished.end() })
 		blocked := make(chan struct{})
 		deaf.OnDrain(func() { <-blocked })
 		panics.OnDrain(func() { panic("goodbye") })
@@ -382,7 +382,7 @@ func TestDrainEarlyAndLate(t *testing.T) {
 				mu.Lock()
 				said[name] = time.Since(start)
 				mu.Unlock()
-				s.end(nil)
+				s.end()
 			})
 		}
 		first, second := began(t, g).open(), began(t, g).open()
@@ -397,7 +397,7 @@ func TestDrainEarlyAndLate(t *testing.T) {
 				left = second
 			}
 			mu.Unlock()
-			left.end(nil)
+			left.end()
 			under.open()
 			goodbye("late", under)
 		}()
@@ -414,7 +414,7 @@ func TestDrainEarlyAndLate(t *testing.T) {
 			t.Errorf("%+v: three sessions, and all ended", r)
 		}
 		if !under.c.Saw(conn.Closed) {
-			under.end(nil)
+			under.end()
 		}
 	})
 }
@@ -489,7 +489,7 @@ func TestDrainWaitsForAHandshake(t *testing.T) {
 	}{
 		{"it opens", func(s *fakeSession) {
 			s.open()
-			s.OnDrain(func() { s.Ended(1001); s.end(nil) })
+			s.OnDrain(func() { s.Ended(1001); s.end() })
 		}, DrainReport{Sessions: 1, Closed: 1, Answered: 1, Duration: time.Second}},
 		{"it is refused", func(s *fakeSession) { s.q.Done(401, nil) }, DrainReport{Duration: time.Second}},
 		{"it fails", func(s *fakeSession) { s.q.Done(503, errors.New("database")) }, DrainReport{Duration: time.Second}},
@@ -508,7 +508,7 @@ func TestDrainWaitsForAHandshake(t *testing.T) {
 				t.Errorf("%s: %+v, want %+v", row.rule, r, row.want)
 			}
 			if !s.c.Saw(conn.Closed) {
-				s.end(nil)
+				s.end()
 			}
 		})
 	}

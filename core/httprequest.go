@@ -181,15 +181,15 @@ func (q *HTTPRequest) outermost() {
 }
 
 // aborted ends a request whose handler panicked.
-func (q *HTTPRequest) aborted(v any) (hijacked bool) {
+func (q *HTTPRequest) aborted(v any) {
 	if v == http.ErrAbortHandler { // not a fault: the way to end a response early
 		if q.x != nil && q.x.opened() {
 			_ = q.x.c.Close() // net/http never closes it
 		}
 		q.Done(0, http.ErrAbortHandler)
-		return false
+		return
 	}
-	return q.recordPanic(v, false)
+	q.recordPanic(v, false)
 }
 
 // Endpoint returns next with what a WebSocket route needs, for any library. It refuses a

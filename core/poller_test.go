@@ -18,11 +18,9 @@ import (
 	"github.com/quietws/quietws/core/internal/prober"
 )
 
-// A question of a prober that is answered by the guard, as its layer does it.
-func question(h http.Handler, path, from, by string) int {
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, asked("GET", path, peerAt(from), agent(by)))
-	return w.Code
+// question sends a prober's question to h.
+func question(h http.Handler, path, from, by string) {
+	h.ServeHTTP(httptest.NewRecorder(), asked("GET", path, peerAt(from), agent(by)))
 }
 
 // asks lets a prober ask every interval until the test is over.

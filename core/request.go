@@ -386,19 +386,19 @@ func (r Request) release() {
 
 // notePanic ends the request as Done does, if its handler panicked with v. The caller
 // recovers v and panics with it again, unless the connection has left HTTP and the layer
-// is the innermost one. It reports whether the connection had left HTTP.
-func (r *Request) notePanic(v any) (hijacked bool) {
-	return r.recordPanic(v, r.x == nil || r.x.buffersReused)
+// is the innermost one.
+func (r *Request) notePanic(v any) {
+	r.recordPanic(v, r.x == nil || r.x.buffersReused)
 }
 
 // recordPanic is notePanic. reused says that v may contain text in buffers that the
 // server reuses.
-func (r *Request) recordPanic(v any, reused bool) (hijacked bool) {
+func (r *Request) recordPanic(v any, reused bool) {
 	c, x := r.conn(), r.x
-	hijacked = x != nil && x.opened()
+	hijacked := x != nil && x.opened()
 	r.done = true
 	if c == nil && x == nil {
-		return false // nothing is known of it; the server logs it
+		return // nothing is known of it; the server logs it
 	}
 	var g *Guard
 	attached := false
@@ -439,5 +439,4 @@ func (r *Request) recordPanic(v any, reused bool) (hijacked bool) {
 		}
 		r.release()
 	}
-	return hijacked
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/quietws/quietws/core/internal/journal/logtest"
 )
 
-// An attached server, and a way to see that it has begun to serve.
-func onMemory(g *Guard) (srv *http.Server, ln *memoryListener, serving chan struct{}) {
+// onMemory returns a server and a listener in memory; serving is closed at the start.
+func onMemory() (srv *http.Server, ln *memoryListener, serving chan struct{}) {
 	serving = make(chan struct{})
 	srv = &http.Server{BaseContext: func(net.Listener) context.Context { close(serving); return context.Background() }}
 	return srv, &memoryListener{conns: make(chan net.Conn), closed: make(chan struct{})}, serving
@@ -36,7 +36,7 @@ func warnings(t *testing.T, g *Guard, log *logtest.Lines) (found []logtest.Line)
 // A server that is already serving is not changed, and one line says what to do.
 func TestAttachTooLate(t *testing.T) {
 	g, log := newGuardAndLog(t, Config{}, slog.LevelInfo)
-	srv, ln, serving := onMemory(g)
+	srv, ln, serving := onMemory()
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ln) }()
 	<-serving
@@ -56,7 +56,7 @@ func TestAttachTooLate(t *testing.T) {
 // Attach before the start, and again while the server serves, logs nothing.
 func TestAttachTwiceIsNotTooLate(t *testing.T) {
 	g, log := newGuardAndLog(t, Config{}, slog.LevelInfo)
-	srv, ln, serving := onMemory(g)
+	srv, ln, serving := onMemory()
 	g.Attach(srv)
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ln) }()
@@ -84,7 +84,7 @@ func TestGuardUsedAgain(t *testing.T) {
 		for use, again := range map[string]func(*Guard){
 			"Wrap": func(g *Guard) { g.Wrap(http.NotFoundHandler()) },
 			"Attach": func(g *Guard) {
-				srv, ln, serving := onMemory(g)
+				srv, ln, serving := onMemory()
 				g.Attach(srv)
 				served := make(chan error, 1)
 				go func() { served <- srv.Serve(ln) }()
@@ -106,7 +106,7 @@ func TestGuardUsedAgain(t *testing.T) {
 		t.Run(name+"/Serve", func(t *testing.T) {
 			g, log := newGuardAndLog(t, Config{}, slog.LevelWarn)
 			end(t, g)
-			srv, ln, _ := onMemory(g)
+			srv, ln, _ := onMemory()
 			if err := g.Serve(t.Context(), srv, ln); !errors.Is(err, errOver) {
 				t.Errorf("Serve: %v", err)
 			}
@@ -147,7 +147,7 @@ func TestServerThatNeverStarted(t *testing.T) {
 		{"two of one application", func(g *Guard, srv *http.Server) { g.Adapter().Attach(srv, &http.Server{}) }, nil, true},
 	} {
 		g, log := newGuardAndLog(t, Config{}, slog.LevelInfo)
-		srv, ln, serving := onMemory(g)
+		srv, ln, serving := onMemory()
 		row.attach(g, srv)
 		served := make(chan error, 1)
 		go func() { served <- srv.Serve(ln) }()
@@ -203,7 +203,7 @@ func TestSessionOpensWhenItsServerLeaves(t *testing.T) {
 		synctest.Wait() // the goodbyes are sent
 		for name, s := range sessions {
 			s.open()
-			s.OnDrain(func() { said[name] = true; s.end(nil) })
+			s.OnDrain(func() { said[name] = true; s.end() })
 			synctest.Wait()
 		}
 		if !said["mine"] || said["others"] {
@@ -226,13 +226,13 @@ func (a Adapter) serverNamed(key any) Adapter { a, _ = a.Server(key); return a }
 // Serve's server counts until it returns, even without a Shutdown.
 func TestServerCountsUntilServeReturns(t *testing.T) {
 	g := quietGuard(t, Config{})
-	first, ln, serving := onMemory(g)
+	first, ln, serving := onMemory()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	served := make(chan error, 1)
 	go func() { served <- g.Serve(ctx, first, ln) }()
 	<-serving
-	second, _, _ := onMemory(g)
+	second, _, _ := onMemory()
 	broken := errors.New("broken")
 	if err := g.Serve(t.Context(), second, &scripted{script: []any{broken}, closed: make(chan struct{})}); !errors.Is(err, broken) {
 		t.Errorf("Serve: %v", err)
@@ -293,7 +293,7 @@ func TestCloseReportsTheDrain(t *testing.T) {
 		left, gone := began(t, g).open(), began(t, g).open()
 		g.Adapter().ShuttingDown()
 		<-time.After(time.Second)
-		gone.end(nil)
+		gone.end()
 		if err := g.Close(); err != nil {
 			t.Error(err)
 		}
@@ -303,7 +303,7 @@ func TestCloseReportsTheDrain(t *testing.T) {
 			t.Fatalf("the last line is %v", last)
 		}
 		logtest.WantAttrs(t, last, map[string]string{"sessions": "2", "closed": "1", "dropped": "0", "open": "1", "duration": "1s"})
-		left.end(nil)
+		left.end()
 		<-g.ending.all.done
 		if more := log.Take(); len(more) > 0 {
 			t.Errorf("and then %v", more)
@@ -355,7 +355,7 @@ func TestDrainCountsALateSessionOnce(t *testing.T) {
 		late, other := began(t, g), began(t, g).open()
 		g.ending.refusing.Store(true) // like a drain that has not looked yet
 		late.open()
-		time.AfterFunc(time.Second, func() { late.end(nil); other.end(nil) })
+		time.AfterFunc(time.Second, func() { late.end(); other.end() })
 		if r := drained(t, g); r.Sessions != 2 || r.Closed != 2 {
 			t.Errorf("%+v, want two sessions", r)
 		}
