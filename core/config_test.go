@@ -101,7 +101,7 @@ func TestConfigFine(t *testing.T) {
 		"a probe path twice":                                   {ProbePaths: []string{"/ws", "/ws"}},
 		"a spread as long as the deadline":                     {Drain: DrainConfig{Timeout: time.Second, Spread: time.Second}},
 		"a deadline that is shorter than the default's spread": {Drain: DrainConfig{Timeout: time.Millisecond}},
-		"everybody": {ProbeSources: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}},
+		"every address":                                        {ProbeSources: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}},
 	} {
 		if c.Logger == nil {
 			c.Logger = slog.New(slog.DiscardHandler)

@@ -19,13 +19,12 @@ import (
 	"github.com/quietws/quietws/internal/plainws"
 )
 
-// echo is a WebSocket handler of an application's own, with the library of its
-// choice: it sends each message back. The error of Read is how it learns that the
-// client left or the server drains.
+// echo is an application's own WebSocket handler, with any library: it sends each message
+// back. An error of Read tells it that the client left or that the server drains.
 func echo(w http.ResponseWriter, r *http.Request) {
 	ws, err := plainws.Upgrade(w, r, nil)
 	if err != nil {
-		return // the client has its answer, and the log its line
+		return // the client has been answered, and the log has its line
 	}
 	defer func() { _ = ws.Close() }()
 	core.SessionOf(r.Context()).OnDrain(func() { _ = ws.Goodbye(plainws.GoingAway) })
@@ -37,7 +36,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// stdout is a log without what differs from run to run.
+// stdout is a log without the attributes that differ from run to run.
 func stdout() *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
 		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
@@ -50,8 +49,8 @@ func stdout() *slog.Logger {
 	}))
 }
 
-// A whole server on net/http. It ends with its context: give it one that ends at
-// SIGTERM, and sessions are drained.
+// A complete server on net/http. It ends with its context: with a context that ends at
+// SIGTERM, its sessions are drained.
 func ExampleGuard_Serve() {
 	guard, err := core.New(core.Config{})
 	if err != nil {
@@ -84,8 +83,8 @@ func ExampleGuard_Serve() {
 	// served until the context ended: <nil>
 }
 
-// The outermost layer alone, on a server that is somebody else's: health routes,
-// probers and refused handshakes, but no counts of connections.
+// Only the outermost layer, on a server that other code owns: health routes, probers and
+// refused handshakes, but no counts of connections.
 func ExampleGuard_Wrap() {
 	guard, err := core.New(core.Config{})
 	if err != nil {
@@ -116,10 +115,10 @@ func ExampleGuard_Wrap() {
 	// /nothing 404 404 page not found
 }
 
-// The application's library has the route; on a path of ProbePaths a known prober is
+// The application's library serves the route. On a path of ProbePaths a known prober is
 // answered before it.
 func ExampleGuard_Endpoint() {
-	guard, err := core.New(core.Config{ProbePaths: []string{"/ws"}}) // where the balancer asks
+	guard, err := core.New(core.Config{ProbePaths: []string{"/ws"}}) // the load balancer asks here
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -147,8 +146,8 @@ func ExampleGuard_Endpoint() {
 	// 400
 }
 
-// A TLS server with a Serve of its own. net/http would print a line for each
-// connection that a platform opens and closes again.
+// A TLS server that calls Serve itself. Without the guard net/http would print a line for
+// each connection that a platform opens and closes again.
 func ExampleGuard_Attach() {
 	ended := make(chan struct{}, 3)
 	guard, err := core.New(core.Config{
@@ -181,8 +180,8 @@ func ExampleGuard_Attach() {
 	// 3 counted
 }
 
-// One server on a plain port and on one with TLS, each connection of which ends in
-// exactly one class. The guard goes below TLS.
+// One server on a plain port and on a TLS port. Each connection ends in exactly one class.
+// The guard goes below TLS.
 func ExampleGuard_Listener() {
 	certificate, _, err := probetest.Certificate()
 	if err != nil {
@@ -229,7 +228,7 @@ func ExampleGuard_Listener() {
 	// 3 0
 }
 
-// A server of one's own is drained by hand: net/http's Shutdown does not wait for
+// If you call Shutdown yourself, drain before it: net/http's Shutdown does not wait for
 // sessions.
 func ExampleGuard_Drain() {
 	guard, err := core.New(core.Config{})
@@ -268,8 +267,7 @@ func ExampleGuard_Drain() {
 	// 1001
 }
 
-// The typed reason of each refused handshake, for alerts and counters of one's
-// own.
+// The typed reason of each refused handshake, for your own alerts and counters.
 func ExampleConfig_observe() {
 	guard, err := core.New(core.Config{
 		Observe: func(e event.Event) {
@@ -294,7 +292,7 @@ func ExampleConfig_observe() {
 		}
 	}
 	server.Close()
-	guard.Close() // Observe is through
+	guard.Close() // after Close, Observe is not called
 	// Output:
 	// /ws 426 upgrade_stripped Upgrade
 	// /ws 400 bad_key Sec-Websocket-Key

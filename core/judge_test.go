@@ -136,7 +136,7 @@ func TestJudgeAtARoute(t *testing.T) {
 		{"of the same origin", handshake(with("Origin", "https://example.com")), 0, 0, event.NoReason},
 		{"of another origin", handshake(foreign), 0, 403, event.ReasonOriginForbidden},
 		{"by a prober's User-Agent", handshake(agent(kubelet)), 0, 0, event.NoReason},
-		{"a person", asked("GET", "/ws"), 0, 426, event.ReasonNotUpgrade},
+		{"a browser", asked("GET", "/ws"), 0, 426, event.ReasonNotUpgrade},
 		{"a POST", asked("POST", "/ws"), 0, 405, event.ReasonBadMethod},
 		{"a handshake by POST", handshake(method("POST")), 0, 405, event.ReasonBadMethod},
 		{"what a proxy left", handshake(with("Upgrade")), 0, 426, event.ReasonUpgradeStripped},
@@ -236,7 +236,7 @@ func TestJudgeProberAtARoute(t *testing.T) {
 			again.Done(200, nil)
 			other := a.BeginHTTP(asked(m, "/ws", peerAt(from)))
 			if other.Candidate() {
-				t.Errorf("%s by a person is a candidate", m)
+				t.Errorf("%s by a browser is a candidate", m)
 			}
 			other.Done(426, nil)
 		}

@@ -288,7 +288,7 @@ func TestPollerInterval(t *testing.T) {
 	var p poller
 	p.ask(time.Second, false)
 	if p.active(time.Second, 3*time.Second) {
-		t.Error("one question may be a person's")
+		t.Error("one question may come from a browser")
 	}
 	p.automated = true
 	if p.active(time.Second+1, 0) || !p.active(10*time.Second, 3*time.Second) || p.active(10*time.Second+1, 3*time.Second) {

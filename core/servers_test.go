@@ -142,7 +142,7 @@ func TestServerThatNeverStarted(t *testing.T) {
 		drains bool
 	}{
 		{"alone", func(g *Guard, srv *http.Server) { g.Attach(srv) }, nil, true},
-		{"beside another", func(g *Guard, srv *http.Server) { g.Attach(srv); g.Attach(&http.Server{}) },
+		{"next to another", func(g *Guard, srv *http.Server) { g.Attach(srv); g.Attach(&http.Server{}) },
 			[]string{"a server shuts down while one that never started still counts: only its own sessions are drained"}, false},
 		{"two of one application", func(g *Guard, srv *http.Server) { g.Adapter().Attach(srv, &http.Server{}) }, nil, true},
 	} {

@@ -62,9 +62,9 @@ func TestSessionOnDrain(t *testing.T) {
 
 		s = &Session{g: g}
 		s.OnDrain(func() { panic("goodbye") })
-		s.OnDrain(note("beside a panic"))
+		s.OnDrain(note("next to a panic"))
 		(*exchange)(s).goodbye()
-		check("a panic is contained", map[string]int{"beside a panic": 1})
+		check("a panic is contained", map[string]int{"next to a panic": 1})
 		lines := linesLoggedBy(t, g, log)
 		logtest.WantMessages(t, "and logged", lines, "callback panicked")
 		if len(lines) == 1 {
@@ -75,10 +75,10 @@ func TestSessionOnDrain(t *testing.T) {
 		release := make(chan struct{})
 		s = &Session{g: g}
 		s.OnDrain(func() { <-release })
-		s.OnDrain(note("beside one that blocks"))
+		s.OnDrain(note("next to one that blocks"))
 		(*exchange)(s).goodbye()
 		close(release)
-		check("a callback that blocks", map[string]int{"beside one that blocks": 1})
+		check("a callback that blocks", map[string]int{"next to one that blocks": 1})
 	})
 }
 
@@ -285,7 +285,7 @@ func TestSettleTakesBack(t *testing.T) {
 	s.OnDrain(func() { t.Error("called") })
 	s.OnDrain(func() { t.Error("called") })
 	if s.Settle() {
-		t.Error("no drain was under way")
+		t.Error("no drain was in progress")
 	}
 	(*exchange)(s).goodbye()
 }

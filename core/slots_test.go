@@ -70,7 +70,7 @@ func TestSlotIsGivenBack(t *testing.T) {
 			w, _ := q.Wrap(httptest.NewRecorder(), handshake())
 			w.WriteHeader(http.StatusForbidden)
 		},
-		"the handler is through":             func(q *HTTPRequest) { q.Done(0, nil) },
+		"the handler has returned":           func(q *HTTPRequest) { q.Done(0, nil) },
 		"it panicked":                        func(q *HTTPRequest) { q.notePanic("boom") },
 		"it returned an error, not answered": func(q *HTTPRequest) { q.doneAfterChain(t.Context(), errors.New("later")) },
 	} {

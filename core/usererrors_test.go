@@ -19,7 +19,7 @@ func TestHostileErrors(t *testing.T) {
 	for i, err := range append(hostile.Errors(), (*event.HandshakeError)(nil)) {
 		t.Run(fmt.Sprintf("%d %T", i, err), func(t *testing.T) {
 			if passes(err) || closeCode(err) != 0 {
-				t.Error("it is none of these")
+				t.Error("it counts as a shortage or has a close code")
 			}
 			unreadReason(ReadError{}, err)
 			synctest.Test(t, func(t *testing.T) {
