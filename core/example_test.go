@@ -20,7 +20,7 @@ import (
 )
 
 // echo is an application's own WebSocket handler, with any library: it sends each message
-// back. An error of Read tells it that the client left or that the server drains.
+// back. An error of Read shows that the client left or that the server drains.
 func echo(w http.ResponseWriter, r *http.Request) {
 	ws, err := plainws.Upgrade(w, r, nil)
 	if err != nil {
