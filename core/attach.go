@@ -154,7 +154,7 @@ func (a Adapter) starting(srv *http.Server, ln net.Listener) {
 			}
 			ctx = made
 		}
-		return connected(c, ctx)
+		return connected(ctx, c)
 	}
 	if connState := srv.ConnState; connState != nil {
 		srv.ConnState = func(nc net.Conn, state http.ConnState) {
@@ -189,7 +189,7 @@ func (g *Guard) userContext(ctx context.Context, nc net.Conn, connContext func(c
 }
 
 // connected runs in the accept loop, so it must not ask for addresses.
-func connected(c *conn.Conn, ctx context.Context) context.Context {
+func connected(ctx context.Context, c *conn.Conn) context.Context {
 	if c == nil || c.Context() != nil { // already known
 		return ctx
 	}

@@ -53,7 +53,7 @@ func browserRequest(path string) *http.Request {
 // with its contexts nested as net/http nests them.
 func onConn(t testing.TB, g *Guard, r *http.Request) *http.Request {
 	c := watched(g, deadConn{})
-	ctx := connected(g.attach(c, &conn.Source{Watch: g.watch}), context.Background())
+	ctx := connected(context.Background(), g.attach(c, &conn.Source{Watch: g.watch}))
 	ctx, cancelConn := context.WithCancel(context.WithValue(ctx, http.LocalAddrContextKey, net.Addr(nil)))
 	ctx, cancelRequest := context.WithCancel(ctx)
 	t.Cleanup(func() { cancelRequest(); cancelConn() })

@@ -167,7 +167,7 @@ func TestJudgeAtARoute(t *testing.T) {
 		}
 	}
 	g := quietGuard(t, Config{})
-	for rule, origins := range map[string]*Origins{"a pattern": {Patterns: []string{"elsewhere.*"}}, "every origin": &Origins{Any: true}} {
+	for rule, origins := range map[string]*Origins{"a pattern": {Patterns: []string{"elsewhere.*"}}, "every origin": {Any: true}} {
 		q := g.Adapter().AtEndpoint(handshake(foreign), "/ws", origins)
 		if v := q.decision(); v.verdict != verdictUpgrade {
 			t.Errorf("%s lets a foreign page in: kind %d, %v", rule, v.verdict, v.err)

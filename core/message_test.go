@@ -24,7 +24,7 @@ type letter struct {
 }
 
 // Head implements Message.
-func (l *letter) Head() Head { return l }
+func (m *letter) Head() Head { return m }
 
 func newLetter(r *http.Request, conn net.Conn) *letter {
 	m := &letter{httpHead: httpHead{r}, conn: conn, values: make(map[any]any)}

@@ -44,7 +44,8 @@ func TestRowThatDoesNotEnd(t *testing.T) {
 func TestRowThatFails(t *testing.T) {
 	outer := &failing{TB: t}
 	within(outer, time.Minute, func(t *heard, _ context.Context) {
-		t.Fatalf("one")
+		fail := t.Fatalf
+		fail("one")
 		t.Errorf("two")
 	})
 	if len(outer.errors) != 1 || outer.errors[0] != "one" {

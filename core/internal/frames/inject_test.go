@@ -134,7 +134,7 @@ func TestPing(t *testing.T) {
 	t.Run("between messages", func(t *testing.T) {
 		s, w := opened(t)
 		w.pass(time.Hour)
-		if !s.Ping(w) || !s.Ping(w) {
+		if first, second := s.Ping(w), s.Ping(w); !first || !second {
 			t.Error("none")
 		}
 		if f := s.Facts(); f.LastOut != w.ms() || f.PingsOut != 0 {

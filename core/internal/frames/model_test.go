@@ -19,7 +19,6 @@ type model struct {
 	answer   int    // bytes of the answer
 	accepted int    // what Write took of both
 	late     bool   // time passed
-	pings    int    // of ours, whole or half
 	asked    bool
 	peer     bool // its close frame came
 }
@@ -102,10 +101,10 @@ func (m *model) close() {
 }
 
 func (m *model) check(closes bool) {
-	t, got := m.t, m.w.got
+	t := m.t
 	m.w.room = -1
 	m.s.Push(m.w)
-	got = m.w.got
+	got := m.w.got
 	if n := min(m.answer, len(got)); string(got[:n]) != head101[:n] {
 		t.Fatalf("the answer is not the library's: %q", got[:n])
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -40,6 +41,7 @@ func TestConcurrent(t *testing.T) {
 							t.Error(err)
 						}
 						for s.Push(w) == Pending {
+							runtime.Gosched()
 						}
 						s.Received(theirs, 1)
 					}

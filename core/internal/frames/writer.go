@@ -118,10 +118,10 @@ func (s *Session) writeAround(w Wire, p []byte, at int64) (written int, err erro
 		if s.flags.Load()&(pending|tried) == pending && s.tryClose(w) {
 			s.flags.Or(tried)
 		}
-		rest, n := p[written:], 0
+		rest := p[written:]
 		switch flags := s.flags.Load(); {
 		case flags&begun != 0:
-			n, err = s.swallow(w, rest)
+			n, err := s.swallow(w, rest)
 			return written + n, err
 		case len(rest) == 0:
 			return written, nil
@@ -131,12 +131,12 @@ func (s *Session) writeAround(w Wire, p []byte, at int64) (written int, err erro
 			}
 			continue
 		case flags&off != 0:
-			n, err = w.Write(rest)
+			n, err := w.Write(rest)
 			return written + n, err
 		case flags&(pending|tried) == pending:
 			rest = rest[:s.nextPlace(w, rest)]
 		}
-		n, err = s.pass(w, rest, at)
+		n, err := s.pass(w, rest, at)
 		written += n
 		if err == nil && n < len(rest) {
 			err = io.ErrShortWrite

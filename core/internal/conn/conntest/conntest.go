@@ -61,6 +61,7 @@ type Step struct {
 	Err  error
 }
 
+// Read implements net.Conn.
 func (s *Script) Read(p []byte) (int, error) {
 	if len(s.Reads) == 0 {
 		return 0, errors.New("the script has no more reads")
@@ -70,6 +71,7 @@ func (s *Script) Read(p []byte) (int, error) {
 	return copy(p, step.Data), step.Err
 }
 
+// Write implements net.Conn.
 func (s *Script) Write(p []byte) (int, error) {
 	n := len(p)
 	var err error
@@ -81,6 +83,7 @@ func (s *Script) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// Close implements net.Conn.
 func (s *Script) Close() error {
 	if s.Closed != nil {
 		close(s.Closed)
@@ -88,9 +91,16 @@ func (s *Script) Close() error {
 	return s.CloseErr
 }
 
-func (s *Script) RemoteAddr() net.Addr             { return s.Addr }
-func (s *Script) SetDeadline(time.Time) error      { return nil }
-func (s *Script) SetReadDeadline(time.Time) error  { return nil }
+// RemoteAddr implements net.Conn.
+func (s *Script) RemoteAddr() net.Addr { return s.Addr }
+
+// SetDeadline implements net.Conn.
+func (s *Script) SetDeadline(time.Time) error { return nil }
+
+// SetReadDeadline implements net.Conn.
+func (s *Script) SetReadDeadline(time.Time) error { return nil }
+
+// SetWriteDeadline implements net.Conn.
 func (s *Script) SetWriteDeadline(time.Time) error { return nil }
 
 // AddrConn is a connection with only its peer's address.
@@ -99,8 +109,11 @@ type AddrConn struct {
 	Addr net.Addr
 }
 
+// RemoteAddr implements net.Conn.
 func (c AddrConn) RemoteAddr() net.Addr { return c.Addr }
-func (c AddrConn) Close() error         { return nil }
+
+// Close implements net.Conn.
+func (c AddrConn) Close() error { return nil }
 
 // TCPAddr parses an address and port.
 func TCPAddr(s string) *net.TCPAddr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(s)) }

@@ -14,13 +14,28 @@ type Head struct {
 	Asked  []string // the fields that were read, if not nil
 }
 
-func (h *Head) Method() string         { return "GET" }
-func (h *Head) Path() string           { return "/" }
-func (h *Head) Query() string          { return "" }
-func (h *Head) Host() string           { return "example.com" }
-func (h *Head) Proto() string          { return "HTTP/1.1" }
+// Method implements core.Head.
+func (h *Head) Method() string { return "GET" }
+
+// Path implements core.Head.
+func (h *Head) Path() string { return "/" }
+
+// Query implements core.Head.
+func (h *Head) Query() string { return "" }
+
+// Host implements core.Head.
+func (h *Head) Host() string { return "example.com" }
+
+// Proto implements core.Head.
+func (h *Head) Proto() string { return "HTTP/1.1" }
+
+// Remote implements core.Head.
 func (h *Head) Remote() netip.AddrPort { return netip.AddrPort{} }
-func (h *Head) TLS() bool              { return false }
+
+// TLS implements core.Head.
+func (h *Head) TLS() bool { return false }
+
+// Field implements core.Head.
 func (h *Head) Field(name string) string {
 	if h.Asked != nil {
 		h.Asked = append(h.Asked, name)

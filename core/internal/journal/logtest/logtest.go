@@ -39,10 +39,16 @@ type Lines struct {
 	lines  []Line
 }
 
+// Enabled implements slog.Handler.
 func (h *Lines) Enabled(_ context.Context, l slog.Level) bool { return l >= h.Level }
-func (h *Lines) WithAttrs([]slog.Attr) slog.Handler           { panic("not used") }
-func (h *Lines) WithGroup(string) slog.Handler                { panic("not used") }
 
+// WithAttrs implements slog.Handler.
+func (h *Lines) WithAttrs([]slog.Attr) slog.Handler { panic("not used") }
+
+// WithGroup implements slog.Handler.
+func (h *Lines) WithGroup(string) slog.Handler { panic("not used") }
+
+// Handle implements slog.Handler.
 func (h *Lines) Handle(_ context.Context, r slog.Record) error {
 	if h.Before != nil {
 		h.Before(r)
