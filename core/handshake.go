@@ -13,37 +13,38 @@ import (
 )
 
 // checkHandshake applies RFC 6455 §4.2.1 to h. It returns the first fault in the order of
-// the reasons, and the field that has it; NoReason if a server can accept the handshake.
-func checkHandshake(h Head) (event.Reason, string) {
+// the reasons, NoReason if a server can accept the handshake. inConnection says that the
+// fault is in Connection rather than in Upgrade, for [faultyField].
+func checkHandshake(h Head) (r event.Reason, inConnection bool) {
 	upgrade := head.ListsToken(h.Field(head.FieldUpgrade), "websocket")
 	connection := head.ListsToken(h.Field(head.FieldConnection), "upgrade")
 	key := strings.Trim(h.Field(head.FieldKey), " \t") // fasthttp leaves a tab there
 	http1 := head.IsHTTP1(h)
 	switch {
 	case http1 && key != "" && !upgrade:
-		return event.ReasonUpgradeStripped, head.FieldUpgrade
+		return event.ReasonUpgradeStripped, false
 	case http1 && key != "" && !connection:
-		return event.ReasonUpgradeStripped, head.FieldConnection
+		return event.ReasonUpgradeStripped, true
 	case !http1 && head.AsksToUpgrade(h):
-		return event.ReasonHTTP2, ""
+		return event.ReasonHTTP2, false
 	case h.Proto() == "HTTP/1.0" && upgrade:
-		return event.ReasonHTTP10, ""
+		return event.ReasonHTTP10, false
 	case h.Method() != "GET":
-		return event.ReasonBadMethod, ""
+		return event.ReasonBadMethod, false
 	case !upgrade:
-		return event.ReasonNotUpgrade, head.FieldUpgrade
+		return event.ReasonNotUpgrade, false
 	case !connection:
-		return event.ReasonNotUpgrade, head.FieldConnection
+		return event.ReasonNotUpgrade, true
 	case !head.ListsToken(h.Field(head.FieldVersion), "13"): // it may come twice, or in a list: libraries accept that
-		return event.ReasonBadVersion, head.FieldVersion
+		return event.ReasonBadVersion, false
 	case key == "":
-		return event.ReasonMissingKey, head.FieldKey
+		return event.ReasonMissingKey, false
 	case strings.Contains(key, ","):
-		return event.ReasonDuplicateKey, head.FieldKey
+		return event.ReasonDuplicateKey, false
 	case !isKey(key):
-		return event.ReasonBadKey, head.FieldKey
+		return event.ReasonBadKey, false
 	}
-	return event.NoReason, ""
+	return event.NoReason, false
 }
 
 // faultyField is the header field at fault for a reason, "" if there is none.

@@ -95,7 +95,7 @@ func TestCheckHandshake(t *testing.T) {
 
 		{"as in RFC 6455", handshake(), event.NoReason, ""},
 	} {
-		reason, field := checkHandshake(httpHead{row.r})
+		reason, field := faultOf(httpHead{row.r})
 		if reason != row.reason || field != row.field {
 			t.Errorf("%s: %q (%s), want %q (%s)", row.rule, reason, field, row.reason, row.field)
 		}
@@ -123,7 +123,7 @@ func TestCheckHandshakeOddities(t *testing.T) {
 		"the version twice":              handshake(with("Sec-Websocket-Version", "13", "13")),
 		"another path and a query":       handshake(func(r *http.Request) { r.URL.Path, r.URL.RawQuery = "/a/b", "x=1" }),
 	} {
-		if reason, field := checkHandshake(httpHead{r}); reason != event.NoReason {
+		if reason, field := faultOf(httpHead{r}); reason != event.NoReason {
 			t.Errorf("%s: refused as %q (%s)", rule, reason, field)
 		}
 	}
@@ -135,7 +135,7 @@ func TestCheckHandshakeLeavesToTheLibrary(t *testing.T) {
 		"the version twice on one line": handshake(with("Sec-Websocket-Version", "13, 13")),
 		"a list of versions":            handshake(with("Sec-Websocket-Version", "8, 13")),
 	} {
-		if reason, field := checkHandshake(httpHead{r}); reason != event.NoReason {
+		if reason, field := faultOf(httpHead{r}); reason != event.NoReason {
 			t.Errorf("%s: refused as %q (%s)", rule, reason, field)
 		}
 	}
@@ -166,17 +166,17 @@ func TestCheckHandshakeOrder(t *testing.T) {
 			if second.reason == event.ReasonNotUpgrade {
 				want = event.ReasonUpgradeStripped
 			}
-			if got, _ := checkHandshake(httpHead{r}); got != want {
+			if got, _ := faultOf(httpHead{r}); got != want {
 				t.Errorf("%q and %q: %q, want %q", first.reason, second.reason, got, want)
 			}
 		}
 	}
 	r := handshake(with("Sec-Websocket-Key"), with("Connection"), http10)
-	if got, _ := checkHandshake(httpHead{r}); got != event.ReasonHTTP10 {
+	if got, _ := faultOf(httpHead{r}); got != event.ReasonHTTP10 {
 		t.Errorf("HTTP/1.0 without key and Connection: %q, want http_1_0", got)
 	}
 	r = handshake(with("Sec-Websocket-Key"), with("Sec-Websocket-Version", "8"))
-	if got, _ := checkHandshake(httpHead{r}); got != event.ReasonBadVersion {
+	if got, _ := faultOf(httpHead{r}); got != event.ReasonBadVersion {
 		t.Errorf("another version, without a key: %q, want bad_version: older drafts have other keys", got)
 	}
 }
@@ -343,7 +343,7 @@ func FuzzCheckHandshake(f *testing.F) {
 				r.Header[":protocol"] = []string{"websocket"}
 			}
 		}
-		got, field := checkHandshake(httpHead{r})
+		got, field := faultOf(httpHead{r})
 		if want := plainCheck(r); got != want {
 			t.Fatalf("%q (%s), the simple implementation says %q: %s %s %q", got, field, want, m, r.Proto, r.Header)
 		}
@@ -490,4 +490,10 @@ func TestOnlyTheseOrigins(t *testing.T) {
 			t.Errorf("%+v: the same host %t, another %t, none %t", row.origins, allowed(self), allowed(other), allowed(""))
 		}
 	}
+}
+
+// faultOf returns the first fault of a handshake and the header field that has it.
+func faultOf(h Head) (event.Reason, string) {
+	reason, inConnection := checkHandshake(h)
+	return reason, faultyField(reason, inConnection)
 }

@@ -105,9 +105,7 @@ const aroundRemedy = "put Endpoint on the route that serves WebSocket, in front 
 
 // check checks a handshake, or another request on a WebSocket route.
 func (x *exchange) check(h Head) {
-	var field string
-	x.fault, field = checkHandshake(h)
-	x.badConn = field == head.FieldConnection
+	x.fault, x.badConn = checkHandshake(h)
 	if x.fault == event.ReasonUpgradeStripped {
 		x.via = remedy.ProxyOf(h)
 	}
