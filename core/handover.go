@@ -101,7 +101,7 @@ func (g *Guard) declined(c *conn.Conn) {
 	}
 	x.status.Store(0)
 	x.settle()
-	x.letGo() // no handler will return
+	x.letGo(c) // no handler will return
 	Request{c: c, x: x, begun: true}.release()
 }
 
@@ -164,26 +164,27 @@ func (r *Request) Held(nc net.Conn) io.Closer {
 	if x.c != nil && x.c.Begin() {
 		x.set(stateHeld)
 	}
-	return &handoverHold{x, nc}
+	return &handoverHold{x, x.c, nc}
 }
 
 type handoverHold struct {
 	x  *exchange
+	c  *conn.Conn // as x had it: the server may be opening the session meanwhile
 	nc net.Conn
 }
 
 // Close implements io.Closer. Call it once.
 func (h *handoverHold) Close() error {
-	defer h.x.letGo()
-	if h.x.c != nil && !h.x.opened() { // the server keeps the connection
+	defer h.x.letGo(h.c)
+	if h.c != nil && !h.x.opened() { // the server keeps the connection
 		return nil
 	}
 	return h.nc.Close()
 }
 
-// letGo ends what Held began, once.
-func (x *exchange) letGo() {
+// letGo ends what Held began on c, once.
+func (x *exchange) letGo(c *conn.Conn) {
 	if x.state.And(^stateHeld)&stateHeld != 0 {
-		x.c.Release()
+		c.Release()
 	}
 }

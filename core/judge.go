@@ -217,6 +217,7 @@ func (a Adapter) judge(h Head, c *conn.Conn, where place) *exchange {
 // candidate makes the exchange of a request, with what its head and its peer say.
 func (a Adapter) candidate(h Head, c *conn.Conn, q *intent) *exchange {
 	x := exchanges.Get().(*exchange)
+	x.seat.Occupant = x
 	x.g, x.c, x.asks, x.prober, x.preface = a.g, c, q.upgrade, q.prober, q.preface
 	if q.rule != nil && q.rule.path == q.path {
 		x.path = q.rule.path // equal, and the server never reuses its memory

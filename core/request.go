@@ -127,10 +127,7 @@ func (a Adapter) ordinary(c *conn.Conn) Request {
 }
 
 // take makes x the occupant of c.
-func (x *exchange) take(c *conn.Conn) {
-	x.seat.Occupant = x
-	c.Take(&x.seat)
-}
+func (x *exchange) take(c *conn.Conn) { c.Take(&x.seat) }
 
 // occupantOf is the occupant of c, or nil.
 func occupantOf(c *conn.Conn) *exchange {
@@ -250,7 +247,7 @@ func (r Request) open(nc net.Conn) net.Conn {
 		c = r.adopt(c, nc)
 		nc = c
 	}
-	if x != nil {
+	if x != nil && x.c != c { // a server that hands over later may be reading it
 		x.c = c
 	}
 	if x == nil || !x.asks {

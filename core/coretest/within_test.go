@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -11,11 +12,14 @@ import (
 // failing keeps the failures of a test.
 type failing struct {
 	testing.TB
+	mu     sync.Mutex // a row and the one that waits for it may fail at once
 	errors []string
 }
 
 func (f *failing) Helper() {}
 func (f *failing) Errorf(format string, args ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.errors = append(f.errors, fmt.Sprintf(format, args...))
 }
 
