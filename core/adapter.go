@@ -136,3 +136,47 @@ type CheckStatus struct {
 	// Status is "pass", "warn" or "fail".
 	Status string
 }
+
+// Adapter returns what the adapter of a framework needs. Applications use the adapter's
+// package instead.
+func (g *Guard) Adapter() Adapter {
+	if g != nil && !g.watch.RequestsReported.Load() {
+		g.watch.RequestsReported.Store(true)
+	}
+	return Adapter{g: g}
+}
+
+// Adapter is the guard as adapters see it: the core decides, and an adapter writes and
+// reports. Each request is begun, then ended exactly once.
+//
+// An adapter of the net/http family begins with [Adapter.BeginHTTP] or
+// [Adapter.AtEndpoint], and [HTTPRequest] does the rest. An adapter for a server that
+// writes the response after the handlers have returned, as fasthttp does, uses
+// [Adapter.BeginMessage] and [Request.Around]. Package coretest checks whether an adapter
+// keeps the rules. The methods are safe for concurrent use.
+type Adapter struct {
+	g      *Guard
+	owns   ownerFunc
+	server *server  // nil: unknown
+	form   pathForm // 0: the guard's; with pathLook the request is only looked at
+	// Four words, so that the compiler passes it in registers: with a fifth field each
+	// call copies it on a session's stack.
+}
+
+// Owner returns an Adapter with a function that says whether the application has a route
+// for exactly the path of a request, whatever the method. Wildcards and catch-alls do not
+// count. asked is false where that cannot be known before the application has answered. f
+// must be safe for concurrent use and must not allocate. The guard remembers the last f,
+// for layers that have none.
+func (a Adapter) Owner(f func(Head) (owned, asked bool)) Adapter {
+	return a.own(func(h Head, _ bool) (owned, asked bool) { return f(h) })
+}
+
+func (a Adapter) own(f ownerFunc) Adapter {
+	if a.g == nil {
+		return a
+	}
+	a.owns = f
+	a.g.paths.owner.Store(&f)
+	return a
+}

@@ -31,17 +31,17 @@ type Guard struct {
 
 	// Parts with their own state. Each says who may write it.
 
-	stats      stats        // the counters
-	paths      paths        // which side answers which path
-	health     saidLast     // the latest answers of Config.Health
-	peers      peerCache    // the addresses of the latest peers
-	turns      turns        // which of the application's health routes fail
-	slots      slots        // the places of Config.MaxSessions
-	servers    servers      // the servers that the guard is attached to
-	ending     ending       // the drain, and the probers that it waits for
-	unanswered unanswered   // handshakes hijacked and not yet answered
-	panics     loggedPanics // panics whose line in the server's log is still to come
-	once       logged       // what is logged at most once
+	stats      stats         // the counters
+	paths      paths         // which side answers which path
+	health     saidLast      // the latest answers of Config.Health
+	peers      peerCache     // the addresses of the latest peers
+	changes    healthChanges // which of the application's health routes fail
+	slots      slots         // the places of Config.MaxSessions
+	servers    servers       // the servers that the guard is attached to
+	ending     ending        // the drain, and the probers that it waits for
+	unanswered unanswered    // handshakes hijacked and not yet answered
+	panics     loggedPanics  // panics whose line in the server's log is still to come
+	once       logged        // what is logged at most once
 
 	closed atomic.Bool // Close was called
 }

@@ -2,8 +2,6 @@ package core
 
 import (
 	"encoding/base64"
-	"errors"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -213,58 +211,6 @@ func TestAsksToUpgrade(t *testing.T) {
 	}
 }
 
-func TestListsToken(t *testing.T) {
-	for _, row := range []struct {
-		list, token string
-		want        bool
-	}{
-		{"", "upgrade", false},
-		{",", "upgrade", false},
-		{"keep-alive", "upgrade", false},
-		{"upgrades", "upgrade", false},
-		{"up grade", "upgrade", false},
-		{"upgrade;q=1", "upgrade", false},
-		{`"upgrade"`, "upgrade", false},
-		{"keep-alive upgrade", "upgrade", false},
-		{"\vupgrade", "upgrade", false},
-		{"\u212Aeep-alive", "keep-alive", false}, // the Kelvin sign folds to k
-		{"web\u017Focket", "websocket", false},   // the long s folds to s
-		{"upgrade", "upgrade", true},
-		{"Upgrade", "upgrade", true},
-		{"close,UPGRADE", "upgrade", true},
-		{" \tupgrade\t ,close", "upgrade", true},
-		{",,upgrade", "upgrade", true},
-	} {
-		if got := head.ListsToken(row.list, row.token); got != row.want {
-			t.Errorf("listsToken(%q, %q) = %v", row.list, row.token, got)
-		}
-	}
-}
-
-// FuzzListsToken compares with a simple implementation of RFC 9110 §5.6.1.
-func FuzzListsToken(f *testing.F) {
-	for _, list := range []string{"", "upgrade", "Keep-Alive, Upgrade", ",\t upgrade ,", "web\u017Focket", "websocket\x00", "h2c,websocket"} {
-		f.Add(list)
-	}
-	f.Fuzz(func(t *testing.T, list string) {
-		lower := strings.Map(func(r rune) rune {
-			if r >= 'A' && r <= 'Z' {
-				return r + 'a' - 'A'
-			}
-			return r
-		}, list)
-		for _, token := range []string{"upgrade", "websocket"} {
-			want := false
-			for item := range strings.SplitSeq(lower, ",") {
-				want = want || strings.Trim(item, " \t") == token
-			}
-			if got := head.ListsToken(list, token); got != want {
-				t.Errorf("listsToken(%q, %q) = %v", list, token, got)
-			}
-		}
-	})
-}
-
 // plainCheck is checkHandshake, written in the order of the list of reasons.
 func plainCheck(r *http.Request) event.Reason {
 	list := func(name, token string) bool {
@@ -394,14 +340,6 @@ var originRows = []struct {
 	{"a star alone allows sandboxed pages", "null", "example.com", []string{"*"}, true},
 }
 
-func TestOriginAllowed(t *testing.T) {
-	for _, row := range originRows {
-		if got := (&Origins{Patterns: row.patterns}).allow(row.origin, row.host); got != row.want {
-			t.Errorf("%s: originAllowed(%q, %q, %q) = %v", row.rule, row.origin, row.host, row.patterns, got)
-		}
-	}
-}
-
 // Every refusal is a complete answer with a constant text.
 func TestRefusals(t *testing.T) {
 	want := map[event.Reason]int{
@@ -445,50 +383,6 @@ func TestRefusals(t *testing.T) {
 	}
 	if len(spread) < 2 {
 		t.Error("all clients that are refused at a drain are asked to come back at the same time")
-	}
-}
-
-func TestHandshakeError(t *testing.T) {
-	err := fmt.Errorf("wrapped: %w", &event.HandshakeError{Status: 503, Reason: event.ReasonDraining, Field: "x"})
-	if !errors.Is(err, event.ErrDraining) || errors.Is(err, event.ErrSaturated) || errors.Is(event.ErrSaturated, event.ErrDraining) {
-		t.Error("errors.Is compares the reason, and that alone")
-	}
-	if errors.Is(&event.HandshakeError{}, errors.New("x")) {
-		t.Error("a *HandshakeError is another error")
-	}
-	for e, want := range map[*event.HandshakeError]string{
-		{Reason: event.ReasonBadKey, Field: head.FieldKey}: "quietws: websocket handshake refused: bad_key (Sec-Websocket-Key)",
-		{Reason: event.ReasonHTTP2}:                        "quietws: websocket handshake refused: http_2",
-	} {
-		if e.Error() != want {
-			t.Errorf("%q, want %q", e.Error(), want)
-		}
-	}
-}
-
-// With Only, the list is all that is allowed; not even the same host is.
-func TestOnlyTheseOrigins(t *testing.T) {
-	const self, other = "https://example.com", "https://other.example"
-	only := func(list ...string) Origins { return Origins{Patterns: list, Only: true} }
-	sandboxed := only(other, "null")
-	if !sandboxed.allow("null", "example.com") {
-		t.Error("a sandboxed page, whose Origin is null, is not allowed by that word")
-	}
-	for _, row := range []struct {
-		origins     Origins
-		self, other bool
-	}{
-		{Origins{}, true, false},
-		{Origins{Any: true}, true, true},
-		{Origins{Any: true, Only: true, Patterns: []string{"*", other}}, true, true},
-		{only(other), false, true},
-		{only(self), true, false},
-		{only("null"), false, false},
-	} {
-		allowed := func(origin string) bool { return row.origins.allow(origin, "example.com") }
-		if allowed(self) != row.self || allowed(other) != row.other || !allowed("") {
-			t.Errorf("%+v: the same host %t, another %t, none %t", row.origins, allowed(self), allowed(other), allowed(""))
-		}
 	}
 }
 

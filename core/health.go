@@ -166,20 +166,20 @@ func (g *Guard) checks() []CheckStatus {
 	}))
 }
 
-// turns are the application's health routes that fail now, and the probers for which the
+// healthChanges are the application's health routes that fail now, and the probers for which the
 // line about a wrong path was logged.
-type turns struct {
+type healthChanges struct {
 	failing atomic.Int32 // the length of paths
 	mu      sync.Mutex
 	paths   map[string]bool
 	refused [probersMax]atomic.Bool
 }
 
-// maxTurns limits the paths that are kept; each is a route of the application.
-const maxTurns = 64
+// maxFailing limits the paths that are kept; each is a route of the application.
+const maxFailing = 64
 
 // note records what was answered on path, and says whether that is a change.
-func (t *turns) note(path string, ok bool) journal.Special {
+func (t *healthChanges) note(path string, ok bool) journal.Special {
 	if ok && t.failing.Load() == 0 {
 		return journal.Ordinary
 	}
@@ -190,7 +190,7 @@ func (t *turns) note(path string, ok bool) journal.Special {
 	case ok && was:
 		delete(t.paths, path)
 		return journal.AppPassing
-	case !ok && !was && len(t.paths) < maxTurns && len(path) <= journal.MaxText:
+	case !ok && !was && len(t.paths) < maxFailing && len(path) <= journal.MaxText:
 		if t.paths == nil {
 			t.paths = make(map[string]bool)
 		}
@@ -200,16 +200,16 @@ func (t *turns) note(path string, ok bool) journal.Special {
 	return journal.Ordinary
 }
 
-// turnOf says what is special about a probe that the application answered. An unknown
+// changeOf says what is special about a probe that the application answered. An unknown
 // client's probe means nothing, and failures during a drain are expected.
-func (x *exchange) turnOf(status int, ok bool) journal.Special {
+func (x *exchange) changeOf(status int, ok bool) journal.Special {
 	g := x.g
 	switch {
 	case x.verdict == verdictProbe || !x.credited && !(x.app && x.platform) || status == 0 || g.isDraining():
 		return journal.Ordinary
 	case ok, x.ownFailure(status):
-		return g.turns.note(x.path, ok)
-	case x.offSocket(status) && !g.turns.refused[x.prober].Swap(true):
+		return g.changes.note(x.path, ok)
+	case x.offSocket(status) && !g.changes.refused[x.prober].Swap(true):
 		return journal.OffSocket
 	}
 	return journal.Ordinary

@@ -90,7 +90,7 @@ func switchProtocols(w http.ResponseWriter, header http.Header) {
 	w.WriteHeader(http.StatusSwitchingProtocols)
 }
 
-// heldBy notes the layers, one of which kept a 101 back or hides the hijack.
+// heldBy notes layers: one of them kept a 101 back or hides the hijack.
 func (x *exchange) heldBy(layers string) {
 	if layers != "" {
 		x.trouble(func(t *trouble) { t.layers = cmp.Or(t.layers, layers) })

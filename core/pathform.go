@@ -51,6 +51,9 @@ func (p PathRules) form() (f pathForm) {
 	return f
 }
 
+// Same reports whether path, as the router compares it, is that of a route.
+func (p PathRules) Same(route, path string) bool { return p.form().same(route, path) }
+
 // Paths returns an Adapter for a router that compares paths by these rules. The guard
 // remembers the last rules, for layers that give none.
 func (a Adapter) Paths(p PathRules) Adapter {

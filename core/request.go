@@ -4,18 +4,15 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"time"
 
 	"github.com/quietws/quietws/core/event"
 	"github.com/quietws/quietws/core/internal/conn"
 	"github.com/quietws/quietws/core/internal/head"
-	"github.com/quietws/quietws/core/internal/journal"
-	"github.com/quietws/quietws/core/internal/usererror"
 )
 
-// Request is one request in the hands of an adapter. The zero Request is one of which
-// nothing is known; its methods do nothing. It belongs to the goroutine that serves the
+// Request is one request in the hands of an adapter. Nothing is known of the
+// zero Request; its methods do nothing. It belongs to the goroutine that serves the
 // request. A copy is the same request, except for whether it is done.
 type Request struct {
 	c     *conn.Conn
@@ -28,50 +25,6 @@ type Request struct {
 // MarkAsked. A field for it would be the fifth, and the compiler keeps no struct of five
 // fields in registers: a session's stack would have several copies.
 func (r *Request) question() bool { return r.done && !r.begun && r.x == nil && r.c == nil }
-
-// Adapter returns what the adapter of a framework needs. Applications use the adapter's
-// package instead.
-func (g *Guard) Adapter() Adapter {
-	if g != nil && !g.watch.RequestsReported.Load() {
-		g.watch.RequestsReported.Store(true)
-	}
-	return Adapter{g: g}
-}
-
-// Adapter is the guard as adapters see it: the core decides, and an adapter writes and
-// reports. Each request is begun, then ended exactly once.
-//
-// An adapter of the net/http family begins with [Adapter.BeginHTTP] or
-// [Adapter.AtEndpoint], and [HTTPRequest] does the rest. An adapter for a server that
-// writes the response after the handlers have returned, as fasthttp does, uses
-// [Adapter.BeginMessage] and [Request.Around]. Package coretest checks whether an adapter
-// keeps the rules. The methods are safe for concurrent use.
-type Adapter struct {
-	g      *Guard
-	owns   ownerFunc
-	server *server  // nil: unknown
-	form   pathForm // 0: the guard's; with pathLook the request is only looked at
-	// Four words, so that the compiler passes it in registers: with a fifth field each
-	// call copies it on a session's stack.
-}
-
-// Owner returns an Adapter with a function that says whether the application has a route
-// for exactly the path of a request, whatever the method. Wildcards and catch-alls do not
-// count. asked is false where that cannot be known before the application has answered. f
-// must be safe for concurrent use and must not allocate. The guard remembers the last f,
-// for layers that have none.
-func (a Adapter) Owner(f func(Head) (owned, asked bool)) Adapter {
-	return a.own(func(h Head, _ bool) (owned, asked bool) { return f(h) })
-}
-
-func (a Adapter) own(f ownerFunc) Adapter {
-	if a.g == nil {
-		return a
-	}
-	a.owns = f
-	a.g.paths.owner.Store(&f)
-	return a
-}
 
 // beginOnConn judges a request by its head, before any handler has run. nc is its
 // connection, or nil. If nc wraps a watched connection the request counts for that;
@@ -175,61 +128,6 @@ func (r Request) decision() decision {
 // Candidate reports whether the outcome of this request matters. Only then does an
 // adapter need to know what is answered.
 func (r Request) Candidate() bool { return r.x != nil }
-
-// fallback is called when the status of an answer is known but not yet written, for a
-// question about health where the application could not be asked before. It returns the
-// answer to write instead if the application has no answer of its own, that is, for 401,
-// 403, 404 or 405. On a path of Handler, it is called for a prober's method that Handler
-// may not have: another route has it, unless the status is 404 or 405.
-func (r Request) fallback(h Head, status int) (Answer, bool) {
-	x := r.x
-	if x == nil || !x.fallback {
-		return Answer{}, false
-	}
-	x.fallback = false
-	if x.route == NoRoute {
-		if status != 404 && status != 405 {
-			return Answer{}, false
-		}
-		x.verdict, x.answer = verdictProbe, x.g.answerProber()
-		return *x.answer, true
-	}
-	switch status {
-	case 401, 403, 404, 405:
-	default:
-		x.exact = true
-	}
-	if x.exact {
-		return Answer{}, false
-	}
-	a := x.g.answerRoute(x.route, h, new(Answer))
-	x.verdict, x.answer = verdictProbe, a
-	return *a, true
-}
-
-// answerHeader is the header of an answer, such as an [http.Header].
-type answerHeader interface{ Get(name string) string }
-
-// answering looks at the application's answer when it is known but not yet sent.
-func (x *exchange) answering(h Head, status int, header answerHeader) {
-	if !x.opens(status) && !x.opened() {
-		x.freeSlot()
-	}
-	switch status {
-	case http.StatusUpgradeRequired:
-		x.speaks = x.endpoint && !x.asks && h.Method() == "GET"
-	case http.StatusBadRequest, http.StatusMethodNotAllowed: // gorilla and coder
-		x.speaks = x.endpoint && !x.asks && h.Method() == "GET" &&
-			(header.Get(head.FieldUpgrade) != "" || header.Get(head.FieldVersion) != "")
-	case http.StatusServiceUnavailable:
-		if x.credited && x.verdict == verdictPass && !x.exact {
-			x.exact, _ = x.g.paths.owned(h, true)
-			if h, ok := h.(httpHead); ok && patternPath(h.r.Pattern) == x.path { // the mux has matched exactly this path
-				x.exact = true
-			}
-		}
-	}
-}
 
 // opens reports whether an answer with that status opens a session.
 func (x *exchange) opens(status int) bool {
@@ -379,61 +277,4 @@ func (r Request) release() {
 		c.LeaveTo(&r.x.seat)
 	}
 	c.Release()
-}
-
-// notePanic ends the request as Done does, if its handler panicked with v. The caller
-// recovers v and panics with it again, unless the connection has left HTTP and the layer
-// is the innermost one.
-func (r *Request) notePanic(v any) {
-	r.recordPanic(v, r.x == nil || r.x.buffersReused)
-}
-
-// recordPanic is notePanic. reused says that v may contain text in buffers that the
-// server reuses.
-func (r *Request) recordPanic(v any, reused bool) {
-	c, x := r.conn(), r.x
-	hijacked := x != nil && x.opened()
-	r.done = true
-	if c == nil && x == nil {
-		return // nothing is known of it; the server logs it
-	}
-	var g *Guard
-	attached := false
-	if c != nil {
-		g, attached = guardOf(c), c.Saw(conn.Attached)
-		c.Mark(conn.Panicked)
-	} else {
-		g = x.g
-	}
-	if x == nil || x.set(statePanicked) {
-		e := event.Event{Class: event.HandlerPanic, Panic: usererror.FixPanic(v, reused), Stack: debug.Stack()}
-		if x != nil {
-			x.fill(&e)
-		} else if c != nil {
-			g.fill(c, &e)
-		}
-		// Where the server's log is ours, its own line is swallowed. Elsewhere the
-		// server logs the panic, and this line would be the second.
-		as := journal.Ordinary
-		if !hijacked && !attached {
-			as = journal.Elsewhere
-		}
-		g.logEventAs(&e, as)
-	}
-	if hijacked {
-		_ = c.Close() // net/http never closes it
-	}
-	if r.begun {
-		switch {
-		case x == nil:
-		case x.is(stateStream):
-			x.settle()
-		default:
-			x.set(stateSettled)
-			if !hijacked {
-				x.freeSlot()
-			}
-		}
-		r.release()
-	}
 }

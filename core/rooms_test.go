@@ -13,7 +13,7 @@ import (
 // .ci/applications checks what an application with an adapter depends on.
 var rooms = map[string]string{
 	"core/event":                      "",
-	"core/kit":                        "core core/internal/head",
+	"core/kit":                        "core core/internal/conn core/internal/head",
 	"core/internal/frames":            "",
 	"core/internal/head":              "",
 	"core/internal/head/headtest":     "",

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/quietws/quietws/core/internal/conn"
 	"github.com/quietws/quietws/core/internal/usererror"
 )
 
@@ -47,7 +48,7 @@ var errNoListener = errors.New("quietws: Serve was given no listener")
 func (g *Guard) Serve(ctx context.Context, srv *http.Server, listeners ...net.Listener) error {
 	a := g.Adapter()
 	if err := a.canServe(ctx); err != nil {
-		return unserved(err, listeners...)
+		return conn.Unserved(err, listeners...)
 	}
 	if len(listeners) == 0 {
 		return errNoListener
@@ -79,10 +80,10 @@ func (a Adapter) Serve(ctx context.Context, srv servable, listeners ...net.Liste
 		return errNoListener
 	}
 	if slices.ContainsFunc(listeners, isTLSListener) {
-		return unserved(errTLSBelow, listeners...)
+		return conn.Unserved(errTLSBelow, listeners...)
 	}
 	if err := a.canServe(ctx); err != nil {
-		return unserved(err, listeners...)
+		return conn.Unserved(err, listeners...)
 	}
 	var all *drain // of all sessions of the guard
 	if g != nil {
@@ -181,14 +182,6 @@ func (a Adapter) ListenTLS(network, addr string, config *tls.Config, http2 bool,
 	}
 	config.NextProtos = slices.DeleteFunc(slices.Clone(offered), func(p string) bool { return p == "h2" && !http2 })
 	return a.Listen(network, addr, func(ln ...net.Listener) error { return serve(a.g.TLSListener(ln[0], config)) })
-}
-
-// unserved closes the listeners that a server cannot serve on, and returns why.
-func unserved(why error, listeners ...net.Listener) error {
-	for _, ln := range listeners {
-		_ = ln.Close()
-	}
-	return why
 }
 
 // Run serves srv on addr until the process gets SIGINT or SIGTERM, drains, shuts srv down

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/quietws/quietws/core/event"
+	"github.com/quietws/quietws/core/internal/conn"
 	"github.com/quietws/quietws/core/internal/conn/conntest"
 	"github.com/quietws/quietws/core/probetest"
 )
@@ -272,7 +273,7 @@ func TestUnserved(t *testing.T) {
 		t.Fatal(err)
 	}
 	why := errors.New("why")
-	if err := unserved(why, ln); err != why {
+	if err := conn.Unserved(why, ln); err != why {
 		t.Errorf("returned %v", err)
 	}
 	if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {

@@ -14,7 +14,7 @@ import (
 
 // A failing path is remembered until it passes; the number of paths is limited.
 func TestTurns(t *testing.T) {
-	var all turns
+	var all healthChanges
 	for _, step := range []struct {
 		ok   bool
 		want journal.Special
@@ -26,11 +26,11 @@ func TestTurns(t *testing.T) {
 	if all.note("/"+strings.Repeat("a", journal.MaxText), false) != journal.Ordinary {
 		t.Error("a long path is remembered")
 	}
-	for i := range 2 * maxTurns {
+	for i := range 2 * maxFailing {
 		all.note(fmt.Sprint("/", i), false)
 	}
-	if len(all.paths) != maxTurns {
-		t.Errorf("%d paths are remembered, want %d", len(all.paths), maxTurns)
+	if len(all.paths) != maxFailing {
+		t.Errorf("%d paths are remembered, want %d", len(all.paths), maxFailing)
 	}
 }
 

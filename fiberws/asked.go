@@ -31,7 +31,7 @@ func paths(app *fiber.App) core.PathRules {
 // as Fiber's router does.
 func exact(app *fiber.App, path string) bool {
 	rules := paths(app)
-	same := func(r *fiber.Route) bool { return kit.SamePath(rules, r.Path, path) }
+	same := func(r *fiber.Route) bool { return rules.Same(r.Path, path) }
 	return slices.ContainsFunc(slices.Concat(app.Stack()...), same)
 }
 

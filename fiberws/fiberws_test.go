@@ -283,8 +283,8 @@ func TestStringsStay(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 20 {
-		s.do(probetest.Request{Path: "/XXXXXXXXXXXXXXXX", Header: []probetest.Field{field("X-Forwarded-For", "XXXXXXXXXXXX"), field("Origin", "XXXXXXXXXXXXXXXXXXXXXXXXXXXX")}})
-		s.do(probetest.Request{Path: "/ws/XXXXXXXXXXXX", Header: []probetest.Field{field("User-Agent", "kube-probe/XXXXXXXXX")}})
+		s.do(probetest.Request{Path: "/ZZZZZZZZZZZZZZZZ", Header: []probetest.Field{field("X-Forwarded-For", "ZZZZZZZZZZZZ"), field("Origin", "ZZZZZZZZZZZZZZZZZZZZZZZZZZZZ")}})
+		s.do(probetest.Request{Path: "/ws/ZZZZZZZZZZZZ", Header: []probetest.Field{field("User-Agent", "kube-probe/ZZZZZZZZZ")}})
 	}
 	if _, err := ws.Close(t.Context(), 1000); err != nil {
 		t.Error(err)
@@ -308,7 +308,7 @@ func TestStringsStay(t *testing.T) {
 	if paths[event.HandshakeRefused] != "/first/of/all /ws/first-of-all " || paths[event.SessionEnded] != "/ws/first-of-all " || len(paths) != 2 {
 		t.Errorf("paths: %v", paths)
 	}
-	if text := log.String(); strings.Count(text, "first") < 2 || strings.Contains(text, "path=/XXX") {
+	if text := log.String(); strings.Count(text, "first") < 2 || strings.Contains(text, "path=/ZZZ") {
 		t.Errorf("the log: %s", text)
 	}
 }

@@ -2,6 +2,7 @@ package ginws
 
 import (
 	"bufio"
+	"cmp"
 	"net"
 	"net/http"
 
@@ -58,12 +59,7 @@ func (w *writer) report() {
 
 // Status is 101 after the hijack, even if the library wrote its answer without Gin:
 // access logs call it.
-func (w *writer) Status() int {
-	if w.final != 0 {
-		return w.final
-	}
-	return w.ResponseWriter.Status()
-}
+func (w *writer) Status() int { return cmp.Or(w.final, w.ResponseWriter.Status()) }
 
 func (w *writer) WriteHeader(status int) {
 	if w.final == 0 {

@@ -5,30 +5,14 @@ package kit
 import (
 	"net"
 	"net/netip"
-	"strings"
 
 	"github.com/quietws/quietws/core"
+	"github.com/quietws/quietws/core/internal/conn"
 )
 
 // AddrPort returns the address of a TCP peer in the form of core.Head.Remote: an IPv4
 // address as IPv4, and the zero AddrPort if a is not a *net.TCPAddr.
-func AddrPort(a net.Addr) netip.AddrPort {
-	t, ok := a.(*net.TCPAddr)
-	if !ok || t == nil {
-		return netip.AddrPort{}
-	}
-	ap := t.AddrPort()
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
-}
-
-// SamePath reports whether the path of a request, as the router compares it, is that of a
-// route.
-func SamePath(rules core.PathRules, route, path string) bool {
-	if rules.Trim {
-		route = strings.TrimRight(route, "/")
-	}
-	return route == path || rules.Fold && strings.EqualFold(route, path)
-}
+func AddrPort(a net.Addr) netip.AddrPort { return conn.AddrPort(a) }
 
 // OnlyOrigins returns the Origins that list allows, as fasthttp's libraries do. "*" as its
 // first item allows all; an empty list allows only pages of the same host.
@@ -38,8 +22,5 @@ func OnlyOrigins(list []string) *core.Origins {
 
 // Unserved closes listeners that a server cannot serve, and returns why.
 func Unserved(why error, listeners ...net.Listener) error {
-	for _, ln := range listeners {
-		_ = ln.Close()
-	}
-	return why
+	return conn.Unserved(why, listeners...)
 }

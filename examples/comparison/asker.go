@@ -73,7 +73,7 @@ func (c crowd) close() {
 // dial connects.
 func (c *child) dial() (net.Conn, error) { return c.dialFrom(0) }
 
-// dialFrom connects from the i-th address of 127.0.0.0/8, all of which belong to this
+// dialFrom connects from the i-th address of 127.0.0.0/8; all belong to this
 // host, so that ports do not run out.
 func (c *child) dialFrom(i int) (net.Conn, error) {
 	d := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, byte(1+i>>16), byte(i>>8), byte(i))}}

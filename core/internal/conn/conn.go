@@ -107,7 +107,7 @@ const headSize = 16
 func New(nc net.Conn, s *Source, p Provenance) *Conn {
 	c := &Conn{Conn: nc, source: s, Accepted: s.Watch.Now()}
 	c.refs.Store(1)
-	c.SetProvenance(p)
+	c.place.Store(uint32(p) << placeOrigin)
 	s.Watch.Conns.add(c)
 	return c
 }

@@ -5,7 +5,7 @@ package conn
 const (
 	placeShard  = 1<<placeServer - 1
 	placeServer = 8
-	MaxServers  = 1<<(placeOrigin-placeServer) - 1 // the servers after that share the last number
+	MaxServers  = 1<<(placeOrigin-placeServer) - 1 // servers after that have number 0
 	placeOrigin = 24
 )
 

@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"net"
 	"sync/atomic"
 	"time"
 )
@@ -36,6 +37,14 @@ type Source struct {
 	// Timeout is how long a server waits for a request. It is set only for servers whose
 	// connections the guard did not accept; 0 means for ever.
 	Timeout time.Duration
+}
+
+// Unserved closes listeners that a server cannot serve, and returns why.
+func Unserved(why error, listeners ...net.Listener) error {
+	for _, ln := range listeners {
+		_ = ln.Close()
+	}
+	return why
 }
 
 // Watched is what c shares with the other connections of its guard.

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Our close frame of which a part was written is finished first, however little
+// A close frame of ours that was written in part is finished first, however little
 // the wire takes at a time, and nothing else comes between.
 func TestPartOfOurs(t *testing.T) {
 	want := AppendClose(nil, 1012, "restart")

@@ -55,7 +55,7 @@ const (
 	unfollowed          // for off, broken: no close frame was possible
 	tried               // the Write under way, or the last one, tried to write our close frame
 
-	// unusual are those of which a Write of one message has to know.
+	// unusual are the flags that concern a Write of one message.
 	unusual = started | off | pending | begun | halfPing
 )
 

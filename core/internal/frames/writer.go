@@ -37,7 +37,7 @@ func (s *Session) unlock(w Wire) {
 	}
 }
 
-// cutShort follows a message of which a part was written.
+// cutShort follows a message that was written in part.
 func (s *Session) cutShort(p []byte, n int, err error, at int64) {
 	before := s.out
 	s.correct(&before, s.lastOut, p, n, err)
