@@ -1,9 +1,12 @@
 package core
 
 import (
+	"go/ast"
 	"go/doc"
 	"go/doc/comment"
 	"regexp"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -38,7 +41,29 @@ func unresolved(p *doc.Package, text string) (links []string) {
 		}
 	}
 	inBlocks(p.Parser().Parse(text).Content)
-	return links
+	return slices.DeleteFunc(links, func(link string) bool { return isField(p, strings.Trim(link, "[*]")) })
+}
+
+// isField reports whether name, as "Type.Field", is a field of a struct of p. Links to
+// fields resolve since Go 1.26 only.
+func isField(p *doc.Package, name string) bool {
+	of, field, _ := strings.Cut(name, ".")
+	i := slices.IndexFunc(p.Types, func(t *doc.Type) bool { return t.Name == of })
+	if i < 0 {
+		return false
+	}
+	for _, spec := range p.Types[i].Decl.Specs {
+		s, ok := spec.(*ast.TypeSpec).Type.(*ast.StructType)
+		if !ok {
+			continue
+		}
+		for _, f := range s.Fields.List {
+			if slices.ContainsFunc(f.Names, func(n *ast.Ident) bool { return n.Name == field }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Every doc link of an exported name and of a package comment resolves.

@@ -17,6 +17,7 @@ func FuzzClassify(f *testing.F) {
 		for end := range byte(endOther + 1) {
 			f.Add(head, uint32(0), byte(0), uint32(0), end, byte(1), byte(0), uint16(0), uint16(1000))
 			f.Add(head, uint32(PeerFirst), byte(0), uint32(400), end, byte(1), byte(0), uint16(40), uint16(1000))
+			f.Add(head, uint32(ActiveAgain), byte(0), uint32(0), end, byte(9), byte(0), uint16(40), uint16(1000))
 			f.Add(head, uint32(Active), byte(Probe), uint32(answerTLS), end, byte(3), end, uint16(40), uint16(7000))
 		}
 	}
@@ -39,7 +40,11 @@ func FuzzClassify(f *testing.F) {
 		if !slices.Contains(event.Classes(), class) || !belongs(class, reason) {
 			t.Fatalf("%v with reason %q: %+v", class, reason, x)
 		}
-		if x.outcomes != 0 && class > event.HTTPProbe || x.outcomes == 0 && class <= event.HTTPProbe && class != event.HTTP && (class != event.Hijacked || x.tls || x.status() != 101) {
+		// Without an outcome there was no request, unless the bytes or the server say so.
+		request := class <= event.HTTPProbe
+		shown := class == event.HTTP || class == event.Hijacked && !x.tls && x.status() == 101 ||
+			class == event.HandshakeRefused && reason == event.ReasonHTTP2 && x.unserved()
+		if x.outcomes != 0 && !request || x.outcomes == 0 && request && !shown {
 			t.Fatalf("%v for a connection with outcomes %b", class, x.outcomes)
 		}
 		if class == event.TCPProbe && (x.in > 0 || x.age > ProbeAge) {
