@@ -135,8 +135,8 @@
 //   - when a line is logged: core/internal/journal; when a repeat is collapsed: repeats.go
 //     there
 //   - how a drain waits for probers: poller.go; its phases: drainrun.go
-//   - a request's life: judge.go (what it is), exchange.go (how it ends), hijack.go and
-//     handover.go (how it becomes a session), session.go
+//   - a request's life: judge.go (what it is), exchange.go (its phases), settle.go (how it
+//     ends), hijack.go and handover.go (how it becomes a session), session.go
 //   - what a server reports: attach.go, servers.go, errorlog.go; a listener: listener.go
 //   - who answers a health route: owner.go, paths.go, pathform.go; what: health.go
 package core

@@ -4,8 +4,9 @@
 //
 // A [Stream] follows one direction: it reads heads and skips payloads by their
 // length, except for the two bytes of a close code. A [Session] has both
-// directions of a server's session and is what every Read and Write of the
-// connection goes through once the handshake has been judged.
+// directions of a server's session; every Read and Write of the connection is to
+// go through it once the handshake has been judged. Package core does not use it
+// yet.
 //
 // The package has no goroutine, no connection, no clock and no log: the
 // connection and the time come in as a [Wire] with each call. The caller decides
