@@ -316,6 +316,16 @@ func eventually(ok func() bool) bool {
 	return true
 }
 
+// accepted waits until the server has accepted every connection of the row. A listener
+// that closes resets those that still wait in its queue, and nobody has seen them.
+func (e *env) accepted() {
+	e.Helper()
+	if e.guard == nil || !e.layer.counted() {
+		return
+	}
+	e.until("every connection is accepted", func() bool { return e.guard.Snapshot().Accepted >= uint64(e.opened) })
+}
+
 // settled waits until every connection of the row has its class, and every
 // session has ended.
 func (e *env) settled() {

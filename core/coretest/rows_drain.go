@@ -240,7 +240,7 @@ func idleRow() row {
 			if _, err := kept.Read(make([]byte, 4096)); err != nil {
 				e.Fatal(err)
 			}
-			e.until("all are accepted", func() bool { return e.guard.Snapshot().Accepted == uint64(e.opened) })
+			e.accepted()
 			begin := time.Now()
 			e.stop()
 			if took := time.Since(begin); took > quickly {

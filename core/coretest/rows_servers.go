@@ -56,6 +56,7 @@ func serverRows() []row {
 			s := e.open("/bare")
 			e.echo(s, "hello")
 			e.say(nil) // nor for a connection without a request yet
+			e.accepted()
 			begin := time.Now()
 			e.stop()
 			if took := time.Since(begin); took > quickly {
