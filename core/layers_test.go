@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -327,13 +328,19 @@ func TestASessionThatIsCopied(t *testing.T) {
 func TestResponseController(t *testing.T) {
 	for _, s := range stands4 {
 		t.Run(s.name, func(t *testing.T) {
-			var failed []error
+			var mu sync.Mutex
+			var errs []error
+			failed := func(more ...error) {
+				mu.Lock()
+				defer mu.Unlock()
+				errs = append(errs, more...)
+			}
 			g := quietGuard(t, Config{})
 			address := s.serve(t, g, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				c := http.NewResponseController(w)
-				failed = append(failed, c.EnableFullDuplex(), c.SetReadDeadline(time.Time{}), c.SetWriteDeadline(time.Time{}))
+				failed(c.EnableFullDuplex(), c.SetReadDeadline(time.Time{}), c.SetWriteDeadline(time.Time{}))
 				if r.URL.Path == "/flush" {
-					failed = append(failed, c.Flush())
+					failed(c.Flush())
 					_ = c.SetWriteDeadline(time.Now().Add(-time.Second))
 					_, _ = io.WriteString(w, "too late")
 					if err := c.Flush(); err == nil {
@@ -342,7 +349,7 @@ func TestResponseController(t *testing.T) {
 					return
 				}
 				nc, rw, err := c.Hijack()
-				failed = append(failed, err)
+				failed(err)
 				_, _ = rw.WriteString(answer101)
 				_ = rw.Flush()
 				_ = nc.Close()
@@ -354,12 +361,14 @@ func TestResponseController(t *testing.T) {
 			if answer := heard(t, address, upgradeGET); answer != answer101 {
 				t.Errorf("answered %q", answer)
 			}
-			for i, err := range failed {
+			atRest(t, g)
+			mu.Lock()
+			defer mu.Unlock()
+			for i, err := range errs {
 				if err != nil {
 					t.Errorf("%d: %v", i, err)
 				}
 			}
-			atRest(t, g)
 		})
 	}
 }
