@@ -317,13 +317,11 @@ func eventually(ok func() bool) bool {
 }
 
 // accepted waits until the server has accepted every connection of the row. A listener
-// that closes resets those that still wait in its queue, and nobody has seen them.
+// that closes resets those that still wait in its queue, which no guard ever sees. It is
+// for layers on which connections are counted.
 func (e *env) accepted() {
 	e.Helper()
-	if e.guard == nil || !e.layer.counted() {
-		return
-	}
-	e.until("every connection is accepted", func() bool { return e.guard.Snapshot().Accepted >= uint64(e.opened) })
+	e.until("every connection is accepted", func() bool { return e.guard.Snapshot().Accepted == uint64(e.opened) })
 }
 
 // settled waits until every connection of the row has its class, and every
