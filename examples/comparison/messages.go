@@ -39,7 +39,7 @@ func messages(b *bench) (rows []row, err error) {
 	return rows, nil
 }
 
-// sessions opens n more sessions, each of which has echoed a message.
+// sessions opens n more sessions. Each has echoed a message.
 func (c *child) sessions(all crowd, n, size int) (crowd, error) {
 	frame := probetest.Frame{Opcode: probetest.OpBinary, Payload: make([]byte, size)}.Bytes()
 	// The answer is not masked (RFC 6455 §5.1), and so is shorter by the masking key.

@@ -190,7 +190,7 @@ func many(workers, n int, do func(i int) error) error {
 	return <-failed
 }
 
-// source returns the i-th address from 127.1.0.0 on, all of which belong to this host.
+// source returns the i-th address from 127.1.0.0 on. They all belong to this host.
 func source(i int) net.IP { return net.IPv4(127, byte(1+i>>16), byte(i>>8), byte(i)) }
 
 // dialFrom connects from the i-th source, so that ports do not run out.

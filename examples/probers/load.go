@@ -32,7 +32,7 @@ const (
 // reading is the state of a server with no traffic except its sessions' messages.
 type reading struct {
 	Made       int // connections, in all
-	Scrapes    int // all of which were consistent
+	Scrapes    int // all were consistent
 	Goroutines int `json:"goroutines"`
 	Live       int `json:"live"`
 	resident   int
