@@ -116,6 +116,7 @@ const (
 
 	statePanicked
 	stateHeld       // its server reports when the handler has returned
+	stateReturned   // and has reported it
 	stateAwaited    // hijacked, and not answered yet
 	stateReplaced   // net/http: our answer replaced the application's
 	stateUnanswered // a missing answer was logged

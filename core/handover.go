@@ -86,6 +86,9 @@ func (g *Guard) handedOver(c *conn.Conn, nc net.Conn) {
 	g.servers.unseen.delete(nc)
 	x.open(nc)
 	x.endHandover() // after open: SessionOn may run in between
+	if x.is(stateReturned) {
+		_ = nc.Close()
+	}
 	if c.Provenance() == conn.SeenFromHijack && !x.own {
 		x.loaned = x.lendSlot(nc)
 		c.Over() // nothing after this can be seen
@@ -173,10 +176,13 @@ type handoverHold struct {
 	nc net.Conn
 }
 
-// Close implements io.Closer. Call it once.
+// Close implements io.Closer. Call it once. Where the server has not reported yet that it
+// handed the connection over, the report closes it: a short session's handler may return
+// before that. A server that keeps the connection instead never reports it.
 func (h *handoverHold) Close() error {
 	defer h.x.letGo(h.c)
-	if h.c != nil && !h.x.opened() { // the server keeps the connection
+	h.x.set(stateReturned) // before opened is read: handedOver opens first and then looks for this
+	if h.c != nil && !h.x.opened() {
 		return nil
 	}
 	return h.nc.Close()
