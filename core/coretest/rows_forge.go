@@ -150,9 +150,7 @@ func forgeRows() []row {
 			run: func(e *env) {
 				for i, value := range forgeries {
 					s := e.open("/ws")
-					if err := s.SendText(e.ctx, "hello"); err != nil {
-						e.Error(err)
-					}
+					e.echo(s, "hello") // its session is open now, on every layer
 					code := []int{1000, 1002, 3000, 4999, 999, 65535}[i%6]
 					if err := s.Send(e.ctx, probetest.CloseFrame(code, strings.ToValidUTF8(value, "?"))); err != nil {
 						e.Error(err)
